@@ -16,6 +16,18 @@ HERE = Path(__file__).parent
 (VERSION,) = re.findall(r'^__version__ = "(.+)"$', (HERE / "ampproxy" / "__init__.py").read_text(), re.M)
 
 
+#: What a setting needs, and only that setting: it is loaded only where the configuration has it.
+OPTIONAL = {
+    # state: several gateways that share what they know
+    "redis": ["redis >= 5.1"],
+    # ledger.url: one ledger for several gateways. PostgreSQL's statements, which are no texts put together by
+    # hand, and the driver, which brings its libpq
+    "postgres": ["sqlalchemy >= 2.0.30", "psycopg[binary] >= 3.2"],
+    # streaming.websockets: frames of WebSockets, without I/O; the one that Twisted has chosen, too
+    "websocket": ["wsproto >= 1.2"],
+}
+
+
 class InstallAndRefreshPlugins(install):
     """Install, then rewrite Twisted's plugin cache.
 
@@ -89,6 +101,7 @@ setup(
         "genai-prices >= 0.1.13",
     ],
     extras_require={
+        **OPTIONAL,
         "test": [
             "pytest >= 8.0",
             "pytest-xdist >= 3.5",
@@ -105,6 +118,7 @@ setup(
             "jsonschema >= 4.23",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
+            *(package for packages in OPTIONAL.values() for package in packages),
         ],
         "docs": ["sphinx >= 7.0", "myst-parser >= 3.0", "furo >= 2024.8"],
         "lint": [

@@ -23,14 +23,18 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.sharing import share_pool
+from ampproxy.credentials.sharing_memory import share_lessons, share_pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.recorder import Recorder, Writes
+from ampproxy.ledger.place import SPOOL, name_of, server_of
+from ampproxy.ledger.recorder import Recorder
+from ampproxy.ledger.writing import Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
+from ampproxy.model.ledger import Ledger
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -41,10 +45,12 @@ from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Alerting, Runtime
 from ampproxy.server.failures import Failures
-from ampproxy.server.limiter import InThread, Limiter
+from ampproxy.server.limiter import InThread, Limiter, Works
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
+from ampproxy.state.library import check_library
 from ampproxy.state.shared import ALONE, Shared
+from ampproxy.state.view import View
 from ampproxy.status import Reports, WorkerStatus
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
@@ -166,7 +172,8 @@ class Outside:
     :param observer: takes the log's events.
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
-    :param shared: by what other processes know what this one learns; by default there are none.
+    :param shared: by what other processes of this machine know what this one learns, where the configuration
+        names nothing that reaches further; ``None``: there are none.
     """
 
     reactor: Any
@@ -176,7 +183,7 @@ class Outside:
     observer: ILogObserver = globalLogPublisher
     cache: Path | None = None
     state: Path | None = None
-    shared: Shared = ALONE
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +259,7 @@ def assemble(
 ) -> Assembly:
     """Make the parts of a service. None of them does anything before the service starts.
 
-    :raises ConfigError: a proxy's URL cannot be used.
+    :raises ConfigError: a proxy's URL cannot be used, or a library is missing.
     """
     check_proxies(config)
     start, hearers = start or Start(), hearers or Hearers()
@@ -260,14 +267,22 @@ def assemble(
     log = Logger(namespace="ampproxy", observer=outside.observer)
     client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=outside.policy, log=log)
     chance = random.SystemRandom().random
-    discovery = Discovery(client, reactor, ModelCache(outside.cache), log, wall=time.time, random=chance)
+    discovery = Discovery(
+        client,
+        reactor,
+        ModelCache(outside.cache),
+        log,
+        wall=time.time,
+        random=chance,
+        asks=not hearers.supervised,
+    )
     keeps = outside.state is not None and not hearers.supervised
     ledger = make_ledger(outside.state, reactor, log) if keeps and outside.state is not None else None
     lifecycle = Lifecycle(held=start.failed is not None)
     live: dict[int, ExchangeRecord] = {}
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
     runtime = replace(
-        _runtime(outside, hearers, client, discovery, ledger, log),
+        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log), config),
         live=live,
         mount=(lambda generation: None) if hearers.supervised else page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
@@ -300,10 +315,17 @@ def _runtime(
     discovery: Discovery,
     ledger: Recorder | None,
     log: Logger,
+    shared: Shared,
+    config: Config,
 ) -> Runtime:
     state, in_thread = outside.state, _in_thread(outside.reactor)
     pool_state = PoolState()
-    share_pool(pool_state, outside.shared, outside.reactor.seconds)
+    share_pool(pool_state, shared, outside.reactor.seconds)
+    lessons = Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
+    pins = Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
+    share_lessons(lessons, shared, time.time)
+    share_pins(pins, shared, time.time)
+    discovery.share(shared)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -320,13 +342,13 @@ def _runtime(
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
         pool_state=pool_state,
-        shared=outside.shared,
+        shared=shared,
         names_salt=_names_salt(state, log),
-        lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
-        pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        lessons=lessons,
+        pins=pins,
         workers=Workers(in_thread),
         failures=Failures(outside.reactor.seconds),
-        limiter=Limiter(lambda: Counts(state, time.time), in_thread, log),
+        limiter=_limiter(config, state, shared, in_thread, log),
         costs=partial(_costs, in_thread, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
@@ -334,12 +356,55 @@ def _runtime(
     )
 
 
+def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
+    """By what other processes know what this one learns.
+
+    :raises ConfigError: the client library is missing.
+    """
+    if config.state is None:
+        return outside.shared or ALONE
+    check_library(config)
+    # Not at the top: most gateways have no Redis, and not its client library.
+    from ampproxy.state.redis.engine import RedisState
+
+    return RedisState(config.state, outside.reactor, time.time, log)
+
+
+def _limiter(config: Config, state: Path | None, shared: Shared, in_thread: InThread, log: Logger) -> Limiter:
+    """What counts what clients use: for all gateways that share by a Redis, else in a file."""
+    settings = config.state
+    if settings is None:
+        return Limiter(lambda: Counts(state, time.time), in_thread, log)
+    more: dict[str, Any] = {}
+    if isinstance(shared, View):
+        more = {"connected": lambda: shared.connected, "failed": shared.failed}
+
+    def make_counts() -> Works:
+        # Not at the top: most gateways have no Redis, and not its client library.
+        from ampproxy.tenants.shared_counts import SharedCounts
+
+        return SharedCounts(settings, lambda ahead: time.time() + ahead, **more)
+
+    limiter = Limiter(make_counts, in_thread, log)
+    if isinstance(shared, View):
+        shared.on_open.append(limiter.look_again)
+    return limiter
+
+
 def _logins(reactor: Any, runtime: Runtime, config: Config) -> Logins:
     # Not at the top: most users have no login, and its libraries are slow to load.
     from ampproxy.credentials.oauth.service import Logins
 
     chance = random.SystemRandom().random
-    return Logins(config, reactor, runtime.client.send, runtime.log, wall=runtime.wall, random=chance)
+    return Logins(
+        config,
+        reactor,
+        runtime.client.send,
+        runtime.log,
+        wall=runtime.wall,
+        random=chance,
+        shared=runtime.shared,
+    )
 
 
 def _names_salt(state: Path | None, log: Logger) -> bytes:
@@ -357,17 +422,42 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
 
 
 def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
-    """The ledger in a folder of state; it touches nothing before it is started."""
-    path = state / NAME
+    """The ledger of a service; it touches nothing before it is started.
 
-    def make_store() -> Writes:
-        # Not at the top: it loads SQLite.
+    :param state: the folder of its state.
+    """
+    # The rows of this process are known by it, whichever configuration they are written by.
+    writer = random.SystemRandom().getrandbits(63)
+    return Recorder(
+        lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
+        partial(_store, state, writer, reactor.seconds),
+        clock=reactor,
+        in_thread=_in_thread(reactor),
+        wall=time.time,
+        log=log,
+    )
+
+
+def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Ledger) -> Writes:
+    """What keeps the rows by some settings. Loads SQLite, or SQLAlchemy.
+
+    :raises LedgerError: a package is not installed.
+    """
+    if settings.url is None:
         from ampproxy.ledger.store import Store
 
-        return Store(path)
+        return Store(state / NAME, settings.max_series)
+    server = server_of(settings)
+    from ampproxy.ledger.database_store import MAX_SERIES, DatabaseStore
+    from ampproxy.ledger.shared import SharedStore
+    from ampproxy.ledger.spool import Spool
 
-    in_thread = _in_thread(reactor)
-    return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+    return SharedStore(
+        DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
+        Spool(state / SPOOL, writer, settings.spool_size),
+        writer,
+        seconds,
+    )
 
 
 def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:

@@ -25,6 +25,7 @@ from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
+from ampproxy.relay.vendor_accounts import VendorAccounts
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.runtime import Runtime
@@ -61,6 +62,9 @@ class Generation:
         redactor = Redactor(secrets_of(config))
         self.exchanges = ExchangeSettings(
             config, runtime, providers, self._bridges, redactor, learner, pinning
+        )
+        self.vendor_accounts = VendorAccounts(
+            config.accounts, providers, None if pinning is None else runtime.pins
         )
         self.find_models()
         self._logs_requests = config.logging.level in ("debug", "info")
@@ -147,6 +151,7 @@ def _memories(
     runtime.lessons.configure(config.learning)
     runtime.pins.configure(config.routing)
     runtime.remembered.configure(config.limits)
+    runtime.stored.configure(config.limits)
     learner = pinning = None
     if config.learning.enable:
         learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
@@ -166,4 +171,5 @@ def _bridges(
         families=config.families,
         learner=learner,
         remembered=runtime.remembered,
+        stored=runtime.stored,
     )

@@ -242,4 +242,4 @@ def leave_no_core() -> None:
 def state_of(service: Reloads) -> str:
     """What a service manager shows."""
     where = ", ".join(describe(port) for port in service.ports)
-    return f"Serves on {where}; configuration {service.generation}"
+    return f"Serving on {where}; configuration {service.generation}"

@@ -24,6 +24,7 @@ from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.remembered import Remembered
+from ampproxy.relay.stored import StoredAnswers
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.server.cloud_notes import CloudNotes
@@ -77,6 +78,7 @@ class Runtime:
     :param lessons: what accounts have taught by refusing something.
     :param pins: which account keeps what its vendor stored.
     :param remembered: what clients may refer to of the answers that they were given.
+    :param stored: whole answers that clients may go on from.
     :param allowance: counts what goes to Amp under daily limits.
     :param limiter: counts what clients use of their own limits.
     :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
@@ -114,6 +116,7 @@ class Runtime:
     lessons: Lessons = field(default_factory=Lessons)
     pins: Pins = field(default_factory=Pins)
     remembered: Remembered = field(default_factory=lambda: Remembered(time.monotonic))
+    stored: StoredAnswers = field(default_factory=lambda: StoredAnswers(time.monotonic))
     limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)

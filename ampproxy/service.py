@@ -369,6 +369,7 @@ class GatewayService(Service):
             restart=self.reports.restart,
             started=self._started,
             workers=self._crew.report(),
+            shared=self._runtime.shared.report() if self._runtime.shared.active else None,
         )
 
     def _state(self) -> State:
@@ -441,6 +442,7 @@ class GatewayService(Service):
         self._log_swap()
         self._expiry.watch()
         self._discover()
+        self._runtime.shared.start()
         if self._source is not None:
             self._source.start()
         if self.ledger is not None:
@@ -476,11 +478,8 @@ class GatewayService(Service):
         running = self._runtime.running
         grace = self.current.config.timeouts.grace
         if running.count:
-            self._log.info(
-                "Waiting up to {grace:g} s for {what} to end",
-                grace=grace,
-                what=counted(running.count, "exchange"),
-            )
+            what = counted(running.count, "exchange")
+            self._log.info("Waiting up to {grace:g} s for {what} to end", grace=grace, what=what)
             await self._ending.wait("timeouts.grace", grace)
         await self._crew.ended(grace)
         if self._source is not None:
@@ -490,6 +489,7 @@ class GatewayService(Service):
         self._expiry.stop()
         self._runtime.allowance.close()
         await self._runtime.limiter.close()
+        await self._runtime.shared.stop()
         self._runtime.unknown_routes.close()
         self._runtime.lessons.close()
         self._runtime.pins.close()

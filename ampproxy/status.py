@@ -108,6 +108,23 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     in_a_row: int = 0
 
 
+class SharedReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the sharing goes.
+
+    :param by: what the state is shared by, for people, without a secret; empty: nothing is shared.
+    :param connected: whether it is shared now.
+    :param away_since: seconds since the epoch; 0: it is not away.
+    :param why: why it is away.
+    :param waiting: how many entries wait until it is back.
+    """
+
+    by: str = ""
+    connected: bool = False
+    away_since: float = 0.0
+    why: str = ""
+    waiting: int = 0
+
+
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the service is.
 
@@ -121,6 +138,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     :param started: when this process began to serve, in seconds since the epoch.
     :param reload: the last reading of the file after the first.
     :param workers: the processes that serve, where there are several.
+    :param shared: how sharing its state with other processes goes; ``None``: it is shared with none.
     """
 
     status: State
@@ -138,6 +156,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     restart: RestartReport | None = None
     started: float = 0.0
     workers: tuple[WorkerStatus, ...] = ()
+    shared: SharedReport | None = None
 
 
 class Alert(msgspec.Struct, frozen=True):

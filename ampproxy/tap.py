@@ -44,7 +44,6 @@ from ampproxy.restart.handover_new import Handover
 from ampproxy.restart.handover_old import Command, HandoverSource
 from ampproxy.server.descriptors import raise_limit
 from ampproxy.service import GatewayService
-from ampproxy.state.shared import ALONE, Shared
 from ampproxy.state.view import View
 from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.redact import Secret
@@ -169,7 +168,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     notifier = Notifier.of(os.environ, os.getpid(), reactor, log)
     watch = partial(_watch, config, options, notifier, reactor, log)
     crew = _crew(options, reactor, log, observer, metrics)
-    shared: Shared = ALONE
+    shared: View | None = None
     if crew is not None:
         shared = View("the supervisor", reactor, time.time, log)
         metrics.workers = notifier.alive = crew
@@ -208,8 +207,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
         announce=lambda: options["announce"](service),
         crew=crew,
     ).install()
-    if crew is not None:
-        assert isinstance(shared, View)
+    if crew is not None and shared is not None:
         crew.hub.join(shared)
     if observer is not None:
         _settle_log(observer, reactor)

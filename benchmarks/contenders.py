@@ -28,6 +28,8 @@ CLIENT_KEY = "benchmark-client-key"
 #: metrics.
 WITHOUT_LEDGER = "ampproxy-no-ledger"
 UNOBSERVED = "ampproxy-unobserved"
+#: The gateway while somebody looks at its page: the same process, with one more connection.
+WATCHED = "ampproxy-watched"
 
 #: The gateway of another checkout (``--against``), and CLIProxyAPI, whose binary this variable names.
 BEFORE = "before"
@@ -44,6 +46,7 @@ GATEWAYS = {
     WITHOUT_LEDGER: [_SHOWN, "ledger: false"],
     UNOBSERVED: ["metrics: {enable: false}", "logging: {level: error}"],
 }
+GATEWAYS[WATCHED] = GATEWAYS["ampproxy"]
 
 #: Seconds that a process has to become ready.
 _PATIENCE = 30.0
@@ -93,7 +96,7 @@ def account(dialect: str, behaviour: str) -> Account:
 
 
 ACCOUNTS = (
-    *(account("anthropic", behaviour) for behaviour in ("json", "bulk", "paced", "held")),
+    *(account("anthropic", behaviour) for behaviour in ("json", "bulk", "paced", "held", "cut", "fails")),
     *(account(dialect, "bulk") for dialect in ("openai-chat", "openai-responses", "gemini")),
 )
 
@@ -114,7 +117,8 @@ def gateway_config(
     :param certificate: a PEM file with a certificate and its key: then it speaks TLS on both sides.
     """
     origin = f"http{'s' if certificate else ''}://127.0.0.1:{vendor}"
-    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
+    # Accounts whose vendor fails on purpose are asked again at once.
+    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}", "disable-cooling: true"]
     lines += GATEWAYS.get(name, GATEWAYS["ampproxy"])
     if certificate:
         lines.append(f"tls: {{enable: true, cert: {certificate}, key: {certificate}}}")
@@ -207,7 +211,7 @@ class Switch:
 
         :raises RuntimeError: it does not come in force.
         """
-        if name == self._name:
+        if GATEWAYS[name] == GATEWAYS[self._name]:
             return
         before, deadline = self._generation(), time.monotonic() + _PATIENCE
         self._bench.configure(self._port, name)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from statistics import quantiles
 
-from benchmarks.contenders import Bench, Contender
+from benchmarks.contenders import WATCHED, Bench, Contender
 from benchmarks.load import Ask, BadAnswer, Client, Clients, ask_once
 from benchmarks.meter import cpu_ns, rss_bytes
 from benchmarks.payloads import MARK
 from benchmarks.results import Footprint, Results, Sample
 from benchmarks.scenarios import Scenario, held_stream, large_question
+
+#: What a browser asks for that shows the page: a stream of events without an end.
+LIVE = Ask("GET", "/ampproxy/live", (("Accept", "text/event-stream"),))
 
 #: Seconds of the same load before each round that are not measured.
 _WARM_UP = 0.15
@@ -81,12 +85,24 @@ async def _complaint(contender: Contender, what: Scenario) -> str:
 
 async def _closed_loop(contender: Contender, what: Scenario, scale: float) -> Sample:
     ask = what.ask(contender.name)
-    async with Clients(contender.port, what.connections, contender.tls) as clients:
+    async with Clients(contender.port, what.connections, contender.tls) as clients, _page(contender):
         await clients.drive(ask, _WARM_UP)
         before = cpu_ns(contender.pid)
         tally = await clients.drive(ask, what.seconds * scale)
         cpu = (cpu_ns(contender.pid) - before) / 1e9
     return _sample(cpu, tally.wall, len(tally.latencies) * what.units, tally.latencies)
+
+
+@asynccontextmanager
+async def _page(contender: Contender) -> AsyncIterator[None]:
+    """Have the owner's page open, where the contender is looked at."""
+    if contender.name != WATCHED:
+        yield
+        return
+    async with Clients(contender.port, 1) as page:
+        _start(page.clients[0], LIVE)
+        await asyncio.wait_for(page.clients[0].began.wait(), 10)
+        yield
 
 
 async def _paced(contender: Contender, what: Scenario, scale: float) -> Sample:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from benchmarks.contenders import UNOBSERVED, WITHOUT_LEDGER
+from benchmarks.contenders import UNOBSERVED, WATCHED, WITHOUT_LEDGER
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,12 @@ LIMITS = (
         "log and metrics, streams: CPU", of_rival("observed-stream", UNOBSERVED), 1.05, "of that without them"
     ),
     Limit("the ledger: CPU", of_rival("ledger", WITHOUT_LEDGER), 1.03, "of that without it"),
+    Limit(
+        "the page, open: CPU",
+        lambda results: results.ratio(("watched", WATCHED), ("watched", "ampproxy")),
+        1.02,
+        "of that without it",
+    ),
     Limit("JSON at 32 connections: CPU", of_plain("json-32"), 0.85, "of plain's"),
     Limit("bulk Anthropic stream: CPU", of_plain("bulk-anthropic"), 0.75, "of plain's"),
     Limit("body of 200 KB: CPU", of_plain("body-200k"), 1.0, "of plain's"),

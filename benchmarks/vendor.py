@@ -8,6 +8,8 @@ path names the behaviour, so that no body need be read:
 - ``/bulk``: a stream of :data:`BULK_EVENTS` events, each its own HTTP chunk, all in one write
 - ``/paced``: a stream of :data:`PACED_EVENTS` events, :data:`PACE` a second, each with the time it was sent
 - ``/held``: a stream that says nothing after its beginning
+- ``/cut``: the beginning of such a stream, then the connection is closed
+- ``/fails``: an error of status 500
 - ``/api/.../N``: takes any body, then answers with N bytes
 """
 
@@ -51,6 +53,8 @@ _WHOLE_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nrequest-id: req_011CSHoEeqs5C35K2UUqR7Fy\r\n"
     b"Content-Length: %d\r\n\r\n"
 )
+_FAILURE = b'{"type":"error","error":{"type":"api_error","message":"Internal server error"}}'
+_FAILED = (_WHOLE_HEAD % (b"application/json", len(_FAILURE))).replace(b"200 OK", b"500 Failed") + _FAILURE
 _PIECE = b"0123456789abcdef" * 16384
 
 
@@ -149,6 +153,11 @@ class Vendor(asyncio.Protocol):
             if self._behaviour == b"paced":
                 self._due, self._events = self._loop.time(), PACED_EVENTS
                 self._tick()
+        elif self._behaviour == b"cut":
+            self.transport.write(_SLOW[self._dialect()][0])
+            self.transport.close()
+        elif self._behaviour == b"fails":
+            self.transport.write(_FAILED)
         else:
             self.transport.write(_WHOLE_HEAD % (b"text/plain", 2) + b"OK")
 

@@ -4,13 +4,30 @@ and the like are found from every test.
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import os
+import sys
+from collections.abc import Generator, Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Postgres
 
 # How long something takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# Kept even where the environment asks for none: each worker, and each of the some hundred processes that
+# tests start, would compile all of ampproxy anew, which takes longer than what most of them are there for.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# pytest asks for Twisted's version before each test, and would parse Twisted's description anew each time,
+# README included: more than most tests take.
+importlib.metadata.version = functools.cache(importlib.metadata.version)
 
 # No terminal's width but what a test sets. readline, which pytest loads, gives one to every process that a
 # test starts, past os.environ.
@@ -23,3 +40,30 @@ def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: two for each core, because many tests wait for processes that they started."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 2 * cores
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the tests and the modules, which stay to the end, out of the garbage collector's way."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
+    """A PostgreSQL that runs, and has no ledger. It is started once for all tests of a process."""
+    postgres_server.empty()
+    yield postgres_server
+    if postgres_server.process.poll() is not None:
+        postgres_server.start()

@@ -13,6 +13,7 @@ from ampproxy.dialects.openai_responses import repairs as responses_rules
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.relay.rewrite import AnswerRewriter
+from tests.cases import each
 
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic", "openai-chat", "openai-responses", "gemini"
 BIG = b"12345678901234567890"
@@ -345,8 +346,8 @@ def test_responses_items_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch)
     assert json.loads(stream.event(b"", COMPLETED % b"[]")[1])["response"]["output"] == []
 
 
-@pytest.mark.parametrize("dialect", REQUESTS)
-@pytest.mark.parametrize(
+@each("dialect", REQUESTS)
+@each(
     "data",
     [
         b"",

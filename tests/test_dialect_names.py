@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from pathlib import Path
 
 from ampproxy.dialects.registry import DIALECTS
-
-PACKAGE = Path(__file__).parents[1] / "ampproxy"
+from tests.tree import PACKAGE, nodes_of, places
 
 #: Constants of ``model.base`` that are dialects' names.
 CONSTANTS = {"ANTHROPIC", "CHAT", "COMPLETIONS", "GEMINI", "RESPONSES"}
@@ -21,6 +19,8 @@ REASONS = {
     "model/base.py": "the names themselves",
     "dialects/registry.py": "the rows",
     "routing/endpoints.py": "the paths of the vendors' SDKs, and of Amp's clients",
+    "routing/vendor_calls.py": "in which dialect errors of a vendor's other calls are rendered",
+    "relay/vendor_ids.py": "a vendor's other calls refer to what requests of its dialect refer to",
     "routing/neo.py": "the paths of Amp's cloud, and the formats of its connections",
     "resources/provider.py": "Codex asks for a socket where Responses are",
     "resources/unserved.py": "in which form the SDK of a path reads an error",
@@ -41,9 +41,9 @@ REASONS = {
 }
 
 
-def named_in(path: Path) -> Iterator[str]:
+def named_in(place: str) -> Iterator[str]:
     """The names of dialects that a file writes, docstrings apart."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(place):
         if isinstance(node, ast.ImportFrom) and node.module == "ampproxy.model.base":
             yield from (name.name for name in node.names if name.name in CONSTANTS)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in WORDS:
@@ -51,10 +51,9 @@ def named_in(path: Path) -> Iterator[str]:
 
 
 def outside() -> Iterator[tuple[str, list[str]]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
+    for place in places():
         in_folder = place.startswith("dialects/") and place.count("/") > 1
-        if not in_folder and (found := sorted(set(named_in(path)))):
+        if not in_folder and (found := sorted(set(named_in(place)))):
             yield place, found
 
 
@@ -75,8 +74,8 @@ def test_reasons_are_needed() -> None:
 def test_nothing_is_decided_by_a_dialects_package() -> None:
     """Who carries dialects imports none by name: the registry loads them."""
     folders = {path.parent.name for path in (PACKAGE / "dialects").glob("*/__init__.py")}
-    for room in ("relay", "amp", "resources", "cli", "routing"):
-        for path in (PACKAGE / room).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ampproxy.dialects."):
-                    assert (node.module or "").split(".")[2] not in folders, f"{path}:{node.lineno}"
+    rooms = ("relay/", "amp/", "resources/", "cli/", "routing/")
+    for place in [place for place in places() if place.startswith(rooms)]:
+        for node in nodes_of(place):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ampproxy.dialects."):
+                assert (node.module or "").split(".")[2] not in folders, f"{place}:{node.lineno}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-TREE = Path(__file__).parents[1]
-PACKAGE = TREE / "ampproxy"
+from tests.cases import each
+from tests.tree import PACKAGE, module_of, nodes_of, places, text_of, tree_of
 
 #: Rooms from the top down; members of one row do not import each other.
 ROWS: tuple[tuple[str, ...], ...] = (
@@ -59,6 +60,8 @@ ALONE = {
     "treq": ("upstream",),
     "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli", "workers"),
+    "sqlalchemy": ("ledger",),
+    "psycopg": ("ledger",),
 }
 
 
@@ -70,21 +73,16 @@ def room_of(module: str) -> str:
     return module.partition(".")[0] or "__init__"
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
+@cache
+def imports(place: str) -> Collection[tuple[str, int]]:
     """Every module that a file imports, also inside functions, with the line."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found: list[tuple[str, int]] = []
+    for node in nodes_of(place):
         if isinstance(node, ast.Import):
-            yield from ((name.name, node.lineno) for name in node.names)
+            found += ((name.name, node.lineno) for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module, node.lineno
-            yield from ((f"{node.module}.{name.name}", node.lineno) for name in node.names)
-
-
-def sources() -> list[tuple[str, Path]]:
-    found = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        dotted = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
-        found.append((dotted, path))
+            found.append((node.module, node.lineno))
+            found += ((f"{node.module}.{name.name}", node.lineno) for name in node.names)
     return found
 
 
@@ -98,49 +96,44 @@ def rank(room: str) -> int:
     raise AssertionError(f"{room} is in no row of the architecture")
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_imports_point_down(module: str, path: Path) -> None:
+@each("place", places())
+def test_imports_point_down(place: str) -> None:
     """A room imports itself, what is below it, and nothing beside it."""
-    room = room_of(module)
-    for name, line in imports(path):
+    room = room_of(module_of(place))
+    for name, line in imports(place):
         if name != "ampproxy" and not name.startswith("ampproxy."):
             continue
         target = room_of(name.removeprefix("ampproxy").removeprefix("."))
         if target in (room, "__version__") or (target in FOUNDATION and room in FOUNDATION):
             continue
-        assert rank(target) < rank(room), f"{path}:{line}: {room} imports {target}"
+        assert rank(target) < rank(room), f"{place}:{line}: {room} imports {target}"
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_others_packages(module: str, path: Path) -> None:
+@each("place", places())
+def test_others_packages(place: str) -> None:
     """Pure rooms know no Twisted; treq, the web server and the reactor have one room each."""
-    room = room_of(module)
-    for name, line in imports(path):
+    room = room_of(module_of(place))
+    for name, line in imports(place):
         if room in PURE:
-            assert not name.startswith(("twisted", "treq")), f"{path}:{line}: {room} imports {name}"
+            assert not name.startswith(("twisted", "treq")), f"{place}:{line}: {room} imports {name}"
         for package, rooms in ALONE.items():
             if name == package or name.startswith(package + "."):
-                assert room in rooms, f"{path}:{line}: {room} imports {name}"
+                assert room in rooms, f"{place}:{line}: {room} imports {name}"
 
 
-@pytest.mark.parametrize(
-    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_no_dialect_knows_another(module: str, path: Path) -> None:
+@each("place", [place for place in places() if place.startswith("dialects/")])
+def test_no_dialect_knows_another(place: str) -> None:
     """Dialects share the modules beside their folders, which know no dialect but by the registry's rows."""
+    module = module_of(place)
     parts = module.split(".")
-    if parts[0] != "dialects" or len(parts) < 2:
+    if len(parts) < 2:
         return
     beside = {file.stem for file in (PACKAGE / "dialects").glob("*.py")}
     known = beside if parts[1] in beside else beside - {"registry"} | {parts[1]}
-    for name, line in imports(path):
+    for name, line in imports(place):
         inner = name.split(".")
         if inner[:2] == ["ampproxy", "dialects"] and len(inner) > 2:
-            assert inner[2] in known, f"{path}:{line}: {module} imports {name}"
+            assert inner[2] in known, f"{place}:{line}: {module} imports {name}"
 
 
 #: What every dialect has; those that it needs beside them are its own.
@@ -201,10 +194,10 @@ def test_circles_are_found(texts: tuple[str, ...], found: bool) -> None:
 
 def test_no_circles() -> None:
     """Modules can be read, and loaded, from the bottom up."""
-    assert circle({f"ampproxy.{name}": ast.parse(path.read_text()) for name, path in sources()}) == []
+    assert circle({f"ampproxy.{module_of(place)}": tree_of(place) for place in places()}) == []
 
 
 def test_files_stay_small() -> None:
     """A file that grows past some 500 lines hides an idea that has no name yet."""
-    large = {str(path): count for _, path in sources() if (count := len(path.read_text().splitlines())) > 500}
+    large = {place: count for place in places() if (count := len(text_of(place).splitlines())) > 500}
     assert large == {}

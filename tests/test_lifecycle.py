@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from ampproxy.lifecycle import NEXT, Lifecycle, Phase
+from tests.cases import each
 
 #: How to come to each phase from a fresh lifecycle.
 WAYS = {
@@ -28,7 +29,7 @@ def at(phase: Phase) -> Lifecycle:
     return lifecycle
 
 
-@pytest.mark.parametrize(("before", "after"), [*itertools.product(Phase, Phase)])
+@each(("before", "after"), [*itertools.product(Phase, Phase)])
 def test_only_what_the_table_allows(before: Phase, after: Phase) -> None:
     """Any other change is an error that leaves all as it was; the same phase again is no change."""
     lifecycle = at(before)

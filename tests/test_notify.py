@@ -64,13 +64,13 @@ def manager() -> Iterator[Manager]:
 def test_a_life(manager: Manager) -> None:
     """Ready, a reload with its time, a state, an heir, the end with the time that it may take."""
     notifier = manager.notifier()
-    notifier.ready("Serves on\n127.0.0.1:8317")
+    notifier.ready("Serving on\n127.0.0.1:8317")
     with notifier.reloading(lambda: "configuration 2"):
         (ready, reloading) = manager.heard()
     notifier.status("three streams")
     notifier.main_pid(99)
     notifier.stopping(30, "waits")
-    assert ready == {"READY": "1", "STATUS": "Serves on 127.0.0.1:8317"}
+    assert ready == {"READY": "1", "STATUS": "Serving on 127.0.0.1:8317"}
     assert reloading["RELOADING"] == "1"
     # systemd drops a reload whose time is not of its own clock (sd_notify(3), MONOTONIC_USEC).
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)

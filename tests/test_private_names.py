@@ -6,12 +6,12 @@ import ast
 import importlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "ampproxy"
+from tests.tree import module_of, nodes_of, places
 
 #: What may be used: module and name -> why there is no public way.
 REASONS: dict[tuple[str, str], str] = {
@@ -43,10 +43,10 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name != "_" and name not in PUBLIC
 
 
-def defined(tree: ast.AST) -> set[str]:
+def defined(nodes: Iterable[ast.AST]) -> set[str]:
     """The private names that a module makes: of its functions, classes, variables, attributes and slots."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -63,19 +63,20 @@ def is_own(node: ast.expr) -> bool:
     )
 
 
-def private_names(tree: ast.AST, here: set[str], ours: set[str]) -> Iterator[str]:
+def private_names(nodes: Iterable[ast.AST], here: set[str], ours: set[str]) -> Iterator[str]:
     """The private names that a module uses and that are not its own.
 
+    :param nodes: all of the module's.
     :param here: those that the module makes.
     :param ours: those that any module of the package makes.
     """
     siblings = {
         alias.asname or alias.name
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ampproxy")
         for alias in node.names
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             near = is_own(node.value) or (isinstance(node.value, ast.Name) and node.value.id in siblings)
             if node.attr not in (here | ours if near else here):
@@ -92,19 +93,15 @@ def private_names(tree: ast.AST, here: set[str], ours: set[str]) -> Iterator[str
             yield from (part for part in parts if is_private(part))
 
 
-def found() -> dict[tuple[str, str], int]:
-    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in sources()}
-    made = {place: defined(tree) for place, tree in trees.items()}
+@cache
+def found() -> Mapping[tuple[str, str], int]:
+    made = {place: defined(nodes_of(place)) for place in places()}
     ours = set().union(*made.values())
     uses: dict[tuple[str, str], int] = defaultdict(int)
-    for place, tree in trees.items():
-        for name in private_names(tree, made[place], ours):
+    for place in places():
+        for name in private_names(nodes_of(place), made[place], ours):
             uses[place, name] += 1
     return uses
-
-
-def sources() -> Iterable[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
 
 
 def test_private_names_have_a_reason() -> None:
@@ -119,9 +116,8 @@ def test_the_table_has_no_other_row() -> None:
 
 def test_no_private_method_is_overridden() -> None:
     """No class here has a private name of a library's class that it inherits from: that would replace it."""
-    for path in sources():
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        importlib.import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    for place in places():
+        importlib.import_module(f"ampproxy.{module_of(place)}".removesuffix(".__init__"))
     clashes = set()
     for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "ampproxy"]:
         for kind in vars(module).values():
@@ -151,8 +147,8 @@ def inherited_names(kind: type) -> Iterator[str]:
 )
 def test_each_way_is_seen(code: str) -> None:
     """The walk sees attributes, their names as texts, inherited ones, and imports."""
-    tree = ast.parse(code)
-    assert list(private_names(tree, defined(tree), set()))
+    nodes = list(ast.walk(ast.parse(code)))
+    assert list(private_names(nodes, defined(nodes), set()))
 
 
 @pytest.mark.parametrize(
@@ -166,5 +162,5 @@ def test_each_way_is_seen(code: str) -> None:
 )
 def test_own_names_pass(code: str) -> None:
     """What a module makes itself is its own business, and so are a named tuple's methods."""
-    tree = ast.parse(code)
-    assert not list(private_names(tree, defined(tree), set()))
+    nodes = list(ast.walk(ast.parse(code)))
+    assert not list(private_names(nodes, defined(nodes), set()))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "ampproxy"
+from tests.tree import ROOT, nodes_of, places
 
 #: Words that are not used -> what to write. ``docs/extending.md`` shows the same table.
 WORDS: dict[str, str] = {
@@ -49,9 +47,9 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
 
 
-def names_in(tree: ast.AST) -> Iterator[str]:
+def names_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """The names that a module gives: to functions, classes, parameters, variables and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -62,17 +60,17 @@ def names_in(tree: ast.AST) -> Iterator[str]:
             yield node.attr
 
 
-def sentences_in(tree: ast.AST) -> Iterator[str]:
+def sentences_in(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """The texts of a module that may be shown: constants with a blank that are no docstrings. What stands
     in braces is a field's name and is not looked at.
     """
     documentation = {
         id(statement.value)
-        for node in ast.walk(tree)
+        for node in nodes
         for statement in (node.body if isinstance(getattr(node, "body", None), list) else ())
         if isinstance(statement, ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         text = node.value if isinstance(node, ast.Constant) and id(node) not in documentation else None
         if isinstance(text, str) and " " in text.strip():
             yield re.sub(r"\{[^{}]*\}", "", text)
@@ -82,14 +80,11 @@ def banned_in(sentence: str) -> set[str]:
     return BANNED & {word.lower() for word in re.findall(r"[A-Za-z]+", sentence)}
 
 
-def modules() -> Iterator[tuple[str, ast.AST]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text())
-
-
 def test_names() -> None:
     """No identifier has a word of the table, but for those with a reason."""
-    found = {(place, name) for place, tree in modules() for name in names_in(tree) if BANNED & words_of(name)}
+    found = {
+        (place, name) for place in places() for name in names_in(nodes_of(place)) if BANNED & words_of(name)
+    }
     assert sorted(found - set(NAMES)) == []
     assert sorted(set(NAMES) - found) == [], "no longer needed"
 
@@ -97,14 +92,17 @@ def test_names() -> None:
 def test_constants() -> None:
     """A constant's name shows what it is the limit of."""
     found = [
-        (place, name) for place, tree in modules() for name in names_in(tree) if name.strip("_") in UNITLESS
+        (place, name)
+        for place in places()
+        for name in names_in(nodes_of(place))
+        if name.strip("_") in UNITLESS
     ]
     assert found == []
 
 
 def test_sentences() -> None:
     """No line of the log, of a command or of an error has one, but for those with a reason."""
-    found = [(place, text) for place, tree in modules() for text in sentences_in(tree) if banned_in(text)]
+    found = [(place, text) for place in places() for text in sentences_in(nodes_of(place)) if banned_in(text)]
     reasoned = {row for row in SENTENCES for place, text in found if row[0] == place and row[1] in text}
     left = [(place, text) for place, text in found if not any(p == place and t in text for p, t in reasoned)]
     assert left == []
@@ -135,6 +133,6 @@ def test_glossary() -> None:
 )
 def test_each_way_is_seen(code: str, names: bool, sentences: bool) -> None:
     """Parts of names and words of sentences are seen; docstrings, fields and single words are not."""
-    tree = ast.parse(code)
-    assert any(BANNED & words_of(name) for name in names_in(tree)) is names
-    assert any(banned_in(text) for text in sentences_in(tree)) is sentences
+    nodes = list(ast.walk(ast.parse(code)))
+    assert any(BANNED & words_of(name) for name in names_in(nodes)) is names
+    assert any(banned_in(text) for text in sentences_in(nodes)) is sentences

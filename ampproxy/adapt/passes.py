@@ -75,8 +75,12 @@ def _adapted(
             request = without_member(request)
         settled = settle_turns(request, profile, target, losses)
         return plan_thinking(request, settled, profile, target, losses)
-    settle = settle_level if profile.thinking == "level" else settle_amount
-    request = settle(request, target, losses, trusted=own or profile.trusted_levels)
+    trusted = own or profile.trusted_levels
+    if profile.thinking == "level":
+        kin = own or request.dialect in profile.kin
+        request = settle_level(request, target, losses, trusted=trusted, kin=kin)
+    else:
+        request = settle_amount(request, target, losses, trusted=trusted)
     request = fit_sampling(request, profile, target, losses)
     return settle_turns(request, profile, target, losses)
 

@@ -25,17 +25,18 @@ _PATH = "thinking"
 
 
 def settle_level(
-    request: ChatRequest, target: Target, losses: Losses, *, trusted: bool = False
+    request: ChatRequest, target: Target, losses: Losses, *, trusted: bool = False, kin: bool = False
 ) -> ChatRequest:
     """The wish in the form of a dialect that names levels: ``off``, ``auto``, or a level that is taken.
 
     It is ``None`` where nothing may be asked.
 
+    :param kin: the client speaks that dialect or one of the same vendor's, and knows that its models think.
     :param trusted: the client is taken to know the levels of a model that nobody described.
     """
     wish = request.thinking
     if wish is None:
-        return request
+        return request if kin else _small_at_levels(request, target, losses)
     if target.thinking == "none" or (target.thinks is False and not target.host.asks_unknown):
         if wish.mode != "off":
             losses("thinking", _PATH, f"{target.model} does not think.")
@@ -123,7 +124,7 @@ def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int
     raised = max(limit, min(limit + tokens, target.max_output or limit + tokens))
     if raised != limit:
         why = f"Raised from {limit} to {raised}: the model cannot be kept from thinking first."
-        losses("max_tokens", "sampling.max_tokens", why)
+        losses("raised_limit", "sampling.max_tokens", why)
     return raised
 
 
@@ -149,6 +150,8 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
 DYNAMIC = -1
 #: An answer of fewer tokens leaves no room for thinking.
 _SMALL = 1024
+#: The least that OpenAI takes, to which a limit of one is raised before.
+_TRIED = 16
 
 
 def settle_amount(
@@ -161,7 +164,7 @@ def settle_amount(
     """
     wish = request.thinking
     if wish is None:
-        return request if trusted else _small_answer(request, target)
+        return request if trusted else _small_answer(request, target, losses)
     if target.thinking == "none":
         if wish.mode != "off":
             losses("thinking", _PATH, "The model does not think.")
@@ -173,16 +176,45 @@ def settle_amount(
     return (_by_level if by_level else _by_budget)(request, wish, target, losses)
 
 
-def _small_answer(request: ChatRequest, target: Target) -> ChatRequest:
-    """A model that thinks unless told otherwise would spend the whole of a small answer on it, and a
-    client of another dialect that did not ask for thinking does not expect that.
+def _is_small(request: ChatRequest) -> bool:
+    """Whether a model that thinks unless told otherwise would spend the whole answer on it, which a client of
+    another dialect that did not ask for thinking does not expect.
     """
     limit = request.sampling.max_tokens
-    if limit is None or limit >= _SMALL or target.thinking not in ("budget", "level"):
+    return limit is not None and limit < _SMALL
+
+
+def _small_answer(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+    """The least thinking for a small answer, and room for it where that is not none."""
+    if not _is_small(request) or target.thinking not in ("budget", "level"):
         return request
     if target.thinking == "level":
-        return _with(request, Thinking("level", level=nearest_level("minimal", target.levels)))
-    return _with(request, Thinking("off") if target.can_disable else Thinking("budget", target.budget[0]))
+        least = nearest_level("minimal", target.levels)
+        if least != "minimal":
+            request = _with_room_for_more(request, budget_of(least), target, losses)
+        return _with(request, Thinking("level", level=least))
+    if target.can_disable:
+        return _with(request, Thinking("off"))
+    request = _with_room_for_more(request, target.budget[0], target, losses)
+    return _with(request, Thinking("budget", target.budget[0]))
+
+
+def _small_at_levels(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+    """The same for a model that names levels, if it always thinks."""
+    levels = levels_of(target)
+    if not _is_small(request) or not target.thinks_unasked or can_disable(target) or not levels:
+        return request
+    least = nearest_level("minimal", levels)
+    request = _with_room_for_more(request, budget_of(least), target, losses)
+    return _with(request, Thinking("level", level=least))
+
+
+def _with_room_for_more(request: ChatRequest, tokens: int, target: Target, losses: Losses) -> ChatRequest:
+    """With room, unless the answer does not matter: so few tokens warm a cache, or try a key."""
+    limit = request.sampling.max_tokens
+    if limit is None or limit <= _TRIED:
+        return request
+    return _with_room(request, tokens, target, losses)
 
 
 def _by_budget(request: ChatRequest, wish: Thinking, target: Target, losses: Losses) -> ChatRequest:

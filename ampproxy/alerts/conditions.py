@@ -14,7 +14,7 @@ from ampproxy.credits.allowance import Used
 from ampproxy.model.clients import Standing
 from ampproxy.relay.retiring import Retiring
 from ampproxy.routing.catalog import Catalog
-from ampproxy.status import Alert, ReloadReport, WorkerStatus
+from ampproxy.status import Alert, ReloadReport, SharedReport, WorkerStatus
 from ampproxy.tenants.refusals import shown_amount
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time
@@ -25,6 +25,8 @@ NEARLY = 0.9
 WORKER_DEATHS = 3
 #: Names that one sentence lists.
 _LISTED = 5
+#: A restart of what the state is shared by takes less.
+_AWAY_SECONDS = 60.0
 _NO_LOGIN = ("needs login", "key refused")
 
 
@@ -48,6 +50,7 @@ class Facts:
     standings: tuple[tuple[str, Standing], ...] = ()
     retiring: tuple[Retiring, ...] = ()
     reload: ReloadReport | None = None
+    shared: SharedReport | None = None
     config: str = ""
     workers: tuple[WorkerStatus, ...] = ()
     unknown: frozenset[str] = frozenset()
@@ -224,6 +227,15 @@ def _model_retiring(facts: Facts) -> Iterator[Alert]:
         yield Alert("model-retiring", subject, f"{one.clause(today)}.", one.todo, facts.wall)
 
 
+def _state_away(facts: Facts) -> Iterator[Alert]:
+    shared = facts.shared
+    if shared is None or shared.connected or facts.wall - shared.away_since < _AWAY_SECONDS:
+        return
+    since = local_time(shared.away_since)
+    message = f"The state has not been shared by {shared.by} since {since}: {printable(shared.why)}."
+    yield Alert("state-away", shared.by, message, "ampproxy doctor tries the connection", shared.away_since)
+
+
 def _config_refused(facts: Facts) -> Iterator[Alert]:
     reload = facts.reload
     if reload is None or reload.ok:
@@ -260,6 +272,7 @@ _CONDITIONS: dict[str, Callable[[Facts], Iterator[Alert]]] = {
     "amp-credits": _amp_credits,
     "budget": _budget,
     "model-retiring": _model_retiring,
+    "state-away": _state_away,
     "config-refused": _config_refused,
     "worker-failing": _worker_failing,
 }

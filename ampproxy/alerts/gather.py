@@ -16,10 +16,11 @@ from ampproxy.credits.allowance import Used
 from ampproxy.errors import GatewayFault
 from ampproxy.generation import Generation
 from ampproxy.model.clients import ClientKey, Standing
+from ampproxy.model.sharing import StateSettings
 from ampproxy.relay.retiring import Retiring, retiring
 from ampproxy.tenants.counting import standings_of
-from ampproxy.tenants.store import NAME as COUNTS
-from ampproxy.tenants.store import Counts, CountsFailed
+from ampproxy.tenants.reading import ReadCounts, counts_to_read
+from ampproxy.tenants.store import CountsFailed
 from ampproxy.tenants.tenant import tenant_id
 
 
@@ -56,6 +57,7 @@ class Gathering:
             standings=standings or (),
             retiring=self._ending(generation) if "model-retiring" in kinds else (),
             reload=status.reload,
+            shared=runtime.shared.report() if runtime.shared.active else None,
             config=status.config,
             workers=status.workers,
             unknown=frozenset(unknown),
@@ -76,11 +78,12 @@ class Gathering:
         clients = [client for client in generation.config.all_clients if client.limits]
         if not clients:
             return ()
-        if runtime.state is None:
+        shared = generation.config.state
+        if runtime.state is None and shared is None:
             return tuple((name, one) for name, all_ in runtime.limiter.last.items() for one in all_)
         try:
             found: tuple[tuple[str, Standing], ...] = await self._in_thread(
-                partial(_read, runtime.state, clients, runtime.names_salt, runtime.wall())
+                partial(_read, runtime.state or Path(), shared, clients, runtime.names_salt, runtime.wall())
             )
         except CountsFailed:
             return None
@@ -96,23 +99,18 @@ def _credits(generation: Generation) -> tuple[tuple[FallbackRule, Used], ...] | 
 
 
 def _read(
-    folder: Path, clients: Collection[ClientKey], salt: bytes, wall: float
+    folder: Path, shared: StateSettings | None, clients: Collection[ClientKey], salt: bytes, wall: float
 ) -> tuple[tuple[str, Standing], ...]:
-    """What the file of counts has, beside the limiter, which writes it.
+    """What the counts have, beside the limiter, which writes them.
 
-    :raises CountsFailed: it cannot be read.
+    :raises CountsFailed: they cannot be read.
     """
-    if not (folder / COUNTS).exists():
-        return ()
-    counts = Counts(folder, lambda: wall)
-    try:
+    with counts_to_read(folder, shared, wall) as counts:
         return tuple(_each(counts, clients, salt, wall))
-    finally:
-        counts.close()
 
 
 def _each(
-    counts: Counts, clients: Collection[ClientKey], salt: bytes, wall: float
+    counts: ReadCounts, clients: Collection[ClientKey], salt: bytes, wall: float
 ) -> Iterator[tuple[str, Standing]]:
     for client in clients:
         used = counts.used(tenant_id(client, salt), client.limits)

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "stop": "Stop the service and wait for it to end.",
     "log": "Show the last exchanges, or follow new ones.",
     "try": "Send one request through the service and show its route, tokens and cost.",
+    "chat": "Talk with a model through the service.",
     "setup": "Point Amp's clients, or another coding agent, at the gateway, or revert that.",
     "key": "Create, list, change, rotate and revoke client keys.",
     "neo": "Let Amp's cloud call your accounts, for Amp's present generation (experimental).",

@@ -22,6 +22,7 @@ from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import (
+    STATE_WORDS,
     AccountReport,
     CooldownReport,
     Forgotten,
@@ -36,11 +37,11 @@ from ampproxy.wire.words import counted, local_time, span
 #: Where a running service tells, and where it takes the order to forget.
 PATH = "/ampproxy/accounts"
 FORGET = "/ampproxy/forget"
-STATE_COLOURS = {"ready": "green", "resting": "yellow", "needs login": "red", "key refused": "red"}
+STATE_COLOURS = {"ready": "green", "cooling down": "yellow", "needs login": "red", "key refused": "red"}
 _COLUMNS = (
     Column("account", least=24, wraps=True),
     Column("kind", rank=1),
-    Column("state", room=11, colour=STATE_COLOURS.get),
+    Column("state", room=12, colour=STATE_COLOURS.get),
     Column("models", least=20, wraps=True),
 )
 
@@ -180,10 +181,7 @@ def lines(
     :param room: columns of the terminal; ``None``: as many as it takes.
     """
     known = {account.label: account for account in accounts}
-    rows = [
-        (report, (report.label, report.kind, report.state or "?", _models(report, known.get(report.label))))
-        for report in reports
-    ]
+    rows = [(report, _cells(report, known.get(report.label))) for report in reports]
     table = Table(_COLUMNS, [row for _, row in rows], room, headed=False)
     most = reading_width(room)
     for report, row in rows:
@@ -202,6 +200,11 @@ def _below(report: AccountReport) -> Iterator[str]:
     yield from map(_cooldown, report.cooldowns)
     yield from map(_window, report.windows)
     yield from map(_lesson, report.lessons)
+
+
+def _cells(report: AccountReport, account: Account | None) -> tuple[str, ...]:
+    state = STATE_WORDS.get(report.state, report.state or "?")
+    return report.label, report.kind, state, _models(report, account)
 
 
 def _models(report: AccountReport, account: Account | None) -> str:

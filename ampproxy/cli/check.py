@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.retiring import retiring
 from ampproxy.routing.catalog import Catalog
+from ampproxy.state.library import missing_library
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
@@ -103,7 +105,14 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
         config = with_logins(config)
     for client, sentence in expiring(config.clients, time.time()):
         yield Remark(file, str(client.line), "warning", f"api-keys: {sentence}")
+    if config.ledger.url is not None and not all(map(find_spec, ("sqlalchemy", "psycopg"))):
+        yield Remark(
+            file, "", "warning", "ledger.url: needs two packages more: pip install 'ampproxy[postgres]'"
+        )
     yield from _of_models(file, config, home)
+    missing = missing_library(config)
+    if missing:
+        yield Remark(file, str(config.lines.get("state", "")), "warning", f"state: {missing}")
     nothing = nothing_served(config)
     if nothing:
         yield Remark(file, "", "warning", nothing)

@@ -51,9 +51,10 @@ _LIVE = (
     is_flag=True,
     help="Send the smallest possible request for each role and account to your accounts; never to Amp.",
 )
+@click.option("--problems", is_flag=True, help="Show problems and warnings only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 @config_option
-def command(live: bool, as_json: bool, file: Path | None) -> None:
+def command(live: bool, problems: bool, as_json: bool, file: Path | None) -> None:
     """Diagnose the path from Amp's clients on this machine to the models.
 
     Each finding is ok, a note, a warning or a problem: one sentence, with advice. Nothing is changed,
@@ -71,10 +72,21 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
         report("Asking Amp for your connections, and trying the public address ...")
         context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
+    if context.config is not None and context.config.ledger.url is not None:
+        # Not at the top: it loads SQLAlchemy.
+        from ampproxy.ledger.visit import database_state
+
+        report("Asking the ledger's database ...")
+        context = replace(context, database=database_state(context.config, context.config.state_dir))
+
     async def main(reactor: Any) -> None:
         with report:
             found = await examination(reactor, context, live=live, report=report)
-        click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found, width())))
+        shown = found.pressing() if problems else found
+        end = f"{totals(found)}."
+        click.echo(
+            msgspec.json.encode(shown).decode() if as_json else "\n".join([*lines(shown, width()), end])
+        )
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
@@ -219,7 +231,7 @@ def _was_tried(row: LiveRow) -> str:
 
 
 def lines(found: Examination, room: int | None = None) -> Iterator[str]:
-    """The findings below the titles of their checks, then what was tried, then how many there are.
+    """The findings below the titles of their checks, then what was tried.
 
     :param room: columns of the terminal; ``None``: as many as it takes.
     """
@@ -236,7 +248,6 @@ def lines(found: Examination, room: int | None = None) -> Iterator[str]:
         yield "Tried with real requests"
         yield from _live(found.live, room)
         yield ""
-    yield f"{totals(found)}."
 
 
 def _live(rows: Iterable[LiveRow], room: int | None) -> Iterator[str]:

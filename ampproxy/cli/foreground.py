@@ -111,7 +111,7 @@ def _announce(service: GatewayService, log: str, first: bool, reactor: Any) -> N
     scheme = "http" if config.tls is None else "https"
     where = ", ".join(one if "/" in one else f"{scheme}://{one}" for one in listening)
     logger.info(
-        "Serves on {where} by {config}{how}",
+        "Serving on {where}, configured by {config}{how}",
         where=where,
         config=note.config,
         how="; Ctrl-C ends it" if first and not log and os.isatty(0) else "",

@@ -34,9 +34,11 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.names import read_salt
 from ampproxy.desktop.clients.undo import CannotUndo, Changes
 from ampproxy.model.clients import ClientKey, Period, hash_of
+from ampproxy.model.sharing import StateSettings
 from ampproxy.tenants.counting import Amounts, windows_of
 from ampproxy.tenants.shown import in_short, limits_of, rights_of, state_of
 from ampproxy.tenants.store import NAME as COUNTS
+from ampproxy.tenants.store import CountsFailed
 from ampproxy.tenants.tenant import tenant_id
 
 #: Bytes of a new key: 256 bits, which is why a plain SHA-256 of it may be stored.
@@ -179,7 +181,9 @@ def show(name: str, as_json: bool, file: Path | None) -> None:
     for row in lines:
         for line in table.row(row):
             click.echo(line)
-    if place is not None:
+    if place is not None and place.config.state is not None:
+        sentence(f"Counted in {place.config.state.url}, for all gateways that share their state by it.")
+    elif place is not None:
         sentence(f"Counted in {place.folder / COUNTS}, {place.whose}")
 
 
@@ -339,7 +343,9 @@ def _used(place: Kept, client: ClientKey, now: float) -> dict[Period, Amounts]:
 
     :raises click.ClickException: it cannot be read.
     """
-    path = place.folder / COUNTS
+    path, shared = place.folder / COUNTS, place.config.state
+    if shared is not None:
+        return _used_of_all(shared, tenant_id(client, read_salt(place.folder) or b""), client, now)
     if not path.exists():
         return {}
     try:
@@ -347,6 +353,23 @@ def _used(place: Kept, client: ClientKey, now: float) -> dict[Period, Amounts]:
         return dict(_rows(path, identity, client, now))
     except (sqlite3.Error, OSError) as error:
         raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _used_of_all(
+    shared: StateSettings, identity: str, client: ClientKey, now: float
+) -> dict[Period, Amounts]:
+    """What a client has used at all gateways that share their state.
+
+    :raises click.ClickException: it cannot be read.
+    """
+    # Not at the top: most gateways have no Redis, and not its client library.
+    from ampproxy.tenants.reading import counts_to_read
+
+    try:
+        with counts_to_read(Path(), shared, now) as counts:
+            return counts.used(identity, client.limits)
+    except (CountsFailed, ImportError) as error:
+        raise click.ClickException(f"What is used cannot be read: {error}") from None
 
 
 def _rows(path: Path, identity: str, client: ClientKey, now: float) -> Iterator[tuple[Period, Amounts]]:

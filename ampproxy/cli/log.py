@@ -16,10 +16,10 @@ from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
 from ampproxy.cli.terminal import Column, Table, sentence, width
 from ampproxy.cli.usage import moment
-from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
 from ampproxy.ledger.entry import Entry, Series
-from ampproxy.ledger.file import open_to_read
+from ampproxy.ledger.place import Place, place_of
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.report import cost_of
 from ampproxy.ledger.rows import Rows, Wanted
@@ -84,11 +84,11 @@ def command(
     """
     config = read_config(file)
     place = kept(config)
-    path = place.folder / NAME
+    ledger = place_of(place.config, place.folder)
     wanted = Wanted(_series(client, model), errors, thread, since or 0)
     try:
         prices = price_book(with_logins(place.config))
-        log = _Log(path, wanted)
+        log = _Log(ledger, wanted)
         found = log.newest(most)
     except LedgerError as error:
         off = "" if place.config.ledger.enable else " (ledger: false)"
@@ -96,7 +96,7 @@ def command(
     show = _json_lines(prices) if as_json else _Lines(prices, found)
     show(found)
     if not found and not follow:
-        sentence(f"There are no such exchanges in {path}.", err=True)
+        sentence(f"There are no such exchanges in {ledger.name}.", err=True)
     if follow:
         for entries in log.follow():
             show(entries)
@@ -116,23 +116,20 @@ def _series(client: str, model: str) -> Callable[[Series], bool]:
 
 
 class _Log:
-    """The ledger's file, which may be moved away and begun anew while it is followed.
+    """The ledger, which may be moved away and begun anew while it is followed.
 
     :raises LedgerError: it cannot be read.
     """
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
-        self._path, self._wanted = path, wanted
-        self._identity = _identity(path)
-        self._connection = open_to_read(path)
-        self._rows = Rows(self._connection, wanted)
-        self._last = int(time.time() * 1_000_000)
+    def __init__(self, place: Place, wanted: Wanted) -> None:
+        self._place, self._wanted = place, wanted
+        self._identity = place.identity()
+        self._ledger = place.open()
+        self._rows = Rows(self._ledger, wanted)
 
     def newest(self, most: int) -> list[Entry]:
         """The last ones."""
-        found = self._rows.newest(most)
-        self._last = max([self._last, *(entry.at for entry in found)]) if found else self._last
-        return found
+        return self._rows.newest(most)
 
     def follow(self, pause: Callable[[float], None] = time.sleep) -> Iterator[list[Entry]]:
         """Those to come, as they come, for ever."""
@@ -140,28 +137,21 @@ class _Log:
             pause(_PAUSE)
             try:
                 self._look_again()
-                while found := self._rows.after(self._last, _BATCH):
-                    self._last = found[-1].at
+                while found := self._rows.new(_BATCH):
                     yield found
             except LedgerError as error:
                 sentence(f"{error}: trying again", err=True)
                 self._identity = None
 
     def _look_again(self) -> None:
-        identity = _identity(self._path)
-        if identity == self._identity:
+        identity = self._place.identity()
+        if identity is not None and identity == self._identity:
             return
-        self._connection.close()
-        self._connection = open_to_read(self._path)
-        self._rows, self._identity = Rows(self._connection, self._wanted), identity
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        self._ledger.close()
+        self._ledger = self._place.open()
+        # One that was begun anew has only rows of later.
+        self._rows = Rows(self._ledger, self._wanted, self._rows.position)
+        self._identity = identity
 
 
 class _Lines:

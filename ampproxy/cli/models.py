@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -21,7 +22,7 @@ from ampproxy.cli.models_update import remark
 from ampproxy.cli.service_client import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.terminal import Column, Progress, Table, sentence, width, wrapped
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import AccountReport
+from ampproxy.credentials.report import STATE_WORDS, AccountReport
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog, Source
@@ -86,9 +87,12 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 @config_option
 @click.option("--refresh", is_flag=True, help="Fetch the vendors' lists now, and store them for the service.")
 @click.option("--verbose", is_flag=True, help="Show what is known about each model, and the source.")
+@click.option("--prices", "priced", is_flag=True, help="Show limits and prices instead of accounts.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
-def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context, file: Path | None, refresh: bool, verbose: bool, priced: bool, as_json: bool
+) -> None:
     """List the models that clients see, each with the accounts that serve it and their dialects.
 
     SOURCE shows how this is known: config (the account's entry names its models), vendor (the vendor's own
@@ -101,6 +105,9 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
     if refresh:
         demand(config.unseen, "--refresh")
     known = _refreshed(config) if refresh else kept_models(config)
+    if priced:
+        _show_prices(config, known, as_json=as_json)
+        return
     report = None
     try:
         report = fetch(config)
@@ -137,6 +144,28 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
 
 
 command.add_command(update)
+
+
+def _show_prices(config: Config, known: Known, *, as_json: bool) -> None:
+    """Show what each model takes and costs at the account that is tried first."""
+    from ampproxy.cli.model_prices import price_notes, price_table, terms
+    from ampproxy.ledger.book import price_book
+
+    prices, families = price_book(config), kept_families(config)
+    accounts = {account.label: account for account in config.accounts}
+    first = [(row.model, row.servers[0]) for row in rows(config, known)]
+    found = [
+        terms(model, server.name, accounts[server.account], families, prices)
+        for model, server in first
+        if server.source != "pattern"
+    ]
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found]))
+        return
+    for line in price_table(found, width()):
+        click.echo(line)
+    for note in price_notes(found):
+        sentence(note)
 
 
 def kept_models(config: Config) -> dict[str, tuple[str, ...]]:
@@ -293,7 +322,7 @@ def _joined(states: list[str]) -> str:
     if not known:
         return "-"
     if len(set(known)) == 1:
-        return known[0]
+        return STATE_WORDS.get(known[0], known[0])
     return f"{sum(state in ('ready', 'untried') for state in known)} of {len(known)} ready"
 
 

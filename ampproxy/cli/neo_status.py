@@ -9,9 +9,9 @@ from contextlib import closing
 from ampproxy.amp.connections import Connection
 from ampproxy.cli.kept import kept
 from ampproxy.config.schema import Config
-from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.file import open_to_read
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.latest import Latest, latest
+from ampproxy.ledger.place import place_of
 from ampproxy.model.clients import NEO_CLIENT
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import local_time, span
@@ -24,12 +24,12 @@ def last_request(config: Config) -> LastRequest:
     """Reads the ledger of the service that runs by a configuration."""
     if not config.ledger.enable:
         return lambda asked: "not known, for there is no ledger (setting: ledger.enable)"
-    path = kept(config).folder / NAME
+    place = place_of(config, kept(config).folder)
 
     def find(asked: Collection[str] | None) -> str:
         try:
-            with closing(open_to_read(path)) as connection:
-                found = latest(connection, NEO_CLIENT, asked)
+            with closing(place.open()) as ledger:
+                found = latest(ledger, NEO_CLIENT, asked)
         except LedgerError as why:
             return f"not known: {why}"
         return "none that the ledger has" if found is None else _line(found)

@@ -78,12 +78,17 @@ class NotSecure(NotReachable):
     """The file says that there is TLS, and there is none, or its certificate cannot be read."""
 
 
-def not_running(error: NotReachable, text: str) -> click.ClickException:
+def not_running(
+    error: NotReachable, text: str, suggestion: str = "To start it: ampproxy serve"
+) -> click.ClickException:
     """What a command ends with that needs the service: where something answers, if without TLS, it runs.
 
     :param text: what is printed.
+    :param suggestion: what is printed after it.
     """
-    return click.ClickException(text) if isinstance(error, NotSecure) else NotRunning(text)
+    if isinstance(error, NotSecure):
+        return click.ClickException(text)
+    return NotRunning(f"{text} {suggestion}".rstrip())
 
 
 class NotTrusted(NotAnswered):

@@ -17,27 +17,19 @@ from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient
 from ampproxy.cli.terminal import Column, Table, width
 from ampproxy.config.run_file import RunNote
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import AccountReport
-from ampproxy.ledger import NAME, LedgerError
+from ampproxy.credentials.report import STATE_WORDS, AccountReport
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
-from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import Place, place_of
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.report import changing, report, sameness
 from ampproxy.ledger.text import count, money
-from ampproxy.status import Status, WorkerStatus
+from ampproxy.status import SharedReport, Status, WorkerStatus
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
 _COLUMNS = (Column("", colour={"attention": "yellow"}.get), Column("", least=30, wraps=True))
-#: States of accounts as they are summed up, in this order.
-_WORDS = {
-    "ready": "ready",
-    "untried": "untried",
-    "probing": "being tried again",
-    "resting": "cooling down",
-    "needs login": "needs login",
-    "key refused": "key refused",
-}
 
 
 class Today(msgspec.Struct, frozen=True):
@@ -112,9 +104,7 @@ def _not_running(config: Config, error: NotReachable, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(Seen(False, str(error))).decode())
         raise SystemExit(not_running(error, "").exit_code)
-    raise not_running(
-        error, f"the service does not run: {error} To start it: ampproxy serve (its file is {config.source})"
-    )
+    raise not_running(error, f"the service of {config.source} does not run: {error}")
 
 
 def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
@@ -130,7 +120,7 @@ def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
     today: Today | None = None
     if status.state_dir:
         try:
-            today = used_today(config, Path(status.state_dir) / NAME, time.time())
+            today = used_today(config, place_of(config, Path(status.state_dir)), time.time())
         except LedgerError:
             pass  # nothing was asked yet, or it is kept off
     states = Counter(report.state for report in reports)
@@ -138,7 +128,7 @@ def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
         True,
         status=status,
         log="" if note is None else note.log,
-        accounts={word: states[word] for word in (*_WORDS, *states) if states[word]},
+        accounts={word: states[word] for word in (*STATE_WORDS, *states) if states[word]},
         today=today,
         attention=tuple(attention),
     )
@@ -153,6 +143,8 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
     if status.reload is not None and not status.reload.ok:
         first = status.reload.complaints[0] if status.reload.complaints else "see the log"
         yield f"The configuration's file was rejected: {first}"
+    if status.shared is not None and not status.shared.connected:
+        yield f"The state cannot be shared by {status.shared.by}: {status.shared.why}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
     for worker in status.workers:
@@ -167,19 +159,25 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield "Every account is cooling down: ampproxy accounts shows until when."
 
 
-def used_today(config: Config, path: Path, now: float) -> Today:
+def used_today(config: Config, ledger: Place, now: float) -> Today:
     """What the ledger has of this day of UTC.
 
     :raises LedgerError: there is none.
     """
     prices = price_book(config)
     since = int(now * 1_000_000) // DAY * DAY
-    with closing(open_to_read(path)) as connection:
-        reading = read(connection, Span(since), same=sameness("model", prices), changes=changing(prices))
+    with closing(ledger.open()) as opened:
+        reading = read(opened, Span(since), same=sameness("model", prices), changes=changing(prices))
     total = report(reading.lines, "model", prices).total
     tokens = total.tokens
     prompt = tokens.input + tokens.cache_read + tokens.cache_write
     return Today(total.requests, total.errors, prompt, tokens.output, money(total.cost))
+
+
+def _sharing(shared: SharedReport, now: float) -> str:
+    if shared.connected:
+        return shared.by
+    return f"{shared.by}; away for {span(max(0.0, now - shared.away_since))}"
 
 
 def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
@@ -218,8 +216,13 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     )
     yield "addresses", ", ".join(status.listening)
     age = span(now - status.since)
-    yield "configuration", f"{status.config}, number {status.generation}, in force for {age}"
+    yield (
+        "configuration",
+        f"{status.config or 'from no file'}, number {status.generation}, in force for {age}",
+    )
     yield "state", status.state_dir or "kept nowhere"
+    if status.shared is not None:
+        yield "shared by", _sharing(status.shared, now)
     if seen.log:
         yield "log", seen.log
     yield "under way", counted(status.running, "exchange")
@@ -227,7 +230,9 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
         yield f"worker {worker.number}", _worker(worker, now)
     if seen.accounts:
         total = sum(seen.accounts.values())
-        each = ", ".join(f"{number} {_WORDS.get(state, state)}" for state, number in seen.accounts.items())
+        each = ", ".join(
+            f"{number} {STATE_WORDS.get(state, state)}" for state, number in seen.accounts.items()
+        )
         yield "accounts", f"{total}: {each}"
     if seen.today is not None:
         used = seen.today

@@ -68,7 +68,7 @@ def find(config: Config, at: str) -> tuple[int, int]:
             # It listens no longer, or takes a key that is not here; its lock shows that it is there.
             return note.pid, 0
         if isinstance(error, NotReachable):
-            raise not_running(error, f"the service does not run: {error}") from None
+            raise not_running(error, f"the service does not run: {error}", suggestion="") from None
         raise click.ClickException(str(error)) from None
 
 

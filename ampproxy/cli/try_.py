@@ -22,9 +22,9 @@ from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient
 from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import Config
 from ampproxy.demo.streamed import text_of
-from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
-from ampproxy.ledger.file import open_to_read
+from ampproxy.ledger.place import Place, place_of
 from ampproxy.ledger.rows import Rows, Wanted
 from ampproxy.ledger.text import count, dollars
 from ampproxy.wire.redact import printable
@@ -153,7 +153,8 @@ def command(
     except NotAnswered as error:
         raise click.ClickException(str(error)) from None
     if status.state_dir and tried.route not in ("", "none"):
-        tried.exchange = _exchange(with_logins(config), Path(status.state_dir) / NAME, thread, time.sleep)
+        ledger = place_of(config, Path(status.state_dir))
+        tried.exchange = _exchange(with_logins(config), ledger, thread, time.sleep)
     if as_json:
         click.echo(json.dumps(asdict(tried), indent=2))
     else:
@@ -218,15 +219,15 @@ def _message(body: bytes) -> str:
 
 
 def _exchange(
-    config: Config, path: Path, thread: str, pause: Callable[[float], None]
+    config: Config, ledger: Place, thread: str, pause: Callable[[float], None]
 ) -> dict[str, Any] | None:
     """What the service's ledger has of a thread of one exchange, waited for."""
     since = int((time.time() - 3600) * 1_000_000)
     for _ in range(round(_WRITTEN / _PAUSE)):
         try:
             prices = price_book(config)
-            with closing(open_to_read(path)) as connection:
-                found = Rows(connection, Wanted(thread=thread, since=since)).newest(1)
+            with closing(ledger.open()) as opened:
+                found = Rows(opened, Wanted(thread=thread, since=since)).newest(1)
         except LedgerError:
             return None
         if found:
@@ -235,16 +236,21 @@ def _exchange(
     return None
 
 
+def show_error(tried: Tried) -> None:
+    """Print what went wrong."""
+    status = "" if tried.status == 200 else f" (status {tried.status})"
+    first, *more = tried.error.split("\n")
+    sentence(f"Error{status}: {printable(first)}", err=True)
+    for line in more:
+        # As it is: it may be YAML, to be copied.
+        click.echo(printable(line), err=True)
+
+
 def _conclude(tried: Tried) -> None:
     if tried.text:
         click.echo("\n")
     if tried.error:
-        status = "" if tried.status == 200 else f" (status {tried.status})"
-        first, *more = tried.error.split("\n")
-        sentence(f"Error{status}: {printable(first)}", err=True)
-        for line in more:
-            # As it is: it may be YAML, to be copied.
-            click.echo(printable(line), err=True)
+        show_error(tried)
     for line in conclusion(tried):
         sentence(line)
 

@@ -15,9 +15,10 @@ import click
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
 from ampproxy.cli.terminal import MOST_COLUMNS, width, wrapped
-from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
-from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import place_of
 from ampproxy.ledger.prices import SHIPPED, PriceBook
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
 from ampproxy.ledger.report import DIMENSIONS, Report, changing, day_name, report, sameness, shortened
@@ -108,13 +109,13 @@ def command(
         raise click.UsageError("--until is no later than --since")
     place = kept(read_config(file))
     config = place.config
-    path = place.folder / NAME
+    ledger = place_of(config, place.folder)
     span = Span(since, until)
     try:
         prices = price_book(with_logins(config))
-        with closing(open_to_read(path)) as connection:
+        with closing(ledger.open()) as opened:
             read_by = DIMENSIONS[by].read
-            reading = read(connection, span, read_by, sameness(by, prices), changing(prices))
+            reading = read(opened, span, read_by, sameness(by, prices), changing(prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
         raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
@@ -125,16 +126,16 @@ def command(
     if not config.ledger.enable:
         remarked.append("Nothing new is kept (ledger: false): these are exchanges of before.")
     if as_json:
-        about = {"ledger": str(path), "since": _iso(since), "until": _iso(until), "notes": remarked}
+        about = {"ledger": ledger.name, "since": _iso(since), "until": _iso(until), "notes": remarked}
         click.echo(json.dumps({**about, **to_json(found)}, indent=2))
     elif as_csv:
         click.echo(to_csv(found), nl=False)
-        for note in (f"From {path}, {place.whose}", *remarked):
+        for note in (f"From {ledger.name}, {place.whose}", *remarked):
             click.echo(note, err=True)
     else:
         _show(found, remarked, span, prices, top)
         click.echo()
-        for line in wrapped(f"From {path}, {place.whose}", min(_room(), MOST_COLUMNS)):
+        for line in wrapped(f"From {ledger.name}, {place.whose}", min(_room(), MOST_COLUMNS)):
             click.echo(line)
 
 

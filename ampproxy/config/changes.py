@@ -97,6 +97,8 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
             continue
         if row.field == "neo" and before is not None and after is not None:
             yield from _neo(row.reader, name, before, after)
+        elif row.field == "state" and isinstance(row.reader, Section):
+            yield from (f"{change} (after a restart)" for change in _inner(row.reader, name, before, after))
         elif isinstance(row.reader, Section):
             yield from _inner(row.reader, name, before, after)
         elif row.field == "clients":
@@ -227,7 +229,7 @@ def _text(type: str, value: Any) -> str | None:
         return "true" if value else "false"
     if type == "duration":
         return _duration(value)
-    if type == "size":
+    if type.startswith("size"):
         return _size(value)
     if type.startswith("URL"):
         return _url(str(value))

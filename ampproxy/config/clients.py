@@ -276,7 +276,8 @@ ENTRY = Section(
             "routes",
             "routes",
             Reader("a list of routes", _routes),
-            "The routes it opens: `models`; `amp`, what is forwarded to Amp unchanged; `admin`, below "
+            "The routes it opens: `models`; `stored`, what vendors store for an account; `amp`, what is "
+            "forwarded to Amp unchanged; `admin`, below "
             "`/ampproxy`.",
             "all",
             hollow=False,

@@ -190,12 +190,19 @@ def duration(*, zero: bool = False) -> Reader:
 
 
 def _size(place: Location) -> int:
-    expected = "a size above 0: bytes, or such as 512KiB or 64MiB"
+    return _bytes(place, "a size above 0: bytes, or such as 512KiB or 64MiB", 1)
+
+
+def _size_or_nothing(place: Location) -> int:
+    return _bytes(place, "a size: bytes, or such as 512KiB or 64MiB; or 0", 0)
+
+
+def _bytes(place: Location, expected: str, least: int) -> int:
     scalar = place.scalar(expected)
     match = _SIZE.match(place.expanded(scalar))
     factor = _BYTES.get(match.group(2).lower()) if match else None
-    value = 0 if match is None or factor is None else int(float(match.group(1)) * factor)
-    if value <= 0:
+    value = -1 if match is None or factor is None else int(float(match.group(1)) * factor)
+    if value < least:
         raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
     return value
 
@@ -436,6 +443,7 @@ POSITIVE = whole("a whole number, 1 or more", 1, 10**9)
 WEIGHT = whole("a whole number up to 1000000", -(10**9), 10**6)
 INTEGER = whole("a whole number", -(10**9), 10**9)
 SIZE = Reader("size", _size)
+SIZE_OR_NOTHING = Reader("size, or 0", _size_or_nothing)
 TEXT = Reader("text", _or(_UNSEEN_TEXT, _line_of_text))
 NAME = Reader("text", _or(_UNSEEN_TEXT, _name))
 SECRET = Reader("secret", _secret)

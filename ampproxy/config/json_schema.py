@@ -76,6 +76,14 @@ _KINDS: dict[str, Schema] = {
     "URL": _URL,
     "URL on this machine": _URL,
     "URL, or file:/path": {"type": "string", "pattern": r"^\s*(https?://\S+|file:.+)\s*$|\$\{"},
+    "Redis URL, or file:/path": {
+        "type": "string",
+        "pattern": r"^\s*(rediss?(\+sentinel)?://\S+|unix://\S+|file:.+)\s*$|\$\{",
+    },
+    "URL of PostgreSQL, or file:/path": {
+        "type": "string",
+        "pattern": r"^\s*(postgres(ql)?://\S+|file:.+)\s*$|\$\{",
+    },
     "URL, or direct": {"type": "string", "pattern": r"^\s*((https?|socks5h?)://\S+|direct|none)?\s*$|\$\{"},
     "true or false": _FLAG,
     "duration": {
@@ -87,6 +95,12 @@ _KINDS: dict[str, Schema] = {
     "size": {
         "anyOf": [
             {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$|\$\{"},
+        ]
+    },
+    "size, or 0": {
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
             {"type": "string", "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$|\$\{"},
         ]
     },

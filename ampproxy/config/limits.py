@@ -68,6 +68,16 @@ LIMITS = Section(
             "How long such a part is kept.",
             "1h",
         ),
+        Setting(
+            "max-stored",
+            "max_stored",
+            fields.SIZE_OR_NOTHING,
+            "The total size of whole translated answers that are kept, with their questions, so that clients"
+            " of Responses may go on from them (`previous_response_id`) or fetch them; the oldest are"
+            " dropped. 0: none is kept.",
+            "0",
+        ),
+        Setting("store-for", "store_for", fields.duration(), "How long such an answer is kept.", "24h"),
     ),
 )
 

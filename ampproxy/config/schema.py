@@ -14,9 +14,11 @@ from typing import Literal, Protocol, TypeAlias
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
 from ampproxy.model.clients import ClientKey
+from ampproxy.model.ledger import Ledger
 from ampproxy.model.neo import Neo
 from ampproxy.model.page import Page
 from ampproxy.model.payload import Payload
+from ampproxy.model.sharing import StateSettings
 from ampproxy.wire.redact import Secret, Unseen
 
 #: What an account is: a name of :data:`ampproxy.catalog.kinds.KINDS`.
@@ -224,16 +226,17 @@ class Limits:
     max_held: int = 512 * 1024 * 1024
     max_remembered: int = 32 * 1024 * 1024
     remember_for: float = 3600.0
+    max_stored: int = 0
+    store_for: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
-    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
-    first event is asked again where no other account is left.
-    """
+    """What happens during a streamed answer, and whether there are WebSockets for Responses."""
 
     keepalive_seconds: int = 15
     bootstrap_retries: int = 0
+    websockets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,24 +304,6 @@ class Learning:
     enable: bool = True
     max_age: float = 7 * 86400.0
     max_lessons: int = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """What is kept of each exchange (our own section ``ledger``).
-
-    :param enable: keep anything at all.
-    :param max_age: how long an exchange is remembered.
-    :param max_size: of the file; the oldest exchanges make room.
-    :param management: keep requests on Amp's own routes, too.
-    :param prices: the user's own table of prices; read by the command line alone.
-    """
-
-    enable: bool = True
-    max_age: float = 365 * 86400.0
-    max_size: int = 1024**3
-    management: bool = False
-    prices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,6 +416,7 @@ class Config:
     auth_dir: Path = Path("~/.cli-proxy-api")
     state_dir: Path = Path("~/.local/state/ampproxy")
     workers: int = 1
+    state: StateSettings | None = None
     proxy_url: str | None = field(default=None, repr=False)
     request_retry: int = 0
     max_retry_credentials: int = 0

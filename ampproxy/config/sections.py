@@ -25,6 +25,7 @@ from ampproxy.config.page import PAGE
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.schema import Config, Logging, OAuth, Routing, Streaming, Tls
+from ampproxy.config.sharing import STATE, check_shared
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
@@ -162,6 +163,14 @@ _STREAMING = Section(
             " left. Other accounts are tried first in any case.",
             "0",
         ),
+        Setting(
+            "websockets",
+            "websockets",
+            fields.FLAG,
+            "Serve Responses over WebSockets, too; needs `ampproxy[websocket]`. Else a WebSocket is answered"
+            " 426, on which Codex sends plain requests at once.",
+            "false",
+        ),
     ),
 )
 
@@ -201,6 +210,7 @@ def _config(found: ParsedSection) -> Config:
     _check_providers(found)
     _check_client_keys(found, config)
     check_neo(found, config)
+    check_shared(found, config)
     return config
 
 
@@ -330,6 +340,7 @@ ROOT = Section(
             "The folder for data that survives restarts. A change takes effect at the next restart.",
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
+        Setting("state", "state", STATE, "By what several processes share what they know."),
         Setting(
             "workers",
             "workers",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from twisted.internet.defer import maybeDeferred
@@ -42,6 +42,10 @@ class Key(NamedTuple):
     call: str
 
 
+#: What another lesson takes the place of: whom it is about, the place in a request, and what is done there.
+Identity: TypeAlias = "tuple[Key, Place, str]"
+
+
 class Kept(msgspec.Struct, omit_defaults=True):
     """A lesson as it is remembered.
 
@@ -62,7 +66,7 @@ class Kept(msgspec.Struct, omit_defaults=True):
         return Key(self.account, self.model, self.call)
 
     @property
-    def identity(self) -> tuple[Key, Place, str]:
+    def identity(self) -> Identity:
         """What another lesson takes the place of."""
         return self.key, self.lesson.place, self.lesson.act
 
@@ -95,16 +99,24 @@ class Lessons:
         self._file = KeptFile(
             folder, NAME, _MAX_FILE_BYTES, self._content, clock=clock, log=log, in_thread=in_thread
         )
-        self._book: dict[Key, dict[tuple[Key, Place, str], Kept]] | None = None
-        self._unproven: set[tuple[Key, Place, str]] = set()
+        self._book: dict[Key, dict[Identity, Kept]] | None = None
+        self._unproven: set[Identity] = set()
         #: When what was forgotten was forgotten, so that another process's file does not bring it back.
-        self._gone: dict[tuple[Key, Place, str], float] = {}
+        self._gone: dict[Identity, float] = {}
         self._settings = Learning()
+        self._publish: Callable[[Kept | None, Identity], None] = lambda kept, identity: None
         self.learned: Counter[str] = Counter()
 
     def configure(self, settings: Learning) -> None:
         """Keep by these settings from now on."""
         self._settings = settings
+
+    def share(self, publish: Callable[[Kept | None, Identity], None]) -> None:
+        """Have other processes know what is proven here.
+
+        :param publish: is given each lesson that is; without one, what has ended.
+        """
+        self._publish = publish
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -144,8 +156,32 @@ class Lessons:
                 self._unproven.discard(identity)
                 self._gone.pop(identity, None)
                 self.learned[key.account] += 1
+                self._publish(book[identity], identity)
         self._prune()
         self._file.changed()
+
+    def believe(self, kept: Kept) -> None:
+        """Another process has proven this."""
+        self._known().setdefault(kept.key, {})[kept.identity] = kept
+        self._unproven.discard(kept.identity)
+        self._gone.pop(kept.identity, None)
+        self._prune()
+        self._file.changed()
+
+    def unlearn(self, identity: Identity) -> None:
+        """Another process has found this to be wrong, or was ordered to forget it."""
+        self._forget_one(identity)
+        self._file.changed()
+
+    def proven(self) -> list[Kept]:
+        """All that has been proven and is not too old."""
+        return [kept for kept in self._all() if kept.identity not in self._unproven]
+
+    def find(self, identity: Identity) -> Kept | None:
+        """A lesson that has been proven."""
+        if identity in self._unproven:
+            return None
+        return self._known().get(identity[0], {}).get(identity)
 
     def disprove(self, key: Key, lessons: Iterable[Lesson]) -> None:
         """They did not help, or do not any more: forget them."""
@@ -191,7 +227,7 @@ class Lessons:
         """Write what is not written yet."""
         self._file.flush()
 
-    def _known(self) -> dict[Key, dict[tuple[Key, Place, str], Kept]]:
+    def _known(self) -> dict[Key, dict[Identity, Kept]]:
         if self._book is None:
             self._book = {}
             for kept in _read(self._file.read()):
@@ -214,7 +250,12 @@ class Lessons:
             if kept.learned_at >= oldest
         ]
 
-    def _drop(self, identity: tuple[Key, Place, str]) -> None:
+    def _drop(self, identity: Identity) -> None:
+        if self.find(identity) is not None:
+            self._publish(None, identity)
+        self._forget_one(identity)
+
+    def _forget_one(self, identity: Identity) -> None:
         book = self._known().get(identity[0], {})
         self._unproven.discard(identity)
         if book.pop(identity, None) is not None:
@@ -225,7 +266,7 @@ class Lessons:
     def _prune(self) -> None:
         """Leave those that are too old, and of too many those that were learned first."""
         kept = sorted(self._all(), key=lambda one: one.learned_at)[-self._settings.max_lessons :]
-        fresh: dict[Key, dict[tuple[Key, Place, str], Kept]] = {}
+        fresh: dict[Key, dict[Identity, Kept]] = {}
         for one in kept:
             fresh.setdefault(one.key, {})[one.identity] = one
         # At once: the file may just be written in another thread.

@@ -79,11 +79,45 @@ class Pins:
             pause=_PAUSE,
         )
         self._settings = Routing()
+        self._publish: Callable[[int, str, str], None] = lambda kind, digest, owner: None
         self._books: tuple[_Book, _Book] | None = None
 
     def configure(self, settings: Routing) -> None:
         """Keep by these settings from now on."""
         self._settings = settings
+
+    def share(self, publish: Callable[[int, str, str], None]) -> None:
+        """Have other processes know whose what is.
+
+        :param publish: is given, whenever that is seen, 0 for a thing and 1 for a proof, its digest, and the
+            owner.
+        """
+        self._publish = publish
+
+    @property
+    def ttl(self) -> float:
+        """Seconds for which it is known whose a thing is."""
+        return self._settings.pin_ttl
+
+    def learn(self, kind: int, digest: str, owner: str, age: float) -> None:
+        """Another process knows whose this is."""
+        if self._settings.max_pins:
+            self._keep(self._known()[kind], _Pin(digest, owner, self._wall() - age))
+            self._file.changed()
+
+    def age(self, kind: int, digest: str) -> float | None:
+        """Seconds since it was last seen whose a thing is; ``None``: nothing is known of it."""
+        pin = self._known()[kind].get(digest)
+        return None if pin is None else max(0.0, self._wall() - pin.seen_at)
+
+    def fresh(self, kind: int) -> list[tuple[str, str, float]]:
+        """All of a kind: the digest, the owner, and seconds since it was last seen."""
+        now = self._wall()
+        return [
+            (pin.digest, pin.owner, max(0.0, now - pin.seen_at))
+            for pin in tuple(self._known()[kind].values())
+            if pin.seen_at >= now - self._settings.pin_ttl
+        ]
 
     @property
     def things(self) -> int:
@@ -147,17 +181,21 @@ class Pins:
         return pin if pin is not None and pin.seen_at >= self._wall() - self._settings.pin_ttl else None
 
     def _put(self, book: _Book, texts: Iterable[str], owner: str) -> None:
-        now, most = self._wall(), self._settings.max_pins
+        now, kind = self._wall(), 0 if book is self._known()[0] else 1
         put = False
         for text in texts:
             digest = _digest(text)
-            book[digest] = _Pin(digest, owner, now)
-            book.move_to_end(digest)
+            self._keep(book, _Pin(digest, owner, now))
+            self._publish(kind, digest, owner)
             put = True
-        while len(book) > most:
-            book.popitem(last=False)
         if put:
             self._file.changed()
+
+    def _keep(self, book: _Book, pin: _Pin) -> None:
+        book[pin.digest] = pin
+        book.move_to_end(pin.digest)
+        while len(book) > self._settings.max_pins:
+            book.popitem(last=False)
 
     def _content(self, stored: bytes | None) -> bytes:
         """The file's new content: ours, and what another process has seen meanwhile."""

@@ -89,6 +89,19 @@ class LoginStatus(msgspec.Struct, frozen=True):
     suggestion: str = msgspec.field(name="remedy")
 
 
+#: The states of :class:`AccountReport` in words for people, in the order in which they are summed up.
+STATE_WORDS = {
+    "ready": "ready",
+    "untried": "untried",
+    "probing": "being tried again",
+    "resting": "cooling down",
+    "needs login": "needs login",
+    "key refused": "key refused",
+    "renewing": "renewing",
+    "failing": "failing",
+}
+
+
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 

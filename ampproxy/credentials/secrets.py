@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from ampproxy.config.schema import Config
-from ampproxy.wire.redact import Secret
+from ampproxy.model.databases import passwords_in
+from ampproxy.wire.redact import Secret, Unseen
 
 #: Headers of an account that are credentials of its owner's: those whose name says so.
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
@@ -35,6 +36,10 @@ def secrets_of(config: Config) -> list[Secret]:
     ]
     if config.alerts is not None and config.alerts.webhook is not None:
         found.append(config.alerts.webhook)
+    if config.state is not None:
+        found += config.state.secrets
+    if config.ledger.password is not None:
+        found.append(config.ledger.password)
     found += map(Secret, _texts(config))
     return [secret for secret in found if secret]
 
@@ -45,6 +50,9 @@ def _texts(config: Config) -> Iterator[str]:
         if password:
             yield password
             yield unquote(password)
+    ledger = config.ledger.url
+    if ledger is not None and not isinstance(ledger, Unseen):
+        yield from passwords_in(ledger.reveal())
     alerts = config.alerts
     for headers in (
         *(account.headers for account in config.accounts),

@@ -78,7 +78,7 @@ class ApiRoute:
 
 
 _FILTERS = (
-    Parameter("before", "Only rows before this number: `next` of the answer before.", "integer"),
+    Parameter("before", "Only rows before this number: `next` of the answer before."),
     Parameter("limit", "How many rows; no more than the setting `page.max-rows`.", "integer"),
     Parameter("client", "Only what this client asked."),
     Parameter("model", "Only requests for this model, or served by it."),

@@ -11,8 +11,9 @@ from ampproxy.credentials.names import client_name
 from ampproxy.dashboard.shapes import Key, Keys, Limit
 from ampproxy.model.clients import MICRO, ClientKey, Period, Standing
 from ampproxy.tenants.counting import Amounts, standings_of
+from ampproxy.tenants.reading import ReadCounts, counts_to_read
 from ampproxy.tenants.shown import state_of
-from ampproxy.tenants.store import NAME, Counts, CountsFailed
+from ampproxy.tenants.store import CountsFailed
 from ampproxy.tenants.tenant import tenant_id
 
 
@@ -24,24 +25,19 @@ def keys(folder: Path | None, config: Config, salt: bytes, running: Counter[str]
     :param wall: seconds since the epoch.
     """
     notes: list[str] = []
-    counts = None if folder is None or not (folder / NAME).exists() else Counts(folder, lambda: wall)
+    kept = folder is not None or config.state is not None
     found = []
-    try:
+    with counts_to_read(folder or Path(), config.state, wall) as counts:
         for client in config.all_clients:
             used: Mapping[Period, Amounts] | None = {}
-            if counts is not None and client.limits:
-                used = _used(counts, client, salt, notes)
-            elif client.limits and folder is None:
-                used = None
+            if client.limits:
+                used = _used(counts, client, salt, notes) if kept else None
             found.append(_key(client, salt, used, running, wall))
-    finally:
-        if counts is not None:
-            counts.close()
     return Keys(not config.clients, tuple(found), tuple(dict.fromkeys(notes)))
 
 
 def _used(
-    counts: Counts, client: ClientKey, salt: bytes, notes: list[str]
+    counts: ReadCounts, client: ClientKey, salt: bytes, notes: list[str]
 ) -> Mapping[Period, Amounts] | None:
     try:
         return counts.used(tenant_id(client, salt), client.limits)

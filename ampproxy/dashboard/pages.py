@@ -53,7 +53,7 @@ class View:
 
 async def _live(asked: Asked, token: str) -> Markup:
     glance, live = await questions.overview(asked), await questions.live(asked)
-    return join(views.overview(glance), views.requests(live))
+    return join(views.alerts(questions.alerts(asked)), views.overview(glance), views.requests(live))
 
 
 async def _accounts(asked: Asked, token: str) -> Markup:

@@ -33,6 +33,7 @@ from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
 from ampproxy.model.roles import ROLES
 from ampproxy.resources.accounts import accounts_report
+from ampproxy.status import Alert
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.formats import Kind
@@ -131,6 +132,12 @@ async def overview(asked: Asked) -> Overview:
     )
 
 
+def alerts(asked: Asked) -> tuple[Alert, ...]:
+    """What is wrong now, as far as alerts are configured."""
+    alerting = asked.generation.runtime.alerts
+    return () if alerting is None else alerting.report().active
+
+
 async def live(asked: Asked) -> Live:
     """What is under way, and what ended last."""
     return await asked.desk.feed.snapshot()
@@ -193,8 +200,11 @@ async def config(asked: Asked) -> Configuration:
 async def log(asked: Asked) -> Log:
     """Rows of the ledger."""
     most = asked.generation.config.page.max_rows
+    before = asked.text("before")
+    if before and not rows.is_number(before):
+        raise _wrong("before", "the number of a row")
     wanted = rows.Wanted(
-        before=asked.number("before", rows.END, rows.END),
+        before=before,
         most=asked.number("limit", 50, most),
         client=asked.text("client"),
         model=asked.text("model"),

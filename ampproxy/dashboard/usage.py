@@ -10,9 +10,10 @@ from pathlib import Path
 from ampproxy.config.schema import Config
 from ampproxy.dashboard.desk import Books
 from ampproxy.dashboard.shapes import Day, Group, Money, Usage
-from ampproxy.ledger import NAME, report
+from ampproxy.ledger import report
 from ampproxy.ledger.entry import Series
-from ampproxy.ledger.file import DAY, exists, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import place_of
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.query import BY_DAY, Line, Span, Sums, read
 from ampproxy.ledger.text import remarks
@@ -38,13 +39,14 @@ def usage(folder: Path | None, config: Config, books: Books, by: str, days: int,
     first = max(0, today - days + 1)
     since, until = report.day_name(first), report.day_name(today)
     prices = books.of(config)
-    path = None if folder is None else folder / NAME
-    if path is None or not exists(path):
+    place = None if folder is None else place_of(config, folder)
+    if place is None or not place.exists():
         return _nothing(by, since, until, config)
-    with closing(open_to_read(path)) as connection:
+    with closing(place.open()) as ledger:
         same, changes = report.sameness(by, prices), report.changing(prices)
-        reading = read(connection, Span(first * DAY), BY_DAY, same, changes)
-    found = report.report(_of_all_days(reading.lines), by, prices)
+        reading = read(ledger, Span(first * DAY), BY_DAY, same, changes)
+    terms: report.KnownTerms = {}
+    found = report.report(_of_all_days(reading.lines), by, prices, terms)
     listed = report.shortened(found.groups, _LISTED)
     names = {group.name for group in found.groups[:PLOTTED]}
     return Usage(
@@ -53,7 +55,7 @@ def usage(folder: Path | None, config: Config, books: Books, by: str, days: int,
         since=since,
         until=until,
         groups=tuple(map(_group, listed)),
-        days=tuple(_days(reading.lines, by, prices, names)),
+        days=tuple(_days(reading.lines, by, prices, names, terms)),
         total=_group(found.total),
         amp_saved=_money(found.saved),
         amp_spent=_money(found.spent),
@@ -78,37 +80,28 @@ def _of_all_days(lines: list[Line]) -> Iterator[Line]:
         yield Line(0, series, Sums._make(numbers), day)
 
 
-def _days(lines: list[Line], by: str, prices: PriceBook, names: set[str]) -> Iterator[Day]:
+def _days(
+    lines: list[Line], by: str, prices: PriceBook, names: set[str], terms: report.KnownTerms
+) -> Iterator[Day]:
     """Each day's groups, those that are not plotted as one."""
     by_day: dict[int, list[Line]] = {}
     for line in lines:
         by_day.setdefault(int(line.key), []).append(line)
     for day, of_day in sorted(by_day.items()):
-        found = report.report(of_day, by, prices)
         others = report.Group(OTHERS)
-        # What Amp billed is a part of what groups cost; only the day's sum of it is known.
-        spent = found.spent.amount
-        for group in found.groups:
+        for group in report.report(of_day, by, prices, terms).groups:
             if group.name in names:
-                yield _day(day, group, _of_amp(of_day, by, prices, group.name) if spent else 0.0)
+                yield _day(day, group)
             else:
                 others.merge(group)
         if others.requests:
-            known = sum(_of_amp(of_day, by, prices, name) for name in names) if spent else 0.0
-            yield _day(day, others, max(0.0, spent - known))
+            yield _day(day, others)
 
 
-def _of_amp(lines: list[Line], by: str, prices: PriceBook, name: str) -> float:
-    """What Amp billed of a group on a day."""
-    group = report.DIMENSIONS[by].name
-    mine = [line for line in lines if line.series.route == "amp" and (group(line) or "-") == name]
-    return report.report(mine, by, prices).spent.amount if mine else 0.0
-
-
-def _day(day: int, group: report.Group, amp: float) -> Day:
+def _day(day: int, group: report.Group) -> Day:
     tokens = sum(group.tokens[:4])
-    cost = round(group.cost.amount, 6)
-    return Day(report.day_name(day), group.name, group.requests, group.errors, tokens, cost, round(amp, 6))
+    cost, spent = round(group.cost.amount, 6), round(group.spent, 6)
+    return Day(report.day_name(day), group.name, group.requests, group.errors, tokens, cost, spent)
 
 
 def _group(group: report.Group) -> Group:

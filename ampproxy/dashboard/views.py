@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from ampproxy.credentials.report import AccountReport, Report, WindowReport
+from ampproxy.credentials.report import STATE_WORDS, AccountReport, Report, WindowReport
 from ampproxy.dashboard.html import (
     Column,
     Markup,
@@ -22,20 +22,19 @@ from ampproxy.dashboard.html import (
 )
 from ampproxy.dashboard.shapes import Exchange, Group, Key, Keys, Limit, Live, Model, Models, Money, Overview
 from ampproxy.ledger.text import count, dollars
+from ampproxy.status import Alert
 from ampproxy.wire.words import counted, local_time
 
 #: How routes are called, and their colour.
 ROUTES = {"local": "own", "mapped": "mapped", "amp": "amp", "none": "refused", "management": "quietly"}
-#: How states of accounts are shown: word and colour.
-STATES = {
-    "ready": ("ready", "good"),
-    "untried": ("untried", "neutral"),
-    "resting": ("cooling down", "wait"),
-    "probing": ("being tried again", "wait"),
-    "needs login": ("needs login", "bad"),
-    "key refused": ("key refused", "bad"),
-    "renewing": ("renewing", "neutral"),
-    "failing": ("failing", "wait"),
+#: The colours of accounts' states; others are neutral.
+_STATE_COLOURS = {
+    "ready": "good",
+    "resting": "wait",
+    "probing": "wait",
+    "failing": "wait",
+    "needs login": "bad",
+    "key refused": "bad",
 }
 
 
@@ -60,6 +59,18 @@ def tile(label: str, value: Markup | str, note: Markup | str = "", name: str = "
         tag("dt", label),
         tag("dd", tag("span", value, class_="figure", data_figure=name or None), tag("small", note)),
         class_="tile",
+    )
+
+
+def alerts(found: Iterable[Alert]) -> Markup:
+    """What is wrong now, with what helps."""
+    return join(*(_alert(one) for one in found))
+
+
+def _alert(one: Alert) -> Markup:
+    help_text = tag("pre", one.suggestion) if one.suggestion else None
+    return tag(
+        "div", tag("strong", one.message), f" Since {local_time(one.since)}.", help_text, class_="alert"
     )
 
 
@@ -200,9 +211,14 @@ def logins() -> Markup:
     )
 
 
+def _state(state: str) -> tuple[str, str]:
+    """The word and the colour of an account's state."""
+    return STATE_WORDS.get(state, state or "unknown"), _STATE_COLOURS.get(state, "neutral")
+
+
 def account(one: AccountReport, now: float) -> Markup:
     """One account, as a card."""
-    word, colour = STATES.get(one.state, (one.state or "unknown", "neutral"))
+    word, colour = _state(one.state)
     parts = [
         tag(
             "header",
@@ -373,5 +389,5 @@ def _model_row(one: Model) -> tuple[Markup | str, ...]:
 
 
 def _server(account: str, state: str) -> Markup:
-    word, colour = STATES.get(state, (state or "unknown", "neutral"))
+    word, colour = _state(state)
     return tag("span", tag("i", "", class_=f"dot {colour}", title=word), account, class_="server")

@@ -11,6 +11,7 @@ from ampproxy.adapt.target import Target as Target
 from ampproxy.catalog.families import NOTHING, Families, Family
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
+from ampproxy.dialects.messages import Messages
 from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.state import STATELESS, VendorState
@@ -205,6 +206,30 @@ def _no_look(body: bytes) -> tuple[Peek, bool] | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Storing:
+    """How requests of a dialect go on from whole earlier answers.
+
+    :param previous: the id of the answer that a request goes on from; empty: of none.
+    :param items: the items of a request's own input.
+    :param joined: a request with items before its own, and without that reference.
+    :param id: of a whole answer; likewise ``output``: its items.
+    :param of_events: the whole answer that whole events of a stream end with; ``None``: they do not end it.
+    :param kept: a whole answer as it is fetched again, with the id of the one before it.
+    :param page: a page of the items that an answer was made of: these, ``asc`` or ``desc``, after an id (or
+        empty), at most so many.
+    """
+
+    previous: Callable[[bytes], str]
+    items: Callable[[bytes], list[bytes]]
+    joined: Callable[[bytes, Sequence[bytes]], bytes]
+    id: Callable[[bytes], str]
+    output: Callable[[bytes], list[bytes]]
+    of_events: Callable[[bytes], bytes | None]
+    kept: Callable[[bytes, str], bytes]
+    page: Callable[[Sequence[bytes], str, str, int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class References:
     """How requests of a dialect refer to parts of earlier answers.
 
@@ -213,12 +238,14 @@ class References:
         it refers to none.
     :param of_answer: the parts of a whole answer that is written in the dialect, by their ids.
     :param of_events: likewise those that whole events of a stream end.
+    :param storing: how requests go on from whole answers; ``None``: they do not.
     """
 
     stores: Callable[[bytes], bool]
     replaced: Callable[[bytes, Callable[[str], bytes | None]], bytes]
     of_answer: Callable[[bytes], Iterable[tuple[str, bytes]]]
     of_events: Callable[[bytes], Iterable[tuple[str, bytes]]]
+    storing: Storing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +286,7 @@ class Passthrough:
         within a stream, and which ask again where the connection breaks without one.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
+    :param messages: what it is over a WebSocket; ``None``: there is no such thing.
     """
 
     events: EventStream | None = None
@@ -284,6 +312,7 @@ class Passthrough:
     gives_up: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
     references: References | None = None
+    messages: Messages | None = None
 
 
 class StreamParser(Protocol):

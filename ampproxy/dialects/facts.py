@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.proof import MARK as _MARK
 from ampproxy.model.base import Value
@@ -13,6 +15,17 @@ MARK = _MARK.encode()
 _LARGE = 64 * 1024
 
 
+class Continued(Value, frozen=True):
+    """What a request was before the conversation was added that it goes on from.
+
+    :param previous: the id of the answer that it goes on from; empty: of none.
+    :param items: of its own input.
+    """
+
+    previous: str
+    items: tuple[bytes, ...]
+
+
 class BodyFacts(Value, frozen=True):
     """What is known of a request's body.
 
@@ -20,12 +33,18 @@ class BodyFacts(Value, frozen=True):
     :param thinks: whether its history may hold thinking.
     :param sealed: whether it may hold a proof that another vendor issued, in our mark.
     :param mixed: the dialect in which it is written, where that is not plainly its path's; empty: it is.
+    :param continued: what it was by itself, where its answer may be kept; ``None``: it may not.
     """
 
     found: Peek
     thinks: bool
     sealed: bool
     mixed: str = ""
+    continued: Continued | None = None
+
+    def continuing(self, continued: Continued | None) -> BodyFacts:
+        """The same facts of a request that was this by itself."""
+        return msgspec.structs.replace(self, continued=continued)
 
 
 def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:

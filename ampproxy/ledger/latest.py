@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Series, unpacked_thread
-from ampproxy.ledger.file import explained
+from ampproxy.ledger.reading import Readable
 
 
 class Latest(NamedTuple):
@@ -32,35 +30,28 @@ class Latest(NamedTuple):
 
 _ROW = """
 SELECT exchanges.id, series, thread, status, input + cache_read + cache_write, output FROM exchanges
-    WHERE series IN ({marks}) ORDER BY exchanges.id DESC LIMIT 1
+    WHERE series IN ({numbers}) ORDER BY exchanges.id DESC LIMIT 1
 """
-#: SQLite takes no more values in one statement; of more series those that came last are looked at.
+#: Of more series those that came last are looked at: a statement has an end.
 _MOST_SERIES = 500
 
 
-def latest(
-    connection: sqlite3.Connection, client: str, asked: Collection[str] | None = None
-) -> Latest | None:
+def latest(ledger: Readable, client: str, asked: Collection[str] | None = None) -> Latest | None:
     """The last exchange of a client; ``None``: there is none.
 
     :param client: its name.
     :param asked: the models that it may have asked for; ``None``: any.
-    :raises LedgerError: the file cannot be read.
+    :raises LedgerError: the ledger cannot be read.
     """
     columns = ", ".join(Series._fields)
-    try:
-        rows = connection.execute(f"SELECT id, {columns} FROM series WHERE client = ?", (client,))  # noqa: S608
-        series = {number: Series._make(values) for number, *values in rows}
+    with ledger.moment():
+        rows = ledger.rows(f"SELECT id, {columns} FROM series WHERE client = :client", {"client": client})  # noqa: S608
+        series = {int(number): Series._make(values) for number, *values in rows}
         if asked is not None:
             series = {number: one for number, one in series.items() if one.asked in asked}
         numbers = sorted(series)[-_MOST_SERIES:]
-        if not numbers:
-            return None
-        statement = _ROW.format(marks=", ".join("?" * len(numbers)))
-        found = connection.execute(statement, numbers).fetchone()
-    except sqlite3.Error as error:
-        raise LedgerError(f"the ledger cannot be read: {explained(error)}") from error
-    return None if found is None else _latest(series[found[1]], *found)
+        found = ledger.rows(_ROW.format(numbers=", ".join(map(str, numbers)))) if numbers else []
+    return _latest(series[found[0][1]], *found[0]) if found else None
 
 
 def _latest(

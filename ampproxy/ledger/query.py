@@ -6,14 +6,13 @@ So a span is exact to the microsecond, and a year of it takes no longer than its
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Series, Tokens, unpacked_thread
-from ampproxy.ledger.file import DAY, explained
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.reading import Readable, Row
 
 #: What :func:`read` gives sums by, besides the series themselves.
 NOTHING, BY_DAY, BY_THREAD = "nothing", "day", "thread"
@@ -79,14 +78,24 @@ class Reading:
     rounded: tuple[int, ...] = ()
 
 
-_SUMMED = ", ".join(f"sum({name})" for name in Sums._fields)
-_COUNTED = """count(*), count(input),
-    coalesce(sum(input), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0),
-    coalesce(sum(output), 0), coalesce(sum(reasoning), 0), coalesce(sum(cache_write_1h), 0),
-    coalesce(sum(first_ms), 0), count(first_ms), sum(total_ms)"""
+def _sum(column: str) -> str:
+    """A sum that is a whole number with either engine: PostgreSQL's own of 64 bits is none."""
+    return f"CAST(coalesce(sum({column}), 0) AS BIGINT)"
+
+
+_SUMMED = ", ".join(map(_sum, Sums._fields))
+_COUNTED = ", ".join(
+    (
+        "count(*)",
+        "count(input)",
+        *map(_sum, (*Tokens._fields, "first_ms")),
+        "count(first_ms)",
+        _sum("total_ms"),
+    )
+)
 _ROW_KEYS = {NOTHING: "0", BY_DAY: f"exchanges.id / {DAY}", BY_THREAD: "thread"}
 _DAY_KEYS = {NOTHING: "0", BY_DAY: "day"}
-#: No time comes after it: SQLite's largest integer.
+#: No time comes after it: the largest integer of either engine.
 _END = 2**63 - 1
 #: Days on which prices change that are told apart in one reading; of more, the latest.
 _MAX_CHANGES = 50
@@ -98,7 +107,7 @@ def unchanging(series: Series) -> tuple[int, ...]:
 
 
 def read(
-    connection: sqlite3.Connection,
+    ledger: Readable,
     span: Span,
     by: str = NOTHING,
     same: Callable[[Series], Hashable] = lambda series: series,
@@ -110,38 +119,29 @@ def read(
     :param same: series for which it gives the same are summed up as one, and stand there as any of them.
     :param changes: the days, since the epoch, on which the price of a series changes: what was before, and
         what is from then on, are told apart.
-    :raises LedgerError: the file cannot be read to its end.
+    :raises LedgerError: the ledger cannot be read to its end.
     """
-    since = 0 if span.since is None else max(span.since, 0)
+    since = 0 if span.since is None else min(max(span.since, 0), _END)
     until = _END if span.until is None else min(span.until, _END)
-    try:
-        # What is made for the question alone is not made on a disk.
-        connection.execute("PRAGMA temp_store = MEMORY")
-        # One transaction: the sums and the rows are of the same moment, whoever writes meanwhile.
-        connection.execute("BEGIN")
-        try:
-            return _read(connection, since, max(since, until), by, same, changes)
-        finally:
-            connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise LedgerError(f"the ledger cannot be read: {explained(error)}") from error
+    with ledger.moment():
+        return _read(ledger, since, max(since, until), by, same, changes)
 
 
 def _read(
-    connection: sqlite3.Connection,
+    ledger: Readable,
     since: int,
     until: int,
     by: str,
     same: Callable[[Series], Hashable],
     changes: Callable[[Series], Iterable[int]],
 ) -> Reading:
-    found = connection.execute("SELECT value FROM state WHERE name = 'rows_since'").fetchone()
-    rows_since = found[0] if found else 0
-    names = _merged(connection, same)
-    table = _Tables(connection, by, _changing(names.values(), changes, since, until), since // DAY)
+    found = ledger.rows("SELECT value FROM state WHERE name = 'rows_since'")
+    rows_since = found[0][0] if found else 0
+    names = _merged(ledger, same)
+    table = _Tables(ledger, by, _changing(names.values(), changes, since, until), since // DAY)
     if by == BY_THREAD:
         return Reading(table.lines(names, table.rows(since, until)), rows_since)
-    records: list[tuple[int, ...]] = []
+    records: list[Row] = []
     rounded: list[int] = []
     first, last = -(-since // DAY), until // DAY
     edges = [(since, until)] if first > last else [(since, first * DAY), (last * DAY, until)]
@@ -165,20 +165,22 @@ def _changing(
     return days[-_MAX_CHANGES:]
 
 
-def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) -> dict[int, Series]:
+def _merged(ledger: Readable, same: Callable[[Series], Hashable]) -> dict[int, Series]:
     """The series by number, one for all that are the same; a table ``merged`` says which stands for which."""
     found: dict[int, Series] = {}
     numbers: dict[Hashable, int] = {}
     pairs = []
     columns = ", ".join(Series._fields)
-    for number, *values in connection.execute(f"SELECT id, {columns} FROM series"):  # noqa: S608
+    for number, *values in ledger.rows(f"SELECT id, {columns} FROM series"):  # noqa: S608
         series = Series._make(values)
         series = series._replace(amp=bool(series.amp))
         part = numbers.setdefault(same(series), number)
         found.setdefault(part, series)
-        pairs.append((number, part))
-    connection.execute("CREATE TEMP TABLE merged (id INTEGER PRIMARY KEY, part INTEGER NOT NULL)")
-    connection.executemany("INSERT INTO merged VALUES (?, ?)", pairs)
+        pairs.append({"id": number, "part": part})
+    ledger.rows("CREATE TEMP TABLE IF NOT EXISTS merged (id INTEGER PRIMARY KEY, part INTEGER NOT NULL)")
+    ledger.rows("DELETE FROM merged")
+    if pairs:
+        ledger.fill("INSERT INTO merged VALUES (:id, :part)", pairs)
     return found
 
 
@@ -189,39 +191,40 @@ class _Tables:
     :param first: the first day of the span.
     """
 
-    def __init__(self, connection: sqlite3.Connection, by: str, changes: list[int], first: int) -> None:
-        self._connection = connection
+    def __init__(self, ledger: Readable, by: str, changes: list[int], first: int) -> None:
+        self._ledger = ledger
         self._first = first
         self._by = by
         self._changes = changes
 
-    def days(self, first: int, last: int) -> list[tuple[int, ...]]:
+    def days(self, first: int, last: int) -> list[Row]:
         """The sums of whole days, up to and not including the last."""
         what = (
             f"SELECT {_DAY_KEYS[self._by]} AS key, part, {self._period('day', 1)} AS period, {_SUMMED}"  # noqa: S608
             " FROM daily JOIN merged ON merged.id = daily.series"
-            " WHERE day >= ? AND day < ? GROUP BY key, part, period"
+            " WHERE day >= :first AND day < :last GROUP BY key, part, period"
         )
-        return self._connection.execute(what, (first, last)).fetchall()
+        return self._ledger.rows(what, {"first": first, "last": last})
 
-    def rows(self, begin: int, end: int) -> list[tuple[int, ...]]:
+    def rows(self, begin: int, end: int) -> list[Row]:
         """The sums of rows."""
         what = (
             f"SELECT {_ROW_KEYS[self._by]} AS key, part, {self._period('exchanges.id', DAY)} AS period,"  # noqa: S608
             f" {_COUNTED} FROM exchanges JOIN merged ON merged.id = exchanges.series"
-            " WHERE exchanges.id >= ? AND exchanges.id < ? GROUP BY key, part, period"
+            " WHERE exchanges.id >= :begin AND exchanges.id < :end GROUP BY key, part, period"
         )
-        return self._connection.execute(what, (begin, end)).fetchall()
+        return self._ledger.rows(what, {"begin": begin, "end": end})
 
     def _period(self, column: str, unit: int) -> str:
         """An expression for how many of the changes had been."""
-        return " + ".join(f"({column} >= {day * unit})" for day in self._changes) or "0"
+        each = (f"CASE WHEN {column} >= {day * unit} THEN 1 ELSE 0 END" for day in self._changes)
+        return " + ".join(each) or "0"
 
-    def lines(self, names: dict[int, Series], records: Iterable[tuple[int, ...]]) -> list[Line]:
+    def lines(self, names: dict[int, Series], records: Iterable[Row]) -> list[Line]:
         """What was found, with names."""
         lines = []
         for key, part, period, *sums in records:
-            shown = unpacked_thread(key) if self._by == BY_THREAD else key  # type: ignore[arg-type]
+            shown = unpacked_thread(key) if self._by == BY_THREAD else key
             lines.append(Line(shown, names[part], Sums._make(sums), self._day(period)))
         return lines
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ampproxy.config.schema import Ledger
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, beside, entry_of, is_kept
+from ampproxy.ledger.writing import Progress, Writes
+from ampproxy.model.ledger import Ledger
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.wire.words import counted
 
@@ -36,24 +37,6 @@ _T = TypeVar("_T")
 InThread = Callable[[Callable[[], _T]], "Deferred[_T]"]
 
 
-class Writes(Protocol):
-    """What keeps the rows: :class:`~ampproxy.ledger.store.Store`. Its methods may wait for a disk, and raise
-    :class:`LedgerError`, after which they may be called again.
-    """
-
-    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> None:
-        """Add rows, all or none."""
-        ...
-
-    def make_room(self, now: int, max_age: int, max_size: int) -> bool:
-        """Take a step towards the limits; whether there is more to do."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the file."""
-        ...
-
-
 class Recorder:
     """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
     none of them waits or raises.
@@ -61,8 +44,9 @@ class Recorder:
     What cannot be written waits, up to :data:`MAX_WAITING` rows, and is tried again; what does not fit is
     counted, and told in the log.
 
-    :param name: how the log calls the file.
-    :param make_store: makes what keeps the rows, in the other thread: SQLite takes a while to load.
+    :param name: how the log calls the ledger of some settings.
+    :param make_store: makes what keeps the rows by some settings, in the other thread: it takes a while to
+        load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
     :ivar settled: how many rows are written, or given up.
@@ -70,15 +54,15 @@ class Recorder:
 
     def __init__(
         self,
-        name: str,
-        make_store: Callable[[], Writes],
+        name: Callable[[Ledger], str],
+        make_store: Callable[[Ledger], Writes],
         *,
         clock: IReactorTime,
         in_thread: InThread[Any],
         wall: Callable[[], float],
         log: Logger,
     ) -> None:
-        self._name = name
+        self._name_of = name
         self._make_store = make_store
         self._clock = clock
         self._in_thread = in_thread
@@ -87,6 +71,7 @@ class Recorder:
         self._settings = Ledger(enable=False)
         self._redacted: Callable[[str], str] = str
         self._store: Writes | None = None
+        self._store_of: object = None
         self._waiting: list[Entry] = []
         self._timer: IDelayedCall | None = None
         self._working: Deferred[None] | None = None
@@ -96,7 +81,14 @@ class Recorder:
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
+        #: Also the number of the first that waits.
         self.settled = 0
+        self._progress = Progress()
+        self._away = False
+
+    @property
+    def _name(self) -> str:
+        return self._name_of(self._settings)
 
     @property
     def position(self) -> int:
@@ -117,9 +109,11 @@ class Recorder:
             self._wake(0.0)
 
     def start(self) -> None:
-        """Write from now on. The file is looked at soon: trouble with it is told before it matters."""
+        """Write from now on. The file is made at once: trouble with it is logged before it matters, and
+        whoever reads it finds one that is empty rather than none.
+        """
         self._running = True
-        self._wake(INTERVAL)
+        self._wake(0.0)
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended."""
@@ -161,7 +155,8 @@ class Recorder:
         self._running = False
         self._cancel()
         stopping = Deferred.fromCoroutine(self._finish())
-        stopping.addTimeout(STOP_TIMEOUT, self._clock)
+        limit = STOP_TIMEOUT if self._settings.url is None else self._settings.timeout + STOP_TIMEOUT
+        stopping.addTimeout(limit, self._clock)
         stopping.addErrback(self._unfinished)
         return stopping.addCallback(lambda _: self._log_lost())
 
@@ -192,6 +187,13 @@ class Recorder:
                 "Not written to the ledger {name}: {exchanges}",
                 exchanges=counted(lost, "exchange"),
                 count=lost,
+                name=self._name,
+            )
+        if self._progress.backlog:
+            self._log.info(
+                "{bytes} bytes of exchanges wait on the disk for the ledger {name}; the next start of the "
+                "service goes on with them",
+                bytes=self._progress.backlog,
                 name=self._name,
             )
 
@@ -227,7 +229,9 @@ class Recorder:
             self._wake(0.0)
         elif self._settings.enable:
             room = max(INTERVAL, self._room_due - self._clock.seconds())
-            self._wake(INTERVAL if self._waiting else room)
+            delay = INTERVAL if self._waiting else room
+            progress = self._progress
+            self._wake(min(delay, progress.pause) if progress.away or progress.backlog else delay)
 
     async def _round(self) -> None:
         """Write one batch, and take one step of making room where that is due."""
@@ -245,17 +249,25 @@ class Recorder:
         if now < self._room_due and self._since_room < ROOM_ROWS:
             return True
         max_age = int(settings.max_age * 1_000_000)
-        more = await self._try(lambda: self._open().make_room(wall, max_age, settings.max_size))
-        if more is None:
+        try:
+            more = await self._in_thread(
+                lambda: self._open(settings).make_room(wall, max_age, settings.max_size)
+            )
+        except LedgerError as error:
+            self._failed(str(error))
             return False
         self._since_room = 0
         self._room_due = now + (INTERVAL if more else ROOM_INTERVAL)
         return True
 
-    def _open(self) -> Writes:
+    def _open(self, settings: Ledger) -> Writes:
         """The store. Called in the other thread, which alone works at that time."""
+        where = _where(settings)
+        if self._store is not None and where != self._store_of:
+            self._store.close()
+            self._store = None
         if self._store is None:
-            self._store = self._make_store()
+            self._store, self._store_of = self._make_store(settings), where
         return self._store
 
     async def _close(self) -> None:
@@ -266,35 +278,54 @@ class Recorder:
     async def _write(self) -> bool:
         """Write one batch; whether it went well. Without any, the file is looked at."""
         batch = self._waiting[:BATCH]
-        if not batch and not self._settings.enable:
+        settings, redacted, first = self._settings, self._redacted, self.settled
+        if not batch and not settings.enable:
             return True
-        redacted = self._redacted
         try:
-            if await self._try(lambda: self._open().write(batch, redacted)) is None:
-                return False
+            progress = await self._in_thread(lambda: self._open(settings).write(batch, redacted, first))
         except CancelledError:
             raise
+        except LedgerError as error:
+            self._failed(str(error))
+            return False
         except Exception:
             # A batch that cannot be written at all must not keep all others from it.
             self._log.failure("Unhandled error while writing the ledger")
             self._missing += len(batch)
-            del self._waiting[: len(batch)]
-            self.settled += len(batch)
+            self._take(len(batch))
             return False
-        # New ones have only been added at the other end.
-        del self._waiting[: len(batch)]
-        self.settled += len(batch)
+        self._take(len(batch))
         self._since_room += len(batch)
+        self._note(progress or Progress())
         return True
 
-    async def _try(self, work: Callable[[], object]) -> bool | None:
-        """What the store says, or ``None`` after an error, which is told once."""
-        try:
-            result = await self._in_thread(work)
-        except LedgerError as error:
-            self._failed(str(error))
-            return None
-        return bool(result)
+    def _take(self, count: int) -> None:
+        """The first of those that wait wait no more. New ones have only been added at the other end."""
+        del self._waiting[:count]
+        self.settled += count
+
+    def _note(self, progress: Progress) -> None:
+        """Log it when rows begin to wait on a disk, and when none does any more."""
+        self._progress = progress
+        if progress.lost:
+            self._missing += progress.lost
+            self._log.error(
+                "{exchanges} that waited for the ledger {name} cannot be stored and are dropped",
+                exchanges=counted(progress.lost, "exchange"),
+                count=progress.lost,
+                name=self._name,
+            )
+        if progress.away and not self._away:
+            self._away = True
+            self._log.warn(
+                "The ledger {name} cannot be reached: {why}. Exchanges wait for it on the disk, up to a limit"
+                " (setting: ledger.spool-size), and are written when it is back",
+                name=self._name,
+                why=progress.away,
+            )
+        elif self._away and not progress.away and not progress.backlog:
+            self._away = False
+            self._log.info("The ledger {name} is back; what waited for it is written", name=self._name)
 
     def _failed(self, why: str) -> None:
         self._retry = min(max(RETRY, self._retry * 2), MAX_RETRY_SECONDS)
@@ -318,3 +349,8 @@ class Recorder:
                 missing=self._missing,
             )
         self._trouble, self._missing = "", 0
+
+
+def _where(settings: Ledger) -> object:
+    """What of the settings the store is made by."""
+    return settings.url, settings.password, settings.timeout, settings.spool_size, settings.max_series

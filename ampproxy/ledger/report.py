@@ -42,8 +42,9 @@ class Group:
 
     :ivar name: what they have in common.
     :ivar outcomes: how many ended how.
-    :ivar untold: how many were completed and told no tokens.
+    :ivar unmetered: how many were completed without reporting tokens.
     :ivar cost: what they cost, wherever they were served: own accounts at their prices, Amp in credits.
+    :ivar spent: what of it Amp billed.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Group:
     outcomes: Counter[str] = field(default_factory=Counter)
     unmetered: int = 0
     cost: Money = field(default_factory=Money)
+    spent: float = 0.0
     first_ms: int = 0
     firsts: int = 0
     total_ms: int = 0
@@ -70,6 +72,7 @@ class Group:
         """Count another group in."""
         self.outcomes.update(other.outcomes)
         self._count(other, other.tokens, other.unmetered, other.cost)
+        self.spent += other.spent
 
     def _count(self, other: Group | Sums, tokens: Tokens, unmetered: int, cost: Money) -> None:
         self.requests += other.requests
@@ -170,20 +173,21 @@ def changing(prices: PriceBook) -> Callable[[Series], frozenset[int]]:
     return changes
 
 
-def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
+def report(lines: Iterable[Line], by: str, prices: PriceBook, terms: KnownTerms | None = None) -> Report:
     """Group lines, and price them.
 
     :param by: one of :data:`DIMENSIONS`; the lines must be read for it.
+    :param terms: what former calls found by the same prices: looking them up is most of the work.
     """
     dimension = DIMENSIONS[by]
     groups: dict[str, Group] = {}
-    terms: dict[tuple[Series, int], _Terms] = {}
+    terms = {} if terms is None else terms
     found = Report(by)
     for line in lines:
         series = line.series
         known = terms.get((series, line.day))
         if known is None:
-            known = terms[series, line.day] = _Terms.of(series, line.day, prices)
+            known = terms[series, line.day] = Terms.of(series, line.day, prices)
         name = dimension.name(line) or "-"
         if by == "account":
             name = prices.label(name)
@@ -228,7 +232,7 @@ def _by_size(group: Group) -> tuple[float, int, int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Terms:
+class Terms:
     """How the exchanges of a series are priced.
 
     :param flat: they cost nothing, whatever they used.
@@ -245,7 +249,8 @@ class _Terms:
     factor: float
 
     @classmethod
-    def of(cls, series: Series, day: int, prices: PriceBook) -> _Terms:
+    def of(cls, series: Series, day: int, prices: PriceBook) -> Terms:
+        """Look up by which prices the exchanges of a series are billed from a day on."""
         local, amp = series.route in _LOCAL, series.route == "amp"
         case = Case(series.tier, series.prompt_over, day)
         credit = prices.find(series.asked, case)
@@ -258,6 +263,10 @@ class _Terms:
         )
 
 
+#: The terms of a series from a day on (:attr:`Line.day`), as far as they were looked up.
+KnownTerms = dict[tuple[Series, int], Terms]
+
+
 def _amount(price: Price | None, tokens: Tokens, sums: Sums, unmetered: int, factor: float = 1.0) -> Money:
     if not any(tokens):
         return Money(0.0, unmetered)
@@ -266,7 +275,7 @@ def _amount(price: Price | None, tokens: Tokens, sums: Sums, unmetered: int, fac
     return Money(price.of(tokens) * factor, unmetered)
 
 
-def _count(found: Report, group: Group, line: Line, terms: _Terms) -> None:
+def _count(found: Report, group: Group, line: Line, terms: Terms) -> None:
     """Count a line in its group, in what Amp's credits were saved or spent, in models without a price."""
     series, sums = line.series, line.sums
     tokens, unmetered = sums.tokens, sums.requests - sums.metered if terms.complete else 0
@@ -280,6 +289,7 @@ def _count(found: Report, group: Group, line: Line, terms: _Terms) -> None:
     if amp and series.outcome != "refused":
         # A refused one was not sent.
         found.spent.add(cost)
+        group.spent += cost.amount
         found.spent_requests += sums.requests
     elif local and series.amp:
         credit = _amount(terms.credit, tokens, sums, unmetered, terms.factor)

@@ -1,27 +1,21 @@
-"""Single exchanges out of a ledger, the newest first: found from the end of the file, some at a time."""
+"""Single exchanges out of a ledger, the newest first: found from its end, some at a time."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ampproxy.ledger import LedgerError
-from ampproxy.ledger.entry import Entry, Series, Tokens, packed_thread, unpacked_thread
-from ampproxy.ledger.file import explained
+from ampproxy.ledger.entry import Entry, Series, Tokens, unpacked_thread
+from ampproxy.ledger.reading import Position, Readable, Row, compared, listed, valued
 
-_SERIES = ", ".join(f"series.{name}" for name in Series._fields)
-_TOKENS = ", ".join(f"exchanges.{name}" for name in Tokens._fields)
-#: The order of the joins is as it is written: from the newest row back, for as many as are wanted.
+_COLUMNS = ("id", "series", "thread", "status", "first_ms", "total_ms", *Tokens._fields)
+#: Only this table stands in FROM, so it is read in the order of its key, for as many rows as are wanted.
 _ROWS = f"""
-    SELECT exchanges.id, thread, status, first_ms, total_ms, {_TOKENS}, {_SERIES}
-    FROM exchanges CROSS JOIN wanted ON wanted.id = exchanges.series
-        CROSS JOIN series ON series.id = exchanges.series
-    WHERE exchanges.id > :after AND exchanges.id >= :since
-        AND (:thread IS NULL OR thread = :thread)
-        AND (NOT :errors OR wanted.failed OR status >= 400)
-    ORDER BY exchanges.id
+    SELECT {listed(_COLUMNS)}, {{more}} FROM exchanges
+    WHERE exchanges.id >= :since AND exchanges.series IN (SELECT id FROM wanted) AND {{only}}
+    ORDER BY {{order}} LIMIT {{most:d}}
 """  # noqa: S608
+_FAILED = "(exchanges.status >= 400 OR exchanges.series IN (SELECT id FROM wanted WHERE failed = 1))"
 
 
 class Wanted(NamedTuple):
@@ -40,84 +34,106 @@ class Wanted(NamedTuple):
 
 
 class Rows:
-    """The exchanges of a ledger that are wanted.
+    """The exchanges of a ledger that are wanted. One of them at a time reads a ledger that was opened, and
+    none after an error.
 
-    :param connection: as :func:`~ampproxy.ledger.file.open_to_read` gives it.
+    :param position: where :meth:`new` begins; by default at the beginning of the ledger.
+    :ivar position: where it has got to.
     """
 
-    def __init__(self, connection: sqlite3.Connection, wanted: Wanted) -> None:
-        self._connection = connection
+    def __init__(self, ledger: Readable, wanted: Wanted, position: Position = ()) -> None:
+        self._ledger = ledger
         self._wanted = wanted
+        self._series: dict[int, Series] = {}
         self._known = 0
+        #: Rows that :meth:`newest` gave although others may become visible before them.
+        self._given: set[Row] = set()
+        self.position = position or (0,) * len(ledger.arrival)
 
     def newest(self, most: int) -> list[Entry]:
-        """The last ones, in the order in which they ended.
+        """The last ones, in the order in which they ended; :meth:`new` goes on behind them.
 
-        :raises LedgerError: the file cannot be read.
+        :raises LedgerError: the ledger cannot be read.
         """
-        return self._read(f"{_ROWS} DESC LIMIT {most:d}", 0)[::-1]
+        ledger = self._ledger
+        order = ", ".join(f"exchanges.{name} DESC" for name in ledger.identity)
+        with ledger.moment():
+            self.position = ledger.end()
+            found = self._read((), order, most)[::-1]
+        self._given = {self._identity(row) for row in found if self._arrival(row) > self.position}
+        return [self._entry(row) for row in found]
 
-    def after(self, at: int, most: int) -> list[Entry]:
-        """Those that ended after a time, in order, and no more than so many.
+    def new(self, most: int) -> list[Entry]:
+        """Those that have become visible since, in that order, and no more than so many.
 
-        :param at: :attr:`Entry.at` of one that is known.
-        :raises LedgerError: the file cannot be read.
+        :raises LedgerError: the ledger cannot be read.
         """
-        return self._read(f"{_ROWS} LIMIT {most:d}", at)
+        ledger = self._ledger
+        only = (ledger.settled, compared(ledger.arrival, ">", "after"))
+        with ledger.moment():
+            found = self._read(only, listed(ledger.arrival), most)
+        if found:
+            self.position = self._arrival(found[-1])
+        return [self._entry(row) for row in found if self._identity(row) not in self._given]
 
-    def _read(self, query: str, after: int) -> list[Entry]:
-        wanted, connection = self._wanted, self._connection
-        try:
-            connection.execute("PRAGMA temp_store = MEMORY")
-            # One transaction: no row is of a series that is newer than those that are known.
-            connection.execute("BEGIN")
-            self._note_series()
-            if not connection.execute("SELECT EXISTS (SELECT 1 FROM wanted)").fetchone()[0]:
-                # None of ten million would be.
-                connection.execute("COMMIT")
-                return []
-            rows = connection.execute(
-                query,
-                {
-                    "after": after,
-                    "since": wanted.since,
-                    "errors": wanted.errors,
-                    "thread": packed_thread(wanted.thread) if wanted.thread else None,
-                },
-            ).fetchall()
-            connection.execute("COMMIT")
-            return [_entry(row) for row in rows]
-        except sqlite3.Error as error:
-            raise LedgerError(f"the ledger cannot be read: {explained(error)}") from error
+    def _read(self, only: tuple[str, ...], order: str, most: int) -> list[Row]:
+        wanted, ledger = self._wanted, self._ledger
+        self._note_series()
+        if not self._series:
+            # None of ten million would be.
+            return []
+        values: dict[str, object] = {"since": wanted.since}
+        if only:
+            values.update(valued("after", self.position))
+        if wanted.thread:
+            only = (*only, "exchanges.thread = :thread")
+            values["thread"] = ledger.thread_key(wanted.thread)
+        if wanted.errors:
+            only = (*only, _FAILED)
+        statement = _ROWS.format(
+            more=f"{listed(ledger.identity)}, {listed(ledger.arrival)}",
+            only=" AND ".join(only or ("1 = 1",)),
+            order=order,
+            most=most,
+        )
+        return ledger.rows(statement, values)
 
     def _note_series(self) -> None:
         """Keep which series are wanted; those that are new, where some are known already."""
-        connection = self._connection
-        connection.execute(
+        ledger = self._ledger
+        ledger.rows(
             "CREATE TEMP TABLE IF NOT EXISTS wanted (id INTEGER PRIMARY KEY, failed INTEGER NOT NULL)"
         )
+        if not self._known:
+            ledger.rows("DELETE FROM wanted")
         columns = ", ".join(Series._fields)
-        found = connection.execute(
-            f"SELECT id, {columns} FROM series WHERE id > ? ORDER BY id",  # noqa: S608
-            (self._known,),
-        ).fetchall()
+        found = ledger.rows(
+            f"SELECT id, {columns} FROM series WHERE id > :known ORDER BY id",  # noqa: S608
+            {"known": self._known},
+        )
         pairs = []
         for number, *values in found:
             series = _series(values)
             self._known = number
             if self._wanted.series(series):
-                pairs.append((number, series.outcome != "completed"))
-        connection.executemany("INSERT INTO wanted VALUES (?, ?)", pairs)
+                self._series[number] = series
+                pairs.append({"id": number, "failed": int(series.outcome != "completed")})
+        if pairs:
+            ledger.fill("INSERT INTO wanted VALUES (:id, :failed)", pairs)
+
+    def _identity(self, row: Row) -> Row:
+        start = len(_COLUMNS)
+        return row[start : start + len(self._ledger.identity)]
+
+    def _arrival(self, row: Row) -> Row:
+        return row[len(_COLUMNS) + len(self._ledger.identity) :]
+
+    def _entry(self, row: Row) -> Entry:
+        at, number, thread, status, first_ms, total_ms, *counts = row[: len(_COLUMNS)]
+        tokens = None if counts[0] is None else Tokens._make(count or 0 for count in counts)
+        return Entry(at, self._series[number], unpacked_thread(thread), status, tokens, first_ms, total_ms)
 
 
-def _entry(row: tuple[object, ...]) -> Entry:
-    at, thread, status, first_ms, total_ms = row[:5]
-    counts = row[5 : 5 + len(Tokens._fields)]
-    tokens = None if counts[0] is None else Tokens._make(count or 0 for count in counts)
-    series = _series(row[5 + len(Tokens._fields) :])
-    return Entry(at, series, unpacked_thread(thread), status, tokens, first_ms, total_ms)  # type: ignore[arg-type]
-
-
-def _series(values: object) -> Series:
-    series = Series._make(values)  # type: ignore[arg-type]
+def _series(values: list[object]) -> Series:
+    series = Series._make(values)
     return series._replace(amp=bool(series.amp))

@@ -48,10 +48,13 @@ Row = tuple[object, ...]
 class Store:
     """The file, as its writer sees it. It is opened when something is written first, and again after an error
     or when another file stands in its place.
+
+    :param max_series: takes the place of :data:`MAX_SERIES`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_series: int = 0) -> None:
         self.path = path
+        self._max_series = max_series
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._ids: dict[Series, int] = {}
@@ -66,10 +69,11 @@ class Store:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def write(self, entries: Iterable[Entry], redacted: Callable[[str], str] = str) -> None:
+    def write(self, entries: Iterable[Entry], redacted: Callable[[str], str] = str, first: int = 0) -> None:
         """Add rows and their sums, all or none. Without any, see that the file can be opened.
 
         :param redacted: cuts secrets out of names.
+        :param first: of no use here: after an error none of them is in the file.
         :raises LedgerError: nothing was written; another call may succeed.
         """
         ordered = sorted(entries, key=lambda entry: entry.at)
@@ -145,7 +149,7 @@ class Store:
             found = sums.get((day, known))
             if found is None:
                 found = sums[day, known] = [0] * _SUMS
-            _add(found, tokens, first_ms, total_ms)
+            add_up(found, tokens, first_ms, total_ms)
         return rows, sums
 
     def _learn(
@@ -158,7 +162,7 @@ class Store:
                 number for (number,) in connection.execute("SELECT series FROM daily WHERE day = ?", (day,))
             }
             self._day = day
-        elif len(self._ids) >= 4 * MAX_SERIES:
+        elif len(self._ids) >= 4 * (self._max_series or MAX_SERIES):
             self._ids.clear()
         number = self._ids[series] = self._find(connection, series, redacted)
         self._counted.add(number)
@@ -169,7 +173,8 @@ class Store:
             clean_name(redacted(value)) if isinstance(value, str) else value for value in series
         )
         number = _number_of(connection, clean)
-        if number not in self._counted and len(self._counted) >= MAX_SERIES:
+        most = self._max_series or MAX_SERIES
+        if number not in self._counted and len(self._counted) >= most:
             clean = clean._replace(role=OTHERS, asked=OTHERS, served=clean.served and OTHERS)
             number = _number_of(connection, clean)
         if number is not None:
@@ -199,7 +204,7 @@ def _thread(thread: str, redacted: Callable[[str], str]) -> str | bytes:
     return packed if isinstance(packed, bytes) or not packed else clean_name(redacted(packed))
 
 
-def _add(sums: list[int], tokens: Tokens | None, first_ms: int | None, total_ms: int) -> None:
+def add_up(sums: list[int], tokens: Tokens | None, first_ms: int | None, total_ms: int) -> None:
     """Count one row in the sums of its day."""
     sums[0] += 1
     if tokens is not None:

@@ -56,6 +56,7 @@ class StateCollector:
         yield from _credits(generation)
         yield from standings(generation)
         yield from _configuration(generation)
+        yield from _sharing(generation)
         logged = CounterMetricFamily(
             "ampproxy_log_events",
             "Log events of level warning and above, written or suppressed.",
@@ -185,6 +186,20 @@ def _credits(generation: Generation) -> Iterable[Metric]:
 def _named(rule: FallbackRule) -> str:
     """Whom a rule is for: ``gpt-*,o3 title``; ``*`` for any model."""
     return " ".join((",".join(rule.models) or "*", *([",".join(rule.roles)] if rule.roles else ())))
+
+
+def _sharing(generation: Generation) -> Iterable[Metric]:
+    """Whether the state is shared; no values where it is shared with no one."""
+    connected = _gauge("ampproxy_state_shared", "1 if the state is shared with other processes now, else 0.")
+    away = _gauge("ampproxy_state_away_seconds", "For how long the state has not been shared.")
+    waiting = _gauge("ampproxy_state_waiting", "Changes that other processes do not know yet.")
+    shared = generation.runtime.shared
+    if shared.active:
+        report, wall = shared.report(), generation.runtime.wall()
+        connected.add_metric([], report.connected)
+        away.add_metric([], max(0.0, wall - report.away_since) if report.away_since else 0.0)
+        waiting.add_metric([], report.waiting)
+    return connected, away, waiting
 
 
 def _configuration(generation: Generation) -> Iterable[Metric]:

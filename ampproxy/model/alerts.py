@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "amp-credits": "a daily limit of `ampcode.fallback` is used up to nine tenths",
     "budget": "a client has used nine tenths of a limit that renews daily or less often",
     "model-retiring": "a model that is needed here is taken away by its vendor soon",
+    "state-away": "for a minute, the state has not been shared with other gateways",
     "config-refused": "a changed configuration file was refused; the one before it is in force",
     "worker-failing": "one of several `workers` ends again and again",
 }

@@ -9,11 +9,13 @@ from typing import Final, Literal, TypeAlias
 
 from ampproxy.wire.redact import Secret, Unseen
 
-#: The classes of routes: requests to models; what is forwarded to Amp; what the gateway reports of itself.
+#: The classes of routes: requests to models; what vendors store for all clients of an account, as files and
+#: batches; what is forwarded to Amp; what the gateway reports of itself.
 MODELS: Final = "models"
+STORED: Final = "stored"
 AMP: Final = "amp"
 ADMIN: Final = "admin"
-ROUTES = (MODELS, AMP, ADMIN)
+ROUTES = (MODELS, STORED, AMP, ADMIN)
 #: What the key of the section ``neo`` opens, and no entry of ``api-keys`` can: requests to models on the few
 #: paths that Amp's cloud uses.
 NEO_ROUTE: Final = "neo"

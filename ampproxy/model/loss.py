@@ -192,8 +192,13 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "max_tokens stop candidates",
-        "More than the model accepts: cut off, or dropped. Or too few tokens for a model that always "
-        "thinks first: raised.",
+        "More than the model accepts: cut off, or dropped. Or fewer than the thinking that was asked for: "
+        "raised.",
+    ),
+    _row(
+        "raised_limit",
+        "Too few tokens for a model that always thinks first: room for the least thinking was added.",
+        hint=True,
     ),
     _row(
         "prefill",
@@ -263,7 +268,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "max_output_tokens max_completion_tokens truncation context_management "
-        "previous_response_id prompt_cache_retention safety_identifier stream_options",
+        "prompt_cache_retention safety_identifier stream_options",
         "The backend of Codex logins does not accept it.",
     ),
 )

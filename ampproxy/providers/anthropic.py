@@ -18,6 +18,7 @@ class Anthropic(Provider):
         (ANTHROPIC, Operation.COUNT_TOKENS): "messages/count_tokens",
     }
     VERSION = "v1"
+    VENDOR = "anthropic"
     CREDENTIAL = b"x-api-key"
     SCHEME = b""
     DEFAULTS = ((b"anthropic-version", b"2023-06-01"),)

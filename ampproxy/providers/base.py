@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -23,6 +23,7 @@ from ampproxy.model.loss import Loss
 from ampproxy.providers.listing import Listing, Page
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.paths import misleading
+from ampproxy.routing.vendor_calls import VendorCall
 
 Header: TypeAlias = tuple[bytes, bytes]
 #: What a vendor serves: (dialect, operation) -> path below the version segment.
@@ -46,6 +47,13 @@ CLIENT_QUERY: dict[str, frozenset[bytes]] = {
     ANTHROPIC: frozenset((b"beta",)),
     GEMINI: frozenset((b"alt", b"$alt", b"fields", b"$fields", b"prettyPrint", b"$prettyPrint")),
 }
+#: What a client may send with a call that is not one of models, by the beginning of the name.
+_CALL_HEADERS = (
+    *(b"accept", b"anthropic-", b"openai-beta", b"idempotency-key", b"x-request-id", b"content-type"),
+    *(b"content-encoding", b"range", b"if-", b"x-goog-upload-"),
+)
+#: Where a client's key may be in the query of such a call.
+_QUERY_KEYS = frozenset((b"key", b"$key", b"access_token", b"auth_token"))
 #: RFC 3986's ``query``, without the semicolon, which some servers take for a second kind of ``&``.
 _QUERY_ITEM = re.compile(rb"[A-Za-z0-9._~!$'()*+,:@/?%=-]*")
 _VERSION_SEGMENT = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
@@ -110,6 +118,7 @@ class Provider:
     :cvar SCHEME: what stands before the key there.
     :cvar DEFAULTS: headers that are sent unless the client, in the same dialect, sent them.
     :cvar LISTING: how it lists its models, if it does.
+    :cvar VENDOR: whose calls beside the models it has (:mod:`ampproxy.routing.vendor_calls`); empty: none.
     :ivar name: what the ledger and the metrics keep the account by.
     """
 
@@ -120,6 +129,7 @@ class Provider:
     SCHEME: ClassVar[bytes] = b"Bearer "
     DEFAULTS: ClassVar[tuple[Header, ...]] = ()
     LISTING: ClassVar[Listing | None] = None
+    VENDOR: ClassVar[str] = ""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -202,6 +212,29 @@ class Provider:
         if items:
             target += b"?" + b"&".join(items)
         return Call(b"POST", target, self._headers(dialect, native, stream, headers, extra))
+
+    def vendor_call(
+        self, call: VendorCall, method: bytes, *, query: bytes = b"", headers: Iterable[Header] = ()
+    ) -> Call:
+        """The request for what the vendor has beside its models, as the client made it.
+
+        :param query: the client's query, as it came.
+        :param headers: the client's headers, in any case.
+        :raises ampproxy.errors.ExchangeError: there is no credential for it at the moment.
+        """
+        base = self._base.encode()
+        if call.route.upload:
+            origin, version = base.rstrip(b"/").rsplit(b"/", 1)
+            base = origin + b"/upload/" + version + b"/"
+        own = [self._query] if self._query else []
+        target = b"?".join(filter(None, (base + call.tail, b"&".join(own + _without_keys(query)))))
+        names = self._custom | {self.CREDENTIAL, b"authorization", b"x-api-key", b"x-goog-api-key"}
+        pairs = ((name.lower(), value) for name, value in headers if not _BREAKS.search(value))
+        sent = [pair for pair in pairs if pair[0].startswith(_CALL_HEADERS) and pair[0] not in names]
+        given = {name for name, _ in sent} | self._custom
+        fixed = [pair for pair in self._fixed if pair[0] != b"content-type" or pair[0] in self._custom]
+        defaults = [pair for pair in self._defaults if pair[0] not in given]
+        return Call(method, target, (*fixed, *sent, *defaults))
 
     def models_call(self, after: str = "") -> Call | None:
         """The request for the vendor's list of models, or for its next part; ``None``: it has none.
@@ -327,6 +360,12 @@ def _versioned(base: str, version: str) -> str:
     if not version or _VERSION_SEGMENT.fullmatch(last):
         return quoted + "/"
     return f"{quoted}/{version}/"
+
+
+def _without_keys(query: bytes) -> list[bytes]:
+    """The members of a client's query but for those that carry keys."""
+    items = (item for item in query.split(b"&") if item and _QUERY_ITEM.fullmatch(item))
+    return [item for item in items if unquote_to_bytes(item.partition(b"=")[0]) not in _QUERY_KEYS]
 
 
 def _kept(query: bytes, names: frozenset[bytes] | None) -> list[bytes]:

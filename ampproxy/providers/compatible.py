@@ -21,3 +21,4 @@ class Compatible(Provider):
     #: OpenAI's own host.
     BESIDE: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
     LISTING = Listing(openai_page)
+    VENDOR = "openai"

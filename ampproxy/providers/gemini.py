@@ -20,6 +20,7 @@ class Gemini(Provider):
         for operation in (Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.OTHER)
     }
     VERSION = "v1beta"
+    VENDOR: ClassVar[str] = "google"
     CREDENTIAL = b"x-goog-api-key"
     SCHEME = b""
     LISTING: ClassVar[Listing | None] = Listing(gemini_page, "pageSize=1000", "pageToken")

@@ -20,6 +20,7 @@ from ampproxy.providers.gemini import Gemini
 from ampproxy.providers.openai import OpenAI
 from ampproxy.providers.origin import Scope
 from ampproxy.routing.endpoints import Endpoint, Operation
+from ampproxy.routing.vendor_calls import VendorCall
 from ampproxy.wire.redact import Secret
 
 _BETA = b"anthropic-beta"
@@ -63,6 +64,12 @@ class LoginProvider(Provider):
         call = super().models_call(after)
         return None if call is None else self._signed(call)
 
+    def vendor_call(
+        self, call: VendorCall, method: bytes, *, query: bytes = b"", headers: Iterable[Header] = ()
+    ) -> Call:
+        """As every provider; with the token of this moment."""
+        return self._signed(super().vendor_call(call, method, query=query, headers=headers))
+
     def _signed(self, call: Call) -> Call:
         if self.account.token is None:
             raise GatewayFault.of("internal", f"{self.account.label} has no token.")
@@ -84,6 +91,8 @@ class ClaudeLogin(LoginProvider, Anthropic):
 
     CREDENTIAL = b"authorization"
     SCHEME = b"Bearer "
+    #: A login is for models; files and batches are for keys.
+    VENDOR = ""
 
     def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         if _BETA in self._custom:
@@ -102,6 +111,7 @@ class CodexLogin(LoginProvider, OpenAI):
     PATHS: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
     #: Its list is for the vendor's own program, which has to say its version.
     LISTING = None
+    VENDOR = ""
 
     def call(
         self,

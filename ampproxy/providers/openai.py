@@ -20,6 +20,7 @@ class OpenAI(Provider):
         (RESPONSES, Operation.COMPACT): "responses/compact",
     }
     LISTING: ClassVar[Listing | None] = Listing(openai_page)
+    VENDOR: ClassVar[str] = "openai"
 
     def models_page(self, body: bytes) -> Page:
         """As every provider, without what OpenAI lists beside the models that Responses takes: those that

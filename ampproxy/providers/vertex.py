@@ -19,6 +19,7 @@ class Vertex(Gemini):
         for operation in (Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.OTHER)
     }
     VERSION = "v1"
+    VENDOR: ClassVar[str] = ""
     LISTING = None
 
     def backend_dialect(self, endpoint: Endpoint) -> str:

@@ -17,6 +17,7 @@ from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.endings import Ending, Endings
 from ampproxy.relay.envelope import enveloped
+from ampproxy.relay.kept import Kept
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
@@ -24,6 +25,7 @@ from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.spoken import spoken_in
+from ampproxy.relay.stored import StoredAnswers
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -44,6 +46,7 @@ class BridgeMaker:
     :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
     :param remembered: keeps what clients may refer to later; ``None``: nothing is kept.
+    :param stored: likewise whole answers.
     """
 
     def __init__(
@@ -57,8 +60,10 @@ class BridgeMaker:
         learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
         remembered: Remembered | None = None,
+        stored: StoredAnswers | None = None,
     ) -> None:
         self._remembered = remembered
+        self._stored = stored
         self._families = families
         self._learner = learner
         self._dialects = dialects
@@ -133,7 +138,9 @@ class BridgeMaker:
                 self._families,
                 strict=self._strict,
             )
+            kept = self._kept(asked, question) if offer.account.label in self._packing else None
         else:
+            kept = None
             bridge = TranslateBridge(
                 question,
                 offer,
@@ -143,7 +150,7 @@ class BridgeMaker:
                 written=self._dialects[question.facts.mixed or asked],
                 strict=self._strict,
                 families=self._families,
-                remembered=self._remembered,
+                kept=self._kept(asked, question),
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -151,7 +158,11 @@ class BridgeMaker:
             self._learner.bend(bridge, question, offer, spoken)
         if offer.account.label not in self._packing:
             return bridge
-        return enveloped(bridge, provider, question, offer, strict=self._strict)
+        return enveloped(bridge, provider, question, offer, strict=self._strict, kept=kept)
+
+    def _kept(self, asked: str, question: ModelRequest) -> Kept | None:
+        """What keeps the answer to a question whose account stores nothing."""
+        return Kept.of(self._remembered, self._stored, self._dialects[asked], question)
 
 
 def _named(body: bytes, model: str, asked: str) -> bytes:

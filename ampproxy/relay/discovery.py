@@ -19,7 +19,9 @@ from ampproxy.errors import UpstreamFault
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.forward import Sends
 from ampproxy.relay.model_cache import ModelCache
+from ampproxy.relay.sharing import DECLARED, MODELS, ListTopic, account_key, by_key, place_key
 from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, declared
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.upstream.body import collect
 from ampproxy.upstream.failures import explain
 from ampproxy.wire.words import counted
@@ -73,6 +75,8 @@ class Discovery:
     :param clock: for the pauses.
     :param wall: seconds since the epoch.
     :param random: a number from 0 to 1.
+    :param asks: whether vendors are asked, and what they answered is kept; else another process does that,
+        and shares it.
     """
 
     def __init__(
@@ -84,7 +88,9 @@ class Discovery:
         *,
         wall: Callable[[], float],
         random: Callable[[], float],
+        asks: bool = True,
     ) -> None:
+        self._asks = asks
         self._client = client
         self._clock = clock
         self._cache = cache
@@ -98,6 +104,51 @@ class Discovery:
         self._announcing: IDelayedCall | None = None
         self._news = False
         self._unwritable = ""
+        self._shared: Shared = ALONE
+        #: The accounts that are asked, by what they and their vendors are known by among processes.
+        self._keys: dict[str, list[Account]] = {}
+        self._places: dict[str, list[Account]] = {}
+        self._lists = ListTopic(MODELS, Found, lambda: self._keys, self._known_list, self._learn_list, wall)
+        self._declarations = ListTopic(
+            DECLARED, Declared, lambda: self._places, self._known_declared, self._learn_declared, wall
+        )
+
+    def share(self, shared: Shared) -> None:
+        """Have all processes know what one of them was answered."""
+        if shared.active:
+            self._shared = shared
+            shared.subscribe(MODELS, self._lists)
+            shared.subscribe(DECLARED, self._declarations)
+
+    def _known_list(self, key: str) -> Found | None:
+        accounts = self._keys.get(key)
+        return None if not accounts else self._book.accounts.get(self._book.identity(accounts[0]))
+
+    def _known_declared(self, key: str) -> Declared | None:
+        accounts = self._places.get(key)
+        return None if not accounts else self._book.places.get(self._book.place(accounts[0]))
+
+    def _learn_list(self, key: str, found: Found) -> None:
+        accounts = self._keys.get(key, ())
+        self._learn({self._book.identity(account): found for account in accounts}, {})
+
+    def _learn_declared(self, key: str, found: Declared) -> None:
+        accounts = self._places.get(key, ())
+        self._learn({}, {self._book.place(account): found for account in accounts})
+
+    def _learn(self, lists: Mapping[str, Found], declared_: Mapping[str, Declared]) -> None:
+        """Another process was given these."""
+        if not (lists or declared_):
+            return
+        before, self._book = self._book, self._book.having(lists, declared_)
+        self._news |= any(
+            (known := before.accounts.get(identity)) is None or known.models != found.models
+            for identity, found in lists.items()
+        ) or any(
+            (knew := before.places.get(place)) is None or set(knew.families) != set(found.families)
+            for place, found in declared_.items()
+        )
+        self._announce_soon()
 
     def models(self, accounts: Iterable[Account]) -> dict[str, tuple[str, ...]]:
         """Of those accounts whose vendor has answered at any time: label -> models."""
@@ -141,6 +192,9 @@ class Discovery:
             self._asked[identity] = asked
         for left in before.values():
             left.stop()
+        if self._shared.active:
+            watched = [asked.account for asked in self._asked.values()]
+            self._keys, self._places = by_key(watched, account_key), by_key(watched, place_key)
         for identity, asked in self._asked.items():
             self._begin(identity, asked, again)
 
@@ -165,7 +219,7 @@ class Discovery:
             self._write()
 
     def _begin(self, identity: str, asked: _Asked, again: bool) -> None:
-        if asked.asking is not None:
+        if asked.asking is not None or not self._asks:
             return
         if asked.timer is not None and not again:
             return
@@ -207,6 +261,8 @@ class Discovery:
         declared_before = () if knew is None else knew.families
         families, now = declared((*families, *declared_before)), self._wall()
         self._book = self._book.having({identity: Found(models, now)}, {place: Declared(families, now)})
+        self._lists.publish(self._shared, account_key(asked.account), Found(models, now))
+        self._declarations.publish(self._shared, place_key(asked.account), Declared(families, now))
         if set(families) != set(declared_before):
             self._news = True
         if before is None or before.models != models:
@@ -217,9 +273,12 @@ class Discovery:
                 models=counted(len(models), "model"),
                 count=len(models),
             )
+        self._announce_soon()
+        self._later(identity, asked, INTERVAL)
+
+    def _announce_soon(self) -> None:
         if self._announcing is None:
             self._announcing = self._clock.callLater(_SETTLE, self._announce)
-        self._later(identity, asked, INTERVAL)
 
     def _failed(self, failure: Failure, identity: str, asked: _Asked) -> None:
         asked.asking = None
@@ -253,6 +312,8 @@ class Discovery:
             self._changed()
 
     def _write(self) -> None:
+        if not self._asks:
+            return
         try:
             self._cache.write(self._book, self._wall())
             self._unwritable = ""

@@ -11,15 +11,24 @@ from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.providers.base import Envelope
 from ampproxy.relay.bridge import Bridge, ModelRequest
+from ampproxy.relay.kept import Kept
 from ampproxy.routing.route import RouteTarget
+from ampproxy.wire.sse import EventCutter
 
 
 def enveloped(
-    bridge: Bridge, provider: Provider, question: ModelRequest, offer: RouteTarget, *, strict: bool = False
+    bridge: Bridge,
+    provider: Provider,
+    question: ModelRequest,
+    offer: RouteTarget,
+    *,
+    strict: bool = False,
+    kept: Kept | None = None,
 ) -> Bridge:
     """The same bridge, or where the vendor wants it one within the vendor's wrapping.
 
     :param strict: refuse what the wrapping cannot say.
+    :param kept: keeps the answer, for the vendor does not; ``None``: it is not kept, or by the bridge.
     :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
     """
     packed = provider.packed(
@@ -30,14 +39,15 @@ def enveloped(
     if strict and packed.losses:
         loss = packed.losses[0]
         raise ClientFault.of("invalid_request", f"{loss.why} (translation: strict)", param=loss.path)
-    return EnvelopedBridge(bridge, packed)
+    return EnvelopedBridge(bridge, packed, kept)
 
 
 class EnvelopedBridge:
     """A bridge whose body is wrapped on the way out, and whose answers are unwrapped first."""
 
-    def __init__(self, bridge: Bridge, packed: Envelope) -> None:
+    def __init__(self, bridge: Bridge, packed: Envelope, kept: Kept | None = None) -> None:
         self._bridge = bridge
+        self._kept = kept
         self._packed = packed
         self.body = packed.body
         self.headers: Mapping[str, str] = bridge.headers
@@ -48,13 +58,17 @@ class EnvelopedBridge:
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        return _Chain(self._packed, self._bridge.filter())
+        chain = _Chain(self._packed, self._bridge.filter())
+        return chain if self._kept is None else _Keeping(chain, self._kept)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
         # What the wrapping said of a streamed list does not hold for a whole answer.
         self.content_type = self._bridge.content_type or b"application/json"
-        return self._bridge.whole(self._packed.whole(body))
+        answer = self._bridge.whole(self._packed.whole(body))
+        if self._kept is not None:
+            self._kept.answer(answer)
+        return answer
 
     def error_event(self, error: WireError) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
@@ -105,3 +119,31 @@ class _Chain:
 
     def keepalive(self) -> bytes:
         return self._inner.keepalive()
+
+
+class _Keeping:
+    """A stream whose events are kept as its client gets them."""
+
+    def __init__(self, inner: StreamFilter, kept: Kept) -> None:
+        self._inner = inner
+        self._kept = kept
+        self._cutter = EventCutter()
+
+    def feed(self, data: bytes) -> bytes:
+        return self._seen(self._inner.feed(data))
+
+    def end(self) -> bytes:
+        return self._seen(self._inner.end())
+
+    @property
+    def complete(self) -> bool:
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        return self._inner.keepalive()
+
+    def _seen(self, out: bytes) -> bytes:
+        whole = self._cutter.feed(out) if out else b""
+        if whole:
+            self._kept.events(whole)
+        return out

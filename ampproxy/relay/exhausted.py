@@ -15,6 +15,8 @@ from ampproxy.wire.words import span
 #: So many accounts are told of; of a thousand nobody reads more.
 MAX_LISTED = 10
 _WORDS = 200
+#: The code where the vendors refuse the accounts' own keys.
+KEY_REFUSED = "vendor_key_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def exhausted(
     if more > 0:
         lines.append(f"- and {more} more")
     status, kind = _status(failures)
-    code = "vendor_key_refused" if _all_refused(failures) else "model_cooldown"
+    code = KEY_REFUSED if _all_refused(failures) else "model_cooldown"
     error = WireError(kind, "\n".join([head, *lines]), status, code, None, wait or None)
     return AccountsExhausted(error, retryable=True)
 

@@ -38,6 +38,7 @@ def fields_of(record: ExchangeRecord) -> dict[str, Any]:
         "served": record.served,
         "account": record.account,
         "role": record.role,
+        "call": record.call,
         "client": record.client,
         "thread": record.thread,
         "outcome": record.outcome.value,
@@ -101,6 +102,8 @@ def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
     line += f" client={clean(record.client)}"
     if record.role:
         line += f" role={clean(record.role)}"
+    if record.call:
+        line += f" call={record.call}"
     if record.thread:
         line += f" thread={clean(record.thread)}"
     if record.worker:

@@ -129,16 +129,52 @@ async def forward(
     :raises ClientGone: the client left; the upstream was closed.
     """
     gone = ClientWatch(downstream)
-    record = what.record
+    response = await sent(what, gone, client=client, clock=clock, deadlines=deadlines, first_byte=first_byte)
+    await pass_back(what, response, downstream, gone, clock=clock, idle=idle, mark=mark)
+
+
+async def sent(
+    what: Forward,
+    gone: ClientWatch,
+    *,
+    client: Sends,
+    clock: IReactorTime,
+    deadlines: Deadlines,
+    first_byte: float,
+) -> IResponse:
+    """Send it; gives the answer's headers, whatever its status.
+
+    :raises ExchangeError: no answer came; nothing was sent to the client.
+    :raises ClientGone: the client left; the upstream was closed.
+    """
     try:
         sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
-        if record.sent is None:
-            record.sent = clock.seconds()
-        response = await gone.wait_for(sending, deadlines, first_byte)
+        if what.record.sent is None:
+            what.record.sent = clock.seconds()
+        response: IResponse = await gone.wait_for(sending, deadlines, first_byte)
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
         raise explain(error, what.origin, serving=True) from None
+    return response
+
+
+async def pass_back(
+    what: Forward,
+    response: IResponse,
+    downstream: Downstream,
+    gone: ClientWatch,
+    *,
+    clock: IReactorTime,
+    idle: float,
+    mark: Callable[[Headers], None],
+) -> None:
+    """Pass an answer back with back-pressure; see :func:`forward`.
+
+    :raises ExchangeError: it broke off.
+    :raises ClientGone: the client left; the upstream was closed.
+    """
+    record = what.record
     record.status = response.code
     headers = downstream.responseHeaders
     downstream.setResponseCode(response.code, response.phrase)

@@ -6,6 +6,7 @@ Which account that is is known by the ids that its answers issued, and by those 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -29,8 +30,10 @@ from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.spoken import spoken_in
+from ampproxy.relay.vendor_ids import issued
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Route, RouteTarget
+from ampproxy.routing.vendor_calls import GOOGLE
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: A vendor says that a proof of thinking is not its own, or not this account's.
@@ -39,6 +42,8 @@ _PROOF_REFUSED = re.compile(
     r"|\binvalid [`'\"]?signature[`'\"]? in [`'\"]?thinking",
     re.IGNORECASE | re.DOTALL,
 )
+#: What issues ids.
+_ISSUING = (Operation.GENERATE, Operation.OTHER)
 #: So much of a whole answer is looked through for ids. Bytes.
 LOOKED_THROUGH = 256 * 1024
 _MAX_ID_CHARS = 256
@@ -123,6 +128,9 @@ class Pinning:
         self._pins = pins
         self._providers = providers
         self._accounts = tuple(accounts)
+        #: How many accounts have a vendor's other calls.
+        self._vendors = Counter(providers[account.label].VENDOR for account in self._accounts)
+        self._vendors[""] = 0
         self._state = state
 
     def may_refer(self, dialect: str, route: Route, body: bytes) -> bool:
@@ -164,16 +172,24 @@ class Pinning:
 
         :param part: of the answer, from its beginning.
         """
-        if len(question.route.offers) < 2 and not self._pins.things:
+        if len(question.route.offers) < 2 and not self._pins.things and not self._several(offer):
             return
-        state = DIALECTS[question.endpoint.dialect].passthrough.state
-        if question.endpoint.operation is not Operation.GENERATE or not self._is_its_own(offer, question):
+        state, operation = DIALECTS[question.endpoint.dialect].passthrough.state, question.endpoint.operation
+        if operation not in _ISSUING or not self._is_its_own(offer, question):
+            return
+        if operation is Operation.OTHER:
+            # As the batch that a method of a model begins.
+            self._pins.pin(issued(GOOGLE, part[:LOOKED_THROUGH]), self._name(offer))
             return
         found = [*state.issued(question.body, part[:LOOKED_THROUGH])]
         if question.refers:
             found += state.references(question.body)
         if found:
             self._pins.pin(found, self._name(offer))
+
+    def _several(self, offer: RouteTarget) -> bool:
+        """Whether other accounts than this one may be asked for what it keeps: by its id, without a model."""
+        return self._vendors[self._providers[offer.account.label].VENDOR] > 1
 
     def watched(self, inner: StreamFilter, question: ModelRequest, offer: RouteTarget) -> StreamFilter:
         """A stream's filter that notes what is issued in it, where tools of the vendor's may do so."""

@@ -55,6 +55,7 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     :param failed: the names of the accounts that failed, one for each attempt.
     :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
     :param stream_error: the error that ended the answer's stream, which the client got as it was.
+    :param call: what was asked of a vendor beside its models: ``files``, ``images``; empty: nothing.
     :param reasons: the steps of the decision where it goes, each a sentence.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
@@ -90,6 +91,7 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     stream_error: WireError | None = None
     attempts: list[str] = []  # each record gets one of its own
     failed: tuple[str, ...] = ()
+    call: str = ""
     reasons: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     show_losses: bool = False

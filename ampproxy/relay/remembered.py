@@ -62,7 +62,9 @@ class Remembered:
         if references is None:
             return request, facts
         found = references.replaced(request, partial(self.find, client))
-        return (request, facts) if found is request else (found, facts_of(dialect, found))
+        if found is request:
+            return request, facts
+        return found, facts_of(dialect, found).continuing(facts.continued)
 
     def _trim(self) -> None:
         oldest = self._clock() - self._limits.remember_for

@@ -11,7 +11,6 @@ from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import (
     AnswerContext,
     Dialect,
-    References,
     Rendered,
     StreamParser,
     StreamRenderer,
@@ -39,8 +38,8 @@ from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import ModelRequest
+from ampproxy.relay.kept import Kept
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
-from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.settle import Settling
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
@@ -80,31 +79,6 @@ class ToolNameRestorer:
         return events
 
 
-class _Kept:
-    """Remembers what one client is given of an answer that it may refer to."""
-
-    def __init__(self, remembered: Remembered, references: References, client: str) -> None:
-        self._remembered = remembered
-        self._references = references
-        self._client = client
-
-    @classmethod
-    def of(cls, remembered: Remembered | None, client: Dialect, question: ModelRequest) -> _Kept | None:
-        """``None``: nothing is to be remembered."""
-        references = client.passthrough.references
-        if remembered is None or references is None or not references.stores(question.body):
-            return None
-        return cls(remembered, references, question.client)
-
-    def answer(self, body: bytes) -> None:
-        """A whole answer."""
-        self._remembered.put(self._client, self._references.of_answer(body))
-
-    def events(self, out: bytes) -> None:
-        """Whole events of a stream."""
-        self._remembered.put(self._client, self._references.of_events(out))
-
-
 class TranslatedStream:
     """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`.
 
@@ -118,7 +92,7 @@ class TranslatedStream:
         renderer: StreamRenderer,
         names: ToolNameRestorer,
         settling: Settling | None = None,
-        kept: _Kept | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self._parser = parser
         self._renderer = renderer
@@ -207,7 +181,7 @@ class TranslateBridge:
         client's all the same.
     :param strict: refuse what cannot be said without loss.
     :param families: what is known of models; ``None``: the shipped table.
-    :param remembered: keeps what the client may refer to later; ``None``: nothing is kept.
+    :param kept: keeps what the client may refer to later; ``None``: nothing is kept.
     :raises ExchangeError: the question is not valid, or cannot be said.
     """
 
@@ -222,7 +196,7 @@ class TranslateBridge:
         strict: bool,
         families: Families | None = None,
         written: Dialect | None = None,
-        remembered: Remembered | None = None,
+        kept: Kept | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
@@ -263,7 +237,7 @@ class TranslateBridge:
         self._one = (asked.sampling.candidates or 1) < 2
         self._unended = offer.account.unended
         self._settled: Settling | None = None
-        self._kept = _Kept.of(remembered, client, question)
+        self._kept = kept
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None

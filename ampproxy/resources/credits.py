@@ -11,12 +11,12 @@ from twisted.python.failure import Failure
 
 from ampproxy.amp.roles import HEADERS as ROLE_HEADERS
 from ampproxy.amp.roles import role_of, signs_of
-from ampproxy.config.schema import ALLOW
+from ampproxy.config.schema import ALLOW, FallbackRule
 from ampproxy.credits.allowance import LimitReached, Taken
 from ampproxy.credits.bound import Unbounded
 from ampproxy.credits.waiting import SETTLE_TIMEOUT, when_free
 from ampproxy.dialects.registry import shown_in
-from ampproxy.errors import ClientFault, ExchangeError, Unreachable
+from ampproxy.errors import ClientFault, ClientGone, ExchangeError, Unreachable
 from ampproxy.generation import Generation
 from ampproxy.http.headers import has_any
 from ampproxy.model.clients import MODELS
@@ -26,6 +26,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
 from ampproxy.resources.base import ROUTE_HEADER, printable_path
 from ampproxy.resources.management import forward_to_amp
+from ampproxy.resources.shared_credits import settle_of_all, take_of_all
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
@@ -35,9 +36,11 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.counting import Taken as SharedTaken
 from ampproxy.tenants.tenant import check_unknown_path
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
+from ampproxy.wire.redact import Secret
 from ampproxy.wire.words import counted
 
 
@@ -45,11 +48,15 @@ class Spending:
     """One request to the Amp upstream's models, from the moment it is let through.
 
     :param taken: of the daily limits, if there is one.
+    :param of_all: of those of all gateways that share their state, if it is shared.
     """
 
-    def __init__(self, generation: Generation, taken: Taken | None) -> None:
+    def __init__(
+        self, generation: Generation, taken: Taken | None, of_all: SharedTaken | None = None
+    ) -> None:
         self._generation = generation
         self._taken = taken
+        self._of_all = of_all
 
     def settle(self, record: ExchangeRecord, usage: Usage | None, failure: BaseException | None) -> None:
         """Give back what was not used.
@@ -57,11 +64,19 @@ class Spending:
         :param usage: what the answer told, if it came to its end.
         :param failure: what it ended with instead.
         """
-        if self._taken is None:
-            return
         # What was refused cost nothing; what nobody answered may have.
         sent = record.status < 400 and not isinstance(failure, Unreachable)
-        tokens = None if usage is None else total(usage)
+        self._give_back(None if usage is None else total(usage), sent=sent)
+
+    def drop(self) -> None:
+        """It was not sent after all."""
+        self._give_back(None, sent=False)
+
+    def _give_back(self, tokens: int | None, *, sent: bool) -> None:
+        if self._taken is None:
+            return
+        if self._of_all is not None:
+            settle_of_all(self._generation, self._of_all, tokens=tokens, sent=sent)
         settle = partial(self._generation.runtime.allowance.settle, self._taken, tokens=tokens, sent=sent)
         # The client does not wait for this: its answer is complete.
         waiting = when_free(self._generation.runtime.clock, settle, timeout=SETTLE_TIMEOUT)
@@ -91,12 +106,29 @@ async def let_through(generation: Generation, request: GatewayRequest, route: Ro
     if rule is None or rule.action != "limit":
         return Spending(generation, None)
     client: Client | None = request.client_key
-    take = partial(generation.runtime.allowance.take, rule, None if client is None else client.key, most)
+    key = None if client is None else client.key
+    take = partial(generation.runtime.allowance.take, rule, key, most)
     try:
         taken = await when_free(generation.runtime.clock, take, gone=lambda: request.gone)
+        of_all = await _of_all(generation, rule, key, most, taken)
     except LimitReached as reached:
         raise limit_reached(route, reached) from None
-    return Spending(generation, taken)
+    spending = Spending(generation, taken, of_all)
+    if request.gone:
+        spending.drop()
+        raise ClientGone
+    return spending
+
+
+async def _of_all(
+    generation: Generation, rule: FallbackRule, key: Secret | None, most: int, taken: Taken
+) -> SharedTaken | None:
+    """Take it of what all gateways share, too; what was taken here is given back where that cannot be."""
+    try:
+        return await take_of_all(generation, rule, key, most)
+    except BaseException:
+        Spending(generation, taken).drop()
+        raise
 
 
 def total(usage: Usage) -> int:

@@ -25,7 +25,7 @@ class HealthResource(GatewayResource):
 
 
 class ReadyResource(GatewayResource):
-    """``/readyz``: 200 if requests should be sent here, else 503.
+    """``/readyz``: 200 if requests should come here, else 503: also if the state must be shared and is not.
 
     A wrong configuration file is no reason to send them elsewhere, for the one before serves; it is told, to
     the owner: from this machine, with a client key.
@@ -47,4 +47,5 @@ class ReadyResource(GatewayResource):
         known = guard.open or (client is not None and opens(client.tenant, ADMIN))
         if not (request.is_local() and known):
             status = Status(status.status, status.generation, status.since)
-        request.answer(200 if status.status == "ready" else 503, msgspec.json.encode(status))
+        serves = status.status == "ready" and not generation.runtime.shared.refusal
+        request.answer(200 if serves else 503, msgspec.json.encode(status))

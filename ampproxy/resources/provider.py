@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,9 +12,8 @@ from twisted.internet.defer import Deferred
 from ampproxy.amp.clients import NAMING
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
-from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
-from ampproxy.dialects.base import Dialect, ModelInfo
-from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.facts import BodyFacts
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
@@ -22,7 +21,6 @@ from ampproxy.http.headers import has_any
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import ModelRequest
-from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.exhausted import is_overload
 from ampproxy.relay.forward import ClientWatch, pairs
@@ -34,7 +32,8 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
+from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, known_of, most
+from ampproxy.resources.tenancy import allows, check_open, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
@@ -44,7 +43,7 @@ from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Demand
-from ampproxy.tenants.tenant import Tenant, check_route, narrowed, offered
+from ampproxy.tenants.tenant import Tenant, narrowed, offered
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
@@ -79,7 +78,7 @@ class ModelResource(GatewayResource):
 
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
-        check_route(client.tenant, self.route_class)
+        check_open(self.generation, client.tenant, self.route_class)
         # Any program may ask for a model there.
         if request.path.startswith(AMP_PREFIX) and has_any(request.requestHeaders, NAMING):
             notice_client(self.generation, request)
@@ -185,8 +184,12 @@ class GenerateResource(ModelResource):
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
-        look_at = partial(_facts, self._dialect, body)
+        look_at = partial(known_of, self._dialect, body)
         facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        if generation.runtime.stored.enabled:
+            whole = partial(generation.runtime.stored.whole, self._dialect, record.client, body, facts)
+            body, facts = await self._done(request, whole, body)
+            request.holds(len(body))
         found = facts.found
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
@@ -241,7 +244,7 @@ class GenerateResource(ModelResource):
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED, Operation.COMPACT):
             meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.requested_model)[0]
-        await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
+        await spend(generation, request, record, route, body, meter, most=lambda: most(endpoint, base, body))
 
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
         return self.generation.router.route(asked, amp=self._endpoint.amp, role=role, exhausted=exhausted)
@@ -370,7 +373,9 @@ class GenerateResource(ModelResource):
         except ExchangeError as failure:
             if pin is not None:
                 pin.explain(failure)
-            if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
+            if endpoint.operation is not Operation.COUNT_TOKENS:
+                raise
+            if not exchange.lacks_call and not is_out_of_reach(failure):
                 raise
             await self._estimate(request, question, record)
 
@@ -416,7 +421,7 @@ class GenerateResource(ModelResource):
         none that gives a number.
         """
         dialect = DIALECTS[self._endpoint.dialect]
-        tokens = await self._done(request, partial(_estimated, dialect, question), question.body)
+        tokens = await self._done(request, partial(estimated, dialect, question), question.body)
         account = question.route.offers[0].account
         record.account, record.served = account.label, question.route.resolved_model
         record.account_name = self.generation.exchanges.providers[account.label].name
@@ -429,7 +434,7 @@ class GenerateResource(ModelResource):
         headers = pairs(request.requestHeaders)
         cleaners = self._dialect.passthrough.clean_headers
         if self._endpoint.amp and any(map(request.requestHeaders.hasHeader, cleaners)):
-            headers = _cleaned(headers, cleaners)
+            headers = cleaned(headers, cleaners)
         return tuple(headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
@@ -457,43 +462,3 @@ def resource_for(generation: Generation, endpoint: Endpoint | WrongMethod) -> Mo
     if endpoint.operation in (Operation.LIST_MODELS, Operation.GET_MODEL):
         return ModelListResource(generation, endpoint)
     return GenerateResource(generation, endpoint)
-
-
-def _most(endpoint: Endpoint, model: str, body: bytes) -> int:
-    """What a request may cost at most at Amp, in tokens.
-
-    :raises ampproxy.credits.bound.Unbounded: that cannot be told.
-    """
-    if endpoint.operation is Operation.COUNT_TOKENS:
-        return 0
-    if endpoint.operation is Operation.EMBED:
-        return most_tokens(body, 0)
-    if endpoint.operation is Operation.OTHER:
-        raise Unbounded(f"the cost of {endpoint.method} is not known")
-    return most_tokens(body, longest_answer(endpoint.dialect, model))
-
-
-def _estimated(dialect: Dialect, question: ModelRequest) -> int:
-    asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
-    return estimate_tokens(asked)
-
-
-def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
-    try:
-        return facts_of(dialect, body)
-    except ValueError as error:
-        raise ClientFault.of("invalid_request", str(error)) from None
-
-
-def _cleaned(
-    headers: list[tuple[bytes, bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
-) -> list[tuple[bytes, bytes]]:
-    kept = []
-    for name, value in headers:
-        cleaner = cleaners.get(name.lower())
-        if cleaner is not None:
-            value = cleaner(value.decode("latin-1")).encode("latin-1")
-            if not value:
-                continue
-        kept.append((name, value))
-    return kept

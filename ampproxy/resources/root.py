@@ -25,8 +25,12 @@ from ampproxy.resources.git import GitResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
+from ampproxy.resources.socket_routes import refusal_for
 from ampproxy.resources.unserved import UnservedResource, is_misplaced
+from ampproxy.resources.vendor_calls import resource_for_call
+from ampproxy.routing.base_urls import PREFIXES, without_base
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
+from ampproxy.routing.vendor_calls import BARE_CALLS, parse_vendor_call
 from ampproxy.server.site import GatewayRequest
 
 
@@ -61,9 +65,22 @@ MANAGEMENT_ROUTES = (
 )
 
 #: The standard routes of the vendors' SDKs.
-MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha")
+MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"upload")
 #: The same of an SDK whose base URL lacks the version: what is posted there, or has a key in it.
-BARE_ROUTES = frozenset((b"chat", b"completions", b"embeddings", b"messages", b"responses", b"models"))
+BARE_ROUTES = (
+    BARE_CALLS
+    | PREFIXES
+    | {
+        b"chat",
+        b"completions",
+        b"embeddings",
+        b"messages",
+        b"responses",
+        b"models",
+        b"projects",
+        b"publishers",
+    }
+)
 
 
 #: So many paths of model routes are remembered with their resources, each up to so many bytes.
@@ -112,15 +129,27 @@ class ModelRoutes(Branch):
         self._found: Found = {} if found is None else found
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
-        """The resource of the whole path, which is remembered: it knows nothing of a single request."""
+        """The resource of the whole path, which is remembered: it knows nothing of a single request. Those of
+        vendors' other calls are not: hardly any two paths are the same.
+        """
         asked = _asked(request)
-        return self._found.get(asked) or self._find(*asked)
+        found = self._found.get(asked) or self._find(*asked)
+        return found if found is not self.itself else self._vendors(request, *asked)
+
+    def _vendors(
+        self, request: GatewayRequest, method: bytes, path: bytes, anthropic: bool, google: bool
+    ) -> GatewayResource:
+        try:
+            call = parse_vendor_call(method, without_base(path), anthropic=anthropic, google=google)
+        except WrongMethod as wrong:
+            return refusal_for(self._generation, wrong)
+        return self.itself if call is None else resource_for_call(self._generation, call, request)
 
     def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
         try:
             endpoint = parse_endpoint(method, path, anthropic=anthropic, google=google)
         except WrongMethod as wrong:
-            return resource_for(self._generation, wrong)
+            return refusal_for(self._generation, wrong)
         if endpoint is None:
             return self.itself
         resource = resource_for(self._generation, endpoint)

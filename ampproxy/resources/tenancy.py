@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from ampproxy.config.schema import Account
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.errors import ClientFault, ClientGone, ExchangeError, UpstreamTimeout
+from ampproxy.errors import ClientFault, ClientGone, ExchangeError, GatewayFault, UpstreamTimeout
 from ampproxy.generation import Generation
 from ampproxy.model.clients import Standing, Unit
 from ampproxy.model.events import Usage
@@ -18,8 +18,31 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
 from ampproxy.tenants.refusals import HEADER, limit_reached, standings_header, too_many
-from ampproxy.tenants.tenant import Tenant, check_served, may_use
+from ampproxy.tenants.tenant import Tenant, check_route, check_served, may_use
 from ampproxy.wire.json import sole_members
+
+#: After so many seconds a client should try again whose request was not served because the state is not
+#: shared.
+RETRY_SECONDS = 2.0
+
+
+def check_open(generation: Generation, tenant: Tenant | None, route_class: str) -> None:
+    """Whether a client may use a class of routes, now.
+
+    :raises ClientFault: its key does not open them.
+    :raises GatewayFault: the state is not shared, and must be.
+    """
+    check_route(tenant, route_class)
+    refusal = generation.runtime.shared.refusal
+    if refusal:
+        raise GatewayFault.of(
+            "unavailable",
+            "This gateway cannot reach what it shares its state by, and serves no request meanwhile: try"
+            " again soon (settings: state.url, state.when-away).",
+            status=503,
+            code="state_not_shared",
+            retry_after=RETRY_SECONDS,
+        )
 
 
 def countable(tenant: Tenant, body: bytes) -> bytes:
@@ -151,6 +174,16 @@ def demand_of(
         return Demand(usd=None)
     usd = _most_cost(generation, tenant, route, asked, whole - asked) if "usd" in units else 0
     return Demand(whole, usd)
+
+
+def check_unpriced(tenant: Tenant, kind: str) -> None:
+    """See that no limit of a client's counts what a call costs that no one can know.
+
+    :param kind: of the call.
+    :raises ClientFault: status 402: one in tokens or dollars does.
+    """
+    if _units(tenant) & {"tokens", "usd"}:
+        raise _unbounded(tenant, Unbounded(f"the cost of a call of {kind} is not known in advance"))
 
 
 def _units(tenant: Tenant) -> set[Unit]:

@@ -22,11 +22,13 @@ _TAILS = {
     b"/messages/count_tokens": "/v1/messages/count_tokens",
 }
 _METHOD = re.compile(rb"/models/[^/:]+:(?:streamGenerateContent|generateContent|countTokens)$")
-#: What vendors have beside their models, by the first segment after the version.
+#: What vendors have that is not relayed, by the first segment after the version; and calls of kinds that
+#: are, which are none of those (:mod:`ampproxy.routing.vendor_calls`).
 _BESIDE = re.compile(
-    rb"/(?:v1|v1beta|v1beta1|v1alpha)/(images|audio|files|uploads|batches|moderations|realtime|videos|assistants"
-    rb"|threads|conversations|containers|vector_stores|fine_tuning|evals|skills|interactions|cachedContents"
-    rb"|fileSearchStores|tunedModels|responses/[^/]+|organization|agents|sessions)(?:/|$)"
+    rb"/(?:v1|v1beta|v1beta1|v1alpha)/(realtime|live|assistants|threads|fine_tuning|evals|agents|sessions"
+    rb"|vaults|environments|memory_stores|webhooks|decisions|rerank|fileSearchStores|tunedModels|auth_tokens"
+    rb"|organizations?|images|audio|files|uploads|batches|moderations|videos|conversations|containers"
+    rb"|vector_stores|skills|interactions|cachedContents|responses/[^/]+)(?:[/:]|$)"
 )
 _BASES = (
     "The base URL is the gateway's address for the SDKs of Anthropic and Google, and the address with /v1 for"
@@ -47,7 +49,8 @@ def reason(path: bytes) -> str:
         what = beside[1].decode("ascii").partition("/")[0]
         return (
             f"The gateway does not serve {shown}: only the vendor itself has this call of {what}. It serves"
-            " requests to models, token counts, embeddings and lists of models."
+            " requests to models, token counts, embeddings, lists of models, and vendors' files, batches,"
+            " pictures, speech and the like."
         )
     sentence = f"The gateway has no path {shown}."
     served = next((where for tail, where in _TAILS.items() if path.endswith(tail)), None)

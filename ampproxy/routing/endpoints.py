@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.events import WireError
+from ampproxy.routing.base_urls import without_base
 
 
 class Operation(enum.Enum):
@@ -112,10 +113,10 @@ _MODELS = re.compile(
     rb"(?:(v1beta1|v1beta|v1alpha|v1)/)?((?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models(?:/(.+))?",
     re.DOTALL,
 )
+#: How Google's paths begin where the base URL has no version.
+_UNVERSIONED = (b"/models/", b"/projects/", b"/publishers/google/")
 #: The list's format on Amp's paths, by lower-case provider.
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
-#: The SDKs of Anthropic and Google add a version to a base URL that ends in one already.
-_TWO_VERSIONS = re.compile(rb"/v1(?:alpha|beta1|beta)?(?=/v1(?:alpha|beta1|beta)?/)")
 
 
 def parse_endpoint(
@@ -137,12 +138,10 @@ def parse_endpoint(
             raise WrongMethod(method, b"POST", endpoint.dialect)
         return endpoint
     if not path.startswith(AMP_PREFIX):
-        one = _TWO_VERSIONS.match(path)
-        if one is not None:
-            if _TWO_VERSIONS.match(path, one.end()):
-                return None
-            return parse_endpoint(method, path[one.end() :], anthropic=anthropic, google=google)
-        if path == b"/models" or path.startswith(b"/models/"):
+        meant = without_base(path)
+        if meant != path:
+            return parse_endpoint(method, meant, anthropic=anthropic, google=google)
+        if path == b"/models" or path.startswith(_UNVERSIONED):
             path = b"/v1" + path
         return _models_endpoint(method, path[1:], None, listed)
     name, _, tail = path[len(AMP_PREFIX) :].partition(b"/")

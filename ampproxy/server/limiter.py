@@ -71,10 +71,7 @@ class Limiter:
         :return: fails with :class:`LimitReached`, or with :class:`GatewayFault` where the counts cannot be
             kept.
         """
-        done: Deferred[Taken] = Deferred()
-        self._orders.append((Take(tenant.id, tenant.key.limits, demand), done))
-        self._go_on()
-        return done
+        return self.order(Take(tenant.id, tenant.key.limits, demand))
 
     def used(self, tenant: Tenant) -> Deferred[dict[Period, Amounts]]:
         """What a client has used and reserved in the present periods of its limits: all that was asked for
@@ -82,8 +79,12 @@ class Limiter:
 
         :return: fails with :class:`GatewayFault` where the counts cannot be read.
         """
-        done: Deferred[dict[Period, Amounts]] = Deferred()
-        self._orders.append((Look(tenant.id, tenant.key.limits), done))
+        return self.order(Look(tenant.id, tenant.key.limits))
+
+    def order(self, order: Take | Look) -> Deferred[Any]:
+        """Have something counted that is no client's own: what :meth:`take` or :meth:`used` give."""
+        done: Deferred[Any] = Deferred()
+        self._orders.append((order, done))
         self._go_on()
         return done
 
@@ -100,6 +101,12 @@ class Limiter:
             return
         self._orders.append((Settle(taken, back), None))
         self._go_on()
+
+    def look_again(self) -> None:
+        """What the counts are kept in is back: have it know what has changed meanwhile."""
+        if self._counts is not None:
+            self._orders.append((Look("", ()), None))
+            self._go_on()
 
     async def close(self) -> None:
         """Write what waits, and close the file."""

@@ -29,6 +29,7 @@ from ampproxy.http.server_channel import HttpChannel
 from ampproxy.http.server_heads import Head
 from ampproxy.http.server_request import HttpRequest, answer_head
 from ampproxy.lifecycle import Lifecycle
+from ampproxy.routing.base_urls import joined
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.deferred_auth import AwaitingAuth
@@ -111,7 +112,7 @@ class GatewayRequest(Revocable, HttpRequest):
         channel = self.channel
         path, _, self.query = self.uri.partition(b"?")
         try:
-            self.path = canonical_path(path)
+            self.path = canonical_path(joined(path))
         except PathRefused as refusal:
             self.path, self.path_refusal = path, refusal
         self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()

@@ -28,8 +28,8 @@ What holds, whatever the link:
    are durations, never times of day, so clocks that differ do no harm. An entry with the value that the hub
    has already only prolongs it and is sent to no one.
 3. *A claim has one winner.* ``claim`` gives the value of the entry that is there, or one's own, which is
-   the entry from then on and is sent to all. It never fails: where no one answers within the time limit, or
-   there is no connection, it gives one's own value at once.
+   the entry from then on and is sent to all. It never fails unless it is cancelled: where no one answers
+   within the time limit, or there is no connection, it gives one's own value at once.
 4. *A lock* is held until ``unlock`` or until its time is over. Each holder gets a higher number than all
    before it. ``lock`` gives ``None`` as long as another holds it and fails with
    :class:`~ampproxy.state.shared.Away` where there is no connection.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-import msgspec
 from twisted.internet.defer import Deferred, succeed
 
 from ampproxy.state.entries import Entry
+from ampproxy.status import SharedReport
 
 
 class Away(Exception):
@@ -23,23 +23,6 @@ class Lease(NamedTuple):
 
     name: str
     number: int
-
-
-class SharedReport(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the sharing goes.
-
-    :param by: what the state is shared by, for people, without a secret; empty: nothing is shared.
-    :param connected: whether it is shared now.
-    :param away_since: seconds since the epoch; 0: it is not away.
-    :param why: why it is away.
-    :param waiting: how many entries wait until it is back.
-    """
-
-    by: str = ""
-    connected: bool = False
-    away_since: float = 0.0
-    why: str = ""
-    waiting: int = 0
 
 
 class Topic(Protocol):
@@ -79,7 +62,9 @@ class Shared(Protocol):
         ...
 
     def claim(self, kind: str, key: str, value: bytes, ttl: float) -> Deferred[bytes]:
-        """Have the others know this unless one of them was first; fires with what counts. Never fails."""
+        """Have the others know this unless one of them was first; fires with what counts. Fails only if
+        it is cancelled.
+        """
         ...
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
@@ -97,11 +82,25 @@ class Shared(Protocol):
         """How it goes."""
         ...
 
+    @property
+    def refusal(self) -> str:
+        """Why no request is served now, for the state must be shared and is not; empty: they are served."""
+        ...
+
+    def start(self) -> None:
+        """Connect, and stay connected; when all topics have subscribed."""
+        ...
+
+    def stop(self) -> Deferred[None]:
+        """Send what waits, and end; fires when that is done, and soon."""
+        ...
+
 
 class Alone:
     """Nothing is shared: there is one process, and what it knows is all that is known."""
 
     active = False
+    refusal = ""
 
     def __init__(self) -> None:
         self._number = 0
@@ -127,6 +126,13 @@ class Alone:
     def report(self) -> SharedReport:
         """Nothing is shared."""
         return SharedReport()
+
+    def start(self) -> None:
+        """There is nothing to connect to."""
+
+    def stop(self) -> Deferred[None]:
+        """There is nothing to end."""
+        return succeed(None)
 
 
 ALONE = Alone()

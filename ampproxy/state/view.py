@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ampproxy.state.entries import Entry
-from ampproxy.state.shared import Away, Lease, SharedReport, Topic
+from ampproxy.state.shared import Away, Lease, Topic
+from ampproxy.status import SharedReport
 
 #: So many entries wait for a hub that is away, the latest of each key.
 MAX_WAITING_ENTRIES = 20_000
@@ -51,6 +53,9 @@ class View:
     :param by: what the state is shared by, for people, without a secret.
     :param wall: seconds since the epoch, for the report.
     :param timeout: seconds that a claim, or the question for a lock, may take.
+    :param closes: serve no request while the state is not shared.
+    :ivar on_open: called whenever the state is shared again.
+    :ivar refusal: why no request is served now; empty: they are.
     """
 
     active = True
@@ -63,6 +68,7 @@ class View:
         log: Logger,
         *,
         timeout: float = TIMEOUT,
+        closes: bool = False,
     ) -> None:
         self._by = by
         self._clock = clock
@@ -73,7 +79,10 @@ class View:
         self._connected = False
         self._away_since = wall()
         self._why = "not connected yet"
-        self._reported_away = False
+        self._reported_away = self._was_open = False
+        self._closes = closes
+        self.refusal = self._refusal()
+        self.on_open: list[Callable[[], None]] = []
         self._topics: dict[str, Topic] = {}
         self._number = 0
         self._on_the_way: dict[tuple[str, str], int] = {}
@@ -100,7 +109,13 @@ class View:
         if not self._connected or self._link is None:
             return succeed(value)
         claimed = self._link.claim(Entry(kind, key, value, ttl)).addTimeout(self._timeout, self._clock)
-        return claimed.addErrback(lambda _: value)
+
+        def failed(failure: Failure) -> bytes:
+            if failure.check(CancelledError):
+                failure.raiseException()
+            return value
+
+        return claimed.addErrback(failed)
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
         """See :meth:`Shared.lock <ampproxy.state.shared.Shared.lock>`."""
@@ -128,6 +143,21 @@ class View:
             "" if self._connected else self._why,
             len(self._waiting),
         )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the state is shared now. It may be asked for in any thread."""
+        return self._connected
+
+    def failed(self, why: str) -> None:
+        """Something else that asks the hub got no answer. Called in any thread."""
+
+    def start(self) -> None:
+        """See :meth:`Shared.start <ampproxy.state.shared.Shared.start>`."""
+
+    def stop(self) -> Deferred[None]:
+        """See :meth:`Shared.stop <ampproxy.state.shared.Shared.stop>`."""
+        return succeed(None)
 
     # What the link calls, in the reactor's thread.
 
@@ -162,9 +192,13 @@ class View:
     def opened(self) -> None:
         """The link is open, and all that the hub knew has been delivered: give it what is known here."""
         self._on_the_way.clear()
-        if not self._connected and self._reported_away:
-            self._log.info("The state is shared again by {by}", by=self._by)
-        self._connected, self._reported_away, self._why = True, False, ""
+        if self._reported_away or not self._was_open:
+            again = " again" if self._was_open else ""
+            self._log.info("The state is shared{again} by {by}", again=again, by=self._by)
+        self._connected, self._reported_away, self._was_open = True, False, True
+        self._why = self.refusal = ""
+        for follow in self.on_open:
+            follow()
         self._send(self._own())
 
     def closed(self, why: str) -> None:
@@ -176,14 +210,27 @@ class View:
         if self._connected:
             self._away_since = self._wall()
         self._connected, self._why = False, why
+        self.refusal = self._refusal()
         if not self._reported_away:
             self._reported_away = True
             self._log.warn(
-                "The state cannot be shared by {by}: {why}. This process goes on with what it knows; retrying"
-                " until it can",
+                "The state cannot be shared by {by}: {why}. {then}; retrying until it can",
                 by=self._by,
                 why=why,
+                then=self._then,
             )
+
+    def unsent(self, entry: Entry) -> None:
+        """What was published did not reach the hub: it waits for it."""
+        self._on_the_way.pop((entry.kind, entry.key), None)
+        self._keep(entry)
+
+    @property
+    def _then(self) -> str:
+        return "No request is served" if self._closes else "This process goes on with what it knows"
+
+    def _refusal(self) -> str:
+        return f"{self._by}: {self._why}" if self._closes else ""
 
     def _keep(self, entry: Entry) -> None:
         key = entry.kind, entry.key

@@ -13,13 +13,17 @@ from hashlib import blake2b
 from ampproxy.config.schema import Account
 from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.model.clients import AMP, MODELS, ClientKey
+from ampproxy.model.clients import AMP, MODELS, STORED, ClientKey
 from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 
 #: What each class of routes is, as the end of a sentence.
-_MEANING = {MODELS: "requests to models", AMP: "what is forwarded to Amp"}
+_MEANING = {
+    MODELS: "requests to models",
+    STORED: "what vendors store for an account",
+    AMP: "what is forwarded to Amp",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,42 @@ def check_served(tenant: Tenant, route: Route, account: Account | None) -> None:
     :raises ClientFault: status 403: by its present rights it may not.
     """
     narrowed(tenant, route)
-    if account is not None and not may_use(tenant, account):
+    if account is not None:
+        check_account(tenant, account)
+
+
+def check_model(tenant: Tenant, model: str) -> None:
+    """See that a client may use a model, by the name that it asked for.
+
+    :raises ClientFault: status 403: it may not.
+    """
+    name = split_suffix(model)[0]
+    if not serves(tenant, name):
+        raise _no_model(tenant, name, model)
+
+
+def check_unnamed_model(tenant: Tenant, kind: str) -> None:
+    """See that a client may make a call that does not show which model will work.
+
+    :param kind: of the call.
+    :raises ClientFault: status 403: its entry allows some models only.
+    """
+    if tenant.key.models:
+        raise ClientFault.of(
+            "permission",
+            f"This call of {kind} does not show its model (in a form, the member `model` has to come before"
+            f" the file), and the entry of the client key {tenant.label} allows only"
+            f" {', '.join(tenant.key.models)} (setting: {tenant.key.section}.models).",
+            code="model_not_allowed",
+        )
+
+
+def check_account(tenant: Tenant, account: Account) -> None:
+    """See that a client may still have an answer of an account's.
+
+    :raises ClientFault: status 403: by its present rights it may not.
+    """
+    if not may_use(tenant, account):
         raise ClientFault.of(
             "permission",
             f"The account that answers this request is not for the client key {tenant.label} any more"

@@ -1,6 +1,7 @@
 """What Anthropic's Messages API takes only from a client that names the beta in ``anthropic-beta``.
 
-Source: the ``beta`` types of the vendor's SDK, 2.14.0, and its list of betas.
+Source: the ``beta`` types of the vendor's SDK, 2.14.0, and its list of betas; of ``safeguards``, which that
+SDK lacks, what Claude Code 2.1.332 sends.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _UPDATES = ("thinking-display-updates-2026-08-18",)
 _BINDING = ("thinking-binding-controls-2026-08-01",)
 _CLEARED = ("mid-conversation-system-clear-at-2026-08-21",)
 _TOOLS = ("mid-conversation-tool-changes-2026-07-01", "inline-tools-2026-09-15")
+_SAFEGUARDS = ("dangerous-tool-use-2026-09-03",)
 _EXTRA = "Extra inputs are not permitted"
 
 
@@ -65,6 +67,7 @@ def _of_blocks(*kinds: str) -> Callable[[dict[str, Any]], Iterator[str]]:
 
 _BETAS = (
     _Beta(_EDITS, _top("context_management")),
+    _Beta(_SAFEGUARDS, _top("safeguards")),
     _Beta(_TURNS, _of_turns("output_config")),
     _Beta(_CLEARED, _of_turns("clear_at")),
     _Beta(_UPDATES, _of_thinking("display", "updates"), "Input should be 'summarized' or 'omitted'"),

@@ -205,6 +205,7 @@ MESSAGES = s.fields(
     container=s.ANY,
     inference_geo=s.nullable(s.STR),
     speed=s.nullable(s.choice("standard", "fast")),
+    safeguards=s.items(s.tagged("type", {"dangerous_tool_use": s.OBJECT})),
     context_management=s.nullable(s.fields({}, edits=s.items(s.tagged("type", _EDITS)))),
 )
 

@@ -51,7 +51,8 @@ class Gemini(Vendor):
 
     def __init__(self, scripts: Scripts, keys: Iterable[str] = ()) -> None:
         super().__init__(scripts, keys)
-        self.seal = Seal()
+        # The field is one of bytes, which protocol buffers write in the standard alphabet.
+        self.seal = Seal(others=b"+/")
 
     def authenticate(self, request: Recorded) -> str:
         """A key in ``x-goog-api-key`` or the query; on Vertex's paths a bearer token does too."""

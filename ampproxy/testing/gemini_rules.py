@@ -14,7 +14,9 @@ from ampproxy.testing.vendor import Seal, VendorError
 #: Members whose value is the user's own JSON: names in it are not fields.
 _FREE = frozenset({"args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "properties"})
 #: Dummy signatures that Google documents for calls which another model made.
-DUMMY_SIGNATURES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+_DUMMY_WORDS = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+#: The field is one of bytes: its SDKs write the words in base64.
+DUMMY_SIGNATURES = (*_DUMMY_WORDS, *(base64.b64encode(word.encode()).decode() for word in _DUMMY_WORDS))
 _SCHEMA_TYPES = ("STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL", "TYPE_UNSPECIFIED")
 _FORMATS = {
     "STRING": ("enum", "date-time"),
@@ -24,13 +26,19 @@ _FORMATS = {
 
 
 def camel(value: Any) -> Any:
-    """The value with its field names in lowerCamelCase: protocol buffers' JSON takes both spellings."""
+    """The value with its field names in lowerCamelCase: protocol buffers' JSON takes both spellings. A member
+    that is null is the same as none.
+    """
     if isinstance(value, list):
         return [camel(one) for one in value]
     if not isinstance(value, dict):
         return value
     spelled = {re.sub(r"_([a-z])", lambda found: found[1].upper(), name): one for name, one in value.items()}
-    return {name: one if name in _FREE else camel(one) for name, one in spelled.items()}
+    return {
+        name: one if name in _FREE else camel(one)
+        for name, one in spelled.items()
+        if one is not None or name in _FREE
+    }
 
 
 def _schema_type(value: Any, path: s.Path) -> None:

@@ -57,7 +57,7 @@ def _messages(flavour: Flavour) -> s.Check:
             tool_calls=s.items(_CALL, most=128, least=1),
             **thoughts,
         ),
-        "tool": s.fields({"role": s.ANY, "content": only_text, "tool_call_id": s.STR}),
+        "tool": s.fields({"role": s.ANY, "content": only_text, "tool_call_id": s.STR}, name=s.STR),
     }
     return s.items(s.tagged("role", table), least=1)
 

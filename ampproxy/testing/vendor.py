@@ -150,25 +150,33 @@ class Scripts:
             raise VendorError(404, str(error)) from None
 
 
-class Seal:
-    """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance."""
+#: An opaque value comes back in either alphabet.
+_STANDARD = str.maketrans("-_", "+/")
 
-    def __init__(self, prefix: str = "") -> None:
+
+class Seal:
+    """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance.
+
+    :param others: the two characters of its base64 that differ between the alphabets.
+    """
+
+    def __init__(self, prefix: str = "", others: bytes = b"-_") -> None:
         self._key = secrets.token_bytes(32)
         self._prefix = prefix
+        self._others = others
 
     def issue(self, about: str) -> str:
         """An opaque value that only holds together with ``about``."""
         nonce = secrets.token_bytes(8)
         mac = hmac.new(self._key, nonce + about.encode(), hashlib.sha256).digest()
-        return self._prefix + base64.urlsafe_b64encode(b"\x12" + nonce + mac + b"\x00").decode()
+        return self._prefix + base64.b64encode(b"\x12" + nonce + mac + b"\x00", self._others).decode()
 
     def knows(self, value: object, about: str) -> bool:
         """Whether this instance issued ``value`` for ``about``."""
         if not isinstance(value, str) or not value.startswith(self._prefix):
             return False
         try:
-            raw = base64.urlsafe_b64decode(value[len(self._prefix) :])
+            raw = base64.b64decode(value[len(self._prefix) :].translate(_STANDARD))
         except ValueError:
             return False
         mac = hmac.new(self._key, raw[1:9] + about.encode(), hashlib.sha256).digest()

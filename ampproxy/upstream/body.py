@@ -45,6 +45,36 @@ class PipeProducer:
         self._paused = False
         self._ended = False
         self._closed = False
+        self._looking: tuple[int, Deferred[bytes]] | None = None
+
+    def beginning(self, size: int) -> Deferred[bytes]:
+        """What has arrived, as soon as that is ``size`` bytes (at most :data:`SLICE`) or all there is. To be
+        asked before it is produced.
+        """
+        looking: Deferred[bytes] = Deferred(self._forget)
+        self._looking = size, looking
+        self._look()
+        return looking
+
+    def change_beginning(self, change: Callable[[bytes], bytes]) -> None:
+        """Have what has arrived, of which nothing was produced, replaced; the length follows."""
+        before = b"".join(self._waiting)
+        after = change(before)
+        self._waiting[:] = [after] if after else []
+        self._waiting_size = len(after)
+        if isinstance(self.length, int):
+            self.length += len(after) - len(before)
+
+    def _look(self) -> None:
+        if self._looking is None:
+            return
+        size, looking = self._looking
+        if self._waiting_size >= size or self._ended or self._closed:
+            self._looking = None
+            looking.callback(b"".join(self._waiting))
+
+    def _forget(self, _: object) -> None:
+        self._looking = None
 
     @property
     def held(self) -> bool:
@@ -63,10 +93,12 @@ class PipeProducer:
         if self._waiting_size >= SLICE and not self._held:
             self._held = True
             self._pause()
+        self._look()
 
     def end(self) -> None:
         """The client sent all."""
         self._ended = True
+        self._look()
         self._flush()
 
     def abandon(self, reason: Failure | None = None) -> None:
@@ -76,6 +108,7 @@ class PipeProducer:
         """
         self._closed = True
         self._waiting.clear()
+        self._look()
         done, self._done, self._consumer = self._done, None, None
         if self._held:
             self._held = False

@@ -190,6 +190,7 @@ class Worker:
                 inherited=inherited(start, descriptors),
                 generation=start.generation,
                 failed=lambda why: None,
+                discover=True,
                 borrowed=True,
             ),
             Hearers(in_force=(self._use,), brief=True, supervised=True),

@@ -331,7 +331,24 @@ def test_a_small_limit_has_room_for_thinking_that_cannot_be_switched_off(dialect
     request = msgspec.structs.replace(asked(JUDGE), dialect=CHAT if dialect == ANTHROPIC else ANTHROPIC)
     rendered = render_for(request, DIALECTS[dialect], model, None)
     assert limit(json.loads(rendered.body)) >= 64 + 128
-    assert {"thinking", "max_tokens"} <= {loss.kind for loss in rendered.losses}
+    assert {"thinking", "raised_limit"} <= {loss.kind for loss in rendered.losses}
+
+
+@pytest.mark.parametrize(("model", "effort"), [("gpt-5", "minimal"), ("o3", "low"), ("gpt-6.2-astra", "low")])
+def test_a_small_answer_of_who_asked_for_no_thinking(model: str, effort: str) -> None:
+    """Its limit would be used up before the title of a thread, say; a cache is warmed with one token."""
+    body = {"max_tokens": 60, "messages": [HI]}
+    sent = render_for(asked(body), DIALECTS[RESPONSES], model, None)
+    told = json.loads(sent.body)
+    assert told["reasoning"]["effort"] == effort
+    assert told["max_output_tokens"] > 60 + 127
+    assert {loss.kind for loss in sent.losses} == {"raised_limit"}
+    warm = render_for(asked({**body, "max_tokens": 1}), DIALECTS[RESPONSES], model, None)
+    assert json.loads(warm.body)["max_output_tokens"] == 16
+    for dialect, limit in ((CHAT, "max_completion_tokens"), (RESPONSES, "max_output_tokens")):
+        own = {limit: 60, **({"messages": [HI]} if dialect == CHAT else {"input": "hi"})}
+        told = json.loads(render_for(asked(own, dialect), DIALECTS[RESPONSES], model, None).body)
+        assert (told["max_output_tokens"], "reasoning" in told) == (60, False)
 
 
 def test_nothing_changes_without_a_server() -> None:

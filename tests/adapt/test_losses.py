@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
-from pathlib import Path
+from functools import cache
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "ampproxy"
+from tests.tree import nodes_of, places
 
 #: What makes a loss: the value itself, or the collector of them when it is called.
 MAKERS = {"Loss", "losses", "_losses"}
@@ -30,9 +30,9 @@ REASONS = {
 }
 
 
-def makers(tree: ast.AST) -> Iterator[int]:
+def makers(nodes: Iterable[ast.AST]) -> Iterator[int]:
     """The lines on which a file makes a loss."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call) and node.args:
             called = node.func
             name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
@@ -40,14 +40,11 @@ def makers(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
 
 
+@cache
 def elsewhere() -> dict[str, list[int]]:
     """The files of those rooms that make losses, with the lines."""
-    found = {
-        path.relative_to(PACKAGE).as_posix(): list(makers(ast.parse(path.read_text())))
-        for path in sorted(PACKAGE.rglob("*.py"))
-    }
-    beside = {place: lines for place, lines in found.items() if lines}
-    return {place: lines for place, lines in beside.items() if place.startswith(ROOMS)}
+    found = {place: list(makers(nodes_of(place))) for place in places() if place.startswith(ROOMS)}
+    return {place: lines for place, lines in found.items() if lines}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ def elsewhere() -> dict[str, list[int]]:
 )
 def test_makers_are_found(text: str, count: int) -> None:
     """By name, wherever the collector is kept; but not where it is made, or passed to another."""
-    assert len(list(makers(ast.parse(text)))) == count
+    assert len(list(makers(ast.walk(ast.parse(text))))) == count
 
 
 def test_losses_of_requests_are_made_by_passes() -> None:

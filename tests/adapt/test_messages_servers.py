@@ -17,6 +17,7 @@ from ampproxy.dialects.targets import target_at
 from ampproxy.model.base import ANTHROPIC
 from tests.adapt.test_hosts import TEXT
 from tests.adapt.test_servers import ASKED, MESSAGES, sent
+from tests.cases import each
 from tests.resources.harness import ACCOUNT_KEY, CLIENT_KEY, World
 
 #: What Anthropic has and none of these: ignored, or refused.
@@ -96,9 +97,9 @@ CLAUDE_CODE = {
 REQUESTS = {**{name: (name, body) for name, body in ASKED.items()}, "claude code": (ANTHROPIC, CLAUDE_CODE)}
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("request_", REQUESTS)
-@pytest.mark.parametrize("server", SERVERS)
+@each("stream", [False, True], ids=["whole", "stream"])
+@each("request_", REQUESTS)
+@each("server", SERVERS)
 def test_a_server_of_messages_takes_an_agents_whole_request(server: str, request_: str, stream: bool) -> None:
     """Chosen by its address; what it does not take is left out or bent, and each is a loss in the log."""
     base_url, model, rules = SERVERS[server]

@@ -9,6 +9,7 @@ import pytest
 
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from tests.adapt.strict import SERVERS, complaints
+from tests.cases import each
 from tests.resources.harness import ACCOUNT_KEY, CLIENT_KEY, World
 
 PATHS = {
@@ -171,9 +172,9 @@ def sent(world: World, dialect: str, body: dict[str, Any], *, stream: bool = Fal
     return json.loads(found), found
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("dialect", PATHS)
-@pytest.mark.parametrize("server", SERVERS)
+@each("stream", [False, True], ids=["whole", "stream"])
+@each("dialect", PATHS)
+@each("server", SERVERS)
 def test_a_strict_server_takes_an_agents_whole_request(server: str, dialect: str, stream: bool) -> None:
     """Members, roles, ids, efforts, choices, thinking of before: nothing is sent that the server refuses.
 

@@ -44,7 +44,7 @@ NAMES = sorted({model for driver in DRIVERS.values() for model in driver.models}
 REFUSED = {
     ("codex", "gemini", "gpt-5.6-sol"): "one call at a time",
     ("codex-base-url", "gemini", "gpt-5.6-sol"): "one call at a time",
-    ("copilot", "openai-responses", "house-model"): "takes no temperature",
+    ("copilot", "openai-responses", "house-model"): "does not take temperature",
 }
 #: Vendors that run no web search beside functions: in strict mode Codex must not declare its own there.
 NOT_SEARCHING = ("openai-chat", "gemini")

@@ -159,8 +159,6 @@ class World:
         timeout: float = 180,
     ) -> Ran:
         """The same with other arguments, and nothing but these variables beside the usual ones."""
-        self._play = play
-        self.stand_in.requests.clear()
         environ = {
             "PATH": f"{driver.program.path.parent}:{os.environ['PATH']}",
             "HOME": str(errand.home),
@@ -168,7 +166,7 @@ class World:
             "TERM": "dumb",
             **variables,
         }
-        command = self._bridge.command(*driver.program.command, *arguments)
+        command = self.command(play, *driver.program.command, *arguments)
         process = subprocess.Popen(
             command,
             env=environ,
@@ -188,6 +186,12 @@ class World:
             except ProcessLookupError:
                 pass
         return Ran(process.returncode, driver.answer(output), output, errors)
+
+    def command(self, play: Play, *words: str) -> list[str]:
+        """The command that runs another one where nothing is but the gateway and the vendor, who plays."""
+        self._play = play
+        self.stand_in.requests.clear()
+        return self._bridge.command(*words)
 
     @property
     def refused(self) -> list[str]:

@@ -24,6 +24,7 @@ from ampproxy.tenants.store import Counts, Take
 from ampproxy.tenants.tenant import tenant_id
 from ampproxy.wire.redact import Secret
 from tests.resources.harness import World
+from tests.state.bus import Bus
 
 CONFIG = """
 api-keys: [client-key-0123456789]
@@ -273,6 +274,23 @@ def test_a_refused_configuration() -> None:
         "ampproxy check lists all complaints",
         123.0,
     )
+
+
+def test_a_state_that_is_not_shared() -> None:
+    """After a minute, with the reason; over as soon as it is shared again. A restart of Redis is none."""
+    gateway, bus = Gateway(), Bus()
+    view = bus.view()
+    gateway.runtime |= {"shared": view, "wall": bus.clock.seconds}
+    assert gateway.active() == ()
+    view.wire.cut("connection refused")
+    bus.clock.advance(59)
+    assert gateway.active() == ()
+    bus.clock.advance(1)
+    (alert,) = gateway.active()
+    assert (alert.kind, alert.subject) == ("state-away", "a hub in memory")
+    assert alert.message.endswith("connection refused.")
+    view.wire.open()
+    assert gateway.active() == ()
 
 
 @pytest.mark.parametrize("kind", ["needs-login", "all-cooling"])

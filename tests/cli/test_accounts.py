@@ -104,10 +104,10 @@ def test_a_bad_day(service, tmp_path):
     result = run(tmp_path / "amp.yaml")
     assert result.exit_code == 0, result.output
     first, limited, second, broken, third = result.stdout.splitlines()
-    assert first.split() == ["claude-api-key[0]", "claude", "resting", "m"]
+    assert first.split() == ["claude-api-key[0]", "claude", "cooling", "down", "m"]
     assert limited.strip().startswith("for m it is rate limited (429: Rate limit reached.")
     assert limited.endswith(" (in 30 min); the vendor asked for 1 h.")
-    assert second.split()[2] == "resting"
+    assert second.split()[2:4] == ["cooling", "down"]
     assert "for m it failed (500: Internal server error.)" in broken
     assert third.split() == ["claude-api-key[2]", "claude", "ready", "m"]
     told = json.loads(run(tmp_path / "amp.yaml", "--json").stdout)

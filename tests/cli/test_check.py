@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from ampproxy import __version__, cli
 from ampproxy.cli import VERBS, main
+from ampproxy.cli import check as cli_check
+from ampproxy.cli.check import remarks
 
 ACCOUNT = "claude-api-key: [{api-key: a}]"
 TREE = Path(__file__).parents[2]
@@ -304,3 +306,23 @@ def test_ends_of_keys(tmp_path):
     )
     assert found[1].startswith(":3: warning: api-keys: the client key of soon expires in ")
     assert len(found) == 2
+
+
+def test_a_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names a Redis without its client library is warned before the service would not start."""
+    file = tmp_path / "config.yaml"
+    file.write_text("port: 1\nstate: {url: 'redis://h'}\n")
+    assert not [remark for remark in remarks(file, secrets=False) if "pip install" in remark.text]
+    monkeypatch.setattr("ampproxy.state.library.find_spec", lambda name: None)
+    (found,) = [remark for remark in remarks(file, secrets=False) if "pip install" in remark.text]
+    assert (found.line, found.level) == ("2", "warning")
+
+
+def test_a_ledger_whose_packages_are_missing(tmp_path, monkeypatch):
+    """It is a warning, for this may be another machine than the service's; and where all is there, none."""
+    text = f"{ACCOUNT}\nledger: {{url: 'postgresql://db/ledger'}}"
+    assert "warning" not in check(tmp_path, text).output
+    monkeypatch.setattr(cli_check, "find_spec", lambda name: None)
+    found = check(tmp_path, text)
+    assert found.exit_code == 0
+    assert "warning: ledger.url: needs two packages more: pip install 'ampproxy[postgres]'" in found.output

@@ -121,6 +121,14 @@ def test_nothing_runs(tmp_path):
         done = run(tmp_path, "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
+    pressing = json.loads(run(tmp_path, "--json", "--problems").stdout)
+    assert pressing["findings"] == [
+        one for one in found["findings"] if one["level"] in ("problem", "warning")
+    ]
+    shown = run(tmp_path, "--problems").stdout
+    assert "\n  ok " not in shown
+    assert "\n  note " not in shown
+    assert shown.splitlines()[-1].endswith(" ok.")
     assert found["live"] is None
     problems = [one["text"] for one in found["findings"] if one["level"] == "problem"]
     assert any(f"No answer at http://127.0.0.1:{port}" in text for text in problems)

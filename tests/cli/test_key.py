@@ -192,7 +192,7 @@ def test_edit(home: Home) -> None:
         "edit", "ci", "--limit", "requests-per-day=none", "--limit", "concurrent=none", "--unset", "routes"
     )
     client = home.client("ci")
-    assert (client.limits, client.concurrent, len(client.routes)) == ((), None, 3)
+    assert (client.limits, client.concurrent, len(client.routes)) == ((), None, 4)
 
 
 def test_undo(home: Home) -> None:

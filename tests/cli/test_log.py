@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from ampproxy.cli import log, main, try_
 from ampproxy.ledger import NAME
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.store import Store
 from ampproxy.testing.script import Script
 from tests.cli.test_accounts import KEYS, Service, free_port
@@ -187,7 +188,7 @@ def test_what_the_ledger_has_of_it(store: Store, tmp_path: Path) -> None:
         if len(waited) == 2:
             store.write([entry(int(time.time() * SECOND), thread=thread)])
 
-    found = try_._exchange(config, tmp_path / "state" / NAME, thread, pause)
+    found = try_._exchange(config, Place(tmp_path / "state" / NAME), thread, pause)
     assert found is not None
     assert len(waited) == 2
     tried = try_.Tried(200, "local", "x", 250, 1500, exchange=found)

@@ -169,7 +169,7 @@ def test_states(home):
     assert states(report(FIRST, "needs login"), well)["one"] == ["needs login", "ready"]
     lines = list(table(rows(config, {}, (report(FIRST, "resting", cooldown(None)), well))))
     assert "1 of 2 ready" in lines[1]
-    assert "resting" in lines[2]
+    assert "cooling down" in lines[2]
 
 
 @pytest.mark.loopback
@@ -242,3 +242,35 @@ def test_verbose(file):
         "origin": f"{file}:{line}",
     }
     assert facts["levels"]["value"] == ["minimal", "low", "medium", "high"]
+
+
+def test_prices(home):
+    """Limits and prices at the first account, the user's own first; what is not known says so."""
+    own = home / "prices.yaml"
+    own.write_text(
+        "as-of: 2026-11-29\nmodels:\n"
+        "  - {names: [claude-opus-4-7], input: 7.5, cache-read: 0.125, cache-write: 9, output: 31}\n"
+    )
+    file = home / "priced.yaml"
+    file.write_text(
+        f"""
+port: 0
+ledger: {{prices: {own}}}
+catalog: [{{names: [ghost-1], context: 32000, retires: 2030-01-31}}]
+claude-api-key:
+  - {{api-key: {KEY}, base-url: "http://127.0.0.1:9", models: [{{name: claude-opus-4-7, alias: mine}}]}}
+openai-compatibility:
+  - name: local
+    base-url: http://127.0.0.1:9/v1
+    api-key-entries: [{{api-key: {KEY}3}}]
+    models: [{{name: ghost-1}}]
+"""
+    )
+    shown = run(file, "--prices").stdout.splitlines()
+    assert shown[0].split("  ")[0] == "MODEL"
+    assert shown[1].split() == ["mine", "1.00M", "128k", "7.50", "0.125", "9.00", "31.00"]
+    assert shown[2].split() == ["ghost-1", "32.0k", "?", "?", "?", "?", "?", "2030-01-31"]
+    assert shown[4].endswith(f"a server of your own): {FIRST}, {LOCAL}.")
+    mine, ghost = json.loads(run(file, "--prices", "--json").stdout)
+    assert (mine["model"], mine["account"], mine["price"]["cache_read"]) == ("mine", FIRST, 0.125)
+    assert (ghost["context"], ghost["price"], ghost["flat"]) == (32000, None, True)

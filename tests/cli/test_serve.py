@@ -20,7 +20,7 @@ from ampproxy.config.load import load
 from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
-from ampproxy.status import ReloadReport, RestartReport, Status
+from ampproxy.status import ReloadReport, RestartReport, SharedReport, Status
 from ampproxy.tap import Overrides
 
 KEY = "canary-client-key-51ac"
@@ -76,7 +76,7 @@ def test_in_the_background(file: Path) -> None:
         code, text = run("serve", file, "--background")
         assert (code, "it runs already, as process" in text) == (1, True)
         log = Path(seen["log"]).read_text()
-        assert f"Serves on http://{address} by {file}" in log
+        assert f"Serving on http://{address}, configured by {file}" in log
         assert "starting on" not in log
     finally:
         code, text = run("stop", file)
@@ -165,12 +165,25 @@ def test_a_run_file_of_a_crash(tmp_path: Path) -> None:
         (Status("idle", 1, 0.0), "nothing can be served"),
         (Status("ready", 1, 0.0, reload=ReloadReport(False, 1.0, 1, ("a.yaml:3: bad",))), "a.yaml:3: bad"),
         (Status("ready", 1, 0.0, restart=RestartReport(1.0, "no room")), "The last restart failed: no room"),
+        (Status("ready", 1, 0.0, shared=SharedReport("redis://h:6379/0", True)), ""),
+        (Status("ready", 1, 0.0, shared=SharedReport("redis://h/0", False, 1.0, "refused")), "0: refused"),
     ],
 )  # fmt: skip
 def test_attention(about: Status, words: str) -> None:
     """What the service cannot mend by itself is told."""
     found = list(status.needs_attention(about, [AccountReport("a", "claude", "x", 0, (), "ready")]))
     assert [words in one for one in found] == [True] * bool(words)
+
+
+def test_what_is_shared_is_shown() -> None:
+    """By what, and for how long it has been away."""
+    for shared, words in (
+        (SharedReport("redis://h:6379/0", True), "redis://h:6379/0"),
+        (SharedReport("redis://h:6379/0", False, 100.0, "refused"), "redis://h:6379/0; away for 60 s"),
+    ):
+        about = Status("ready", 1, 0.0, shared=shared)
+        found = [line for line in status.lines(status.Seen(True, status=about), 160.0) if "shared by" in line]
+        assert [line.split(None, 2)[2] for line in found] == [words]
 
 
 def test_accounts_that_need_attention() -> None:

@@ -48,7 +48,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.credentials.report import AccountReport, CooldownReport, LessonReport, Report, WindowReport
 from ampproxy.desktop.doctor.checks import CHECKS
-from ampproxy.desktop.doctor.finding import Examination, Finding, LiveRow
+from ampproxy.desktop.doctor.finding import Examination, Finding, LiveRow, totals
 from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY
@@ -239,7 +239,8 @@ def shown_doctor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ),
         LiveRow("", "", "claude-api-key[1]", "claude-opus-4-6", "anthropic", "amp credits", "not sent"),
     )
-    return "\n".join(doctor.lines(Examination(findings, rows), doctor.width()))
+    found = Examination(findings, rows)
+    return "\n".join([*doctor.lines(found, doctor.width()), f"{totals(found)}."])
 
 
 def shown_login(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:

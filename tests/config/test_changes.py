@@ -161,7 +161,9 @@ def test_mappings_by_role() -> None:
 
 def test_every_setting_is_looked_at() -> None:
     """No row of the tables asks a configuration for what it does not have, which would never differ."""
-    config = read("tls: {enable: true, cert: /c, key: /k}\nneo: {key: k}\nalerts: {command: [a]}")
+    config = read(
+        "tls: {enable: true, cert: /c, key: /k}\nneo: {key: k}\nalerts: {command: [a]}\nstate: {url: redis://h}"
+    )
     unknown = set(_unknown(ROOT, "", config))
     # By other means: as a whole, and with each vendor.
     assert unknown == {

@@ -13,6 +13,7 @@ import pytest
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from tests.cases import each
 
 HOME = Path("/home/anna")
 
@@ -353,9 +354,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "key", "words"), [e[1:] for e in ERRORS], ids=[e[0] for e in ERRORS]
-)
+@each(("text", "line", "key", "words"), [e[1:] for e in ERRORS], ids=[e[0] for e in ERRORS])
 def test_error(text, line, key, words):
     """Each mistake keeps the file from being used, and is named by its line and whole key."""
     found = complaints(text)
@@ -364,7 +363,7 @@ def test_error(text, line, key, words):
     assert any(words in complaint for complaint in matching), found
 
 
-@pytest.mark.parametrize("text", [e[1] for e in ERRORS], ids=[e[0] for e in ERRORS])
+@each("text", [e[1] for e in ERRORS], ids=[e[0] for e in ERRORS])
 def test_one_mistake_is_one_complaint(text):
     """A mistake does not bring complaints about what follows from it (tls without files has two)."""
     assert len(complaints(text)) <= (2 if "enable: true" in text else 1)

@@ -13,6 +13,7 @@ from ampproxy.config.ampcode import MOVED
 from ampproxy.config.load import load
 from ampproxy.config.parsing import Setting, walk
 from ampproxy.config.sections import ROOT
+from tests.cases import each
 
 TREE = Path(__file__).parents[2]
 SAMPLE = TREE / "etc" / "ampproxy.yaml"
@@ -80,7 +81,7 @@ def reference_section(path: str) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("path", "row"), ROWS)
+@each(("path", "row"), ROWS)
 def test_reference_has_the_setting(path, row):
     """The reference says of each setting, under its section, its type, its default and its meaning."""
     assert reference_row(row) in reference_section(path).splitlines(), reference_row(row)
@@ -107,7 +108,7 @@ def test_reference_has_deprecated_keys(old):
     assert f"| `{old}` | `{section}.{key}` |" in REFERENCE
 
 
-@pytest.mark.parametrize(
+@each(
     "key",
     sorted({key for _, section, _ in walk(ROOT) for key in section.unsupported} - {"api-key", "api-keys"}),
 )

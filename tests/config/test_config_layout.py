@@ -13,6 +13,7 @@ from ampproxy.config.load import load, parse
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
+from tests.cases import each
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 
@@ -308,7 +309,7 @@ def test_every_place_leads_somewhere():
         assert old in ROOT.names or old in ROOT.unsupported, old
 
 
-@pytest.mark.parametrize("new", [*PLACES, *(f"api-keys.{family}" for family in FAMILIES)])
+@each("new", [*PLACES, *(f"api-keys.{family}" for family in FAMILIES)])
 def test_reference_has_every_place(new):
     """The reference says what each place of the new layout is here."""
     old = PLACES.get(new) or FAMILIES[new.removeprefix("api-keys.")]

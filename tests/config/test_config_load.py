@@ -31,6 +31,7 @@ from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey
 from ampproxy.wire.redact import Secret
+from tests.cases import each
 
 HOME = Path("/home/anna")
 TREE = Path(__file__).parents[2]
@@ -55,13 +56,13 @@ def test_defaults():
     assert config.ampcode.restrict_management_to_localhost
 
 
-@pytest.mark.parametrize("key", [row.name for row in ROOT.rows if row.hollow])
+@each("key", [row.name for row in ROOT.rows if row.hollow])
 def test_nothing_is_absence(key):
     """A key without a value, as commented-out children leave it, means what its absence means."""
     assert read(f"port: 8317\n{key}:" if key != "port" else "port:") == DEFAULT
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "name", "default"),
     [
         (path, row.name, row.default)
@@ -74,7 +75,11 @@ def test_documented_default(path, name, default):
     keys = [*path.split("."), name] if path else [name]
     lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
     # A section that cannot be empty has the least that it needs.
-    least = {"neo": "\n  key: k", "alerts": "\n  command: [a]"}.get(keys[0], "") if path else ""
+    least = (
+        {"neo": "\n  key: k", "alerts": "\n  command: [a]", "state": "\n  url: redis://h"}.get(keys[0], "")
+        if path
+        else ""
+    )
     expected = read(f"{keys[0]}:{least}") if least else DEFAULT
     if default in ("all", "never") and least:
         pytest.skip("a word for absence")
@@ -163,7 +168,7 @@ SCALARS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), SCALARS)
+@each(("text", "expected"), SCALARS)
 def test_setting(text, expected):
     """Each setting arrives as the value that it stands for."""
     assert read(text) == replace(DEFAULT, **expected)

@@ -13,6 +13,7 @@ from ampproxy.credentials.outcomes import COOLDOWNS, RULES, Action, classify, cl
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import TruncatedStream, Unreachable, UpstreamTimeout
 from ampproxy.wire.redact import Secret
+from tests.cases import each
 
 WALL = 1_700_000_000.0
 MINUTES = 60.0
@@ -127,7 +128,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("dialect", "status", "body", "action", "cooldown"), CASES)
+@each(("dialect", "status", "body", "action", "cooldown"), CASES)
 def test_table(dialect, status, body, action, cooldown):
     """Each kind of refusal, in the vendors' own words, has its consequence."""
     found = verdict(dialect, status, body)

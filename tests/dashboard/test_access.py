@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
+from ampproxy.status import Alert, AlertsReport
 from tests.dashboard.owner import HOST, OPENS, SCRIPT, OwnersWorld, headers_of, json_of
 from tests.resources.harness import CLIENT_KEY, CONFIG, Connection
 
@@ -38,6 +40,22 @@ def test_owner_on_this_machine() -> None:
         assert (page.status, headers_of(page)["content-type"]) == (200, "text/html; charset=utf-8")
     assert json_of(world.call("overview"))["accounts"] == 1
     assert world.client.sent == []
+
+
+def test_alerts_stand_above_the_requests() -> None:
+    """What is wrong now, with what helps; nothing of it is markup."""
+    world = OwnersWorld()
+    wrong = Alert("needs-login", "claude:a", "claude:a needs a login <now>.", "ampproxy login claude", 1.0)
+
+    class Watching:
+        def report(self) -> AlertsReport:
+            return AlertsReport(True, 2.0, (wrong,))
+
+    assert "needs a login" not in world.open().body.decode()
+    world.generation.runtime = replace(world.generation.runtime, alerts=cast(Any, Watching()))
+    shown = world.open().body.decode()
+    assert "<strong>claude:a needs a login &lt;now&gt;.</strong>" in shown
+    assert "<pre>ampproxy login claude</pre>" in shown
 
 
 def test_headers() -> None:

@@ -49,7 +49,8 @@ quick = settings(
 def _left_by(work: Callable[[], object]) -> list[str]:
     """The objects of ours that only a garbage collection frees after some work."""
     gc.disable()
-    gc.freeze()  # what was there before is not looked at, which would take longer than the work
+    # What was there before is not looked at, now or later, which would take longer than the work.
+    gc.freeze()
     flags = gc.get_debug()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
@@ -61,7 +62,6 @@ def _left_by(work: Callable[[], object]) -> list[str]:
     finally:
         gc.set_debug(flags)
         gc.garbage.clear()
-        gc.unfreeze()
         gc.enable()
 
 

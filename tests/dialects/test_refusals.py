@@ -17,6 +17,7 @@ from ampproxy.dialects.bending import bent
 from ampproxy.dialects.refusals import lessons_of
 from ampproxy.model.lesson import EACH, Lesson
 from ampproxy.model.loss import OF_REQUEST
+from tests.cases import each
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -272,9 +273,7 @@ def whole(part: dict[str, Any]) -> dict[str, Any]:
     return {"model": "m", "messages": HI, **part}
 
 
-@pytest.mark.parametrize(
-    ("refusal", "sent", "wanted"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
-)
+@each(("refusal", "sent", "wanted"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_what_is_sent_instead(refusal: Any, sent: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Exactly what the refusal names is left out or bent; the rest keeps its text; and the loss is declared."""
     body = json.dumps(whole(sent)).encode()

@@ -6,6 +6,7 @@ import pytest
 
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.targets import target_for
+from tests.cases import each
 
 CLAUDE = [
     ("claude-3-haiku-20240307", "none", True, 4096),
@@ -75,8 +76,8 @@ def test_claude(model, thinking, sampling, max_output):
     assert (target.thinking, target.sampling, target.max_output) == (thinking, sampling, max_output)
 
 
-@pytest.mark.parametrize("dialect", ["openai-chat", "openai-responses"])
-@pytest.mark.parametrize(("model", "thinking", "sampling", "levels"), OPENAI)
+@each("dialect", ["openai-chat", "openai-responses"])
+@each(("model", "thinking", "sampling", "levels"), OPENAI)
 def test_openai(dialect, model, thinking, sampling, levels):
     """Reasoning models get the levels they have and no temperature; plain ones the reverse."""
     target = target_for(dialect, model)

@@ -65,8 +65,12 @@ class Front:
 
     def _nginx(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
         text = (ETC / "nginx" / "ampproxy.conf").read_text()
+        old = "server 127.0.0.1:8317;"
+        assert text.count(old) == 1, old
+        return self._nginx_of(text.replace(old, f"server 127.0.0.1:{gateway};"), folder, descriptor)
+
+    def _nginx_of(self, text: str, folder: Path, descriptor: int) -> tuple[list[str], dict[str, str]]:
         for old, new in (
-            ("server 127.0.0.1:8317;", f"server 127.0.0.1:{gateway};"),
             ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
             (f"/etc/ssl/certs/{NAME}.pem", f"{folder}/both.pem"),
             (f"/etc/ssl/private/{NAME}.key", f"{folder}/both.pem"),
@@ -88,14 +92,18 @@ class Front:
 
     def _haproxy(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
         text = (ETC / "haproxy" / "ampproxy.cfg").read_text()
+        old = "127.0.0.1:8317"
+        assert text.count(old) == 1, old
+        return self._haproxy_of(text.replace(old, f"127.0.0.1:{gateway}"), folder, descriptor)
+
+    def _haproxy_of(self, text: str, folder: Path, descriptor: int) -> tuple[list[str], dict[str, str]]:
         for old, new in (
             ("bind :443 ", f"bind fd@{descriptor} "),
             (f"/etc/haproxy/certs/{NAME}.pem", f"{folder}/both.pem"),
-            ("127.0.0.1:8317", f"127.0.0.1:{gateway}"),
         ):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
-        (folder / "haproxy.cfg").write_text(f"global\n    maxconn 200\n\n{text}")
+        (folder / "haproxy.cfg").write_text(f"global\n    maxconn 1000\n\n{text}")
         return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")], {}
 
     def connect(self) -> http.client.HTTPSConnection:

@@ -1,12 +1,11 @@
 """Whatever bytes come, a parser gives a value or one clear kind of error, soon and in bounded memory.
 
-The examples are few and always the same; AMPPROXY_FUZZ=5000 in the environment searches for more.
+The examples are few and always the same; AMPPROXY_FUZZ=100 searches for a hundred times as many others.
 """
 
 # ruff: noqa: PT017 - an error is one of the two things that may come, not what must
 from __future__ import annotations
 
-import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -30,14 +29,15 @@ from ampproxy.relay.translate import ToolNameRestorer, TranslatedStream, read_qu
 from ampproxy.wire.json import members, peek, remove_members, replace_members, replace_model
 from ampproxy.wire.sse import BlockSplitter, EventReader, EventTooLargeError
 from tests.fuzz import damage
+from tests.fuzz.examples import FACTOR, examples
 
 #: How many damaged copies of each vector's dialect are tried in each test.
-EXAMPLES = int(os.environ.get("AMPPROXY_FUZZ", "40"))
+EXAMPLES = examples(40)
 few = settings(
     max_examples=EXAMPLES,
     # Far more than any example takes; a machine that is busy must not fail the test.
     deadline=timedelta(seconds=5),
-    derandomize=True,
+    derandomize=FACTOR == 1,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

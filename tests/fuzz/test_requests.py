@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.examples import examples
 from tests.resources.harness import CLIENT_KEY, World
 from tests.resources.test_edges import CHUNKS, FRAMINGS, LINES, answers
 
@@ -158,7 +159,7 @@ def judged(said: bytes) -> tuple[bytes, bytes] | None:
             return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(requests(), st.lists(st.integers(1, 400), max_size=6))
 def test_any_split(said: bytes, cuts: list[int]) -> None:
     """The same answer, body and rest."""
@@ -182,7 +183,7 @@ def compare(said: bytes) -> None:
         assert (ours.body, ours.rest) == theirs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(requests())
 @example(
     b"POST /api/threads HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"Content-Length: 5\r\n\r\nhello" + BEHIND
@@ -209,7 +210,7 @@ def test_second_opinion_of_what_is_known(kind: str) -> None:
         compare(said + BEHIND)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=3000), st.lists(st.integers(1, 300), max_size=8), st.integers(0, 2))
 def test_good_bodies(body: bytes, sizes: list[int], framing: int) -> None:
     """Every body arrives as it is, in either framing, and the next request is found behind it."""

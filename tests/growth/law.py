@@ -50,9 +50,12 @@ def seconds(work: Callable[[T], object], given: T) -> float:
         return time.thread_time() - start
 
 
-def growth(work: Callable[[T], object], small: T, large: T) -> float:
-    """How many times as long the work takes for what is twice as much."""
-    after, before = seconds(work, large), seconds(work, small)
+def growth(work: Callable[[T], object], small: T, large: T, after: float | None = None) -> float:
+    """How many times as long the work takes for what is twice as much.
+
+    :param after: how long it has taken for that, if that is known.
+    """
+    after, before = seconds(work, large) if after is None else after, seconds(work, small)
     for _ in range(TRIES):
         if after <= MOST * before:
             break
@@ -70,12 +73,14 @@ def assert_linear(work: Callable[[T], object], made: Callable[[int], T], least: 
     took = seconds(work, made(2 * size))
     if took < least:
         size = min(LARGEST, int(size * least / took) + 1)
-        if seconds(work, made(2 * size)) < LEAST / 2:
+        took = seconds(work, made(2 * size))
+        if took < LEAST / 2:
             return
     ratios = []
     for _ in range(SIZES):
-        ratios.append(growth(work, made(size), made(2 * size)))
+        ratios.append(growth(work, made(size), made(2 * size), took))
         if ratios[-1] <= MOST:
             return
         size *= 2
+        took = seconds(work, made(2 * size))
     raise AssertionError(f"Up to {size} of them, twice as many take {ratios} times as long.")

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from ampproxy.http.answers import AnswerReader
 from ampproxy.http.chunks import BrokenChunks
 from ampproxy.http.heads import MAX_HEAD, MAX_LINES, AnswerRefused
+from tests.cases import each
+from tests.fuzz.examples import examples
 from tests.growth.law import MOST, growth
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -144,8 +146,8 @@ def test_surplus(name: str) -> None:
     assert not found.keep
 
 
-@pytest.mark.parametrize("size", range(1, 12))
-@pytest.mark.parametrize(
+@each("size", range(1, 12))
+@each(
     ("data", "method", "code", "headers", "body"),
     [
         (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\na", b"GET", 200, (), b"a"),
@@ -249,7 +251,7 @@ def answers(draw: Any) -> bytes:
 METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @example(b"\rHTTP/1.1 200 Words\r\nContent-Length: 0\r\n\r\n", b"GET", [])
 @given(answers(), METHODS, st.lists(st.integers(0, 800), max_size=12))
 @example(CHUNKED + b"1\r\na\r\n" * 600 + b"0\r\n\r\n", b"GET", [700])
@@ -287,7 +289,7 @@ def judged(data: bytes, method: bytes) -> tuple[bytes, int | None, bool] | None:
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(answers(), METHODS)
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", b"GET")
 @example(b"HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\nhello", b"GET")

@@ -12,6 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ampproxy.http.chunks import ChunkedBody
+from tests.cases import each
+from tests.fuzz.examples import examples
 from tests.resources.test_edges import CHUNKS, MANY
 
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -32,7 +34,7 @@ def read(said: bytes, cuts: Any = ()) -> Any:
     return None
 
 
-@pytest.mark.parametrize("said", CHUNKS + [said for said, _ in MANY])
+@each("said", CHUNKS + [said for said, _ in MANY])
 def test_broken(said: bytes) -> None:
     """Refused, in one read and byte by byte."""
     said += BEHIND
@@ -87,7 +89,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join), st.lists(st.integers(1, 80), max_size=8))
 @example(b"0\r\nA: \r\r\n\r\n", [8, 9])
 def test_any_split(said: bytes, cuts: list[int]) -> None:
@@ -95,7 +97,7 @@ def test_any_split(said: bytes, cuts: list[int]) -> None:
     assert read(said, cuts) == read(said)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join))
 def test_second_opinion(said: bytes) -> None:
     """What is taken whole, h11 takes, too, and sees it end in the same place."""

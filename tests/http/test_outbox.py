@@ -14,6 +14,7 @@ from twisted.internet.testing import StringTransport
 from zope.interface import directlyProvides
 
 from ampproxy.http.outbox import HIGH, AtOnce, Outbox
+from tests.fuzz.examples import examples
 
 
 class Transport:
@@ -191,7 +192,7 @@ def test_unix() -> None:
         assert Outbox(Transport(near, IUNIXTransport), Source()).direct
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.one_of(st.integers(1, 30_000), st.sampled_from(["turn", "read"])), max_size=30))
 def test_nothing_is_lost(plan: list[Any]) -> None:
     """However writing, reading and turning follow each other, the bytes come in order."""

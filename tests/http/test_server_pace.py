@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy.http.server_receiving import AT_A_TIME, MAX_EARLY_BYTES, Waits
+from tests.fuzz.examples import examples
 from tests.http.server import House, Line, Served
 
 HOST = b"Host: localhost\r\n"
@@ -100,7 +101,7 @@ def test_sent_ahead(ahead: int, body: bytes) -> None:
 STEPS = ("hold", "go on", "send", "answer", "pause", "resume", "time")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=24), st.integers(1, 90))
 def test_any_order(steps: list[str], size: int) -> None:
     """Whatever happens in whichever order, a connection that is open has its requests answered in the end."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.interop.answers import (
     ANTHROPIC,
     BEGINNING,
@@ -34,8 +35,8 @@ from tests.resources.harness import World
 
 PAIRS = [(client, vendor) for client in CLIENTS for vendor in VENDORS]
 pairs = pytest.mark.parametrize(("client", "vendor"), PAIRS)
-shapes = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-kinds = pytest.mark.parametrize("kind", nonsense(CHAT))
+shapes = each("stream", [False, True], ids=["whole", "stream"])
+kinds = each("kind", nonsense(CHAT))
 
 HTML = {"Content-Type": ["text/html"]}
 JSON = {"Content-Type": ["application/json"]}
@@ -144,7 +145,7 @@ def test_an_error_of_status_200(client: str, vendor: str, stream: bool) -> None:
 
 @shapes
 @pairs
-@pytest.mark.parametrize("declared", [False, True], ids=["undeclared", "declared"])
+@each("declared", [False, True], ids=["undeclared", "declared"])
 def test_gzip(client: str, vendor: str, stream: bool, declared: bool) -> None:
     """A body that is gzip is the answer, whether it says so or not, in however many pieces."""
     talk = Talk(client, vendor, stream=stream, accounts=1)
@@ -163,7 +164,7 @@ def test_gzip(client: str, vendor: str, stream: bool, declared: bool) -> None:
 
 @shapes
 @pairs
-@pytest.mark.parametrize("damage", ["broken", "cut", "tail", "not gzip"])
+@each("damage", ["broken", "cut", "tail", "not gzip"])
 def test_gzip_that_is_broken(client: str, vendor: str, stream: bool, damage: str) -> None:
     """Gzip that is broken, cut or followed by something else is no answer."""
     talk = Talk(client, vendor, stream=stream)
@@ -188,7 +189,7 @@ def test_gzip_that_is_broken(client: str, vendor: str, stream: bool, damage: str
 
 @shapes
 @pairs
-@pytest.mark.parametrize("declared", [False, True], ids=["undeclared", "declared"])
+@each("declared", [False, True], ids=["undeclared", "declared"])
 def test_errors_as_gzip(client: str, vendor: str, stream: bool, declared: bool) -> None:
     """An error's own words come through compression, too; one that cannot be read keeps its status."""
     headers = {**JSON, **({"Content-Encoding": ["gzip"]} if declared else {})}
@@ -202,8 +203,8 @@ def test_errors_as_gzip(client: str, vendor: str, stream: bool, declared: bool) 
 
 @shapes
 @pairs
-@pytest.mark.parametrize("status", [401, 429, 500])
-@pytest.mark.parametrize("kind", ["empty", "html", "half", "array", "number", "text"])
+@each("status", [401, 429, 500])
+@each("kind", ["empty", "html", "half", "array", "number", "text"])
 def test_errors_that_say_nothing(client: str, vendor: str, stream: bool, status: int, kind: str) -> None:
     """An error's status comes with an error of the client's dialect, whatever stands in its body; a
     refusal of the account's key becomes the gateway's own.
@@ -233,8 +234,8 @@ MIDDLES: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("middle", MIDDLES)
-@pytest.mark.parametrize("reads", ["one read each", "one read", "bytes"])
+@each("middle", MIDDLES)
+@each("reads", ["one read each", "one read", "bytes"])
 @pairs
 def test_in_mid_stream(client: str, vendor: str, middle: str, reads: str) -> None:
     """Nonsense amid a stream is an error for the client and no end, even if the stream goes on to its end."""
@@ -266,8 +267,8 @@ def test_in_mid_stream(client: str, vendor: str, middle: str, reads: str) -> Non
     assert event["outcome"] in ("broken-off", "completed")
 
 
-@pytest.mark.parametrize("left", [b'data: {"id":"c1","cho', b"event: mess", b"<html>", b'{"error":'])
-@pytest.mark.parametrize("place", ["in the middle", "after the end of the text"])
+@each("left", [b'data: {"id":"c1","cho', b"event: mess", b"<html>", b'{"error":'])
+@each("place", ["in the middle", "after the end of the text"])
 @pairs
 def test_half_a_line_at_the_end(client: str, vendor: str, left: bytes, place: str) -> None:
     """A stream that ends within an event was cut, although HTTP says that it is whole."""
@@ -316,7 +317,7 @@ def test_what_is_new_is_let_through(client: str, vendor: str) -> None:
 # ----------------------------------------------------------------------------- the other shape
 
 
-@pytest.mark.parametrize("headers", [JSON, SSE, HTML], ids=["json", "sse", "html"])
+@each("headers", [JSON, SSE, HTML], ids=["json", "sse", "html"])
 @pairs
 def test_a_whole_answer_for_a_stream(client: str, vendor: str, headers: dict[str, list[str]]) -> None:
     """A server that does not stream is read all the same: its answer comes as the stream that it would be."""
@@ -335,7 +336,7 @@ def test_a_whole_answer_for_a_stream(client: str, vendor: str, headers: dict[str
         assert event["input"] == 3
 
 
-@pytest.mark.parametrize("headers", [JSON, SSE], ids=["json", "sse"])
+@each("headers", [JSON, SSE], ids=["json", "sse"])
 @pairs
 def test_a_stream_for_a_whole_answer(client: str, vendor: str, headers: dict[str, list[str]]) -> None:
     """A server that streams though nobody asked for it is read all the same; half a stream is no answer."""
@@ -372,7 +373,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in nonsense(CHAT) if kind not in ("strange", "nothing")])
+@each("kind", [kind for kind in nonsense(CHAT) if kind not in ("strange", "nothing")])
 @pytest.mark.parametrize("call", OTHERS)
 def test_other_calls(call: str, kind: str) -> None:
     """Embeddings and the vendors' other calls likewise: no answer is a 502, and for the next account."""
@@ -435,8 +436,8 @@ def count(client: str, connection: Any) -> tuple[int, bool]:
 
 
 @counting
-@pytest.mark.parametrize("accounts", [1, 2])
-@pytest.mark.parametrize("answer", [404, 405, 501, *nonsense(CHAT), "negative", "no number"])
+@each("accounts", [1, 2])
+@each("answer", [404, 405, 501, *nonsense(CHAT), "negative", "no number"])
 def test_no_count_is_estimated(client: str, vendor: str, accounts: int, answer: Any) -> None:
     """Where no account has a usable count it is our estimate, and says so; also while they rest for it."""
     path, body, _ = COUNTS[client]

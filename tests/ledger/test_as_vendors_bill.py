@@ -9,7 +9,7 @@ import pytest
 
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.ledger.entry import beside, entry_of
-from ampproxy.ledger.file import open_to_read
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
 from ampproxy.ledger.published import Published
 from ampproxy.ledger.query import Span, read
@@ -134,9 +134,9 @@ def cost(tmp_path, model: str, usage: Usage | None, at: int = NOVEMBER) -> float
     store = Store(tmp_path / "ledger.sqlite3")
     store.write([kept, *beside(kept, usage)])
     store.close()
-    with closing(open_to_read(store.path)) as connection:
+    with closing(Place(store.path).open()) as opened:
         same = sameness("model", BOOK)
-        lines = read(connection, Span(), DIMENSIONS["model"].read, same, changing(BOOK)).lines
+        lines = read(opened, Span(), DIMENSIONS["model"].read, same, changing(BOOK)).lines
     total = report(lines, "model", BOOK).total.cost
     store.path.unlink()
     assert not total.missing
@@ -225,8 +225,8 @@ def test_a_price_that_changes(tmp_path):
     store.close()
     for by in DIMENSIONS:
         for span in (Span(), Span(NOVEMBER, DECEMBER + 1), Span(NOVEMBER - SECOND, None)):
-            with closing(open_to_read(store.path)) as connection:
-                lines = read(connection, span, DIMENSIONS[by].read, sameness(by, BOOK), changing(BOOK)).lines
+            with closing(Place(store.path).open()) as opened:
+                lines = read(opened, span, DIMENSIONS[by].read, sameness(by, BOOK), changing(BOOK)).lines
             found = report(lines, by, BOOK)
             assert found.total.cost.amount == pytest.approx(0.63), (by, span)
             assert len(found.groups) == (2 if by == "day" else 1)

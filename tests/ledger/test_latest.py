@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from ampproxy.ledger.file import open_to_read
 from ampproxy.ledger.latest import Latest, latest
-from ampproxy.ledger.store import Store
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 
 
-def test_the_last(tmp_path):
+def test_the_last(ledger):
     """By time, whatever the order of the rows and of their series; of this client, of these models."""
-    ledger = Store(tmp_path / "ledger.sqlite3")
     ledger.write([entry(NOON + 9 * SECOND, client="other"), entry(NOON + 3 * SECOND, client="cloud")])
     ledger.write([entry(NOON + SECOND, client="cloud", asked="gpt-5", outcome="broken-off", tokens=None)])
-    ledger.close()
-    with closing(open_to_read(ledger.path)) as connection:
-        assert latest(connection, "cloud") == Latest(
+    with closing(ledger.place.open()) as opened:
+        assert latest(opened, "cloud") == Latest(
             (NOON + 3 * SECOND) / SECOND,
             THREAD,
             "claude-opus-4-6",
@@ -29,8 +25,8 @@ def test_the_last(tmp_path):
             2400,
             40,
         )
-        found = latest(connection, "cloud", {"gpt-5", "gpt-6"})
+        found = latest(opened, "cloud", {"gpt-5", "gpt-6"})
         assert found is not None
         assert (found.asked, found.outcome, found.input, found.output) == ("gpt-5", "broken-off", None, None)
-        assert latest(connection, "cloud", {"gpt-6"}) is None
-        assert latest(connection, "nobody") is None
+        assert latest(opened, "cloud", {"gpt-6"}) is None
+        assert latest(opened, "nobody") is None

@@ -10,58 +10,53 @@ import pytest
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Tokens, unpacked_thread
-from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Span, read
 from ampproxy.ledger.store import Store
+from tests.ledger.conftest import Kept
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 
 MIDNIGHT = NOON - DAY // 2
 HOUR = 3600 * SECOND
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Store(tmp_path / "ledger.sqlite3")
-    yield ledger
-    ledger.close()
-
-
-def ask(ledger: Store, since=None, until=None, by=NOTHING, **more):
-    with closing(open_to_read(ledger.path)) as connection:
-        return read(connection, Span(since, until), by, **more)
+def ask(ledger: Kept, since=None, until=None, by=NOTHING, **more):
+    return read(ledger.opened, Span(since, until), by, **more)
 
 
 def requests(reading) -> int:
     return sum(line.sums.requests for line in reading.lines)
 
 
-@pytest.mark.parametrize(
-    ("since", "until", "found"),
-    [
-        (None, None, 5),
-        (MIDNIGHT, None, 4),
-        (MIDNIGHT + 1, None, 3),
-        (MIDNIGHT, MIDNIGHT + DAY, 3),
-        (MIDNIGHT, MIDNIGHT + DAY + 1, 4),
-        (NOON, NOON + 1, 1),
-        (NOON + 1, NOON + HOUR, 0),
-        (NOON, NOON, 0),
-        (NOON + 1, NOON - 1, 0),
-        (None, MIDNIGHT, 1),
-        (MIDNIGHT - 1, MIDNIGHT, 1),
-        (MIDNIGHT + DAY - 1, MIDNIGHT + DAY, 1),
-        (MIDNIGHT + DAY, None, 1),
-        (MIDNIGHT + DAY + 1, None, 0),
-        (-5, 2**70, 5),
-    ],
+#: From, until -> how many of five exchanges.
+BOUNDARIES = (
+    (None, None, 5),
+    (MIDNIGHT, None, 4),
+    (MIDNIGHT + 1, None, 3),
+    (MIDNIGHT, MIDNIGHT + DAY, 3),
+    (MIDNIGHT, MIDNIGHT + DAY + 1, 4),
+    (NOON, NOON + 1, 1),
+    (NOON + 1, NOON + HOUR, 0),
+    (NOON, NOON, 0),
+    (NOON + 1, NOON - 1, 0),
+    (None, MIDNIGHT, 1),
+    (MIDNIGHT - 1, MIDNIGHT, 1),
+    (MIDNIGHT + DAY - 1, MIDNIGHT + DAY, 1),
+    (MIDNIGHT + DAY, None, 1),
+    (MIDNIGHT + DAY + 1, None, 0),
+    (-5, 2**70, 5),
 )
+
+
 @pytest.mark.parametrize("by", [NOTHING, BY_DAY, BY_THREAD])
-def test_boundaries(ledger, since, until, found, by):
+def test_boundaries(ledger, by):
     """The beginning is in, the end is not, to the microsecond, at midnight and within a day."""
     ledger.write(
         map(entry, [MIDNIGHT - 1, MIDNIGHT, NOON, MIDNIGHT + DAY - 1, MIDNIGHT + DAY]),
     )
-    assert requests(ask(ledger, since, until, by)) == found
+    for since, until, found in BOUNDARIES:
+        assert requests(ask(ledger, since, until, by)) == found, (since, until)
 
 
 def test_any_span_by_days_is_what_the_rows_say(ledger):
@@ -110,32 +105,53 @@ def test_series_that_are_the_same_are_one(ledger):
     ]
 
 
-def test_a_day_whose_rows_are_gone_is_in_as_a_whole(ledger):
+def test_a_day_whose_rows_are_gone_is_in_as_a_whole(tmp_path):
     """A part of it is not known any more; that is said, and the other days are as exact as ever."""
-    ledger.write(map(entry, [NOON - 1, NOON, NOON + DAY, NOON + DAY + 1]))
-    while ledger.make_room(NOON, DAY * 365, 4096):
-        pass
-    reading = ask(ledger, NOON, NOON + DAY + 1)
-    assert (requests(reading), reading.rounded) == (4, (NOON // DAY, NOON // DAY + 1))
-    assert reading.rows_since == NOON + DAY + 2
-    assert ask(ledger, MIDNIGHT, MIDNIGHT + 2 * DAY).rounded == ()
-    assert requests(ask(ledger, NOON + 5 * DAY, None)) == 0
+    path = tmp_path / "ledger.sqlite3"
+    with closing(Store(path)) as store:
+        store.write(map(entry, [NOON - 1, NOON, NOON + DAY, NOON + DAY + 1]))
+        while store.make_room(NOON, DAY * 365, 4096):
+            pass
+        ledger = Kept(Place(path), store)
+        reading = ask(ledger, NOON, NOON + DAY + 1)
+        assert (requests(reading), reading.rounded) == (4, (NOON // DAY, NOON // DAY + 1))
+        assert reading.rows_since == NOON + DAY + 2
+        assert ask(ledger, MIDNIGHT, MIDNIGHT + 2 * DAY).rounded == ()
+        assert requests(ask(ledger, NOON + 5 * DAY, None)) == 0
+
+
+def test_what_is_too_old_is_removed(ledger):
+    """Rows to the microsecond; the sums of their day, and its names, stay until all of it is too old."""
+    ledger.write(
+        [entry(MIDNIGHT - 1, client="gone"), entry(MIDNIGHT), entry(NOON - 1), entry(NOON), entry(NOON + 1)]
+    )
+    ledger.remove_before(NOON)
+    assert requests(ask(ledger)) == 4
+    reading = ask(ledger, MIDNIGHT + 1, None)
+    assert (requests(reading), reading.rounded, reading.rows_since) == (4, (NOON // DAY,), NOON)
+    assert sum(line.sums.requests for line in ask(ledger, by=BY_THREAD).lines) == 2
+    with ledger.opened.moment():
+        assert ledger.opened.rows("SELECT client FROM series") == [("key0",)]
+    ledger.write([entry(NOON + 2, client="gone")])
+    assert requests(ask(ledger, NOON)) == 3
+    assert requests(ask(ledger)) == 5
 
 
 def test_what_is_written_while_one_reads(ledger):
     """A question is answered of one moment."""
     ledger.write([entry()])
-    with closing(open_to_read(ledger.path)) as connection:
-        assert requests(read(connection, Span(), NOTHING)) == 1
+    with closing(ledger.place.open()) as opened:
+        assert requests(read(opened, Span(), NOTHING)) == 1
         ledger.write([entry()])
     assert requests(ask(ledger)) == 2
 
 
-def test_a_file_that_breaks_off(ledger):
+def test_a_file_that_breaks_off(tmp_path):
     """It is told in words, not by a traceback."""
+    ledger = Store(tmp_path / "ledger.sqlite3")
     ledger.write(entry(NOON + n) for n in range(2000))
     ledger.close()
     content = ledger.path.read_bytes()
     ledger.path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
     with pytest.raises(LedgerError, match="cannot be read"):
-        ask(ledger)
+        ask(Kept(Place(ledger.path), ledger))

@@ -10,10 +10,12 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, formatEvent
 
-from ampproxy.config.schema import Ledger
 from ampproxy.ledger import LedgerError, recorder
 from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder
+from ampproxy.ledger.writing import Progress
 from ampproxy.model.events import Usage
+from ampproxy.model.ledger import Ledger
+from ampproxy.wire.redact import Secret
 from tests.ledger.samples import record
 
 WALL = 1_793_534_400.0
@@ -27,6 +29,10 @@ class Disk:
 
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
+        self.firsts: list[int] = []
+        self.progress: Progress | None = None
+        #: What it reports first, one after another.
+        self.progresses: list[Progress] = []
         self.redacted: list[Callable[[str], str]] = []
         self.trouble: Exception | None = None
         self.room_trouble: Exception | None = None
@@ -36,11 +42,13 @@ class Disk:
         self.waits = False
         self.held: list[Callable[[], None]] = []
 
-    def write(self, entries: Any, redacted: Callable[[str], str]) -> None:
+    def write(self, entries: Any, redacted: Callable[[str], str], first: int) -> Progress | None:
         if self.trouble is not None:
             raise self.trouble
         self.batches.append(list(entries))
+        self.firsts.append(first)
         self.redacted.append(redacted)
+        return self.progresses.pop(0) if self.progresses else self.progress
 
     def make_room(self, now: int, max_age: int, max_size: int) -> bool:
         if self.room_trouble is not None:
@@ -72,8 +80,9 @@ class Disk:
 class World:
     def __init__(self, settings: Ledger, *, start: bool = True) -> None:
         self.clock, self.disk, self.events = Clock(), Disk(), []
+        self.made: list[Ledger] = []
         self.recorder = Recorder(
-            "/state/ledger",
+            lambda settings: "/state/ledger",
             self.make,
             clock=self.clock,
             in_thread=self.disk.in_thread,
@@ -84,7 +93,8 @@ class World:
         if start:
             self.recorder.start()
 
-    def make(self) -> Disk:
+    def make(self, settings: Ledger) -> Disk:
+        self.made.append(settings)
         self.disk.opened += 1
         return self.disk
 
@@ -339,3 +349,70 @@ def test_the_end_without_a_beginning():
     world = World(Ledger(), start=False)
     assert world.recorder.stop().called
     assert (world.disk.opened, world.told(LogLevel.error)) == (0, [])
+
+
+def test_rows_keep_their_numbers(world):
+    """A batch that is sent again is the same rows: who knows them by their number adds none of them twice."""
+    world.observe(2)
+    world.disk.trouble = LedgerError("it is away")
+    world.wait()
+    world.observe(3)
+    world.disk.trouble = None
+    world.wait(60)
+    world.observe()
+    world.wait()
+    sent = [(first, len(batch)) for first, batch in zip(world.disk.firsts, world.disk.batches, strict=True)]
+    assert [each for each in sent if each[1]] == [(0, 5), (5, 1)]
+
+
+def test_rows_that_wait_elsewhere(world):
+    """It is said once that they do, however often and for whatever reason, and once that they do no more."""
+    world.wait()
+    for why in ("it is closed", "it starts"):
+        world.disk.progress = Progress(why, 100, 7.0)
+        world.observe()
+        world.wait(20)
+    (warning,) = world.told(LogLevel.warn)
+    assert "/state/ledger cannot be reached: it is closed." in warning
+    assert "setting: ledger.spool-size" in warning
+    world.disk.progresses = [Progress("", 50, 0.0), Progress("", 20, 0.0)]
+    world.disk.progress = Progress()
+    calls = len(world.disk.batches)
+    world.clock.advance(7)
+    assert len(world.disk.batches) == calls + 3, "it goes on with them at once"
+    (back,) = world.told(LogLevel.info)
+    assert back == "The ledger /state/ledger is back; what waited for it is written"
+    assert world.told(LogLevel.error) == []
+
+
+def test_rows_that_still_wait_at_the_end(world):
+    """They are not lost, and it is said how many bytes there are."""
+    world.disk.progress = Progress("it is closed", 123, 7.0)
+    world.observe()
+    world.recorder.stop()
+    assert world.disk.rows == 1
+    assert [text for text in world.told(LogLevel.info) if "123 bytes of exchanges wait on the disk" in text]
+    assert world.told(LogLevel.error) == []
+
+
+def test_rows_that_could_never_be_stored(world):
+    """They are missing, and counted."""
+    world.disk.progresses = [Progress("", 0, 0.0, 4)]
+    world.wait()
+    (error,) = world.told(LogLevel.error)
+    assert "4 exchanges that waited for the ledger /state/ledger cannot be stored" in error
+
+
+def test_another_ledger(world):
+    """Where the settings name another one, the first is let go and what waits goes to that."""
+    world.observe()
+    world.wait()
+    world.recorder.configure(Ledger(max_age=1.0))
+    world.observe()
+    world.wait()
+    assert (world.disk.opened, world.disk.closed) == (1, 0)
+    other = Ledger(url=Secret("postgresql://db/a"))
+    world.recorder.configure(other)
+    world.observe()
+    world.wait()
+    assert (world.disk.opened, world.disk.closed, world.made[-1]) == (2, 1, other)

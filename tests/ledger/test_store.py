@@ -19,6 +19,7 @@ import pytest
 from ampproxy.ledger import LedgerError, file, store
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY, MIGRATIONS, open_to_read, open_to_write
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.store import OTHERS, Store
 from ampproxy.wire.redact import Redactor, Secret
@@ -235,8 +236,8 @@ def test_a_ledger_of_the_first_version_goes_on(path):
     same = {"client": "key0", "role": "", "asked": "m", "served": "m", "account": "a", "amp": True}
     store.write([entry(NOON + 1, tokens=Tokens(1, 0, 9, 0, 0, 8), tier="fast", **same)])
     store.close()
-    with closing(open_to_read(path)) as connection:
-        found = {line.series.tier: line.sums.tokens for line in read(connection, Span()).lines}
+    with closing(Place(path).open()) as opened:
+        found = {line.series.tier: line.sums.tokens for line in read(opened, Span()).lines}
     assert found == {"": Tokens(1, 2, 3, 4, 5), "fast": Tokens(1, 0, 9, 0, 0, 8)}
 
 

@@ -24,6 +24,7 @@ from ampproxy.logs.sanitize import MAX_LINES_CHARS, MAX_TEXT_CHARS, Cleaner
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.wire.redact import Secret
+from tests.cases import each
 
 CANARY = 'canary-4711/plus"x'
 SECRETS = (Secret(CANARY), Secret("canary-of-a-client"))
@@ -247,8 +248,8 @@ PLACES = {
 NOT_IN_TEXT = ("not a number", "field not in the message", "attempts")
 
 
-@pytest.mark.parametrize("format", ["text", "json"])
-@pytest.mark.parametrize("place", PLACES)
+@each("format", ["text", "json"])
+@each("place", PLACES)
 def test_no_secret(format: str, place: str) -> None:
     """Wherever a secret stands in an event, known by value or betrayed by a name: it is not written."""
     sink = Sink(format, "debug")

@@ -152,9 +152,13 @@ def test_a_rotation(tmp_path: Path, vendor: Any) -> None:
         assert [answer.status for answer in answers] == [200, 200]
 
         def used() -> int:
-            told = json.loads(running.run("usage", "--by", "client", "--json").stdout)
-            return sum(group["requests"] for group in told["groups"] if group["name"] == "ci")
+            done = running.run("usage", "--by", "client", "--json")
+            assert done.exit_code == 0, done.output
+            groups = json.loads(done.stdout)["groups"]
+            return sum(group["requests"] for group in groups if group["name"] == "ci")
 
+        ledger = running.directory / "state" / "ledger.sqlite3"
+        running.service.wait_for(lambda: ledger.exists() and ledger.stat().st_size)
         running.service.wait_for(lambda: used() == 3)
         assert new not in running.service.log_text + running.file.read_text()
         assert KEY not in running.service.log_text + running.file.read_text()

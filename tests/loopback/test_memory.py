@@ -26,7 +26,7 @@ MB = 1_000_000
 #: How much more memory than before may be held, and how many seconds it has to come back.
 SLACK, SOON = 60 * MB, 10
 #: What is done -> how often, and the size of its questions.
-SHORT = {"upload": (50, 10), "529": (12, 10), "500": (10, 10), "translated": (7, 10), "failover": (10, 10),
+SHORT = {"upload": (12, 10), "529": (12, 10), "500": (10, 10), "translated": (7, 10), "failover": (10, 10),
          "cut": (10, 10), "leave": (10, 10)}  # fmt: skip
 FULL = {"upload": (50, 58), "529": (1000, 1), "500": (1000, 1), "translated": (300, 1), "failover": (1000, 1),
         "cut": (100, 10), "leave": (100, 10)}  # fmt: skip

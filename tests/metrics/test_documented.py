@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from ampproxy.metrics.registry import MetricsRegistry
 from ampproxy.model.events import Usage
 from ampproxy.relay.gaps import Gaps
+from tests.cases import each
 from tests.metrics.test_exchanges import exchange
 from tests.resources.harness import World
 
@@ -95,7 +96,7 @@ def expressions() -> Iterator[tuple[str, str]]:
         yield annotation["name"], annotation["expr"]
 
 
-@pytest.mark.parametrize(("where", "expression"), list(expressions()), ids=lambda value: value[:30])
+@each(("where", "expression"), list(expressions()), ids=lambda value: value[:30])
 def test_expressions(where: str, expression: str) -> None:
     """Each asks for metrics and labels that there are."""
     known = samples()

@@ -17,6 +17,7 @@ from ampproxy.metrics.lag import INTERVAL, Lag
 from ampproxy.metrics.state import STATES, StateCollector
 from ampproxy.status import ReloadReport, Status
 from tests.resources.harness import CONFIG, World
+from tests.state.bus import Bus
 
 SSE = {"Content-Type": ["text/event-stream"]}
 START = (
@@ -189,6 +190,21 @@ def test_configuration() -> None:
         assert shown.value("config_last_reload_timestamp_seconds") == 200
         assert shown.value("config_generation") == 7
         assert shown.value("config_in_force_timestamp_seconds") == 100
+
+
+def test_sharing() -> None:
+    """Whether the state is shared, and for how long it has not been; nothing where there are no others."""
+    shown = Shown()
+    assert shown.value("state_shared") is None
+    bus = Bus()
+    view, generation = bus.view(), shown.world.generation
+    generation.runtime = replace(generation.runtime, shared=view, wall=bus.clock.seconds)
+    assert (shown.value("state_shared"), shown.value("state_away_seconds")) == (1, 0)
+    view.wire.cut()
+    bus.clock.advance(30)
+    view.publish("cooldown", "a", b"1", 60.0)
+    assert (shown.value("state_shared"), shown.value("state_away_seconds")) == (0, 30)
+    assert shown.value("state_waiting") == 1
 
 
 def test_log() -> None:

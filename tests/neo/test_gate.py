@@ -77,7 +77,6 @@ OTHERS = [
     ("POST", "/v1/v1/v1/messages"),
     ("POST", "/v1/messages/"),
     ("POST", "/v1/messages/batches"),
-    ("POST", "//v1/messages"),
     ("POST", "/v1/../api/internal"),
     ("POST", "/v1/%2e%2e/api/internal"),
     ("TRACE", "/v1/messages"),
@@ -142,7 +141,7 @@ def test_upgrade():
     assert world.client.sent == []
 
 
-ALLOWED = ["/v1/messages", "/v1/v1/messages", "/messages"]
+ALLOWED = ["/v1/messages", "/v1/v1/messages", "/messages", "//v1/messages", "/v1//messages"]
 
 
 @pytest.mark.parametrize("path", ALLOWED)

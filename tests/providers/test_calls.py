@@ -17,6 +17,7 @@ from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
 from ampproxy.routing.endpoints import Endpoint, Operation, parse_endpoint
 from ampproxy.wire.redact import Secret
+from tests.cases import each
 
 DIALECTS = {
     "claude": ANTHROPIC,
@@ -305,8 +306,8 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize("kind", PROVIDERS)
-@pytest.mark.parametrize("asked", [*GENERATE.values(), STREAM])
+@each("kind", PROVIDERS)
+@each("asked", [*GENERATE.values(), STREAM])
 def test_nothing_of_the_client_leaks(kind, asked):
     """No credential, cookie, trace of the way or identity of the client reaches any vendor."""
     call = provider(kind).call(asked, "M-1", query=b"key=client-canary&auth_token=canary", headers=CLIENT)
@@ -457,8 +458,8 @@ def check_stays(kind, model, method="generateContent"):
     return True
 
 
-@pytest.mark.parametrize("kind", ["gemini", "vertex"])
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@each("kind", ["gemini", "vertex"])
+@each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_stay_names(kind, text):
     """Whatever a model or a method is called, it changes neither host, path nor query."""
     sent = check_stays(kind, text)
@@ -476,8 +477,8 @@ def test_any_name_stays_a_name(text):
     check_stays("gemini", text)
 
 
-@pytest.mark.parametrize("kind", ["claude", "codex", "openai-compatibility"])
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@each("kind", ["claude", "codex", "openai-compatibility"])
+@each("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_other_vendors_have_no_model_in_the_path(kind, text):
     """Where the body names the model, the URL does not depend on it."""
     asked = GENERATE[DIALECTS[kind]]

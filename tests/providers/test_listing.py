@@ -9,6 +9,7 @@ import pytest
 
 from ampproxy.errors import GatewayFault
 from ampproxy.providers import PROVIDERS
+from tests.cases import each
 from tests.providers.test_calls import CREDENTIALS
 from tests.providers.test_calls import provider as made
 
@@ -111,8 +112,8 @@ def test_gemini_page():
     assert page("gemini", {"models": models, "nextPageToken": "t"}) == (("gemini-x",), "t", ())
 
 
-@pytest.mark.parametrize("kind", URLS)
-@pytest.mark.parametrize(
+@each("kind", URLS)
+@each(
     "body",
     [
         *(b"", b"<html>", b"{}", b'{"error": {"message": "no"}}', b'{"data": null, "models": null}'),

@@ -19,6 +19,7 @@ from ampproxy.providers import PROVIDERS
 from ampproxy.relay.discovery import AT_ONCE, FIRST_RETRY, INTERVAL, TIMEOUT, Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from tests.resources.harness import FakeClient
+from tests.state.bus import Bus
 
 KEY = "canary-key-77aa"
 ONE = f"claude-api-key: [{{api-key: {KEY}, base-url: 'http://a.test'}}]"
@@ -36,8 +37,8 @@ def openai(*names):
 class World:
     """A discovery with everything around it."""
 
-    def __init__(self, text=ONE, folder=None, start=1_700_000_000.0):
-        self.clock = Clock()
+    def __init__(self, text=ONE, folder=None, start=1_700_000_000.0, bus=None):
+        self.clock = Clock() if bus is None else bus.clock
         self.client = FakeClient()
         self.events = []
         self.changes = 0
@@ -46,6 +47,9 @@ class World:
             Logger(namespace="ampproxy", observer=self.events.append),
             wall=lambda: start + self.clock.seconds(), random=lambda: 0.5,
         )  # fmt: skip
+        if bus is not None:
+            self.view = bus.view(open=False)
+            self.discovery.share(self.view)
         self.read(text)
 
     def read(self, text):
@@ -381,3 +385,44 @@ def test_cache_folder():
     assert cache_folder({"XDG_CACHE_HOME": "c"}, home) == Path("/home/u/.cache/ampproxy")
     systemd = {"CACHE_DIRECTORY": "/var/cache/ampproxy:/var/cache/other", "XDG_CACHE_HOME": "/var/c"}
     assert cache_folder(systemd, home) == Path("/var/cache/ampproxy")
+
+
+def test_what_one_process_was_given_all_have():
+    """The same account has the same list in all, also in one that starts later, or that gets no answer."""
+    bus = Bus()
+    one, two = World(bus=bus), World(bus=bus)
+    for world in (one, two):
+        world.view.wire.open()
+        world.configure(ONE)
+    one.answer(anthropic("claude-x", "claude-y"))
+    bus.settle()
+    bus.clock.advance(0.5)
+    two.open[0].answer.errback(Failure(ConnectionRefusedError()))
+    assert two.models == one.models == {"claude-api-key[0]": ("claude-x", "claude-y")}
+    assert two.changes == 1
+    late = World("port: 1\n" + ONE.replace(KEY, "other"), bus=bus)
+    late.configure(ONE)
+    late.view.wire.open()
+    assert late.models == one.models
+    assert KEY not in repr([*bus.hub.entries(bus.clock.seconds())])
+
+
+def test_the_later_list_counts():
+    """Whichever process was given it; another account is not concerned."""
+    bus = Bus()
+    two_accounts = ONE[:-1] + ", {api-key: canary-other, base-url: 'http://b.test'}]"
+    one, two = World(two_accounts, bus=bus), World(two_accounts, bus=bus)
+    for world in (one, two):
+        world.view.wire.open()
+        world.configure(two_accounts)
+    one.answer(anthropic("claude-x"))
+    one.answer(anthropic("claude-b"))
+    bus.clock.advance(1)
+    two.answer(anthropic("claude-z"))
+    bus.settle()
+    assert (
+        one.models == two.models == {"claude-api-key[0]": ("claude-z",), "claude-api-key[1]": ("claude-b",)}
+    )
+    two.view.publish("models", "claude-api-key#00000000", b"\xc1", 60.0)
+    bus.settle()
+    assert one.models == two.models

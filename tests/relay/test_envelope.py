@@ -6,14 +6,17 @@ import json
 
 import pytest
 
-from ampproxy.config.schema import Account
+from ampproxy.config.schema import Account, Limits
+from ampproxy.dialects.facts import Continued
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.envelope import enveloped
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.shapes import Origin
+from ampproxy.relay.stored import StoredAnswers
 from ampproxy.routing.endpoints import parse_endpoint
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
@@ -25,7 +28,7 @@ class Token:
         return Secret("token")
 
 
-def bridge(kind, path, body, *, stream=False, strict=False):
+def bridge(kind, path, body, *, stream=False, strict=False, stored=None):
     dialect = GEMINI if kind == "gemini-login" else RESPONSES
     account = Account(
         label="l",
@@ -42,14 +45,22 @@ def bridge(kind, path, body, *, stream=False, strict=False):
     question = ModelRequest(
         endpoint=endpoint,
         body=json.dumps(body).encode(),
-        facts=facts(endpoint.dialect, json.dumps(body).encode()),
+        facts=facts(endpoint.dialect, json.dumps(body).encode()).continuing(
+            None if stored is None else Continued("", (b'{"role":"user","content":"hi"}',))
+        ),
         requested_model="m-1",
         stream=stream,
         headers=(),
         query=b"",
         route=Route(kind=RouteKind.LOCAL, requested_model="m-1", resolved_model="m-1", offers=(offer,)),
     )
-    maker = BridgeMaker({"l": provider}, Origin(lambda: 0.0, lambda prefix: prefix + "1"), strict=strict)
+    maker = BridgeMaker(
+        {"l": provider},
+        Origin(lambda: 0.0, lambda prefix: prefix + "1"),
+        strict=strict,
+        remembered=Remembered(),
+        stored=stored,
+    )
     plain = maker(question, offer)
     # Whoever makes bridges may wrap them already.
     if "EnvelopedBridge" in type(plain).__name__:
@@ -119,3 +130,31 @@ def test_what_the_backend_cannot_be_told():
     assert [loss.kind for loss in bridge("codex-login", b"/v1/responses", body).losses] == ["temperature"]
     with pytest.raises(ClientFault, match="temperature"):
         bridge("codex-login", b"/v1/responses", body, strict=True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_login_that_stores_nothing(stream):
+    """What its client may go on from is kept here."""
+    stored = StoredAnswers()
+    stored.configure(Limits(max_stored=1_000_000, store_for=60.0))
+    body = {"model": "m-1", "input": "hi"}
+    made = bridge("codex-login", b"/v1/responses", body, stream=stream, stored=stored)
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
+    response = {"id": "resp_1", "object": "response", "status": "completed", "model": "m-1", "output": []}
+    events = (
+        {"type": "response.created", "response": {**response, "status": "in_progress"}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": response},
+    )
+    data = b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events)
+    if stream:
+        chain = made.filter()
+        for at in range(0, len(data), 7):
+            chain.feed(data[at : at + 7])
+        chain.end()
+    else:
+        made.whole(data)
+    found = stored.find("", "resp_1")
+    assert found is not None
+    assert json.loads(found.body)["output"] == [item]
+    assert found.items == (b'{"role":"user","content":"hi"}',)

@@ -37,7 +37,8 @@ def test_every_field() -> None:
         "model": "gpt-5", "served": "claude-x", "account": "claude-api-key[0]", "role": "",
         "client": "key0", "thread": "", "outcome": "completed", "status": 200, "code": "", "why": "",
         "stream": True, "total_ms": 1250.0, "first_ms": 500.0, "added_ms": 2.5, "gap_ms": 300.0,
-        "bytes": 42, "bytes_in": 0, "input": 10, "cache_read": 20, "cache_write": 30, "output": 40,
+        "call": "", "bytes": 42, "bytes_in": 0,
+        "input": 10, "cache_read": 20, "cache_write": 30, "output": 40,
         "reasoning": 5, "attempts": [], "losses": {"top_k": 1}, "worker": None,
     }  # fmt: skip
     assert set(LABELS) < set(told)

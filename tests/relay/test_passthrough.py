@@ -15,6 +15,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.wire.sse import parse_events
+from tests.cases import each
 
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic", "openai-chat", "openai-responses", "gemini"
 
@@ -380,10 +381,8 @@ SURPRISES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("dialect", "surprise"), [(dialect, data) for dialect, all_ in SURPRISES.items() for data in all_]
-)
-@pytest.mark.parametrize("place", [0, 2, 5])
+@each(("dialect", "surprise"), [(dialect, data) for dialect, all_ in SURPRISES.items() for data in all_])
+@each("place", [0, 2, 5])
 def test_a_surprise_among_ordinary_events(dialect: str, surprise: str, place: int) -> None:
     """In a chunk of many ordinary events the one that is not gets what it would get alone."""
     form = named if dialect in (ANTHROPIC, RESPONSES) else bare

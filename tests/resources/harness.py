@@ -20,8 +20,10 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
+from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.pins import Pins
+from ampproxy.credentials.sharing import share_pool
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation
 from ampproxy.relay.clients import SeenClients
@@ -33,6 +35,7 @@ from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.revocation import end_beyond_limits, end_revoked
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.server.site import CloudEntrance, GatewaySite
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.inflate import inflated
 
@@ -232,13 +235,17 @@ class World:
         client: Any = None,
         limiter: Limiter | None = None,
         costs: Callable[[Config], Costs] = lambda config: NoCosts(),
+        clock: Clock | None = None,
+        shared: Shared = ALONE,
     ) -> None:
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.wall = 1_700_000_000.0
         self.client = client or FakeClient()
         self.events: list[Any] = []
         self.config = configuration(config, home)
         log = Logger(namespace="ampproxy", observer=self.events.append)
+        pool_state = PoolState()
+        share_pool(pool_state, shared, self.clock.seconds)
         self.generation = Generation(
             self.config,
             Runtime(
@@ -261,6 +268,8 @@ class World:
                 limiter=limiter or kept_nowhere(lambda: self.wall),
                 costs=costs,
                 failures=Failures(self.clock.seconds),
+                pool_state=pool_state,
+                shared=shared,
             ),
         )
         runtime = self.generation.runtime

@@ -25,7 +25,15 @@ def ask(path: str, method: str = "GET", headers: dict[str, str] | None = None, k
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/responses", "/backend-api/codex/responses", "/api/provider/openai/v1/responses", "/responses"],
+    [
+        "/v1/responses",
+        "/backend-api/codex/responses",
+        "/api/provider/openai/v1/responses",
+        "/responses",
+        "/v1/responses/",
+        "/openai/v1/responses",
+        "//v1/responses",
+    ],
 )
 def test_sockets(path: str) -> None:
     """Codex asks for a WebSocket first: only 426 turns it to plain requests at once."""
@@ -103,12 +111,12 @@ GOOGLE = {"x-goog-api-key": KEY}
 @pytest.mark.parametrize(
     ("path", "headers", "error"),
     [
-        ("/v1/images/generations", OPENAI, {"type": "invalid_request_error", "code": "not_found"}),
-        ("/v1/responses/resp_1", OPENAI, {"type": "invalid_request_error", "param": None}),
+        ("/v1/fine_tuning/jobs", OPENAI, {"type": "invalid_request_error", "code": "not_found"}),
+        ("/v1/images/frames", OPENAI, {"type": "invalid_request_error", "param": None}),
         ("/v1/threads/t/messages", OPENAI, {"code": "not_found"}),
-        ("/v1/files", ANTHROPIC, {"type": "not_found_error"}),
-        ("/v1/files", GOOGLE, {"code": 404, "status": "NOT_FOUND"}),
-        ("/v1beta/cachedContents", {}, {"code": 404, "status": "NOT_FOUND"}),
+        ("/v1/organizations/api_keys", ANTHROPIC, {"type": "not_found_error"}),
+        ("/v1/tunedModels", GOOGLE, {"code": 404, "status": "NOT_FOUND"}),
+        ("/v1beta/fileSearchStores", {}, {"code": 404, "status": "NOT_FOUND"}),
     ],
 )
 def test_what_is_not_served(path: str, headers: dict[str, str], error: dict[str, Any]) -> None:
@@ -125,10 +133,10 @@ def test_what_is_not_served(path: str, headers: dict[str, str], error: dict[str,
 @pytest.mark.parametrize(
     ("path", "served"),
     [
-        ("/v1beta/openai/chat/completions", "/v1/chat/completions"),
-        ("/openai/v1/responses", "/v1/responses"),
-        ("/v1/anthropic/v1/messages", "/v1/messages"),
-        ("/gemini/models/m:generateContent", "/v1beta/models/m:generateContent"),
+        ("/v1beta/azure/chat/completions", "/v1/chat/completions"),
+        ("/llm/v1/responses", "/v1/responses"),
+        ("/v1/proxy/v1/messages", "/v1/messages"),
+        ("/llm/models/m:generateContent", "/v1beta/models/m:generateContent"),
         ("/v1/v1/v1/embeddings", "/v1/embeddings"),
     ],
 )

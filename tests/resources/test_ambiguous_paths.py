@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
+from tests.cases import each
 from tests.resources.harness import CONFIG, World
 from tests.routing.test_paths import AMBIGUOUS, PATHS, normalised
 
@@ -63,9 +64,9 @@ ROUTES = [
 ]
 
 
-@pytest.mark.parametrize(("stem", "dialect"), ROUTES)
-@pytest.mark.parametrize("tail", [tail for tail in AMBIGUOUS if tail.isascii() and b"\x7f" not in tail])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@each(("stem", "dialect"), ROUTES)
+@each("tail", [tail for tail in AMBIGUOUS if tail.isascii() and b"\x7f" not in tail])
+@each("method", ["GET", "POST"])
 def test_on_every_route(stem: str, dialect: str | None, tail: bytes, method: str) -> None:
     """400 with the reason, in the dialect of a model route, with and without a key; nothing is sent."""
     world = World()

@@ -8,6 +8,26 @@ import pytest
 
 from tests.resources.harness import World
 
+#: Paths as they come of base URLs that show plainly what is meant.
+PLAIN = (
+    "/v1/messages/",
+    "//v1/messages",
+    "/v1//messages",
+    "//v1//chat/completions",
+    "/v1/chat/completions/",
+    "/openai/v1/chat/completions",
+    "/openai/chat/completions",
+    "/v1/openai/responses",
+    "/v1beta/openai/chat/completions",
+    "/openai//v1/responses/",
+    "/anthropic/v1/messages",
+    "/anthropic/messages",
+    "/v1/anthropic/v1/messages",
+    "/v1/chat/completions/chat/completions",
+    "/v1/messages/v1/messages",
+    "/chat/completions/v1/chat/completions",
+    "/v1/responses/responses",
+)
 MEMBERS = {
     "messages": [{"role": "user", "content": "hi"}],
     "input": "hi",
@@ -18,8 +38,9 @@ MEMBERS = {
 
 def asked(path: str) -> bytes:
     """The smallest body of a path."""
-    kind = {"responses": ("input",), "completions": ("prompt",)}.get(path.removeprefix("/v1/v1").strip("/"))
-    names = kind or ("messages", "max_tokens")
+    last = path.strip("/").rpartition("/")[2]
+    kind = {"responses": ("input",), "completions": ("prompt",)}.get(last)
+    names = kind if kind and "chat" not in path else ("messages", "max_tokens")
     return json.dumps({"model": "claude-real", **{name: MEMBERS[name] for name in names}}).encode()
 
 
@@ -54,6 +75,49 @@ def test_served(path: str) -> None:
     """As the path with one version is."""
     connection = ask(path, key="client-key-1")
     assert (connection.status, b"claude-real" in connection.body) == (200, True)
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_plain_mistakes_are_served(path: str) -> None:
+    """Slashes, prefixes of other gateways, and a base URL that is the whole path."""
+    connection = ask(path, key="client-key-1")
+    assert (connection.status, b"claude-real" in connection.body) == (200, True)
+    assert ask(path, key="canary-wrong").status == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/projects/p/locations/global/publishers/google/models/claude-real:generateContent",
+        "/publishers/google/models/claude-real:generateContent",
+        "//v1beta/models/claude-real:generateContent",
+        "/gemini/v1beta/models/claude-real:generateContent",
+    ],
+)
+def test_googles_paths(path: str) -> None:
+    """Likewise."""
+    world = World(LOCAL)
+    body = b'{"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}'
+    connection = world.request("POST", path, body=body, key="client-key-1")
+    world.client.sent[0].respond_whole(200, ANSWER, JSON)
+    assert connection.status == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//api/threads",
+        "/v1//../messages",
+        "///v1/messages",
+        "/v1/models//claude-real",
+        "//evil.test/v1/messages",
+    ],
+)
+def test_other_doubled_slashes_are_refused(path: str) -> None:
+    """Only those between a base URL and a path are plain."""
+    world = World(LOCAL)
+    assert world.request("POST", path, body=b"{}", key="client-key-1").status == 400
+    assert not world.client.sent
 
 
 @pytest.mark.parametrize("path", ["/models", "/v1/v1/models", "/v1/v1beta/models", "/models/claude-real"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.resources.harness import CLIENT_KEY, Connection, World
 
 CHAT, MESSAGES, RESPONSES, GEMINI = (
@@ -243,8 +244,8 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@each("name", BROKEN)
+@each("client", ["anthropic", "responses", "gemini"])
 @both
 def test_an_answer_that_broke_is_an_error(name: str, client: str, shape: str) -> None:
     """However a chat server breaks off, no client takes the answer for a whole one."""

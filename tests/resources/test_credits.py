@@ -8,9 +8,15 @@ import sqlite3
 import time
 
 import pytest
-from twisted.logger import formatEvent
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import Logger, formatEvent
 
 from ampproxy.credits.allowance import NAME, Allowance, Used
+from ampproxy.resources import shared_credits
+from ampproxy.server.limiter import Limiter
+from ampproxy.tenants.counting import Amounts
+from ampproxy.tenants.store import Counts, CountsFailed, Look
+from tests.cases import each
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
 JSON = {"content-type": ["application/json"]}
@@ -86,8 +92,8 @@ EVERY_PATH = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), EVERY_PATH)
-@pytest.mark.parametrize("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
+@each(("method", "path", "body"), EVERY_PATH)
+@each("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
 def test_nothing_passes(method, path, body, fallback):
     """With ``never``, and where no rule is for it: refused here, and Amp is asked nothing at all."""
     on = world(fallback)
@@ -568,3 +574,54 @@ def test_giving_back_that_fails_is_told(counted):
     on.clock.pump([0.1] * 610)
     assert used() == Used(1)
     assert "cannot be counted" in formatEvent(on.events[-1])
+
+
+SHARED = (
+    "  fallback:\n    - {model: 'gpt-*', daily-requests: 3, daily-tokens: 100000}\n"
+    "state: {url: 'redis://h'}\n"
+)
+
+
+def test_a_limit_of_all_gateways():
+    """Gateways that share their state count together, what is given back as well."""
+    counts = Counts(None, lambda: 1_700_000_000.0)
+    log = Logger(namespace="ampproxy", observer=lambda event: None)
+    many = [World(BASE + SHARED, limiter=Limiter(lambda: counts, maybeDeferred, log)) for _ in range(2)]
+    for on in (many[0], many[0], many[1]):
+        ask(on, max_output_tokens=50)
+        on.client.sent[-1].respond_whole(200, ANSWER, JSON)
+    refused = ask(many[1], max_output_tokens=50)
+    assert refused.status == 402
+    assert b"3 of 3 requests" in refused.body
+    rule = many[0].config.ampcode.fallback[0]
+    assert [on.generation.runtime.allowance.used(rule).requests for on in many] == [2, 1]
+    (window,) = counts.work([Look(shared_credits._tenant(rule, None), shared_credits._limits(rule))])
+    assert window["day"] == Amounts(3, 450)
+
+
+def test_what_was_not_served_is_no_one_s():
+    """A request that Amp refuses counts in neither."""
+    on = World(BASE + SHARED)
+    for _ in range(5):
+        ask(on, max_output_tokens=50)
+        on.client.sent[-1].respond_whole(500, b"{}", JSON)
+    assert ask(on, max_output_tokens=50).answer == b""
+
+
+def test_what_all_use_cannot_be_counted():
+    """Nothing is sent to Amp, and the gateway's own count is given back."""
+
+    class Broken:
+        def work(self, orders):
+            raise CountsFailed("Redis cannot be reached (settings: state.url, state.when-away)")
+
+        def close(self):
+            pass
+
+    log = Logger(namespace="ampproxy", observer=lambda event: None)
+    on = World(BASE + SHARED, limiter=Limiter(Broken, maybeDeferred, log))
+    refused = ask(on, max_output_tokens=50)
+    assert refused.status == 503
+    assert b"state.when-away" in refused.body
+    assert on.client.sent == []
+    assert on.generation.runtime.allowance.used(on.config.ampcode.fallback[0]) == Used()

@@ -8,6 +8,7 @@ import re
 import pytest
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from tests.cases import each
 from tests.resources.harness import CLIENT_KEY, CONFIG, Connection, World
 
 KEY = b"X-Api-Key: %b\r\n" % CLIENT_KEY.encode()
@@ -32,12 +33,12 @@ def refused(said: bytes, status: int = 400) -> Connection:
     slow = world.connect()
     for at in range(len(said) if len(said) < 2000 else 0):
         slow.send(said[at : at + 1])
-    for each in (connection, slow) if len(said) < 2000 else (connection,):
-        each.send(BEHIND).send(BEHIND)
-        assert answers(each) == [status], each.answer
-        assert b"Connection: close\r\n" in each.answer
-        assert each.closed
-        assert json.loads(each.body)["error"]["message"]
+    for one in (connection, slow) if len(said) < 2000 else (connection,):
+        one.send(BEHIND).send(BEHIND)
+        assert answers(one) == [status], one.answer
+        assert b"Connection: close\r\n" in one.answer
+        assert one.closed
+        assert json.loads(one.body)["error"]["message"]
     assert not [sent for sent in world.client.sent if sent.body_done]
     return connection
 
@@ -82,8 +83,8 @@ FRAMINGS = [
 ]
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("head", [MODEL, AMP])
+@each("framing", FRAMINGS)
+@each("head", [MODEL, AMP])
 def test_framing(head: bytes, framing: bytes) -> None:
     """No request whose end two servers could see in two places."""
     refused(head + framing)
@@ -168,7 +169,7 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("said", LINES)
+@each("said", LINES)
 def test_lines(said: bytes) -> None:
     """Nothing but CR LF ends a line, a header is one line, and no line holds control characters."""
     refused(said)
@@ -288,8 +289,8 @@ CHUNKS = [
 ]
 
 
-@pytest.mark.parametrize("chunks", CHUNKS)
-@pytest.mark.parametrize("head", [MODEL, AMP])
+@each("chunks", CHUNKS)
+@each("head", [MODEL, AMP])
 def test_chunks(head: bytes, chunks: bytes) -> None:
     """No chunk that two decoders could cut in two ways; the upload that had begun is ended."""
     refused(head + CHUNKED + chunks)

@@ -8,6 +8,7 @@ import pytest
 from twisted.web.http_headers import Headers
 
 from ampproxy.server.guard import credentials
+from tests.cases import each
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 
@@ -154,9 +155,9 @@ FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fet
 UPSTREAM = "ampcode: {upstream-url: https://amp.test, upstream-api-key: the-owners-key}\n"
 
 
-@pytest.mark.parametrize("config", [CONFIG, UPSTREAM])
-@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "new-word", ""])
-@pytest.mark.parametrize(
+@each("config", [CONFIG, UPSTREAM])
+@each("site", ["cross-site", "same-site", "Cross-Site", "new-word", ""])
+@each(
     ("method", "path", "more"),
     [
         ("GET", "/api/internal?getUserInfo", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),

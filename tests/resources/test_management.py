@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed
 from twisted.web.http import PotentialDataLoss
 
+from tests.cases import each
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, CONFIG, World
 
 
@@ -450,8 +451,8 @@ def test_upload_that_the_upstream_paused_at_its_end() -> None:
     assert world.client.sent[0].body_done
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK", "DEBUG", "PROPFIND", "get", "X" * 5000])
-@pytest.mark.parametrize(
+@each("method", ["TRACE", "CONNECT", "TRACK", "DEBUG", "PROPFIND", "get", "X" * 5000])
+@each(
     "path",
     ["/api/user", "/docs", "/api/provider/x/y", "/v1/messages", "/healthz", "/ampproxy/accounts", "/nobody"],
 )

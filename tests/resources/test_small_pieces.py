@@ -25,7 +25,7 @@ from ampproxy.wire.sse import EventCutter
 from tests.resources.harness import CLIENT_KEY, World
 
 #: Bytes, in pieces of two.
-SIZE = 150_000
+SIZE = 60_000
 
 
 def _ignore(*_: Any) -> None:

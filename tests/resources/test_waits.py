@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from email.utils import formatdate
 
-import pytest
-
+from tests.cases import each
 from tests.resources.harness import CONFIG, Connection, World
 
 WALL = 1_700_000_000.0
@@ -20,8 +19,8 @@ def told(connection: Connection, name: str) -> list[str]:
     return [line.partition(": ")[2] for line in head.split("\r\n") if line.startswith(f"{name}: ")]
 
 
-@pytest.mark.parametrize("status", [200, 400, 429, 529])
-@pytest.mark.parametrize(
+@each("status", [200, 400, 429, 529])
+@each(
     ("header", "value", "expected"),
     [
         ("retry-after", "7", "7"),

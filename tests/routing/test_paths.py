@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 from ampproxy.routing.paths import PathRefused, canonical_path, canonical_query, misleading
+from tests.cases import each
 
 GEMINI = b"/api/provider/google/v1beta/models/"
 
@@ -97,8 +98,8 @@ STEMS = [
 ]
 
 
-@pytest.mark.parametrize("stem", STEMS)
-@pytest.mark.parametrize("tail", AMBIGUOUS)
+@each("stem", STEMS)
+@each("tail", AMBIGUOUS)
 def test_ambiguous(stem: bytes, tail: bytes) -> None:
     """Refused below every stem, and the reason is one that a person can act on."""
     with pytest.raises(PathRefused) as caught:

@@ -23,10 +23,12 @@ class Bus:
         self.wires = []
         self.events = []
 
-    def view(self, *, open=True, timeout=2.0):
+    def view(self, *, open=True, timeout=2.0, closes=False):
         """Another process's view; connected, if wanted."""
         log = Logger(namespace="ampproxy", observer=self.events.append)
-        view = View("a hub in memory", self.clock, lambda: self.clock.seconds(), log, timeout=timeout)
+        view = View(
+            "a hub in memory", self.clock, lambda: self.clock.seconds(), log, timeout=timeout, closes=closes
+        )
         wire = Wire(self, view)
         view.use(wire)
         view.wire = wire

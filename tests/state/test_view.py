@@ -276,7 +276,6 @@ def test_away_is_logged_once_and_reported():
     bus = Bus()
     view = bus.view()
     assert view.report().connected
-    assert bus.events == []
     view.wire.cut("connection refused")
     view.wire.cut("connection refused")
     bus.clock.advance(30.0)
@@ -285,6 +284,7 @@ def test_away_is_logged_once_and_reported():
     assert report.away_since == bus.clock.seconds() - 30.0
     view.wire.open()
     assert [formatEvent(event).partition(":")[0] for event in bus.events] == [
+        "The state is shared by a hub in memory",
         "The state cannot be shared by a hub in memory",
         "The state is shared again by a hub in memory",
     ]

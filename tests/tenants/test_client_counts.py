@@ -1,4 +1,4 @@
-"""The counts on the disk: exact for many at once, for two processes, and after a kill."""
+"""The counts on the disk, and in Redis: exact for many at once, for two processes, and after a kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 from ampproxy.model.clients import KeyLimit
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
-from ampproxy.tenants.store import Counts, CountsFailed, Settle, Take
+from ampproxy.tenants.store import Counts, CountsFailed, Look, Settle, Take
+from tests.state.redis_server import RedisServer, needs_redis
 
 LIMIT = (KeyLimit("requests", "day", 20), KeyLimit("tokens", "minute", 1000))
 NOW = 1_800_000_000.0
@@ -23,18 +24,46 @@ def taken(results):
     return [result for result in results if isinstance(result, Taken)]
 
 
-def test_fifty_at_once(tmp_path):
+def used(counts, tenant="a", limits=LIMIT):
+    (found,) = counts.work([Look(tenant, limits)])
+    return found
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    server = RedisServer(tmp_path_factory.mktemp("redis")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=needs_redis)])
+def opened(request, tmp_path):
+    """Opens the counts once more, as another process does: of a clock."""
+    if request.param == "sqlite":
+        return lambda wall=lambda: NOW: Counts(tmp_path, wall)
+    server = request.getfixturevalue("redis")
+    server.client().flushall()
+    return lambda wall=lambda: NOW: shared(server, wall)
+
+
+def shared(server, wall=lambda: NOW, **more):
+    from ampproxy.tenants.shared_counts import SharedCounts
+
+    return SharedCounts(server.settings(), lambda ahead: wall(), **more)
+
+
+def test_fifty_at_once(opened):
     """Of fifty requests against a limit of twenty, twenty are let in, in one batch or in many."""
-    counts = Counts(tmp_path, lambda: NOW)
+    counts = opened()
     results = counts.work([Take("a", LIMIT, Demand(10))] * 50)
     assert len(taken(results)) == 20
     assert all(isinstance(result, LimitReached) for result in results[20:])
     assert counts.work([Take("b", LIMIT, Demand(10))])[0].standings[0].left == 19
 
 
-def test_two_processes(tmp_path):
+def test_two_processes(opened):
     """Two that have the file open at the same time, as in a restart, give twenty together."""
-    both = [Counts(tmp_path, lambda: NOW) for _ in range(2)]
+    both = [opened() for _ in range(2)]
 
     def ask(counts):
         return sum(len(taken(counts.work([Take("a", LIMIT, Demand(1))]))) for _ in range(25))
@@ -60,31 +89,31 @@ def test_another_process_waits(tmp_path):
         assert taken(waiting.result(timeout=30))
 
 
-def test_settled(tmp_path):
+def test_settled(opened):
     """What was not used is there again, and what an answer used beyond its reservation counts as well."""
-    counts = Counts(tmp_path, lambda: NOW)
+    counts = opened()
     (first,) = counts.work([Take("a", LIMIT, Demand(900))])
     (refused,) = counts.work([Take("a", LIMIT, Demand(200))])
     assert isinstance(refused, LimitReached)
     counts.work([Settle(first, first.amounts.minus(Amounts(1, 50)))])
-    assert counts.used("a", LIMIT)["minute"] == Amounts(1, 50)
+    assert used(counts)["minute"] == Amounts(1, 50)
     (second,) = counts.work([Take("a", LIMIT, Demand(200))])
     counts.work([Settle(second, second.amounts.minus(Amounts(1, 300)))])
-    assert counts.used("a", LIMIT) == {"day": Amounts(2, 350), "minute": Amounts(2, 350)}
+    assert used(counts) == {"day": Amounts(2, 350), "minute": Amounts(2, 350)}
 
 
-def test_renewed(tmp_path):
+def test_renewed(opened):
     """A period that begins anew counts anew; a clock that was ahead and is set back loses no count."""
     wall = [NOW]
-    counts = Counts(tmp_path, lambda: wall[0])
+    counts = opened(lambda: wall[0])
     counts.work([Take("a", LIMIT, Demand(1000))])
     wall[0] += 60
     assert taken(counts.work([Take("a", LIMIT, Demand(1000))]))
     wall[0] += 86400
-    assert counts.used("a", LIMIT)["day"] == Amounts()
+    assert used(counts)["day"] == Amounts()
     counts.work([Take("a", LIMIT, Demand(1))])
     wall[0] = NOW
-    assert counts.used("a", LIMIT)["day"] == Amounts(2, 2000)
+    assert used(counts)["day"] == Amounts(2, 2000)
 
 
 def test_old_periods_are_pruned(tmp_path):

@@ -227,6 +227,10 @@ NATIVE = [
         },
         "per-turn-control-2026-07-01",
     ),
+    (
+        {"safeguards": [{"type": "dangerous_tool_use", "classifier_context": {"v": 1}}]},
+        "dangerous-tool-use-2026-09-03",
+    ),
     ({"thinking": {"type": "adaptive", "display": "updates"}}, "thinking-display-updates-2026-08-18"),
     (
         {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
+
+from ampproxy.testing import gemini
+from ampproxy.testing.vendor import Scripts
 
 BASE = "/v1beta/models/"
 SCHEMA = {"type": "OBJECT", "properties": {"path": {"type": "STRING"}}, "required": ["path"]}
@@ -122,7 +126,8 @@ def test_tool_loop(google, name, base):
     extra = {**tools(), **thinking(includeThoughts=True)}
     first = google("POST", path, {"contents": contents, **extra}).json["candidates"][0]
     assert first["finishReason"] == "STOP"
-    assert "thoughtSignature" in first["content"]["parts"][-1]
+    # Google's SDKs for Go and Java read it in the standard alphabet alone.
+    assert base64.b64decode(first["content"]["parts"][-1]["thoughtSignature"], validate=True)
     contents += [first["content"], user(GAVE)]
     second = google("POST", path, {"contents": contents, **extra})
     assert second.status == 200, second.body
@@ -140,6 +145,25 @@ def test_free_schema_and_snake_case(google):
     declared = {"name": "Read", "parameters_json_schema": free}
     body = {"contents": [HELLO], "tools": [{"function_declarations": [declared]}]}
     assert google("POST", f"{BASE}{FLASH}:generateContent", body).status == 200
+
+
+def test_what_sdks_send(google):
+    """A member that is null is none, and a dummy signature may be written in base64."""
+    path = f"{BASE}{THREE}:generateContent"
+    body = {"contents": [HELLO], "safetySettings": None, "generationConfig": {"temperature": None}}
+    assert google("POST", path, body).status == 200
+    dummy = base64.b64encode(b"skip_thought_signature_validator").decode()
+    contents = [HELLO, model({**CALL, "thoughtSignature": dummy}), user(GAVE)]
+    assert google("POST", path, {"contents": contents, **tools()}).status == 200
+
+
+def test_signatures_are_in_the_standard_alphabet():
+    """Strict decoders fail on the other one."""
+    seal = gemini.Gemini(Scripts()).seal
+    issued = [seal.issue("thought") for _ in range(50)]
+    assert all(seal.knows(one, "thought") for one in issued)
+    assert not any(character in "".join(issued) for character in "-_")
+    assert any(character in "".join(issued) for character in "+/")
 
 
 def test_streams(google):

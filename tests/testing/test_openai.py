@@ -146,6 +146,12 @@ def test_chat_tool_loop(chat):
     assert second["finish_reason"] == "stop"
 
 
+def test_named_results(chat):
+    """The vendor takes the tool's name beside what it returned: LangChain for JavaScript sends it."""
+    messages = [HELLO, CALLED, {**TOLD, "name": "Read"}]
+    assert chat("POST", CHAT, chat_request(messages=messages)).status == 200
+
+
 def test_chat_stream(chat):
     """A usage chunk comes only when asked for; the deltas are the answer; ``[DONE]`` is last."""
     whole = chat("POST", CHAT, chat_request(model="gpt-5.4")).json

@@ -19,6 +19,7 @@ from ampproxy.upstream.failures import explain
 from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.upgrade import HeadParser, UpgradeConnection
 from ampproxy.wire.framing import BadMessage, answer_length
+from tests.cases import each
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -135,7 +136,7 @@ HEADS = [
 ]
 
 
-@pytest.mark.parametrize("head", HEADS)
+@each("head", HEADS)
 def test_heads(head: bytes) -> None:
     """However it is cut, there is no answer, the error names the account, and the connection ends."""
     for size in (0, 1, 7):

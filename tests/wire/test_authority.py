@@ -12,6 +12,7 @@ from ampproxy.wire.authority import (
     shown_authority,
     with_port,
 )
+from tests.cases import each
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ NO_HOSTS = [
 ]
 
 
-@pytest.mark.parametrize("text", NO_HOSTS)
+@each("text", NO_HOSTS)
 def test_what_is_no_host(text: bytes) -> None:
     """Not a host, or not one of a single machine."""
     assert parse_authority(text) is None

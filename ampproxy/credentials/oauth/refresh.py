@@ -88,12 +88,14 @@ def renewal(
     now: Callable[[], float],
     force: bool = False,
     jitter: float = 0.0,
+    held: Callable[[], bool] = lambda: True,
 ) -> Flow[Renewed]:
     """Renew a login, unless somebody else has.
 
     :param known: the login as we have it.
     :param now: seconds since the epoch.
     :param force: also if it is not due: the vendor refused its access token.
+    :param held: whether other machines still leave it to us.
     :raises Refused: the vendor gives no more tokens for it.
     :raises Unavailable: it cannot be asked now, or another process takes too long.
     :raises OSError: the folder cannot be written; no token was spent.
@@ -117,7 +119,7 @@ def renewal(
         if not login.refresh_token:
             raise Refused("the file has no refresh token", "invalid_grant")
         store.rehearse(login.name)
-        tokens, login = yield from _ask(store, login, client, renew, now)
+        tokens, login = yield from _ask(store, login, client, renew, now, held)
         if tokens is None:
             return Renewed(login)
         return (yield from _write(store, login, tokens, now))
@@ -131,11 +133,18 @@ def _lock(store: Store, name: str) -> Lock | Renewed | None:
 
 
 def _ask(
-    store: Store, login: Login, client: OAuthClient, renew: Renew, now: Callable[[], float]
+    store: Store,
+    login: Login,
+    client: OAuthClient,
+    renew: Renew,
+    now: Callable[[], float],
+    held: Callable[[], bool],
 ) -> Flow[tuple[Tokens | None, Login]]:
     """New tokens from the vendor; without any, the login as another program has renewed it."""
     pauses = list(PAUSES)
     while True:
+        if not held():
+            raise Unavailable("this took longer than another process may be kept waiting")
         try:
             return (yield from renew(client, login, now)), login
         except Refused as refusal:

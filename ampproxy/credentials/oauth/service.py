@@ -16,11 +16,13 @@ from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login
 from ampproxy.credentials.oauth.http import TIMEOUT, Fetch, Send, drive
+from ampproxy.credentials.oauth.lease import Held, hold, lasting, release
 from ampproxy.credentials.oauth.refresh import Renewed, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.credentials.oauth.watch import INTERVAL, Changes, Watcher
 from ampproxy.credentials.report import LoginStatus
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.wire.redact import Secret, printable
 from ampproxy.wire.words import counted
 
@@ -42,6 +44,7 @@ class Logins:
     :param changed: called when :meth:`accounts` has others than before; not when tokens are renewed.
     :param renewed: called with the token of an account when it has become another, by a renewal or in the
         file: what was held against the account because of the old one is void.
+    :param shared: has one process at a time renew a login, where several machines share the folder.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Logins:
         random: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
         renewed: Callable[[TokenSource], None] = lambda token: None,
+        shared: Shared = ALONE,
     ) -> None:
+        self._shared = shared
         self.changed = changed
         self.renewed = renewed
         self._settings = config.oauth
@@ -280,6 +285,13 @@ class Logins:
         credential.failed(words, self._wall(), retry_after)
 
     async def _run(self, credential: Credential) -> Renewed:
+        held = await hold(self._shared, credential.login.name, self._clock)
+        try:
+            return await self._renewal(credential, held)
+        finally:
+            release(self._shared, held)
+
+    async def _renewal(self, credential: Credential, held: Held) -> Renewed:
         vendor = VENDORS[credential.kind]
         flow = renewal(
             self._store,
@@ -289,6 +301,7 @@ class Logins:
             now=self._wall,
             force=credential.forced,
             jitter=credential.jitter,
+            held=lasting(held, self._clock),
         )
         proxy = own_proxy(credential.login.document) or self._proxy
         return await drive(flow, Fetch(self._send, self._clock, proxy=proxy), self._clock)

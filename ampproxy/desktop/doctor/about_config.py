@@ -38,7 +38,7 @@ def configuration(context: Context) -> Iterator[Finding]:
     foreign = [text for text in config.warnings if NOT_SUPPORTED in text]
     for text in config.warnings:
         if text not in foreign:
-            yield warning(f"{printable(text).rstrip('.')}.", "correct the line, or leave it if it is meant")
+            yield warning(f"{printable(text).rstrip('.')}.", "fix the line, or ignore this if it is intended")
     if foreign:
         settings = "1 setting" if len(foreign) == 1 else f"{len(foreign)} settings"
         have = "has" if len(foreign) == 1 else "have"
@@ -70,6 +70,24 @@ def configuration(context: Context) -> Iterator[Finding]:
             " cross the network in clear.",
             "set host to 127.0.0.1, or tls",
         )
+
+
+def sharing(context: Context) -> Iterator[Finding]:
+    """Whether other gateways can know what this one learns."""
+    if context.config is None:
+        return
+    state = context.config.state
+    if state is None or context.shared_why is None:
+        yield ok("No state is shared with other gateways.")
+        return
+    if not context.shared_why:
+        yield ok(f"The state is shared by {state.url}.")
+        return
+    then = "no request is served" if state.when_away == "fail-closed" else "each gateway goes on by itself"
+    yield problem(
+        f"The state cannot be shared by {state.url}: {context.shared_why}; meanwhile {then}.",
+        "see that Redis runs, and that url, password and certificates in state are right",
+    )
 
 
 def permissions(context: Context) -> Iterator[Finding]:

@@ -25,10 +25,12 @@ from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import MODELS, keys_for
+from ampproxy.model.ledger import DatabaseState
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.state.library import missing_library
 from ampproxy.status import CloudTraffic
 from ampproxy.wire.jsonc import BadJsonc
 from ampproxy.wire.redact import Unseen
@@ -92,6 +94,8 @@ class Context:
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
     :param neo_seen: what concerns Amp's cloud and was found outside.
+    :param shared_why: why the state cannot be shared; empty: it can; ``None``: it is not to be.
+    :param database: how the ledger's database is; ``None``: it has none.
     :param report: how the running service says its accounts are; ``report_why``: why it does not.
     """
 
@@ -118,6 +122,8 @@ class Context:
     agents: tuple[Found, ...] = ()
     probes: tuple[Probe, ...] = ()
     neo_seen: NeoSeen = NeoSeen()
+    shared_why: str | None = None
+    database: DatabaseState | None = None
 
 
 def gather(
@@ -156,6 +162,7 @@ def gather(
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
+        shared_why=None if config is None else _sharing(config),
         machine=machine,
         cwd=cwd,
         source=source,
@@ -187,6 +194,19 @@ def _config(source: Path | None, read: Callable[[Path], Config]) -> tuple[Config
         return read(source), ()
     except ConfigError as error:
         return None, error.complaints
+
+
+def _sharing(config: Config) -> str | None:
+    """Why the state cannot be shared; ``None``: it is not to be."""
+    if config.state is None:
+        return None
+    missing = missing_library(config)
+    if missing:
+        return missing
+    # Not at the top: most gateways have no Redis, and not its client library.
+    from ampproxy.state.redis.trial import trouble
+
+    return trouble(config.state)
 
 
 def _with_logins(config: Config, now: float) -> tuple[Config, str, tuple[str, ...]]:

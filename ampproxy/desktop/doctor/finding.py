@@ -65,6 +65,12 @@ class Examination(msgspec.Struct, frozen=True):
             levels.append("problem")
         return max(levels, key=LEVELS.index, default="ok")
 
+    def pressing(self) -> Examination:
+        """Give problems and warnings alone, and of what was tried what failed."""
+        findings = tuple(finding for finding in self.findings if finding.level in ("problem", "warning"))
+        failed = tuple(row for row in self.live or () if row.result == "failed")
+        return Examination(findings, failed or None)
+
 
 def totals(found: Examination) -> str:
     """How many of each level, for people, the worst first; a role or an account that failed is a problem."""

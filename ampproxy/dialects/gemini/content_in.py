@@ -121,9 +121,12 @@ class History:
         kind = next((name for name in _KINDS if name in found), None)
         if kind is None:
             own = next((name for name in found if name not in ("thought", "thoughtSignature")), None)
-            if own is None and "thoughtSignature" not in found:
+            if own is not None:
+                return Opaque(GEMINI, own, raw)
+            if "thoughtSignature" not in found:
                 return None
-            return Opaque(GEMINI, own or "thoughtSignature", raw)
+            # Google's SDK for Go leaves an empty text out.
+            kind, found["text"] = "text", Json(b'""')
         value = found.pop(kind)
         thought = loads(found.pop("thought", b"false")) is True
         signature = member(found, "thoughtSignature", str, at)

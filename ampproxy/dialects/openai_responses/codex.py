@@ -13,6 +13,7 @@ import msgspec
 from ampproxy.dialects.common import NULL, Members, encode, items, loads, members, raw_text, to_raw
 from ampproxy.dialects.json import first, is_string
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
+from ampproxy.dialects.openai_responses.state import STATEFUL, not_stored
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import BAD_JSON
@@ -45,7 +46,6 @@ REFUSED = (
     "truncation",
     "user",
     "context_management",
-    "previous_response_id",
     "prompt_cache_retention",
     "safety_identifier",
     "stream_options",
@@ -62,9 +62,13 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     any service tier but ``priority``.
 
     :returns: the body, and what was left out of it.
-    :raises ampproxy.errors.ClientFault: it is not a JSON object.
+    :raises ampproxy.errors.ClientFault: it is not a JSON object, or refers to what is stored: the backend
+        stores nothing, and an answer without it would be none.
     """
     found = members(body)
+    for member, instead in STATEFUL.items():
+        if found.get(member, NULL) != NULL:
+            raise not_stored(member, instead, "the backend of Codex logins stores nothing")
     losses = _refuse(found)
     found["stream"] = _TRUE
     found["store"] = _FALSE

@@ -11,15 +11,17 @@ import re
 from functools import partial
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import EventStream, Passthrough, References
+from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
+from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
+from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
@@ -244,5 +246,21 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=STATE,
     limits=limit_headers,
-    references=References(stores=stores, replaced=with_items, of_answer=items_of, of_events=items_in),
+    messages=MESSAGES,
+    references=References(
+        stores=stores,
+        replaced=with_items,
+        of_answer=items_of,
+        of_events=items_in,
+        storing=Storing(
+            previous=stored.previous_of,
+            items=stored.own_items,
+            joined=stored.joined,
+            id=stored.id_of,
+            output=stored.output_of,
+            of_events=stored.answer_in,
+            kept=stored.kept_as,
+            page=stored.items_page,
+        ),
+    ),
 )

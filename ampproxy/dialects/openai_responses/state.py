@@ -12,14 +12,17 @@ import msgspec
 from ampproxy.dialects.common import loads
 from ampproxy.dialects.openai_responses.for_others import plain
 from ampproxy.dialects.unsupported import is_harmless
-from ampproxy.errors import ClientFault
+from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.parts import Document, Image, Opaque, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
 STATEFUL = {
-    "previous_response_id": "send the whole conversation in `input` (and `store: false`)",
+    "previous_response_id": (
+        "send the whole conversation in `input` (and `store: false`), or have the gateway keep its answers"
+        " (setting: limits.max-stored)"
+    ),
     "conversation": "send the whole conversation in `input` (and `store: false`)",
     "prompt": "send the prompt's text in `instructions` or `input`",
 }
@@ -72,10 +75,17 @@ def require_self_contained(request: ChatRequest) -> None:
     if (found := stored_state(request)) is None:
         return
     member, instead = found
-    raise ClientFault.of(
+    raise not_stored(member, instead, "this model is served by another API that has never seen it")
+
+
+def not_stored(member: str, instead: str, why: str) -> ExchangeError:
+    """The refusal of a request that refers to what is not stored where it goes.
+
+    :param instead: what the client can do.
+    """
+    return ClientFault.of(
         "invalid_request",
-        f"`{member}` refers to what OpenAI stores, and this model is served by another API that has never "
-        f"seen it. Please {instead}.",
+        f"`{member}` refers to what OpenAI stores, and {why}. Please {instead}.",
         code="unsupported_parameter",
         param=member.partition(" ")[0],
     )

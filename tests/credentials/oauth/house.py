@@ -14,6 +14,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Config, OAuth
 from ampproxy.credentials.oauth.service import Logins
+from ampproxy.state.shared import ALONE
 from ampproxy.testing.vendor import Recorded
 from tests.credentials.oauth.doubles import EPOCH, World, client
 
@@ -32,12 +33,14 @@ class Response:
 class House:
     """A folder, a clock, the strict server behind ``send``, and the logins over them."""
 
-    def __init__(self, folder):
-        self.world = World()
+    def __init__(self, folder, *, beside=None, clock=None, shared=ALONE):
+        """:param beside: another process that has the same folder and the same vendors."""
+        self.world = World() if beside is None else beside.world
         self.folder = folder
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.offset = EPOCH
-        self.world.now = self.world.server._clock = self.wall
+        if beside is None:
+            self.world.now = self.world.server._clock = self.wall
         self.changes = 0
         self.renewed = []
         self.lines = []
@@ -57,6 +60,7 @@ class House:
             random=lambda: 0.5,
             changed=self.changed,
             renewed=lambda token: self.renewed.append(token),
+            shared=shared,
         )
 
     def wall(self):

@@ -22,6 +22,7 @@ from ampproxy.desktop.clients.scan import Kept, Setting, Unread
 from ampproxy.desktop.doctor.checks import CHECKS, Check, examine
 from ampproxy.desktop.doctor.context import Context, Probe, Target, targets
 from ampproxy.desktop.doctor.finding import LEVELS, Examination, Finding, LiveRow, note, totals
+from ampproxy.model.ledger import DatabaseState
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.status import Status
@@ -670,3 +671,38 @@ def test_ends_of_client_keys() -> None:
     assert "The client key of old has expired" in found[0].text
     assert "The client key of soon expires in 3 d" in found[1].text
     assert "ampproxy key edit soon --expires" in found[1].todo
+
+
+def test_what_is_shared() -> None:
+    """Whether Redis can be used, and what happens while it cannot."""
+    redis = "state: {url: 'redis://:canary@h', when-away: %s}\n"
+    assert levels("state", context(CONFIG)) == ["ok"]
+    assert levels("state", context(CONFIG + redis % "fail-open", shared_why="")) == ["ok"]
+    for away, words in (("fail-open", "goes on by itself"), ("fail-closed", "no request is served")):
+        (finding,) = found("state", context(CONFIG + redis % away, shared_why="refused"))
+        assert finding.level == "problem"
+        assert words in finding.text
+        assert "redis://h:6379/0: refused" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("state", "levels", "words"),
+    [
+        (None, [], ""),
+        (
+            DatabaseState(name="postgresql://db/a", server="PostgreSQL 15"),
+            ["ok"],
+            "postgresql://db/a, PostgreSQL 15",
+        ),
+        (DatabaseState(name="n", why="it is closed"), ["problem"], "it is closed. mend it"),
+        (DatabaseState(name="n", server="s", exposed=True), ["ok", "warning"], "sslmode=verify-full"),
+        (DatabaseState(name="n", server="s", skew=-9.4), ["ok", "warning"], "9 s behind this machine's"),
+        (DatabaseState(name="n", server="s", skew=1.0), ["ok"], ""),
+        (DatabaseState(name="n", why="x", waiting=7), ["problem", "note"], "7 bytes of exchanges wait"),
+    ],
+)
+def test_the_ledgers_database(state: DatabaseState | None, levels: list[str], words: str) -> None:
+    """What is wrong with it, and who could read what is sent there; a file is no business of this check."""
+    found = [one for one in examine(context(database=state)) if one.check == "ledger"]
+    assert [one.level for one in found] == levels
+    assert words in " ".join(f"{one.text} {one.todo}" for one in found)

@@ -348,3 +348,20 @@ def test_a_streamed_answer_kept_in_chunks_is_one_turn() -> None:
     assert (thought.text, thought.sealed is not None) == ("hm!", True)
     assert text == Text("Hello")
     assert pairs(request) == list(zip(calls(request), ["1", "2"], strict=True))
+
+
+@pytest.mark.parametrize("text", [{"text": ""}, {}])
+def test_signature_alone(text: dict[str, str]) -> None:
+    """A part with nothing but a signature is one of an empty text, which Google's SDK for Go leaves out: it
+    ends the thought before it.
+    """
+    parts = {"text": "so", "thought": True}, {**text, "thought": True, "thoughtSignature": "YWJj"}
+    (_, turn) = read(user({"text": "hi"}), model(*parts, {**text, "thoughtSignature": "eHl6"})).turns
+    thought, after = turn.parts
+    assert isinstance(thought, Reasoning)
+    assert (thought.text, thought.redacted) == ("so", False)
+    assert thought.sealed is not None
+    assert thought.sealed.value == "YWJj"
+    assert isinstance(after, Text)
+    assert after.sealed is not None
+    assert (after.text, after.sealed.value) == ("", "eHl6")

@@ -483,5 +483,9 @@ def test_small_answers_are_not_spent_on_thinking(
 ) -> None:
     """A title of sixty tokens comes back as a title."""
     body, losses = ask(user("q"), target=target, dialect=dialect, sampling=Sampling(max_tokens=limit))
-    assert body["generationConfig"].get("thinkingConfig") == expected
-    assert losses == []
+    config = body["generationConfig"]
+    assert config.get("thinkingConfig") == expected
+    # This one cannot go without, and its limit counts the thinking.
+    thinks = target is PRO
+    assert config["maxOutputTokens"] == limit + (128 if thinks else 0)
+    assert losses == (["raised_limit"] if thinks else [])

@@ -11,6 +11,7 @@ from typing_extensions import get_type_hints
 from ampproxy.dialects import proof
 from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.openai_responses.codex import REFUSED, TAKEN, constrain
+from ampproxy.dialects.openai_responses.state import STATEFUL
 from ampproxy.errors import ClientFault
 from ampproxy.model.loss import OF_REQUEST
 from ampproxy.model.parts import Sealed
@@ -45,12 +46,21 @@ def test_what_is_refused_is_left_out_and_said():
 def test_every_other_member_is_left_out_and_declared():
     """The backend takes a short list and answers 400 to anything else, also to what is new."""
     known = {*get_type_hints(ResponseCreateParamsNonStreaming), "a_member_of_tomorrow", "client_metadata"}
+    known -= STATEFUL.keys()
     body = {name: {} if name == "metadata" else 1 for name in known} | {"model": "m", "input": "hi"}
     sent, losses = constrain(json.dumps(body | {"service_tier": "priority"}).encode())
     assert json.loads(sent).keys() == (known & TAKEN) | {"stream", "store", "include", "instructions"}
     assert {loss.path for loss in losses} == known - TAKEN
     assert {loss.kind for loss in losses} <= OF_REQUEST.keys()
     assert {"metadata", "background", "a_member_of_tomorrow"} <= {loss.path for loss in losses}
+
+
+@pytest.mark.parametrize("member", STATEFUL)
+def test_what_is_stored_nowhere_is_refused(member):
+    """The backend stores nothing: an answer without the conversation would look like one and be none."""
+    with pytest.raises(ClientFault, match=member):
+        constrain(json.dumps({"model": "m", "input": "hi", member: "resp_1"}).encode())
+    assert constrain(json.dumps({"model": "m", "input": "hi", member: None}).encode())[1] == ()
 
 
 def test_the_rest_keeps_its_text():

@@ -1,0 +1,148 @@
+"""Responses over a WebSocket: each message of the client asks for one answer, whose events come as messages.
+
+Source: ``client.responses.connect`` of openai 3.57.0 (``ResponsesClientEvent``, ``ResponsesServerEvent``).
+The vendor keeps the last answers of a connection, whatever ``store`` is, so that the next message may go on
+from one of them with its new items alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from ampproxy.dialects.common import NULL, encode, loads, members
+from ampproxy.dialects.messages import Messages, Question
+from ampproxy.dialects.openai_responses.stored import id_of, joined, output_of, own_items, previous_of
+from ampproxy.errors import ClientFault
+from ampproxy.wire.json import remove_members, replace_members
+
+#: Members that only the messages have.
+_OF_MESSAGES = frozenset(("type", "stream_id", "generate"))
+#: The events after which an answer may be gone on from.
+_ENDS = ("response.completed", "response.incomplete")
+#: What a client is told of an error of a request, beside its body.
+_ERROR_HEADERS = ("retry-after", "x-request-id", "x-ampproxy-request-id")
+
+
+def stream_of(text: bytes) -> str:
+    """The stream that a client's message belongs to; empty: none, or it is no message."""
+    found = loads(text, {})
+    stream_id = found.get("stream_id") if isinstance(found, dict) else None
+    return stream_id if isinstance(stream_id, str) else ""
+
+
+def read_message(text: bytes) -> Question:
+    """What a client's message asks.
+
+    :raises ampproxy.errors.ClientFault: it is not JSON, or asks for something else than an answer.
+    """
+    found = members(text)
+    kind = loads(found.get("type", NULL))
+    if kind != "response.create":
+        shown = kind[:100] if isinstance(kind, str) else kind
+        raise ClientFault.of(
+            "invalid_request",
+            f"The gateway does not serve messages of the type {shown!r}: send `response.create`.",
+            param="type",
+        )
+    stream_id = loads(found.get("stream_id", NULL))
+    body = replace_members(remove_members(text, _OF_MESSAGES), {"stream": b"true"})
+    generate = loads(found.get("generate", NULL)) is not False
+    return Question(body, stream_id if isinstance(stream_id, str) else "", generate)
+
+
+def event_type(event: bytes) -> bytes:
+    """What an event without a name is."""
+    found = loads(members(event).get("type", NULL)) if event.startswith(b"{") else None
+    return found.encode() if isinstance(found, str) else b""
+
+
+def message_of(event: bytes, stream_id: str) -> bytes:
+    """The data of an event as a message."""
+    if not stream_id or not event.startswith(b"{"):
+        return event
+    return b'{"stream_id":' + encode(stream_id) + b"," + event[1:]
+
+
+def error_message(status: int, headers: Mapping[str, str], body: bytes, stream_id: str) -> bytes:
+    """An error of a request as a message.
+
+    :param headers: of the error's answer, with lower-case names.
+    :param body: of that, in the dialect's form.
+    """
+    error = loads(members(body).get("error", NULL), {})
+    sent = {name: headers[name] for name in _ERROR_HEADERS if name in headers}
+    event = {"type": "error", "status": status, "error": {**error, "headers": sent} if sent else error}
+    return message_of(encode(event), stream_id)
+
+
+def warm_up(question: Question, id: str, created: int) -> list[bytes]:
+    """The events of an answer that no model was asked for: it is complete, and can be gone on from."""
+    model = members(question.body).get("model", NULL)
+    head = {"id": id, "object": "response", "created_at": created}
+    rest = b',"model":' + bytes(model) + b',"output":[],"error":null,"incomplete_details":null'
+    rest += b',"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"usage":null}'
+    made = []
+    for number, (kind, status) in enumerate((("created", "in_progress"), ("completed", "completed"))):
+        response = encode({**head, "status": status})[:-1] + rest
+        event = b'{"type":"response.%b","sequence_number":%d,"response":%b}' % (
+            kind.encode(),
+            number,
+            response,
+        )
+        made.append(message_of(event, question.stream_id))
+    return made
+
+
+class Conversation:
+    """The last answers of one connection, with all that was before them.
+
+    :param most: the most bytes that are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._known: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
+
+    def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+        """A request with what it goes on from, as far as that is known; and its items, those included.
+
+        :raises ampproxy.errors.ClientFault: it is not valid.
+        """
+        before = self._known.get(previous_of(body))
+        items = tuple(own_items(body))
+        if before is None:
+            return body, items
+        return joined(body, before), (*before, *items)
+
+    def note(self, items: Sequence[bytes], event: bytes) -> None:
+        """An event of the answer to a request with these items: if it ends it, that is known from now on."""
+        found = members(event)
+        if loads(found.get("type", NULL)) not in _ENDS:
+            return
+        answer = bytes(found.get("response", NULL))
+        self.keep(id_of(answer), (*items, *output_of(answer)))
+
+    def keep(self, id_: str, items: Sequence[bytes]) -> None:
+        """An answer is known from now on, with all items up to it."""
+        self._drop(id_)
+        self._known[id_] = tuple(items)
+        self._size += sum(map(len, items))
+        while self._size > self._most and self._known:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, id_: str) -> None:
+        self._size -= sum(map(len, self._known.pop(id_, ())))
+
+
+MESSAGES = Messages(
+    read=read_message,
+    stream_of=stream_of,
+    event=message_of,
+    error=error_message,
+    last=frozenset((b"response.completed", b"response.incomplete", b"response.failed", b"error")),
+    type_of=event_type,
+    warm_up=warm_up,
+    conversation=Conversation,
+)

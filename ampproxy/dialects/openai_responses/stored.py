@@ -1,0 +1,109 @@
+"""Whole answers that a client may go on from, or fetch again, by their ids.
+
+The vendor stores them, and goes on from one by its own record of the conversation; whoever serves such a
+client with another vendor needs that conversation once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ampproxy.dialects.common import NULL, encode, items, loads, members
+from ampproxy.dialects.json import first
+from ampproxy.model.base import Json
+from ampproxy.wire.json import remove_members, replace_members
+from ampproxy.wire.sse import parse_block
+
+_PREVIOUS = "previous_response_id"
+_MARK = b'"previous_response_id"'
+#: The events that end an answer which may be gone on from.
+_ENDS = (b"response.completed", b"response.incomplete")
+
+
+def previous_of(request: bytes) -> str:
+    """The id of the answer that a request goes on from; empty: of none.
+
+    :raises ampproxy.errors.ClientFault: the request is not a JSON object.
+    """
+    if request.rfind(_MARK) < 0:
+        return ""
+    found = loads(members(request).get(_PREVIOUS, NULL))
+    return found if isinstance(found, str) else ""
+
+
+def own_items(request: bytes) -> list[bytes]:
+    """The items of a request's own input, a text as the message that it stands for.
+
+    :raises ampproxy.errors.ClientFault: they are no list of objects.
+    """
+    given = members(request).get("input", NULL)
+    if first(given) == b'"':
+        return [encode({"type": "message", "role": "user", "content": loads(given)})]
+    return [bytes(item) for item in items(given, "input")] if first(given) == b"[" else []
+
+
+def joined(request: bytes, before: Sequence[bytes]) -> bytes:
+    """The request with what was before it, and without the reference to that."""
+    whole = b"[" + b",".join((*before, *own_items(request))) + b"]"
+    with_items = replace_members(request, {"input": whole})
+    return remove_members(with_items, frozenset((_PREVIOUS,)))
+
+
+def answer_in(events: bytes) -> bytes | None:
+    """The whole answer that whole events of a stream of ours end with; ``None``: they do not end it."""
+    if not any(name in events for name in _ENDS):
+        return None
+    for block in events.split(b"\n\n"):
+        name, data = parse_block(block)
+        if name in _ENDS:
+            return bytes(members(data).get("response", NULL))
+    return None
+
+
+def id_of(answer: bytes) -> str:
+    """The id of a whole answer."""
+    return str(loads(members(answer).get("id", NULL)))
+
+
+def output_of(answer: bytes) -> list[bytes]:
+    """The items of a whole answer."""
+    return [bytes(item) for item in items(members(answer).get("output", Json(b"[]")), "output")]
+
+
+def kept_as(answer: bytes, previous: str) -> bytes:
+    """A whole answer as its client gets it when it asks for it again."""
+    return replace_members(answer, {_PREVIOUS: encode(previous or None), "store": b"true"})
+
+
+def items_page(given: Sequence[bytes], order: str, after: str, limit: int) -> bytes:
+    """A page of the items that an answer was made of, in the form of the vendor's list.
+
+    :param order: ``asc`` or ``desc``.
+    :param after: the id of the last item of the page before; empty: there was none.
+    :param limit: the most items.
+    """
+    found = [_with_id(item, number) for number, item in enumerate(given)]
+    if order != "asc":
+        found.reverse()
+    ids = [str(item["id"]) for item in found]
+    begin = ids.index(after) + 1 if after in ids else 0
+    page = found[begin : begin + limit]
+    return encode(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": begin + limit < len(found),
+        }
+    )
+
+
+def _with_id(item: bytes, number: int) -> dict[str, Any]:
+    """An item as lists show it: with an id, and a message's text as a part."""
+    found: dict[str, Any] = loads(item, {})
+    kind = found.setdefault("type", "message")
+    if kind == "message" and isinstance(found.get("content"), str):
+        found["content"] = [{"type": "input_text", "text": found["content"]}]
+    return {"id": f"item_{number}", **found}

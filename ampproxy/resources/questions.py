@@ -1,0 +1,69 @@
+"""What requests to models need to know of themselves: facts, bounds, estimates, cleaned headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.errors import ClientFault, ExchangeError, Unreachable, UpstreamTimeout
+from ampproxy.relay.bridge import ModelRequest
+from ampproxy.relay.estimate import estimate_tokens
+from ampproxy.relay.exhausted import KEY_REFUSED, AccountsExhausted
+from ampproxy.routing.endpoints import Endpoint, Operation
+
+
+def most(endpoint: Endpoint, model: str, body: bytes) -> int:
+    """What a request may cost at most at Amp, in tokens.
+
+    :raises ampproxy.credits.bound.Unbounded: that cannot be told.
+    """
+    if endpoint.operation is Operation.COUNT_TOKENS:
+        return 0
+    if endpoint.operation is Operation.EMBED:
+        return most_tokens(body, 0)
+    if endpoint.operation is Operation.OTHER:
+        raise Unbounded(f"the cost of {endpoint.method} is not known")
+    return most_tokens(body, longest_answer(endpoint.dialect, model))
+
+
+def estimated(dialect: Dialect, question: ModelRequest) -> int:
+    """The tokens of a question, by rule of thumb."""
+    asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
+    return estimate_tokens(asked)
+
+
+def is_out_of_reach(failure: ExchangeError) -> bool:
+    """Whether no account that would count was reached. One that answers with an error or leads elsewhere,
+    whose key is refused or which is busy says more than a guess.
+    """
+    error = failure.error
+    unreached = error.kind in ("unavailable", "timeout") and error.code != KEY_REFUSED
+    return unreached and isinstance(failure, (Unreachable, UpstreamTimeout, AccountsExhausted))
+
+
+def known_of(dialect: Dialect, body: bytes) -> BodyFacts:
+    """What is known of a client's body.
+
+    :raises ClientFault: it is not valid.
+    """
+    try:
+        return facts_of(dialect, body)
+    except ValueError as error:
+        raise ClientFault.of("invalid_request", str(error)) from None
+
+
+def cleaned(
+    headers: list[tuple[bytes, bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
+) -> list[tuple[bytes, bytes]]:
+    """Headers of one of Amp's clients as a local account may have them."""
+    kept = []
+    for name, value in headers:
+        cleaner = cleaners.get(name.lower())
+        if cleaner is not None:
+            value = cleaner(value.decode("latin-1")).encode("latin-1")
+            if not value:
+                continue
+        kept.append((name, value))
+    return kept

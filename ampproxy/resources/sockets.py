@@ -1,0 +1,354 @@
+"""WebSockets at the paths of Responses: requests come as messages, and events leave as such.
+
+wsproto does the framing (RFC 6455), without I/O. It is imported when the first socket is opened.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.messages import Messages
+from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.generation import Generation
+from ampproxy.server.message_requests import MessageChannel, MessageRequest, head_for, request_of
+from ampproxy.server.site import GatewayRequest, GatewaySite
+from ampproxy.wire.sse import EventReader
+
+if TYPE_CHECKING:
+    from wsproto.connection import Connection
+
+#: So many messages may wait for the answer to the one before them.
+_MAX_WAITING = 16
+#: Seconds that a client has to close its side.
+_CLOSING = 5.0
+#: Seconds between two looks at a connection on which nothing is under way: it is not to keep the gateway from
+#: ending.
+_LOOK = 5.0
+
+
+class SocketFrames:
+    """The frames of one connection: messages in and out. No I/O."""
+
+    def __init__(self, most: int) -> None:
+        from wsproto.connection import Connection, ConnectionType
+
+        self._connection: Connection = Connection(ConnectionType.SERVER)
+        self._most = most
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.closed = False
+
+    def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """What a client sent; gives its whole messages, and what is to be answered at once.
+
+        What is wrong with it closes the connection: :attr:`closed` is set.
+        """
+        from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+        from wsproto.utilities import RemoteProtocolError
+
+        found: list[bytes] = []
+        out = b""
+        try:
+            self._connection.receive_data(data)
+            for event in self._connection.events():
+                if isinstance(event, (TextMessage, BytesMessage)):
+                    text = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
+                    if not self._take(text):
+                        return found, out + self.close(1009, "The message is larger than limits.max-body.")
+                    if event.message_finished:
+                        found.append(b"".join(self._pieces))
+                        self._pieces, self._size = [], 0
+                elif isinstance(event, Ping):
+                    out += self._connection.send(event.response())
+                elif isinstance(event, CloseConnection):
+                    self.closed = True
+                    out += self._connection.send(event.response())
+                    break
+        except RemoteProtocolError as error:
+            self.closed = True
+            if error.event_hint is not None:
+                out += self._connection.send(error.event_hint)
+        return found, out
+
+    def message(self, text: bytes) -> bytes:
+        """A message to the client."""
+        from wsproto.events import TextMessage
+
+        return (
+            b"" if self.closed else self._connection.send(TextMessage(data=text.decode("utf-8", "replace")))
+        )
+
+    def ping(self) -> bytes:
+        """A sign of life."""
+        from wsproto.events import Ping
+
+        return b"" if self.closed else self._connection.send(Ping())
+
+    def close(self, code: int, reason: str) -> bytes:
+        """Say that nothing more will come."""
+        from wsproto.events import CloseConnection
+
+        if self.closed:
+            return b""
+        self.closed = True
+        return self._connection.send(CloseConnection(code=code, reason=reason[:100]))
+
+    def _take(self, text: bytes) -> bool:
+        self._size += len(text)
+        if self._size > self._most:
+            return False
+        self._pieces.append(text)
+        return True
+
+
+@implementer(IHalfCloseableProtocol)
+class ResponsesSocket(Protocol):
+    """One connection: its messages are served one after another, in their order.
+
+    :param upgrade: the request that opened it; it is not kept.
+    :param dialect: what is spoken; ``messages``: how.
+    :ivar ended: fires when the connection has ended, with how: whether the client closed it, and why not.
+    :ivar received: bytes that came; likewise ``sent``.
+    """
+
+    transport: Any
+
+    def __init__(
+        self, generation: Generation, upgrade: GatewayRequest, dialect: Dialect, messages: Messages
+    ) -> None:
+        self._dialect, self._messages = dialect, messages
+        runtime, limits = generation.runtime, generation.config.limits
+        self._site: GatewaySite = upgrade.site
+        self._head, self._secure = head_for(upgrade), upgrade.isSecure()
+        self._clock, self._wall, self._new_id = runtime.clock, runtime.wall, runtime.new_id
+        self._idle = generation.config.timeouts.tunnel_idle
+        self._frames = SocketFrames(limits.max_body)
+        self._conversation = messages.conversation(limits.max_body)
+        self._waiting: deque[bytes] = deque()
+        self._request: MessageRequest | None = None
+        self._answer: _Answer | None = None
+        self._timer: IDelayedCall | None = None
+        self._why = ""
+        self.received = self.sent = 0
+        self.ended: Deferred[str] = Deferred()
+
+    def connectionMade(self) -> None:
+        """The client has the connection."""
+        self._channel = MessageChannel(self.transport, secure=self._secure, answering=self)
+        self._look_in(0.0)
+
+    def dataReceived(self, data: bytes) -> None:
+        """More of its messages."""
+        self.received += len(data)
+        messages, out = self._frames.feed(data)
+        self._write(out)
+        self._waiting += messages
+        if len(self._waiting) > _MAX_WAITING:
+            self.close(1008, "Too many messages wait for their answers.")
+        if self._frames.closed:
+            self._close_soon()
+            return
+        self._next()
+
+    def readConnectionLost(self) -> None:
+        """The client will send nothing more: without its close that is no orderly end."""
+        self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """As we wished."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone: so is whatever is made for it."""
+        self._end_timer()
+        self._waiting.clear()
+        request, self._request, self._answer = self._request, None, None
+        if request is not None:
+            request.connectionLost(reason)
+        if not self.ended.called:
+            self.ended.callback(self._why)
+
+    def abort(self, error: ExchangeError) -> None:
+        """End it, with what the client is to be told."""
+        self._why = error.error.message
+        if self._request is not None:
+            self._request.abort(error)
+        self.close(1008, error.error.message)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection from our side."""
+        self._write(self._frames.close(code, reason))
+        self._close_soon()
+
+    # One answer after another.
+
+    def _next(self) -> None:
+        while self._waiting and self._request is None and not self._frames.closed:
+            self._serve(self._waiting.popleft())
+        if self._request is None:
+            self._look_in(0.0)
+
+    def _serve(self, text: bytes) -> None:
+        try:
+            question = self._messages.read(text)
+            body, items = self._conversation.whole(question.body)
+        except ClientFault as fault:
+            refusal = self._dialect.error_body(fault.error)
+            self._send(
+                [self._messages.error(fault.error.status, {}, refusal, self._messages.stream_of(text))]
+            )
+            return
+        if not question.generate:
+            id_ = self._new_id("resp_")
+            self._conversation.keep(id_, items)
+            self._send(self._messages.warm_up(question, id_, int(self._wall())))
+            return
+        self._end_timer()
+        self._answer = _Answer(
+            self._dialect,
+            self._messages,
+            question.stream_id,
+            lambda event: self._conversation.note(items, event),
+        )
+        request = self._request = request_of(self._site, self._channel, self._head(len(body)))
+        request.ask(body)
+
+    def piece(self, request: MessageRequest, data: bytes) -> None:
+        """See :class:`~ampproxy.server.message_requests.Answering`."""
+        if self._answer is not None and request is self._request:
+            messages, silent = self._answer.feed(request, data)
+            self._send(messages)
+            if silent:
+                self._write(self._frames.ping())
+
+    def over(self, request: MessageRequest, *, whole: bool) -> None:
+        """See :class:`~ampproxy.server.message_requests.Answering`."""
+        answer, self._answer, self._request = self._answer, None, None
+        if answer is not None:
+            self._send(answer.end(request, whole=whole))
+        # In a turn of its own: whoever served the last one may still be at it.
+        self._clock.callLater(0, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._frames.closed:
+            self._next()
+
+    def _silent_for(self, seconds: float) -> None:
+        """Nothing is under way, and has not been for so long."""
+        self._timer = None
+        if self._site.lifecycle.ending:
+            self.close(1012, "The gateway restarts.")
+        elif seconds >= self._idle:
+            self._why = f"silent for too long (setting: timeouts.tunnel-idle, {self._idle:g} s)"
+            self.close(1001, "Silent for too long.")
+        else:
+            self._look_in(seconds)
+
+    def _look_in(self, silent: float) -> None:
+        self._end_timer()
+        wait = min(_LOOK, max(self._idle - silent, 0.01))
+        self._timer = self._clock.callLater(wait, self._silent_for, silent + wait)
+
+    def _send(self, messages: list[bytes]) -> None:
+        self._write(b"".join(map(self._frames.message, messages)))
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self.sent += len(data)
+            self.transport.write(data)
+
+    # What ends it.
+
+    def _close_soon(self) -> None:
+        """Let what was written arrive; the client has a while to close."""
+        self._end_timer()
+        self._timer = self._clock.callLater(_CLOSING, self._abort)
+        self.transport.loseConnection()
+
+    def _abort(self) -> None:
+        self._timer = None
+        self.transport.abortConnection()
+
+    def _end_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+class _Answer:
+    """The answer to one message, as it is made.
+
+    :param note: is given each event.
+    """
+
+    def __init__(
+        self, dialect: Dialect, messages: Messages, stream_id: str, note: Callable[[bytes], None]
+    ) -> None:
+        self._dialect, self._messages = dialect, messages
+        self._stream_id = stream_id
+        self._note = note
+        self._events = EventReader()
+        self._body: list[bytes] = []
+        self._ended = False
+
+    def feed(self, request: MessageRequest, data: bytes) -> tuple[list[bytes], bool]:
+        """More of it: gives the messages, and whether it was but a sign of life."""
+        if not _is_stream(request):
+            self._body.append(data)
+            return [], False
+        named = self._events.feed(data)
+        for name, event in named:
+            self._note_end(name, event)
+        found = [event for _, event in named if event]
+        return [self._messages.event(event, self._stream_id) for event in found], data.startswith(b":")
+
+    def end(self, request: MessageRequest, *, whole: bool) -> list[bytes]:
+        """It is over; gives the last messages: an error, unless its events were the whole."""
+        if self._ended:
+            return []
+        headers = {
+            name.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for name, values in request.responseHeaders.getAllRawHeaders()
+        }
+        if request.code >= 400 and self._body:
+            return [self._messages.error(request.code, headers, b"".join(self._body), self._stream_id)]
+        error = ExchangeError.of("unavailable", "The model's answer broke off before its end.").error
+        return [self._messages.error(error.status, headers, self._dialect.error_body(error), self._stream_id)]
+
+    def _note_end(self, name: bytes, event: bytes) -> None:
+        if (name or self._messages.type_of(event)) in self._messages.last:
+            self._ended = True
+            self._note(event)
+
+
+def _is_stream(request: MessageRequest) -> bool:
+    kinds = request.responseHeaders.getRawHeaders(b"content-type") or [b""]
+    return request.code == 200 and kinds[0].startswith(b"text/event-stream")
+
+
+def accepting(upgrade: GatewayRequest) -> Headers:
+    """The headers of status 101 for a request that asks for a WebSocket.
+
+    :raises ClientFault: it asks for none that is known.
+    """
+    from wsproto.utilities import generate_accept_token
+
+    get = upgrade.requestHeaders.getRawHeaders
+    keys = get(b"sec-websocket-key") or [b""]
+    if get(b"sec-websocket-version") != [b"13"] or not keys[0]:
+        upgrade.responseHeaders.setRawHeaders(b"Sec-WebSocket-Version", [b"13"])
+        raise ClientFault.of("invalid_request", "This is no WebSocket of version 13.", status=426)
+    headers = Headers()
+    headers.setRawHeaders(b"Connection", [b"Upgrade"])
+    headers.setRawHeaders(b"Upgrade", [b"websocket"])
+    headers.setRawHeaders(b"Sec-WebSocket-Accept", [generate_accept_token(keys[0].strip())])
+    return headers

@@ -1,0 +1,1 @@
+`ampproxy models --prices` shows what each model takes and costs; `ampproxy chat MODEL` talks with one through the service.

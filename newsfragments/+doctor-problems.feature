@@ -1,0 +1,1 @@
+`ampproxy doctor --problems` shows problems and warnings only.

@@ -1,0 +1,1 @@
+The page shows active alerts above the requests.

@@ -1,0 +1,1 @@
+With `limits.max-stored` and `limits.store-for` the gateway keeps the answers that it translates for clients of Responses, so that `previous_response_id` and `GET /v1/responses/{id}` work with accounts of any vendor; each client has its own, and `store: false` is respected.

@@ -1,0 +1,1 @@
+With `streaming.websockets` (and `ampproxy[websocket]`) Responses are served over WebSockets, too: messages are served one after another by accounts of any vendor, and go on from the answers before them with their new items alone. By default a WebSocket is answered 426 as before.

@@ -1,0 +1,287 @@
+"""Several replicas behind HAProxy and nginx, as ``etc/`` has them, with one ledger: real processes that end,
+are killed and are replaced under load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from twisted.internet import reactor
+
+from ampproxy.testing import anthropic
+from tests.etc import ETC
+from tests.etc.test_proxies import NAME, Front, program, until
+from tests.loopback.process import Service
+from tests.postgres import Postgres
+from tests.reactor import in_reactor
+
+pytestmark = pytest.mark.loopback
+
+MODEL = "claude-sonnet-4-5"
+HANGS = f"{MODEL}+hang=stream"
+PACED = f"{MODEL}+interval=0.15+events=12"
+NAMES = ("one", "two", "three")
+
+
+class Replicated(Front):
+    """A proxy in front of three ports."""
+
+    def __init__(self, kind: str, ports: list[int], folder: Path, authority: trustme.CA) -> None:
+        self._ports = ports
+        super().__init__(kind, 0, folder, authority)
+
+    def _nginx(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
+        text = (ETC / "nginx" / "replicas.conf").read_text()
+        for number, port in enumerate(self._ports, 11):
+            text = _replaced(text, f"10.0.0.{number}:8317", f"127.0.0.1:{port}")
+        return self._nginx_of(text, folder, descriptor)
+
+    def _haproxy(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
+        text = (ETC / "haproxy" / "replicas.cfg").read_text()
+        # Checks come sooner, for the test's sake.
+        text = _replaced(text, "inter 2s fastinter 500ms", "inter 200ms fastinter 100ms")
+        command, environ = self._haproxy_of(text, folder, descriptor)
+        pairs = zip(NAMES, self._ports, strict=True)
+        servers = {f"REPLICA_{name.upper()}": f"127.0.0.1:{port}" for name, port in pairs}
+        return command, {**environ, **servers}
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
+class Replicas:
+    """Three gateways with one ledger, and the vendor that they share."""
+
+    def __init__(self, folder: Path, postgres: Postgres) -> None:
+        self.vendor = in_reactor(anthropic.start, reactor, keys=["vendor-key"])
+        self._folder = folder
+        self._postgres = postgres
+        self.services = [self._start(name, 0) for name in NAMES]
+        self.ports = [service.port for service in self.services]
+
+    def _start(self, name: str, port: int) -> Service:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        models = [{"name": each} for each in (MODEL, HANGS, PACED)]
+        account = {"api-key": "vendor-key", "base-url": self.vendor.url, "models": models}
+        config = {
+            "port": port,
+            "state-dir": str(folder / "state"),
+            "api-keys": ["client-key"],
+            "allowed-hosts": [NAME],
+            "claude-api-key": [account],
+            "ledger": {"url": self._postgres.url},
+        }
+        return Service(folder, json.dumps(config))
+
+    def replace(self, number: int) -> None:
+        """End one as an init system does, and start another in its place."""
+        assert self.services[number].stop() == 0
+        self.restart(number)
+
+    def restart(self, number: int) -> None:
+        """Start one in the place of one that is gone."""
+        self.services[number] = self._start(NAMES[number], self.ports[number])
+
+    @property
+    def rows(self) -> int:
+        """How many exchanges the ledger has."""
+        return int(self._postgres.ask("SELECT count(*) FROM exchanges")[0][0])
+
+    @property
+    def sums(self) -> int:
+        """How many of them its daily sums have."""
+        return int(self._postgres.ask("SELECT coalesce(sum(requests), 0) FROM daily")[0][0])
+
+    def running(self, number: int) -> int:
+        """How many exchanges run in one of them."""
+        with closing(self.services[number].connect()) as connection:
+            connection.request("GET", "/readyz", headers={"X-Api-Key": "client-key"})
+            return int(json.loads(connection.getresponse().read())["running"])
+
+    def stop(self) -> None:
+        for service in self.services:
+            service.stop()
+        in_reactor(self.vendor.stop)
+
+
+@pytest.fixture
+def replicas(tmp_path: Path, postgres: Postgres) -> Iterator[Replicas]:
+    for name in ("haproxy", "nginx"):
+        program(name)
+    made = Replicas(tmp_path, postgres)
+    yield made
+    made.stop()
+
+
+@contextmanager
+def behind(kind: str, replicas: Replicas, folder: Path) -> Iterator[Replicated]:
+    """A proxy in front of the replicas."""
+    made = Replicated(kind, replicas.ports, folder / kind, trustme.CA())
+    try:
+        made.await_ready()
+        yield made
+    finally:
+        made.stop()
+
+
+class Stream:
+    """A streamed answer as a client has it.
+
+    :ivar status: of the answer.
+    :ivar text: what has come so far.
+    :ivar broken: whether it ended before its end.
+    """
+
+    def __init__(self, front: Replicated, model: str) -> None:
+        self._front = front
+        self._model = model
+        self.status = 0
+        self.text = b""
+        self.broken = False
+
+    async def begin(self) -> Stream:
+        """Send the request, and read to the first event."""
+        context: ssl.SSLContext = self._front.context
+        self._reader, self._writer = await asyncio.open_connection(
+            "127.0.0.1", self._front.port, ssl=context, server_hostname="127.0.0.1"
+        )
+        body = json.dumps(
+            {
+                "model": self._model,
+                "max_tokens": 9,
+                "messages": [{"role": "user", "content": "hi"}],
+                "stream": True,
+            }
+        ).encode()
+        self._writer.write(
+            f"POST /v1/messages HTTP/1.1\r\nHost: {NAME}\r\nX-Api-Key: client-key\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        self.status = int(head.split()[1])
+        if self.status == 200:
+            while b"message_start" not in self.text:
+                self.text += await self._chunk()
+        return self
+
+    async def _chunk(self) -> bytes:
+        """The next chunk; empty: the body is at its end. A body that breaks off raises."""
+        size = int(await self._reader.readuntil(b"\r\n"), 16)
+        return (await self._reader.readexactly(size + 2))[:-2]
+
+    async def end(self) -> Stream:
+        """Read the rest."""
+        try:
+            while piece := await self._chunk():
+                self.text += piece
+        except (asyncio.IncompleteReadError, OSError):
+            self.broken = True
+        self.close()
+        return self
+
+    def close(self) -> None:
+        self._writer.close()
+
+    @property
+    def whole(self) -> bool:
+        return self.status == 200 and not self.broken and b"message_stop" in self.text
+
+
+def run(work: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 90))
+
+
+async def until_soon(condition: Any, timeout: float = 30) -> None:
+    """As :func:`until`, while other things go on."""
+    for _ in range(int(timeout * 50)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {timeout} s")
+
+
+def test_replicas(replicas: Replicas, tmp_path: Path) -> None:
+    """One after another, for each replica takes seconds to start: an upgrade of all behind HAProxy, the death
+    of one there, and the end of another behind nginx, while the dead one is still in its list.
+    """
+    with behind("haproxy", replicas, tmp_path) as front:
+        run(upgraded(replicas, front))
+        until(lambda: replicas.rows == len(replicas.vendor.requests))
+        assert replicas.sums == replicas.rows
+        run(killed(replicas, front, 0))
+    with behind("nginx", replicas, tmp_path) as front:
+        run(ended(replicas, front, 1))
+
+
+async def upgraded(replicas: Replicas, front: Replicated) -> None:
+    """Each replica is replaced under load, one after another: nothing is cut, no request fails."""
+    outcomes: Counter[bool] = Counter()
+    over = asyncio.Event()
+
+    async def client(model: str) -> None:
+        while not over.is_set():
+            stream = await Stream(front, model).begin()
+            outcomes[stream.status == 200 and (await stream.end()).whole] += 1
+            await asyncio.sleep(0.1)
+
+    clients = [asyncio.ensure_future(client(model)) for model in (PACED, PACED, PACED, MODEL)]
+    for number in range(3):
+        await asyncio.to_thread(replicas.replace, number)
+        await asyncio.sleep(0.5)
+    over.set()
+    await asyncio.gather(*clients)
+    assert outcomes[False] == 0
+    assert outcomes[True] == len(replicas.vendor.requests) > 10
+
+
+async def killed(replicas: Replicas, front: Replicated, number: int) -> None:
+    """A replica is killed among many running streams: its own end, and only these, each with an error that
+    its client sees; who asks now is served by the others.
+    """
+    running = await asyncio.gather(*(Stream(front, HANGS).begin() for _ in range(200)))
+    assert [stream.status for stream in running] == [200] * 200
+    ends = [asyncio.ensure_future(stream.end()) for stream in running]
+    its_own = await asyncio.to_thread(replicas.running, number)
+    assert 0 < its_own < 200
+    replicas.services[number].process.kill()
+    await served(front)
+    await until_soon(lambda: sum(end.done() for end in ends) >= its_own)
+    broken = [stream for stream, end in zip(running, ends, strict=True) if end.done()]
+    assert len(broken) == its_own
+    assert all(stream.broken for stream in broken)
+    for stream in running:
+        stream.close()
+    await asyncio.gather(*ends)
+
+
+async def ended(replicas: Replicas, front: Replicated, number: int) -> None:
+    """A replica that ends gets nothing new; its streams go on to their end, event by event."""
+    running = await asyncio.gather(*(Stream(front, PACED).begin() for _ in range(8)))
+    assert all(b"message_stop" not in stream.text for stream in running), "events come as they are sent"
+    ends = [asyncio.ensure_future(stream.end()) for stream in running]
+    process = replicas.services[number].process
+    process.send_signal(signal.SIGTERM)
+    await served(front)
+    assert all(stream.whole for stream in await asyncio.gather(*ends))
+    assert await asyncio.to_thread(process.wait, 60) == 0
+
+
+async def served(front: Replicated) -> None:
+    """Every request is served now."""
+    for _ in range(10):
+        new = await asyncio.gather(*(Stream(front, MODEL).begin() for _ in range(3)))
+        assert [(await stream.end()).whole for stream in new] == [True] * 3
