@@ -59,20 +59,6 @@ class Ended(Message, frozen=True):
     record: ExchangeRecord
 
 
-class Seen(Message, frozen=True):
-    """What an account's last answer told of limits.
-
-    :param label: of the account.
-    :param at: seconds since the epoch; 0: it told nothing.
-    :param proven: whether it has served a request.
-    """
-
-    label: str
-    headers: tuple[tuple[bytes, tuple[bytes, ...]], ...]
-    at: float
-    proven: bool
-
-
 class Beat(Message, frozen=True):
     """How the worker is, in answer to :class:`Ping`.
 
@@ -98,7 +84,6 @@ class Beat(Message, frozen=True):
     stall: float = 0.0
     cooldowns: tuple[tuple[str, str, int], ...] = ()
     lessons: tuple[tuple[str, int], ...] = ()
-    seen: tuple[Seen, ...] = ()
 
 
 class Prepared(Message, frozen=True):

@@ -35,6 +35,7 @@ from ampproxy.channel.messages import (
 )
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from ampproxy.generation import Generation
 from ampproxy.lifecycle import Phase
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.service import GatewayService
@@ -106,6 +107,8 @@ class Supervisor:
         self._ping: IDelayedCall | None = None
         self._over = self._renewing = False
         self._pings = 0
+        self._proven_under: Generation | None = None
+        self._proven: set[str] = set()
 
     # What the service asks for.
 
@@ -294,9 +297,27 @@ class Supervisor:
         before = member.live.pop(message.key, None)
         if before is not None:
             self._service.current.runtime.live.pop(id(before), None)
+        self._prove(message.record)
         self._report(message.record)
         ledger = self._service.ledger
         member.kept(message.number, 0 if ledger is None else ledger.position)
+
+    def _prove(self, record: ExchangeRecord) -> None:
+        """An account that has served a worker is known to be well."""
+        current, label = self._service.current, record.account
+        if self._proven_under is not current:
+            self._proven_under, self._proven = current, set()
+        if (
+            label
+            and label not in self._proven
+            and record.outcome is Outcome.COMPLETED
+            and record.status < 400
+        ):
+            self._proven.add(label)
+            state = current.runtime.pool_state
+            for account in current.config.accounts:
+                if account.label == label:
+                    state.health(state.identity(account)).proven = True
 
     def _report(self, record: ExchangeRecord) -> None:
         self._service.current.report(record)

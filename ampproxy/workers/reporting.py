@@ -23,7 +23,6 @@ class Reporter:
 
     :param number: the worker's.
     :param wall: seconds since the epoch.
-    :ivar used: labels of the accounts that were asked lately.
     :ivar orphaned: gets what has ended, once there is no supervisor any more.
     """
 
@@ -35,7 +34,6 @@ class Reporter:
         #: What has ended and is not known to be in the ledger.
         self._unwritten: deque[tuple[int, ExchangeRecord]] = deque(maxlen=MAX_WAITING)
         self._begun: dict[int, ExchangeRecord] = {}
-        self.used: set[str] = set()
         self.orphaned: Observer | None = None
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
@@ -52,8 +50,6 @@ class Reporter:
         """An exchange has ended; see :data:`~ampproxy.relay.record.Observer`."""
         record.worker = self._number
         self._begun.pop(id(record), None)
-        if record.account:
-            self.used.add(record.account)
         if self.orphaned is not None:
             self.orphaned(record)
             return

@@ -32,7 +32,6 @@ from ampproxy.channel.messages import (
     Prepare,
     Prepared,
     Ready,
-    Seen,
     Stop,
     from_supervisor,
 )
@@ -355,23 +354,8 @@ class Worker:
                 self._stalls.longest,
                 tuple((name, why, count) for (name, why), count in begun.items()),
                 tuple(runtime.lessons.learned.items()),
-                self._newly_seen(),
             )
         )
-
-    def _newly_seen(self) -> tuple[Seen, ...]:
-        """What accounts' last answers told, of those that were asked since the last beat."""
-        used, self._reporter.used = self._reporter.used, set()
-        generation = self._service.current
-        state = generation.runtime.pool_state
-        found = []
-        for account in generation.config.accounts if used else ():
-            if account.label in used:
-                health = state.health(state.identity(account))
-                seen = () if health.seen is None else health.seen.getAllRawHeaders()
-                headers = tuple((name, tuple(values)) for name, values in seen)
-                found.append(Seen(account.label, headers, health.seen_at, health.proven))
-        return tuple(found)
 
 
 def _rss() -> int:

@@ -11,7 +11,6 @@ from ampproxy.channel.messages import (
     Begun,
     Ended,
     Note,
-    Seen,
     Visit,
     encode,
     from_supervisor,
@@ -66,7 +65,7 @@ def test_half_a_character() -> None:
 def test_others() -> None:
     """Values of either side."""
     entry = Entry("cooldown", "k", b"v", 3.0)
-    beat = Beat(1, 2, 3, 4, 0.5, lags=(0.1,), seen=(Seen("a", ((b"n", (b"v", b"w")),), 1.0, True),))
+    beat = Beat(1, 2, 3, 4, 0.5, lags=(0.1,))
     for message in (beat, Note("route", ("GET", "/x", "c", "y")), Visit(("::1", 5), ("", 0), True, ("h", 1))):
         assert from_worker(encode(message)) == message
     for other in (Accept((0, 2)), Arrived(entry, None), Arrived(entry, 4)):

@@ -404,3 +404,17 @@ def test_the_end(world: World, leave: bool) -> None:
     world.die(1)
     assert (done, world.closed) == ([None], 1)
     assert not world.reactor.getDelayedCalls()
+
+
+def test_an_account_is_proven(world: World) -> None:
+    """By an exchange that a worker has completed with it; not by one that failed."""
+    health = SimpleNamespace(proven=False)
+    state = world.service.current.runtime.pool_state
+    state.identity, state.health = lambda account: account.label, lambda identity: health
+    world.service.current.config = SimpleNamespace(accounts=[SimpleNamespace(label="a[0]")])
+    for status, proven in ((500, False), (200, True)):
+        each = record()
+        each.account, each.status = "a[0]", status
+        each.close(1.0, Outcome.COMPLETED)
+        world.crew.message(next(iter(world.crew._members.values())), Ended(1, 1, each), [])
+        assert health.proven is proven

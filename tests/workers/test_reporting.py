@@ -74,7 +74,6 @@ def test_counted_until_written() -> None:
         reporter.ended(each)
     numbers = [message.number for message in there.read() if isinstance(message, Ended)]
     assert numbers == [1, 2, 3]
-    assert reporter.used == {"a[0]"}
     reporter.written(2)
     assert reporter.unwritten() == [ended[2]]
     reporter.written(2)
