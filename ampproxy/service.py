@@ -122,7 +122,7 @@ class GatewayService(Service):
     @property
     def ports(self) -> list[IListeningPort]:
         """What it listens on, once it does."""
-        return self.listeners.ports
+        return self.listeners.addresses
 
     # The configuration.
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import provider
 
 from ampproxy import __version__
 from ampproxy.alerts.service import AlertsService
@@ -170,7 +171,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     crew = _crew(options, reactor, log, observer, metrics)
     shared: View | None = None
     if crew is not None:
-        shared = View("the supervisor", reactor, time.time, log)
+        shared = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
         metrics.workers = notifier.alive = crew
     try:
         service = GatewayService(
@@ -237,6 +238,11 @@ def _crew(
         late=metrics.late,
         wall=time.time,
     )
+
+
+@provider(ILogObserver)
+def _ignored(event: LogEvent) -> None:
+    """The supervisor's own link to the state that its workers share cannot fail."""
 
 
 def _start(

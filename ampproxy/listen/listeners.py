@@ -148,6 +148,11 @@ class Listeners:
         return [opened.port for opened in self._open]
 
     @property
+    def addresses(self) -> list[IListeningPort]:
+        """One for each address, however many sockets there are."""
+        return [opened.port for opened in self._open if not opened.slot]
+
+    @property
     def given(self) -> str:
         """Who says where to listen, if it is not the configuration."""
         if self.strings:

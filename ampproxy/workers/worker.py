@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
-from zope.interface import implementer
+from zope.interface import implementer, provider
 
 from ampproxy import __version__
 from ampproxy.assembly import Hearers, Outside, Start, assemble
@@ -119,6 +119,11 @@ def first_message(sock: socket.socket) -> tuple[WorkerStart | None, list[int], l
             return unpacked(WorkerStart, message.blob), own, whole[1:]
 
 
+@provider(ILogObserver)
+def _ignored(event: LogEvent) -> None:
+    """That the supervisor has ended is logged once, not for each thing that it did."""
+
+
 @implementer(ILogObserver)
 class WithoutExchanges:
     """The worker's log but for the lines of exchanges, which the supervisor writes, and those on ports."""
@@ -170,7 +175,7 @@ class Worker:
 
     def _assembled(self, descriptors: list[int]) -> tuple[GatewayService, ChannelLink]:
         start, reactor, reporter = self._start, self._reactor, self._reporter
-        view = View("the supervisor", reactor, time.time, self._log)
+        view = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
         shared = ChannelLink(view, reporter.send)
         outside = Outside(
             reactor=reactor,

@@ -109,6 +109,7 @@ def test_one_process_takes_over_from_several(parked: Listeners) -> None:
     before = list(alone.ports)
     opened(alone)
     assert alone.ports == before
+    assert len(alone.addresses) == 1
     move = alone.prepare(config(bind_free()))
     assert [each.port for each in move.left] == before
     alone.cancel(move)
