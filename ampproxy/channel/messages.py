@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from ampproxy.model.clients import Standing
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.state.entries import Entry
@@ -72,6 +73,8 @@ class Beat(Message, frozen=True):
     :param stall: the longest turn of its reactor so far, of those that were too long, in seconds.
     :param cooldowns: how many cooldowns have begun, by account and reason; ``lessons`` what was learned, by
         account.
+    :param standings: how clients stood with their limits at their last requests, of those since the last
+        beat.
     """
 
     number: int
@@ -84,6 +87,7 @@ class Beat(Message, frozen=True):
     stall: float = 0.0
     cooldowns: tuple[tuple[str, str, int], ...] = ()
     lessons: tuple[tuple[str, int], ...] = ()
+    standings: tuple[tuple[str, tuple[Standing, ...]], ...] = ()
 
 
 class Prepared(Message, frozen=True):
@@ -120,6 +124,24 @@ class Note(Message, frozen=True):
 
     what: str
     values: tuple[str | bool, ...]
+
+
+class Enter(Message, frozen=True):
+    """One more request of a client is about to be under way.
+
+    :param most: how many may be, of all workers; 0: any number.
+    :param number: :class:`Entered` answers with the same; 0: none is waited for.
+    """
+
+    tenant: str
+    most: int
+    number: int
+
+
+class Left(Message, frozen=True):
+    """One less is."""
+
+    tenant: str
 
 
 class Put(Message, frozen=True):
@@ -233,6 +255,13 @@ class Known(Message, frozen=True):
     entries: tuple[Entry, ...]
 
 
+class Entered(Message, frozen=True):
+    """Whether the request may be served."""
+
+    number: int
+    ok: bool
+
+
 class Claimed(Message, frozen=True):
     """The value that counts."""
 
@@ -248,10 +277,36 @@ class Locked(Message, frozen=True):
 
 
 FromWorker = (
-    Ready | Line | Begun | Ended | Beat | Prepared | Leaving | Visit | Note | Put | Claim | Lock | Unlock
+    Ready
+    | Line
+    | Begun
+    | Ended
+    | Beat
+    | Prepared
+    | Leaving
+    | Visit
+    | Note
+    | Enter
+    | Left
+    | Put
+    | Claim
+    | Lock
+    | Unlock
 )
 FromSupervisor = (
-    Start | Accept | Ping | Prepare | Commit | Cancel | Leave | Stop | Arrived | Known | Claimed | Locked
+    Start
+    | Accept
+    | Ping
+    | Prepare
+    | Commit
+    | Cancel
+    | Leave
+    | Stop
+    | Entered
+    | Arrived
+    | Known
+    | Claimed
+    | Locked
 )
 
 

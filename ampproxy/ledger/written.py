@@ -1,35 +1,42 @@
-"""Whether a row is in a ledger's file already: asked where another process may have written it, and has
-died.
-"""
+"""Whether rows are in a ledger already: asked where another process may have written them, and has died."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry
+from ampproxy.ledger.place import Place
+from ampproxy.ledger.reading import Readable
 
-#: So far the writer moves a row whose moment another one has. Microseconds.
+#: So far the writer of a file moves a row whose moment another one has. Microseconds.
 _MOVED = 10_000
+#: What makes a row known: the moment at which its exchange ended, to the microsecond, its status and times.
+_SAME = (
+    "SELECT 1 FROM exchanges WHERE id BETWEEN :at AND :latest AND status = :status AND total_ms = :total"
+    " AND coalesce(first_ms, -1) = :first"
+)
 
 
-def unwritten(path: Path, entries: Iterable[Entry]) -> list[Entry]:
-    """Those that are not there. What makes a row known is the moment at which its exchange ended, to the
-    microsecond, with its status and times. Where the file cannot be read, none is there.
-    """
-    entries = list(entries)
+def unwritten(place: Place, entries: Sequence[Entry]) -> list[Entry]:
+    """Those that are not there. Where the ledger cannot be read, none is taken to be there. Waits for it."""
     try:
-        with closing(sqlite3.connect(path)) as connection:
-            return [entry for entry in entries if not _is_there(connection, entry)]
-    except sqlite3.Error:
-        return entries
+        if not entries or not place.exists():
+            return list(entries)
+        reading = place.open()
+        with closing(reading), reading.moment():
+            return [entry for entry in entries if not _is_there(reading, entry)]
+    except LedgerError:
+        return list(entries)
 
 
-def _is_there(connection: sqlite3.Connection, entry: Entry) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM exchanges WHERE id BETWEEN ? AND ? AND status = ? AND total_ms = ? AND first_ms IS ?",
-        (entry.at, entry.at + _MOVED, entry.status, entry.total_ms, entry.first_ms),
-    )
-    return found.fetchone() is not None
+def _is_there(reading: Readable, entry: Entry) -> bool:
+    values = {
+        "at": entry.at,
+        "latest": entry.at + _MOVED,
+        "status": entry.status,
+        "total": entry.total_ms,
+        "first": -1 if entry.first_ms is None else entry.first_ms,
+    }
+    return bool(reading.rows(_SAME, values))

@@ -21,8 +21,10 @@ from ampproxy.channel.messages import (
     Cancel,
     Commit,
     Ended,
+    Enter,
     Leave,
     Leaving,
+    Left,
     Line,
     Message,
     Note,
@@ -41,6 +43,7 @@ from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.service import GatewayService
 from ampproxy.status import WorkerStatus
 from ampproxy.workers.beginning import Beginning
+from ampproxy.workers.limiting import Gate
 from ampproxy.workers.member import Member
 from ampproxy.workers.notes import keep
 from ampproxy.workers.seats import Deaths, assigned, spread
@@ -97,6 +100,7 @@ class Supervisor:
         self._wall = wall
         self._kill = kill
         self._service: GatewayService
+        self._gate: Gate
         self._members: dict[int, Member] = {}
         self._old: set[Member] = set()
         self._deaths = {number: Deaths() for number in range(1, count + 1)}
@@ -115,6 +119,7 @@ class Supervisor:
     def attach(self, service: GatewayService) -> None:
         """See :class:`~ampproxy.assembly.Crew`."""
         self._service = service
+        self._gate = Gate(service.current.runtime.limiter.running)
         service.listeners.moved = self._assign
 
     def start(self) -> None:
@@ -283,6 +288,10 @@ class Supervisor:
             receive(self._reactor, self._service.site, message, descriptors)
         elif kind is Note:
             keep(self._service.current.runtime, message)
+        elif kind is Enter:
+            self._gate.enter(member, message)
+        elif kind is Left:
+            self._gate.left(member, message.tenant)
         else:
             self.hub.message(member, message)
 
@@ -334,6 +343,7 @@ class Supervisor:
         learned = dict(before.lessons)
         for name, count in beat.lessons:
             runtime.lessons.learned[name] += count - learned.get(name, 0)
+        runtime.limiter.last.update(beat.standings)
 
     # Workers end.
 
@@ -353,6 +363,7 @@ class Supervisor:
     def gone(self, member: Member) -> None:
         """See :class:`~ampproxy.workers.member.Owner`."""
         self.hub.left(member)
+        self._gate.gone(member)
         self._lose(member)
         if member in self._old:
             self._old.discard(member)

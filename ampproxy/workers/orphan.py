@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ampproxy.assembly import make_ledger
+from ampproxy.credentials.secrets import secrets_of
 from ampproxy.ledger import NAME
-from ampproxy.ledger.entry import entry_of
+from ampproxy.ledger.entry import Entry, entry_of
+from ampproxy.ledger.place import Place
+from ampproxy.ledger.recorder import Recorder
 from ampproxy.ledger.written import unwritten
 from ampproxy.logs.twistd import output_of
-from ampproxy.relay.record import ExchangeRecord
 from ampproxy.service import GatewayService
 from ampproxy.wire.redact import Redactor
 from ampproxy.workers.reporting import ChannelOutput, Reporter
 
 
-def _unwritten(path: Path, records: Iterable[ExchangeRecord]) -> Iterable[ExchangeRecord]:
-    """Those of which the supervisor has not come to tell that they are written, and that are not."""
-    entries = [(entry_of(record, record.ended_at), record) for record in records]
-    rest = set(unwritten(path, (entry for entry, _ in entries)))
-    return [record for entry, record in entries if entry in rest]
-
-
 class Orphan:
-    """What the supervisor did for it.
+    """Does what the supervisor did for it.
 
     :param twistd: the supervisor's options, those before the word ``ampproxy``.
     """
@@ -41,25 +37,39 @@ class Orphan:
         self._log = log
 
     def take_over(self, output: ChannelOutput, reporter: Reporter) -> None:
-        """Do it from now on: what has ended and may not have been written, first."""
+        """Do it from now on: first what has ended and may not have been written."""
         self._write_log(output)
         runtime, config = self._service.current.runtime, self._service.current.config
         if runtime.state is None:
             return
         ledger = make_ledger(runtime.state, self._reactor, self._log)
-        ledger.configure(config.ledger, Redactor(()).text)
+        ledger.configure(config.ledger, Redactor(secrets_of(config)).text)
         reporter.orphaned = ledger.observe
-        for record in _unwritten(runtime.state / NAME, reporter.unwritten()):
-            ledger.observe(record)
         ledger.start()
-        self._reactor.addSystemEventTrigger("during", "shutdown", ledger.stop)
+        place = Place(runtime.state / NAME, None if config.ledger.url is None else config.ledger)
+        looked = self._settle(place, reporter, ledger)
+        self._reactor.addSystemEventTrigger(
+            "before", "shutdown", lambda: looked.addBoth(lambda _: ledger.stop())
+        )
+
+    def _settle(self, place: Place, reporter: Reporter, ledger: Recorder) -> Deferred[Any]:
+        """Write what the supervisor has not come to report as written, and that is not."""
+        records = {entry_of(record, record.ended_at): record for record in reporter.unwritten()}
+
+        def write(missing: list[Entry]) -> None:
+            for entry in missing:
+                ledger.observe(records[entry])
+
+        pool = self._reactor.getThreadPool()
+        looked: Deferred[Any] = deferToThreadPool(self._reactor, pool, unwritten, place, list(records))
+        return looked.addCallbacks(write, self._defect)
+
+    def _defect(self, failure: Any) -> None:
+        self._log.failure("Unhandled error while reading the ledger", failure)
 
     def _write_log(self, output: ChannelOutput) -> None:
         try:
             own = output_of(self._twistd, self._reactor.seconds)
         except SystemExit:
             own = None
-        if own is None:
-            output.replace(lambda line, level: None)
-            return
-        output.replace(own.write)
+        output.replace((lambda line, level: None) if own is None else own.write)

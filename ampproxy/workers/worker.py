@@ -26,6 +26,7 @@ from ampproxy.channel.messages import (
     Beat,
     Cancel,
     Commit,
+    Entered,
     Leave,
     Leaving,
     Ping,
@@ -46,9 +47,11 @@ from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import is_about_port
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.stalls import Stalls
+from ampproxy.model.clients import Standing
 from ampproxy.service import GatewayService
 from ampproxy.state.view import View
 from ampproxy.wire.redact import Secret
+from ampproxy.workers.limiting import Entrance
 from ampproxy.workers.notes import ReportedClients, ReportedNotes, ReportedRoutes
 from ampproxy.workers.orphan import Orphan
 from ampproxy.workers.reporting import ChannelOutput, Reporter
@@ -168,6 +171,7 @@ class Worker:
         self._lags: list[float] = []
         self._lag = Lag(reactor, self._lags.append)
         self._ending = False
+        self._reported: dict[str, tuple[Standing, ...]] = {}
         self._move: Move | None = None
         self._next: NewConfig | None = None
         self._orphan: Orphan | None = None
@@ -209,6 +213,7 @@ class Worker:
             elsewhere=lambda generation: SupervisorResource(generation, reactor, reporter.send),
         )
         view.use(shared)
+        self._entrance = Entrance(runtime.limiter, reactor, reporter.send)
         return GatewayService(replace(assembly, runtime=runtime)), shared
 
     def _use(self, generation: Generation, secrets: Collection[Secret]) -> None:
@@ -284,6 +289,8 @@ class Worker:
             self._leave(message.pid)
         elif isinstance(message, Stop):
             self._end()
+        elif isinstance(message, Entered):
+            self._entrance.message(message)
         else:
             self._shared.message(message)
 
@@ -292,6 +299,7 @@ class Worker:
         service = self._service
         if self._ending or not service.running:
             return
+        self._entrance.open = False
         self._orphan = Orphan(self._start.twistd, service, self._reactor, self._log)
         self._orphan.take_over(self._output, self._reporter)
         self._log.error("The supervisor has ended: finishing running exchanges, then this worker ends, too")
@@ -359,8 +367,15 @@ class Worker:
                 self._stalls.longest,
                 tuple((name, why, count) for (name, why), count in begun.items()),
                 tuple(runtime.lessons.learned.items()),
+                self._standings(),
             )
         )
+
+    def _standings(self) -> tuple[tuple[str, tuple[Standing, ...]], ...]:
+        """How clients stood with their limits at their last requests, of those since the last beat."""
+        last, known = self._service.current.runtime.limiter.last, self._reported
+        self._reported = dict(last)
+        return tuple((label, found) for label, found in last.items() if known.get(label) is not found)
 
 
 def _rss() -> int:

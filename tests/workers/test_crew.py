@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,7 +105,8 @@ class World:
         self.lifecycle = Lifecycle()
         self.lifecycle.to(Phase.SERVING)
         pool_state = SimpleNamespace(begun={})
-        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state)
+        limiter = SimpleNamespace(running=Counter(), last={})
+        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state, limiter=limiter)
         self.ledger = SimpleNamespace(position=0, settled=0)
         self.live: dict[int, ExchangeRecord] = runtime.live
         current = SimpleNamespace(runtime=runtime, report=self.reports.append, config=Config())

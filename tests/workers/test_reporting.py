@@ -11,6 +11,7 @@ from ampproxy.channel.link import Link
 from ampproxy.channel.messages import Begun, Ended, Line, from_worker
 from ampproxy.config.schema import Logging
 from ampproxy.ledger.entry import entry_of
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.store import Store
 from ampproxy.ledger.written import unwritten
 from ampproxy.relay.record import ExchangeRecord, Outcome
@@ -133,14 +134,15 @@ def test_written_once(tmp_path: Path) -> None:
     also where two ended in the same microsecond.
     """
     path = tmp_path / "ledger.sqlite3"
+    place = Place(path)
     first, same, other, late = (
         entry_of(record(number, total=total), at)
         for number, (total, at) in enumerate([(1.0, 100.0), (2.0, 100.0), (3.0, 100.0), (1.0, 200.0)])
     )
-    assert unwritten(path, [first]) == [first]
+    assert unwritten(place, [first]) == [first]
     store = Store(path)
     store.write([first, same])
     store.close()
-    assert unwritten(path, [first, same, other, late]) == [other, late]
+    assert unwritten(place, [first, same, other, late]) == [other, late]
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM exchanges").fetchone() == (2,)
