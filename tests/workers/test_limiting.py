@@ -84,7 +84,7 @@ def test_a_worker_dies() -> None:
 
 
 def test_no_answer() -> None:
-    """A request waits for a moment only: the worker goes by its own count, and does so at once without a supervisor."""
+    """Then the worker goes by its own count, and at once where there is no supervisor."""
     worker = Worker(Gate(Counter()), deaf=True)
     entered = worker.limiter.enter("a", 2)
     assert isinstance(entered, Deferred)
