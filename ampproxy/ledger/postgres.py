@@ -15,6 +15,8 @@ try:
     import sqlalchemy
 except ImportError as error:  # pragma: no cover - the tests have both
     raise ImportError("ledger.url needs two packages more: pip install 'ampproxy[postgres]'") from error
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -48,6 +50,13 @@ class Server:
 
     def __repr__(self) -> str:
         return "Server(***)"
+
+
+class _Whole(Loader):
+    """Sums of whole numbers, which PostgreSQL gives as ``numeric``; it is asked for no others of it."""
+
+    def load(self, data: Buffer) -> int:
+        return int(bytes(data))
 
 
 class Deadline:
@@ -169,6 +178,7 @@ class Database:
             (SCHEMA, milliseconds, milliseconds, milliseconds),
         )
         connection.commit()
+        connection.adapters.register_loader("numeric", _Whole)
         return connection
 
     def _explained(self, error: BaseException, deadline: Deadline) -> str:

@@ -78,21 +78,9 @@ class Reading:
     rounded: tuple[int, ...] = ()
 
 
-def _sum(column: str) -> str:
-    """A sum that is a whole number with either engine: PostgreSQL's own of 64 bits is none."""
-    return f"CAST(coalesce(sum({column}), 0) AS BIGINT)"
-
-
-_SUMMED = ", ".join(map(_sum, Sums._fields))
-_COUNTED = ", ".join(
-    (
-        "count(*)",
-        "count(input)",
-        *map(_sum, (*Tokens._fields, "first_ms")),
-        "count(first_ms)",
-        _sum("total_ms"),
-    )
-)
+_SUMMED = ", ".join(f"sum({name})" for name in Sums._fields)
+_TOKENS = ", ".join(f"coalesce(sum({name}), 0)" for name in Tokens._fields)
+_COUNTED = f"count(*), count(input), {_TOKENS}, coalesce(sum(first_ms), 0), count(first_ms), sum(total_ms)"
 _ROW_KEYS = {NOTHING: "0", BY_DAY: f"exchanges.id / {DAY}", BY_THREAD: "thread"}
 _DAY_KEYS = {NOTHING: "0", BY_DAY: "day"}
 #: No time comes after it: the largest integer of either engine.
