@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
@@ -50,7 +51,7 @@ from ampproxy.server.running import ActiveExchanges
 from ampproxy.state.library import check_library
 from ampproxy.state.shared import ALONE, Shared
 from ampproxy.state.view import View
-from ampproxy.status import Reports
+from ampproxy.status import Reports, WorkerStatus
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
 from ampproxy.upstream.client import UpstreamClient
@@ -78,6 +79,89 @@ class Reloads(Protocol):
     def use_read(self, config: Config) -> tuple[str, ...]:
         """Put it in force; gives what has changed, for people."""
         ...
+
+
+class Crew(Protocol):
+    """The workers of a service that serves by several processes: :class:`~ampproxy.workers.crew.Supervisor`.
+
+    :ivar count: how many there are; 0: none, the service serves itself.
+    """
+
+    count: int
+
+    def attach(self, service: Any) -> None:
+        """Belong to a service, which is not complete yet."""
+        ...
+
+    def start(self) -> None:
+        """Start them."""
+        ...
+
+    def prepare(self, config: Config, sockets: Mapping[str, list[socket]]) -> None:
+        """Have all of them ready for another configuration.
+
+        :param sockets: those that they need for it and do not have.
+        :raises ConfigError: one of them cannot use it.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Have them forget it."""
+        ...
+
+    def commit(self, generation: int) -> None:
+        """Have them serve by it, all at once.
+
+        :param generation: its number.
+        """
+        ...
+
+    def report(self) -> tuple[WorkerStatus, ...]:
+        """How each of them is."""
+        ...
+
+    def leave(self, pid: int) -> None:
+        """Another process has the sockets: have them serve what is under way, and end."""
+        ...
+
+    def stop(self) -> None:
+        """Have them accept nothing more, serve what is under way, and end; when called again, not wait."""
+        ...
+
+    def ended(self, within: float) -> Deferred[None]:
+        """Fires when all of them have; those that have not in time are killed.
+
+        :param within: seconds that they have been given.
+        """
+        ...
+
+
+class NoCrew:
+    """A service that serves itself."""
+
+    count = 0
+
+    def attach(self, service: Any) -> None:
+        """Nothing is attached."""
+
+    start = cancel = stop = lambda self: None
+
+    def prepare(self, config: Config, sockets: Mapping[str, list[socket]]) -> None:
+        """No other process has to be ready."""
+
+    def commit(self, generation: int) -> None:
+        """No other process serves."""
+
+    def report(self) -> tuple[WorkerStatus, ...]:
+        """There are none."""
+        return ()
+
+    def leave(self, pid: int) -> None:
+        """No other process serves."""
+
+    def ended(self, within: float) -> Deferred[None]:
+        """At once."""
+        return succeed(None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +198,8 @@ class Start:
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
     :param watch: makes what reads the configuration's file anew; ``None``: it came from none.
     :param log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
+    :param crew: the processes that serve for this one.
+    :param borrowed: this is one of those: its sockets are another process's, which logs what concerns all.
     """
 
     listen: tuple[str, ...] = ()
@@ -123,6 +209,8 @@ class Start:
     discover: bool = False
     watch: Callable[[Reloads], ConfigWatch] | None = None
     log_observer: ILogObserver | None = None
+    crew: Crew = field(default_factory=NoCrew)
+    borrowed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +221,14 @@ class Hearers:
     :param in_force: hear of each configuration that comes in force.
     :param brief: whether who takes the log's events makes the fields of exchanges itself.
     :param alerts: sends alerts; ``None``: nothing does.
+    :param supervised: another process keeps the ledger, serves the page, and asks vendors for their models.
     """
 
     exchanges: tuple[Observer, ...] = ()
     in_force: tuple[InForce, ...] = ()
     brief: bool = False
     alerts: Alerting | None = None
+    supervised: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,18 +267,28 @@ def assemble(
     log = Logger(namespace="ampproxy", observer=outside.observer)
     client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=outside.policy, log=log)
     chance = random.SystemRandom().random
-    discovery = Discovery(client, reactor, ModelCache(outside.cache), log, wall=time.time, random=chance)
-    ledger = None if outside.state is None else _ledger(outside.state, reactor, log)
+    discovery = Discovery(
+        client,
+        reactor,
+        ModelCache(outside.cache),
+        log,
+        wall=time.time,
+        random=chance,
+        asks=not hearers.supervised,
+    )
+    keeps = outside.state is not None and not hearers.supervised
+    ledger = make_ledger(outside.state, reactor, log) if keeps and outside.state is not None else None
     lifecycle = Lifecycle(held=start.failed is not None)
     live: dict[int, ExchangeRecord] = {}
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
     runtime = replace(
         _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log), config),
         live=live,
-        mount=page.mount,
+        mount=(lambda generation: None) if hearers.supervised else page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
     )
-    runtime = replace(runtime, observers=(*runtime.observers, page.feed.observe))
+    if not hearers.supervised:
+        runtime = replace(runtime, observers=(*runtime.observers, page.feed.observe))
     reactor.addSystemEventTrigger("before", "shutdown", page.stop)
     return Assembly(
         config=config,
@@ -321,7 +421,7 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
         return kept_salt(None)
 
 
-def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
+def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
     """The ledger of a service; it touches nothing before it is started.
 
     :param state: the folder of its state.

@@ -5,6 +5,7 @@ Nothing here leaves bodies in cycles of references, but a library may, and Pytho
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 from collections.abc import Callable
@@ -78,3 +79,15 @@ class Collector:
             before=round(size / 1e6),
             after=round((self._size() or size) / 1e6),
         )
+
+
+def tune_malloc() -> None:
+    """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
+    for with thousands of page faults. Does nothing elsewhere.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
+    mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD

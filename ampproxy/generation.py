@@ -111,10 +111,14 @@ class Generation:
     def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
         """An exchange has ended: tell the log and all observers, once."""
         if record.close(self.runtime.clock.seconds(), outcome, why):
-            if self._logs_requests:
-                record.log_line(self.runtime.log, brief=self.runtime.brief)
-            for observer in self.runtime.observers:
-                observer(record)
+            self.report(record)
+
+    def report(self, record: ExchangeRecord) -> None:
+        """An exchange has ended, here or in a worker: tell the log and all observers, once."""
+        if self._logs_requests:
+            record.log_line(self.runtime.log, brief=self.runtime.brief)
+        for observer in self.runtime.observers:
+            observer(record)
 
     def find_models(self) -> None:
         """Decide by what is now known of the vendors' models. What is under way keeps its decision."""

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -26,6 +27,14 @@ _MAX_MESSAGES = 32
 _SPARE = 10.0
 
 
+class Alive(Protocol):
+    """Who knows whether all that makes up the service is alive."""
+
+    def all_answer(self) -> bool:
+        """Whether it is."""
+        ...
+
+
 class Notifier:
     """Tells the service manager how the service is.
 
@@ -33,6 +42,7 @@ class Notifier:
 
     :param address: a path, or ``@name`` for an abstract socket; empty: nothing is ever sent.
     :param watchdog: seconds within which the manager wants to hear something, or 0.
+    :ivar alive: while it denies that, the watchdog is not fed; ``None``: the reactor's turning is enough.
     :param monotonic_ns: the system's ``CLOCK_MONOTONIC`` in nanoseconds; the manager compares it.
     """
 
@@ -56,6 +66,7 @@ class Notifier:
         self._retry: IDelayedCall | None = None
         self._complaint = ""
         self._loop: LoopingCall | None = None
+        self.alive: Alive | None = None
         if address and watchdog > 0:
             self._interval = watchdog / 2
             self._loop = LoopingCall(self._ping)
@@ -129,7 +140,7 @@ class Notifier:
 
     def _ping(self) -> None:
         # What waits already says that we live; and a hung manager must not fill the queue.
-        if not self._waiting:
+        if not self._waiting and (self.alive is None or self.alive.all_answer()):
             self._queue("WATCHDOG=1")
 
     def _queue(self, *lines: str, sent: Deferred[None] | None = None) -> None:

@@ -4,22 +4,21 @@ a restart.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
 from twisted.python.failure import Failure
 
 from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
-from ampproxy.collector import Collector
+from ampproxy.collector import Collector, tune_malloc
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
@@ -28,6 +27,9 @@ from ampproxy.notify import Notifier
 from ampproxy.restart.handover_new import Handover
 from ampproxy.restart.handover_old import HandoverSource
 from ampproxy.service import GatewayService
+
+if TYPE_CHECKING:
+    from ampproxy.workers.crew import Supervisor
 
 
 class Process:
@@ -38,6 +40,7 @@ class Process:
     :param restart: another process's, to take this one's place: made of why there can be none just now, what
         is to be told the service manager, and what follows.
     :param announce: called when this process is the service, from the start or after taking another's place.
+    :param crew: the workers; ``None``: this process serves itself.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Process:
         succession: Handover | None,
         restart: Callable[[Process], HandoverSource],
         announce: Callable[[], object] = lambda: None,
+        crew: Supervisor | None = None,
     ) -> None:
         self._service = service
         self._reactor = reactor
@@ -64,6 +68,9 @@ class Process:
         self._succession = succession
         self._restart = restart(self)
         self._announce = announce
+        self._crew = crew
+        if crew is not None:
+            crew.renew = self._restart.begin
 
     def install(self) -> None:
         """Begin when the reactor does."""
@@ -83,9 +90,12 @@ class Process:
         # Where a thread computes, the reactor waits so long for the interpreter after each system call.
         sys.setswitchinterval(0.001)
         tune_malloc()
+        ready = succeed(None) if self._crew is None else self._crew.when_ready()
         if self._succession is None:
-            self._serves()
-        self._load(list(DIALECTS))
+            ready.addCallback(lambda _: self._serves())
+            self._load(list(DIALECTS))
+        else:
+            ready.addCallback(lambda _: self._load(list(DIALECTS)))
 
     def _start_observing(self) -> None:
         """Show metrics and send alerts: of one process at a time."""
@@ -157,6 +167,8 @@ class Process:
         """Why no other process can take this one's place just now; empty: nothing stands against it."""
         if self._succession is not None:
             return "this process has not yet taken over from another one itself"
+        if self._crew is not None and not self._crew.is_ready:
+            return "its workers are not ready yet"
         if self._service.lifecycle.phase is Phase.LEAVING:
             return "another process has already taken over"
         if not self._service.running:
@@ -231,15 +243,3 @@ def state_of(service: Reloads) -> str:
     """What a service manager shows."""
     where = ", ".join(describe(port) for port in service.ports)
     return f"Serving on {where}; configuration {service.generation}"
-
-
-def tune_malloc() -> None:
-    """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
-    for with thousands of page faults. Does nothing elsewhere.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
-    mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD

@@ -70,6 +70,7 @@ class Runtime:
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
+    :param departing: hears of each exchange before anything of it is sent to an account or to Amp.
     :param live: the records of exchanges that are under way, by their ``id()``.
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
@@ -88,6 +89,8 @@ class Runtime:
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     :param alerts: sends alerts; ``None``: nothing does.
     :param owners: the browsers that may open the owner's page.
+    :param elsewhere: makes what has another process answer for ``/ampproxy`` and ``/readyz``; ``None``: none
+        does.
     :param mount: makes what serves below ``/ampproxy`` besides the tree; ``None``: nothing does.
     """
 
@@ -103,6 +106,7 @@ class Runtime:
     seen_clients: SeenClients
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
+    departing: Observer = lambda record: None
     live: dict[int, ExchangeRecord] = field(default_factory=dict)
     brief: bool = False
     state: Path | None = None
@@ -128,6 +132,7 @@ class Runtime:
     alerts: Alerting | None = None
     owners: Owners = field(default_factory=Owners)
     mount: Callable[[Any], IResource | None] = lambda generation: None
+    elsewhere: Callable[[Any], IResource | None] = lambda generation: None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deadlines", Deadlines(self.clock))

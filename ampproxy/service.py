@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,35 +11,32 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
 from ampproxy import __version__
 from ampproxy.assembly import Assembly
-from ampproxy.config.changes import changes, check_still_keyed, in_one_line
+from ampproxy.config.changes import changes, check_still_keyed, in_one_line, in_truth
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.errors import ConfigError, GatewayFault, StartFailed
+from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.generation import Generation
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
-from ampproxy.listen.listeners import Listeners
+from ampproxy.listen.listeners import Listeners, Move, setting_of
 from ampproxy.resources.root import Root
 from ampproxy.server.descriptors import Descriptors
+from ampproxy.server.ending import Ending
 from ampproxy.server.expiry import Expiry
 from ampproxy.server.revocation import revoke
-from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
+from ampproxy.server.site import GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
 from ampproxy.wire.words import counted
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
-
-#: Seconds for what clients are told at the very end.
-_FAREWELL_SECONDS = 1.0
 
 
 class GatewayService(Service):
@@ -50,6 +47,8 @@ class GatewayService(Service):
     :ivar current: what follows from the one that is in force.
     :ivar lifecycle: in which phase it is.
     :ivar listeners: where it listens.
+    :ivar ledger: records what has ended, as long as the service runs; ``None``: another process does, or
+        none.
     :ivar reports: how its last restart went.
     """
 
@@ -67,16 +66,19 @@ class GatewayService(Service):
         self._source: Logins | None = None
         self._leaving: set[Deferred[None]] = set()
         self._discovery = assembly.discovery
-        self._ledger = assembly.ledger
+        self.ledger = assembly.ledger
         self._reactor = reactor
         self._log = runtime.log
         self._log_observer = start.log_observer
         self._failed = start.failed or (lambda why: None)
+        self._crew = start.crew
+        self._borrowed = start.borrowed
+        self._note = self._log.debug if start.borrowed else self._log.info
         self._since = self._started = runtime.wall()
         self.generation = start.generation
         self.reports = assembly.reports
         self.lifecycle = assembly.lifecycle
-        self._hurried = self._warned_open = False
+        self._warned_open = False
         self.current = Generation(assembly.config, self._runtime)
         self._announce()
         descriptors = Descriptors(reactor, runtime.log)
@@ -91,9 +93,19 @@ class GatewayService(Service):
             self.lifecycle,
         )
         self.site.generation = start.generation
+        self._ending = Ending(reactor, runtime.log, runtime.running, self.site)
         self.listeners = Listeners(
-            self.site, reactor, start.listen, start.inherited, runtime.log, descriptors.watch, self.lifecycle
+            self.site,
+            reactor,
+            start.listen,
+            start.inherited,
+            runtime.log,
+            descriptors.watch,
+            self.lifecycle,
+            parked=self._crew.count,
+            borrowed=start.borrowed,
         )
+        self._crew.attach(self)
         self._watch = None if start.watch is None else start.watch(self)
         self._expiry = Expiry(
             reactor, runtime.wall, lambda: self.current.guard.next_expiry, self._end_revoked
@@ -103,9 +115,14 @@ class GatewayService(Service):
         return Generation(replace(config, accounts=(*config.accounts, *logins)), self._runtime, self.current)
 
     @property
+    def configured(self) -> Config:
+        """The configuration that is in force, without the accounts of logins."""
+        return self._config
+
+    @property
     def ports(self) -> list[IListeningPort]:
         """What it listens on, once it does."""
-        return self.listeners.ports
+        return self.listeners.addresses
 
     # The configuration.
 
@@ -126,15 +143,30 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
+        return self.use_with(config, self.open_for(config))
+
+    def open_for(self, config: Config) -> Move:
+        """Open what another configuration wants and is not open yet.
+
+        :raises ConfigError: it cannot be; nothing has changed.
+        """
         check_still_keyed(bool(self._config.clients), config)
         try:
-            move = self.listeners.prepare(config)
+            return self.listeners.prepare(config)
         except CannotListenError as error:
-            raise ConfigError((f"{config.place(_setting_of(error, config))}: {error}",)) from None
+            raise ConfigError((f"{config.place(setting_of(error, config))}: {error}",)) from None
+
+    def use_with(self, config: Config, move: Move) -> tuple[str, ...]:
+        """See :meth:`use`.
+
+        :param move: what :meth:`open_for` has opened.
+        """
         try:
             source, logins = self._logins_under(config)
+            self._crew.prepare(config, move.fresh_sockets)
             generation = self._build(config, logins)
         except BaseException:
+            self._crew.cancel()
             self.listeners.cancel(move)
             raise
         changed = self._changes(config)
@@ -145,6 +177,7 @@ class GatewayService(Service):
         self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
         self._end_cooldowns(generation.config.accounts)
         self._swap(generation, changed, ask_again=True)
+        self._crew.commit(self.generation)
         self._end_revoked()
         return changed
 
@@ -177,17 +210,12 @@ class GatewayService(Service):
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""
         try:
-            return tuple(map(self._in_truth, changes(self._config, config)))
+            given = self.listeners.given
+            return tuple(in_truth(change, given) for change in changes(self._config, config))
         except Exception:
             # It is only told.
             self._log.failure("Unhandled error while comparing configurations")
             return ()
-
-    def _in_truth(self, change: str) -> str:
-        """A change as people are told of it: where somebody else says where to listen, that stays."""
-        given, setting = self.listeners.given, change.partition(":")[0]
-        without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
-        return f"{change} (without effect: {given} sets where to listen)" if given and without else change
 
     def _swap(
         self,
@@ -211,7 +239,7 @@ class GatewayService(Service):
 
     def _log_swap(self, changes_made: tuple[str, ...] = ()) -> None:
         config = self.current.config
-        self._log.info(
+        self._note(
             "Configuration {generation} is in force{where}: {holds}{changed}",
             holds=f"{counted(len(config.accounts), 'account')}, "
             + counted(len(config.ampcode.mappings), "model mapping"),
@@ -222,7 +250,7 @@ class GatewayService(Service):
             changes=changes_made,
             changed=in_one_line(changes_made),
         )
-        if self.current.guard.open and not self._warned_open:
+        if self.current.guard.open and not self._warned_open and not self._borrowed:
             self._log.warn(
                 "There are no api-keys: every user and program of this machine is served and uses your "
                 "accounts (setting: api-keys; ampproxy setup creates a key)"
@@ -336,10 +364,11 @@ class GatewayService(Service):
             auth_dir=str(self._config.auth_dir),
             state_dir="" if self._runtime.state is None else str(self._runtime.state),
             listening=tuple(describe(port) for port in self.ports),
-            running=self._runtime.running.count,
+            running=self._runtime.running.count + sum(each.running for each in self._crew.report()),
             reload=None if self._watch is None else self._watch.last,
             restart=self.reports.restart,
             started=self._started,
+            workers=self._crew.report(),
             shared=self._runtime.shared.report() if self._runtime.shared.active else None,
         )
 
@@ -371,17 +400,16 @@ class GatewayService(Service):
         if self._discovery is not None:
             self._discovery.stop()
             self._discovery = None
-        self._log.info("Process {pid} is serving", pid=pid)
+        self._crew.leave(pid)
+        self._note("Process {pid} is serving", pid=pid)
         if running.count:
             what = counted(running.count, "exchange")
             self._log.info(
                 "Still running in this process, for up to {drain:g} s: {what}", what=what, drain=drain
             )
-        await running.idle(self._reactor, drain)
-        if running.count:
-            await self._cut_off("timeouts.drain", drain)
-        else:
-            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _FAREWELL_SECONDS)
+        if await self._ending.wait("timeouts.drain", drain):
+            await self._ending.idle_connections()
+        await self._crew.ended(drain)
 
     async def listen(self) -> None:
         """Open the ports.
@@ -417,8 +445,9 @@ class GatewayService(Service):
         self._runtime.shared.start()
         if self._source is not None:
             self._source.start()
-        if self._ledger is not None:
-            self._ledger.start()
+        if self.ledger is not None:
+            self.ledger.start()
+        self._crew.start()
 
     def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
@@ -429,8 +458,8 @@ class GatewayService(Service):
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
-        self._hurried = True
-        self._runtime.running.give_up()
+        self._crew.stop()
+        self._ending.hurry()
 
     def stopService(self) -> Deferred[None]:
         """Accept nothing more; wait for what is under way, no longer than the grace period."""
@@ -444,18 +473,15 @@ class GatewayService(Service):
             self.abandon()
         self.lifecycle.to(Phase.DRAINING)
         self.site.end()
+        self._crew.stop()
         await self.listeners.close()
         running = self._runtime.running
+        grace = self.current.config.timeouts.grace
         if running.count:
-            grace = self.current.config.timeouts.grace
-            self._log.info(
-                "Waiting up to {grace:g} s for {what} to end",
-                grace=grace,
-                what=counted(running.count, "exchange"),
-            )
-            await running.idle(self._reactor, grace)
-        if running.count:
-            await self._cut_off("timeouts.grace", self.current.config.timeouts.grace)
+            what = counted(running.count, "exchange")
+            self._log.info("Waiting up to {grace:g} s for {what} to end", grace=grace, what=what)
+            await self._ending.wait("timeouts.grace", grace)
+        await self._crew.ended(grace)
         if self._source is not None:
             await self._source.stop()
         await gatherResults([*self._leaving])
@@ -467,32 +493,6 @@ class GatewayService(Service):
         self._runtime.unknown_routes.close()
         self._runtime.lessons.close()
         self._runtime.pins.close()
-        if self._ledger is not None:
-            await self._ledger.stop()
+        if self.ledger is not None:
+            await self.ledger.stop()
         self.lifecycle.to(Phase.STOPPED)
-
-    async def _cut_off(self, setting: str, limit: float) -> None:
-        """End what is under way still, and give clients the time to hear of it."""
-        running = self._runtime.running
-        self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
-        why = f"this took longer than allowed (setting: {setting}, {limit:g} s)"
-        if self._hurried:
-            why = "received a second signal"
-        why = f"The gateway is stopping, and {why}."
-        running.abort(GatewayFault.of("unavailable", why, status=503))
-        await self._while(
-            lambda: running.count or any(channel.requests for channel in self.site.channels),
-            _FAREWELL_SECONDS,
-        )
-
-    async def _while(self, condition: Callable[[], object], most: float) -> None:
-        """Wait as long as a condition holds, but no longer than so many seconds."""
-        until = self._reactor.seconds() + most
-        while condition() and self._reactor.seconds() < until:
-            await deferLater(self._reactor, 0.05)
-
-
-def _setting_of(error: CannotListenError, config: Config) -> str:
-    """Which setting an address stands in that is taken."""
-    neo = config.neo
-    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"

@@ -81,6 +81,33 @@ class Reports:
     restart: RestartReport | None = None
 
 
+class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one of several workers is.
+
+    :param state: ``ready``; ``starting``: it is being started; ``leaving``: it accepts nothing more and ends
+        when it has served what is under way; ``hung``: it does not answer; ``waiting``: it has died several
+        times, and is started again soon.
+    :param started: when its process began, in seconds since the epoch; 0: there is none.
+    :param running: exchanges and tunnels under way.
+    :param connections: of clients.
+    :param memory: resident, in bytes.
+    :param cpu: seconds of processor time that it has used.
+    :param deaths: how often a worker with this number has died since the service began.
+    :param in_a_row: how often one after another, the last of which is not long ago.
+    """
+
+    number: int
+    state: Literal["ready", "starting", "leaving", "hung", "waiting"]
+    pid: int = 0
+    started: float = 0.0
+    running: int = 0
+    connections: int = 0
+    memory: int = 0
+    cpu: float = 0.0
+    deaths: int = 0
+    in_a_row: int = 0
+
+
 class SharedReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the sharing goes.
 
@@ -110,6 +137,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     :param running: exchanges and tunnels under way.
     :param started: when this process began to serve, in seconds since the epoch.
     :param reload: the last reading of the file after the first.
+    :param workers: the processes that serve, where there are several.
     :param shared: how sharing its state with other processes goes; ``None``: it is shared with none.
     """
 
@@ -127,6 +155,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     reload: ReloadReport | None = None
     restart: RestartReport | None = None
     started: float = 0.0
+    workers: tuple[WorkerStatus, ...] = ()
     shared: SharedReport | None = None
 
 

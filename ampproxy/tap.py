@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
+from zope.interface import provider
 
 from ampproxy import __version__
 from ampproxy.alerts.service import AlertsService
-from ampproxy.assembly import Hearers, Outside, Reloads, Start, assemble
+from ampproxy.assembly import Hearers, NoCrew, Outside, Reloads, Start, assemble
 from ampproxy.clock import ClockWatch, use_monotonic_clock
 from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
@@ -44,8 +45,12 @@ from ampproxy.restart.handover_new import Handover
 from ampproxy.restart.handover_old import Command, HandoverSource
 from ampproxy.server.descriptors import raise_limit
 from ampproxy.service import GatewayService
+from ampproxy.state.view import View
 from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.redact import Secret
+
+if TYPE_CHECKING:
+    from ampproxy.workers.crew import Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +168,11 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     alerts = AlertsService(reactor, log)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, log)
     watch = partial(_watch, config, options, notifier, reactor, log)
+    crew = _crew(options, reactor, log, observer, metrics)
+    shared: View | None = None
+    if crew is not None:
+        shared = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
+        metrics.workers = notifier.alive = crew
     try:
         service = GatewayService(
             assemble(
@@ -173,8 +183,9 @@ def _make(options: Options, reactor: Any) -> GatewayService:
                     home=Path.home(),
                     cache=cache_folder(os.environ, Path.home()),
                     state=config.state_dir,
+                    shared=shared,
                 ),
-                _start(options, watch, observer),
+                _start(options, watch, observer, crew),
                 _hearers(metrics, alerts, observer),
             )
         )
@@ -195,13 +206,51 @@ def _make(options: Options, reactor: Any) -> GatewayService:
         succession=succession,
         restart=partial(_predecessor, options["command"], service, reactor),
         announce=lambda: options["announce"](service),
+        crew=crew,
     ).install()
+    if crew is not None and shared is not None:
+        crew.hub.join(shared)
     if observer is not None:
         _settle_log(observer, reactor)
     return service
 
 
-def _start(options: Options, watch: Callable[[Reloads], ConfigWatch], observer: LogObserver | None) -> Start:
+def _crew(
+    options: Options, reactor: Any, log: Logger, observer: LogObserver | None, metrics: MetricsService
+) -> Supervisor | None:
+    """The workers, where there are several."""
+    count = options["parsed"].workers or len(os.sched_getaffinity(0))
+    if count == 1:
+        return None
+    if of_twistd(options).get("chroot"):
+        raise StartFailed("a service in a chroot (--chroot) can start no workers (setting: workers)")
+    # Not at the top: with one process nothing of it is loaded.
+    from ampproxy.workers.beginning import Beginning
+    from ampproxy.workers.crew import Supervisor
+
+    return Supervisor(
+        count,
+        reactor,
+        log,
+        environ=os.environ,
+        begins=Beginning(Path.home(), cache_folder(os.environ, Path.home()), of_twistd(options)),
+        line=(lambda line, level: None) if observer is None else observer.forward,
+        late=metrics.late,
+        wall=time.time,
+    )
+
+
+@provider(ILogObserver)
+def _ignored(event: LogEvent) -> None:
+    """The supervisor's own link to the state that its workers share cannot fail."""
+
+
+def _start(
+    options: Options,
+    watch: Callable[[Reloads], ConfigWatch],
+    observer: LogObserver | None,
+    crew: Supervisor | None,
+) -> Start:
     succession: Handover | None = options["succession"]
     return Start(
         listen=tuple(options["listen"]),
@@ -211,6 +260,7 @@ def _start(options: Options, watch: Callable[[Reloads], ConfigWatch], observer: 
         discover=True,
         watch=watch,
         log_observer=observer,
+        crew=crew or NoCrew(),
     )
 
 

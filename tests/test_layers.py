@@ -20,10 +20,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("start",),
     ("tap",),
     ("process",),
+    ("workers",),
     ("service", "restart"),
     ("assembly",),
     ("metrics", "dashboard", "alerts"),
-    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
+    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop", "channel"),
     ("demo",),
     ("testing",),
     ("resources",),
@@ -58,7 +59,7 @@ PURE = (
 ALONE = {
     "treq": ("upstream",),
     "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
-    "twisted.internet.reactor": ("tap", "cli"),
+    "twisted.internet.reactor": ("tap", "cli", "workers"),
     "sqlalchemy": ("ledger",),
     "psycopg": ("ledger",),
 }

@@ -121,6 +121,26 @@ def test_watchdog(manager: Manager) -> None:
     assert manager.clock.getDelayedCalls() == []
 
 
+def test_watchdog_of_several_processes(manager: Manager) -> None:
+    """While one of them does not answer, the manager is to end the service."""
+
+    class Crew:
+        answers = True
+
+        def all_answer(self) -> bool:
+            return self.answers
+
+    notifier, crew = manager.notifier(WATCHDOG_USEC="10000000", WATCHDOG_PID=str(PID)), Crew()
+    notifier.alive = crew
+    notifier.ready()
+    manager.clock.pump([1.0] * 5)
+    assert manager.heard().count({"WATCHDOG": "1"}) == 2
+    crew.answers = False
+    manager.clock.pump([1.0] * 20)
+    assert manager.heard() == []
+    notifier.close()
+
+
 @pytest.mark.parametrize(
     "environ", [{"WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}]
 )

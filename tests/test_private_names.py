@@ -23,6 +23,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("listen/sockets.py", "_fromListeningDescriptor"): "Twisted makes no port of a listening Unix socket",
     ("metrics/stalls.py", "_current_frames"): "CPython's documented way to see what a thread runs",
     ("server/descriptors.py", "_logger"): "Twisted logs each failed accept; no setting turns that off",
+    ("workers/template.py", "_exit"): "the documented end of a process that was forked",
 }
 
 #: Public by the documentation of ``collections.namedtuple``, in spite of the underscore.

@@ -14,13 +14,15 @@ from ampproxy.credits.allowance import Used
 from ampproxy.model.clients import Standing
 from ampproxy.relay.retiring import Retiring
 from ampproxy.routing.catalog import Catalog
-from ampproxy.status import Alert, ReloadReport, SharedReport
+from ampproxy.status import Alert, ReloadReport, SharedReport, WorkerStatus
 from ampproxy.tenants.refusals import shown_amount
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time
 
 #: The part of a limit from which on it is alerted of.
 NEARLY = 0.9
+#: So many early deaths of a worker in a row are alerted of.
+WORKER_DEATHS = 3
 #: Names that one sentence lists.
 _LISTED = 5
 #: A restart of what the state is shared by takes less.
@@ -50,6 +52,7 @@ class Facts:
     reload: ReloadReport | None = None
     shared: SharedReport | None = None
     config: str = ""
+    workers: tuple[WorkerStatus, ...] = ()
     unknown: frozenset[str] = frozenset()
 
 
@@ -245,6 +248,17 @@ def _config_refused(facts: Facts) -> Iterator[Alert]:
     yield Alert("config-refused", facts.config, message, "ampproxy check lists all complaints", reload.at)
 
 
+def _worker_failing(facts: Facts) -> Iterator[Alert]:
+    for worker in facts.workers:
+        if worker.in_a_row >= WORKER_DEATHS:
+            message = (
+                f"Worker {worker.number} has ended {worker.in_a_row} times shortly after it was started; the"
+                " others serve its clients."
+            )
+            todo = "ampproxy status shows the workers; the log has why it ended"
+            yield Alert("worker-failing", f"worker {worker.number}", message, todo, facts.wall)
+
+
 def _list(words: Iterable[str]) -> str:
     """The first few of them."""
     known = [printable(word) for word in words]
@@ -260,4 +274,5 @@ _CONDITIONS: dict[str, Callable[[Facts], Iterator[Alert]]] = {
     "model-retiring": _model_retiring,
     "state-away": _state_away,
     "config-refused": _config_refused,
+    "worker-failing": _worker_failing,
 }

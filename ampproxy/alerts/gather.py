@@ -59,6 +59,7 @@ class Gathering:
             reload=status.reload,
             shared=runtime.shared.report() if runtime.shared.active else None,
             config=status.config,
+            workers=status.workers,
             unknown=frozenset(unknown),
         )
 

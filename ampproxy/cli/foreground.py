@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections.abc import Sequence
@@ -28,11 +27,10 @@ from ampproxy.config.run_file import RunFile, RunNote, run_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import StartFailed
 from ampproxy.listen import describe
+from ampproxy.logs.twistd import is_about_port
 from ampproxy.service import GatewayService
 from ampproxy.start import Options, makeService
 from ampproxy.tap import Overrides
-
-_PORTS = re.compile(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z|\AMain loop terminated\.\Z")
 
 
 def run(file: Path, overrides: Overrides, listen: Sequence[str], log: str) -> None:
@@ -78,9 +76,7 @@ class _WithoutPorts:
 
     def __call__(self, event: LogEvent) -> Any:
         """Whether an event is one of these."""
-        legacy = event.get("log_namespace") == "log_legacy"
-        text = event.get("log_text" if legacy else "log_format") or ""
-        return PredicateResult.no if _PORTS.search(str(text)) else PredicateResult.maybe
+        return PredicateResult.no if is_about_port(event) else PredicateResult.maybe
 
 
 def _who_runs(config: Config) -> str:

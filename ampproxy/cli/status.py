@@ -25,7 +25,7 @@ from ampproxy.ledger.place import Place, place_of
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.report import changing, report, sameness
 from ampproxy.ledger.text import count, money
-from ampproxy.status import SharedReport, Status
+from ampproxy.status import SharedReport, Status, WorkerStatus
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
@@ -147,6 +147,9 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield f"The state cannot be shared by {status.shared.by}: {status.shared.why}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
+    for worker in status.workers:
+        if worker.state in ("hung", "waiting"):
+            yield f"Worker {worker.number} is {worker.state}: see the log."
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):
@@ -188,6 +191,17 @@ def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
         yield from table.row(row)
 
 
+def _worker(worker: WorkerStatus, now: float) -> str:
+    if not worker.pid:
+        return f"{worker.state}; it has ended {worker.deaths} times"
+    deaths = f", ended {worker.deaths} times before" if worker.deaths else ""
+    since = f" for {span(now - worker.started)}" if worker.started else ""
+    return (
+        f"{worker.state}{since}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
+        f"{worker.memory / 2**20:.0f} MiB{deaths}"
+    )
+
+
 def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     status = seen.status
     if status is None:
@@ -212,6 +226,8 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     if seen.log:
         yield "log", seen.log
     yield "under way", counted(status.running, "exchange")
+    for worker in status.workers:
+        yield f"worker {worker.number}", _worker(worker, now)
     if seen.accounts:
         total = sum(seen.accounts.values())
         each = ", ".join(

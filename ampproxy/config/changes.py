@@ -35,6 +35,8 @@ _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 #: What of an account is told as it was and as it is; of all else only that it changed.
 _SHOWN = ("priority", "prefix", "base_url", "disable_cooling", "weight")
+#: Settings whose changes take effect at the next restart.
+_AFTER_RESTART = ("state_dir", "workers")
 
 
 def check_still_keyed(keyed: bool, config: Config) -> None:
@@ -65,6 +67,17 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
     return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
 
 
+def in_truth(change: str, given: str) -> str:
+    """A change as people are told of it: where ``given`` sets where to listen, a change of that has no
+    effect.
+
+    :param given: ``--listen`` or ``systemd``; empty: the configuration sets it.
+    """
+    setting = change.partition(":")[0]
+    without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
+    return f"{change} (without effect: {given} sets where to listen)" if given and without else change
+
+
 def in_one_line(changed: tuple[str, ...]) -> str:
     """The changes as the end of a log's line; of many the first."""
     if not changed:
@@ -93,7 +106,7 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
         elif row.field == "mappings":
             yield from _mappings(name, before or (), after or ())
         else:
-            later = " (after a restart)" if row.field == "state_dir" else ""
+            later = " (after a restart)" if row.field in _AFTER_RESTART else ""
             yield f"{name}: {_difference(row, before, after)}{later}"
 
 

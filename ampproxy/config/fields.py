@@ -125,6 +125,24 @@ def whole(expected: str, low: int, high: int, *, clamp: bool = False) -> Reader:
     return Reader(expected, read)
 
 
+#: The most processes that may serve: sockets of that many are passed in one message.
+MAX_WORKERS = 64
+
+
+def _workers(place: Location) -> int:
+    expected = f"a number from 1 to {MAX_WORKERS}, or auto"
+    scalar = place.scalar(expected)
+    text = place.expanded(scalar).strip()
+    if text.lower() == "auto":
+        return 0
+    if not _WHOLE.match(text) or not 1 <= int(text) <= MAX_WORKERS:
+        raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
+    return int(text)
+
+
+WORKERS = Reader(f"a number from 1 to {MAX_WORKERS}, or auto", _workers)
+
+
 def _flag(place: Location) -> bool:
     scalar, text = _plain_text(place, "true or false", lambda text: text.lower() in _TRUE | _FALSE)
     word = text.lower()

@@ -112,6 +112,7 @@ _KINDS: dict[str, Schema] = {
     # A smaller one counts as 0.
     "a whole number, 0 or more": _whole(-(10**9)),
     "a whole number, 1 or more": _whole(1),
+    "a number from 1 to 64, or auto": {"anyOf": [_whole(1, 64), _words("auto")]},
     "two numbers of tokens": _list(_whole(1), 2),
     "a host profile": _TEXT,
     "a list of patterns": _PATTERNS,

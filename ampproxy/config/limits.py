@@ -116,5 +116,12 @@ TIMEOUTS = Section(
             "How long they may continue in a process that `ampproxy restart` has replaced.",
             "10m",
         ),
+        Setting(
+            "worker",
+            "worker",
+            fields.duration(),
+            "How long one of several `workers` may give no sign of life until it is killed and replaced.",
+            "20s",
+        ),
     ),
 )

@@ -243,7 +243,7 @@ class Streaming:
 class Timeouts:
     """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running exchanges may
     go on after SIGTERM. ``drain``: how long in a process that another one has replaced. ``tunnel_idle``: how
-    long both sides of a tunnel may be silent.
+    long both sides of a tunnel may be silent. ``worker``: how long one of several workers may not answer.
     """
 
     connect: float = 10.0
@@ -252,6 +252,7 @@ class Timeouts:
     tunnel_idle: float = 3600.0
     grace: float = 30.0
     drain: float = 600.0
+    worker: float = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,6 +398,7 @@ class Config:
     :param payload: rules over the bodies that go to vendors.
     :param neo: what Amp's cloud may ask for; ``None``: nothing.
     :param catalog: what the user knows of models; of two entries that fit one the later counts.
+    :param workers: how many processes serve; 0: one per processor core.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
@@ -413,6 +415,7 @@ class Config:
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
     state_dir: Path = Path("~/.local/state/ampproxy")
+    workers: int = 1
     state: StateSettings | None = None
     proxy_url: str | None = field(default=None, repr=False)
     request_retry: int = 0

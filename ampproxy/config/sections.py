@@ -342,6 +342,14 @@ ROOT = Section(
         ),
         Setting("state", "state", STATE, "By what several processes share what they know."),
         Setting(
+            "workers",
+            "workers",
+            fields.WORKERS,
+            "How many processes serve; `auto` for one per processor core. A change takes effect at the next "
+            "restart.",
+            "1",
+        ),
+        Setting(
             "proxy-url",
             "proxy_url",
             fields.PROXY,

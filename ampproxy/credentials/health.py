@@ -207,6 +207,10 @@ class Sharing(Protocol):
         """The cooldowns of these scopes have begun, changed or ended."""
         ...
 
+    def publish_limits(self, identity: Identity) -> None:
+        """An account's answer has told of its limits."""
+        ...
+
     def publish_affinity(self, key: str, affinity: Affinity) -> None:
         """A conversation is at home there."""
         ...

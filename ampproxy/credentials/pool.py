@@ -225,6 +225,8 @@ class Selection:
         candidate = self._candidate
         if candidate is not None and states_limits(candidate.account.dialect, headers):
             candidate.health.seen, candidate.health.seen_at = headers, wall
+            if self._pool.state.sharing is not None:
+                self._pool.state.sharing.publish_limits(candidate.identity)
 
     def succeeded(self) -> None:
         """The account serves: whatever rest it had is over."""

@@ -6,7 +6,8 @@ shared shows neither a key nor a thread's id. Times travel as durations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -17,12 +18,17 @@ from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.state.entries import Entry
 from ampproxy.state.shared import Shared
 
-COOLDOWN, AFFINITY = "cooldown", "affinity"
+COOLDOWN, AFFINITY, QUOTA = "cooldown", "affinity", "quota"
 #: Seconds after its end for which a cooldown is remembered, for the count of failures in a row; and for which
 #: it is known that one has ended.
 REMEMBERED_SECONDS = 3600.0
 #: Seconds for which other processes leave an account alone that one of them is just trying.
 PROBE_SECONDS = 30.0
+#: Seconds between two reports of an account's limits, which are for display, and for which one is worth
+#: something.
+QUOTA_PAUSE_SECONDS, QUOTA_SECONDS = 15.0, 86400.0
+#: The headers that tell of limits (:mod:`ampproxy.credentials.quota`).
+_LIMITS = ("anthropic-ratelimit-", "x-ratelimit-", "x-codex-")
 #: Between the parts of a key. No name of an account or a model has it.
 _BETWEEN = "\0"
 
@@ -51,25 +57,35 @@ class _Affinity(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _cooldown = msgspec.msgpack.Decoder(_Cooldown).decode
+_headers = msgspec.msgpack.Decoder(dict[str, str]).decode
 _affinity = msgspec.msgpack.Decoder(_Affinity).decode
 #: What another version may have written.
 _BAD = (msgspec.MsgspecError, KeyError, UnicodeDecodeError, RecursionError)
 
 
-def share_pool(state: PoolState, shared: Shared, seconds: Callable[[], float]) -> None:
+def share_pool(
+    state: PoolState, shared: Shared, seconds: Callable[[], float], wall: Callable[[], float] = time.time
+) -> None:
     """Have what is known of accounts and conversations be known to all processes; before any of it is.
 
     :param seconds: the clock of the cooldowns.
+    :param wall: seconds since the epoch.
     """
     if shared.active:
-        state.sharing = PoolSharing(state, shared, seconds)
+        state.sharing = PoolSharing(state, shared, seconds, wall)
 
 
 class PoolSharing:
     """Publishes what changes here; implements :class:`ampproxy.credentials.health.Sharing`."""
 
-    def __init__(self, state: PoolState, shared: Shared, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, state: PoolState, shared: Shared, seconds: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
         self._shared = shared
+        self._seconds = seconds
+        self._limits = QuotaTopic(state, wall)
+        self._reported: dict[Identity, float] = {}
+        shared.subscribe(QUOTA, self._limits)
         self._cooldowns = CooldownTopic(state, seconds)
         self._affinities = AffinityTopic(state, seconds)
         shared.subscribe(COOLDOWN, self._cooldowns)
@@ -86,6 +102,16 @@ class PoolSharing:
             entry = self._cooldowns.entry(identity, scope)
             if entry is not None:
                 self._shared.publish(entry.kind, entry.key, entry.value, entry.ttl)
+
+    def publish_limits(self, identity: Identity) -> None:
+        """See :class:`~ampproxy.credentials.health.Sharing`; not with every answer."""
+        now = self._seconds()
+        if now - self._reported.get(identity, -QUOTA_PAUSE_SECONDS) < QUOTA_PAUSE_SECONDS:
+            return
+        entry = self._limits.entry(identity)
+        if entry is not None:
+            self._reported[identity] = now
+            self._shared.publish(entry.kind, entry.key, entry.value, entry.ttl)
 
     def publish_affinity(self, key: str, affinity: Affinity) -> None:
         """See :class:`~ampproxy.credentials.health.Sharing`."""
@@ -202,6 +228,65 @@ class CooldownTopic:
         )
         now = self._seconds()
         return Cooldown.of(verdict, read.failures, now - entry.age, now + entry.ttl - REMEMBERED_SECONDS)
+
+
+class _Reported:
+    """Headers that another process has seen; a :class:`~ampproxy.credentials.health.SeenHeaders`."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def getAllRawHeaders(self) -> Iterable[tuple[bytes, list[bytes]]]:
+        """All of them."""
+        for name, text in self._headers.items():
+            yield name.encode("latin-1", "replace"), [text.encode("latin-1", "replace")]
+
+
+class QuotaTopic:
+    """What the vendors' answers told of accounts' limits, for display; a key is an account's name."""
+
+    def __init__(self, state: PoolState, wall: Callable[[], float]) -> None:
+        self._state = state
+        self._wall = wall
+
+    def entry(self, identity: Identity) -> Entry | None:
+        """The limits as they travel; ``None``: nothing is known."""
+        health, name = self._state.health(identity), self._state.name_of(identity)
+        if health.seen is None or name is None:
+            return None
+        headers = {
+            lower: values[-1].decode("latin-1")
+            for header, values in health.seen.getAllRawHeaders()
+            if (lower := header.decode("latin-1").lower()).startswith(_LIMITS)
+        }
+        age = max(0.0, self._wall() - health.seen_at)
+        return Entry(QUOTA, name, _encode(headers), max(0.0, QUOTA_SECONDS - age), age)
+
+    def apply(self, entry: Entry) -> None:
+        """See :class:`~ampproxy.state.shared.Topic`."""
+        identity = self._state.named(entry.key)
+        if identity is None or entry.value is None:
+            return
+        try:
+            headers = _headers(entry.value)
+        except _BAD:
+            return
+        health = self._state.health(identity)
+        health.seen = _Reported(headers)
+        health.seen_at = self._wall() - entry.age
+
+    def age(self, key: str) -> float | None:
+        """See :class:`~ampproxy.state.shared.Topic`."""
+        identity = self._state.named(key)
+        health = None if identity is None else self._state.health(identity)
+        return None if health is None or health.seen is None else max(0.0, self._wall() - health.seen_at)
+
+    def entries(self) -> Iterator[Entry]:
+        """See :class:`~ampproxy.state.shared.Topic`."""
+        for identity, _ in self._state.accounts():
+            entry = self.entry(identity)
+            if entry is not None:
+                yield entry
 
 
 class AffinityTopic:

@@ -49,6 +49,7 @@ class Recorder:
         load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
+    :ivar settled: how many rows are written, or given up.
     """
 
     def __init__(
@@ -80,14 +81,21 @@ class Recorder:
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
-        #: Rows that have left those that wait: the number of the first that does.
-        self._taken = 0
+        #: Also the number of the first that waits.
+        self.settled = 0
         self._progress = Progress()
         self._away = False
 
     @property
     def _name(self) -> str:
         return self._name_of(self._settings)
+
+    @property
+    def position(self) -> int:
+        """How many rows there were to write so far; when :attr:`settled` is as many, all of them are
+        written.
+        """
+        return self.settled + len(self._waiting)
 
     def configure(self, settings: Ledger, redacted: Callable[[str], str] = str) -> None:
         """From now on keep what these settings say.
@@ -126,7 +134,7 @@ class Recorder:
                 )
             return
         try:
-            entry = entry_of(record, self._wall())
+            entry = entry_of(record, record.ended_at or self._wall())
             waiting.append(entry)
             if record.usage is not None and record.usage.beside:
                 waiting.extend(beside(entry, record.usage))
@@ -270,7 +278,7 @@ class Recorder:
     async def _write(self) -> bool:
         """Write one batch; whether it went well. Without any, the file is looked at."""
         batch = self._waiting[:BATCH]
-        settings, redacted, first = self._settings, self._redacted, self._taken
+        settings, redacted, first = self._settings, self._redacted, self.settled
         if not batch and not settings.enable:
             return True
         try:
@@ -294,7 +302,7 @@ class Recorder:
     def _take(self, count: int) -> None:
         """The first of those that wait wait no more. New ones have only been added at the other end."""
         del self._waiting[:count]
-        self._taken += count
+        self.settled += count
 
     def _note(self, progress: Progress) -> None:
         """Log it when rows begin to wait on a disk, and when none does any more."""

@@ -51,6 +51,14 @@ class Inherited:
         found = self.kept.get(key)
         return found.pop(0) if found else None
 
+    def count(self, key: str) -> int:
+        """How many of these there are that nobody has taken."""
+        return len(self.kept.get(key, ()))
+
+    def take_all(self, key: str) -> list[socket.socket]:
+        """All of these; the next call gives none."""
+        return self.kept.pop(key, [])
+
     def named(self, text: str) -> socket.socket:
         """The socket of an endpoint string: ``systemd:domain=INET:index=0`` or ``systemd:INET:name=web``.
         What family it is of, the socket itself says.

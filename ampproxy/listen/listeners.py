@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 
@@ -19,7 +20,14 @@ from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
-from ampproxy.listen.sockets import SharedPort, SocketReactor, TlsSwitchFactory, every_interface
+from ampproxy.listen.parked import ParkedPort
+from ampproxy.listen.sockets import (
+    AnyPort,
+    SharedPort,
+    SocketReactor,
+    TlsSwitchFactory,
+    every_interface,
+)
 from ampproxy.server.site import CloudEntrance
 
 #: Where an endpoint string says which mode a socket's file is to have.
@@ -35,10 +43,12 @@ class Opened:
     """A port, and what it was opened for.
 
     :param key: an endpoint string, a configured address, or ``systemd:index=0``.
+    :param slot: whose it is of several sockets on one address; ``None``: it is the only one.
     """
 
     key: str
-    port: SharedPort
+    port: AnyPort
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,11 @@ class Move:
     tls: Secured
     cloud: Secured
 
+    @property
+    def fresh_sockets(self) -> dict[str, list[socket]]:
+        """The sockets that are new, by what they were opened for; not systemd's."""
+        return _by_key(self.fresh)
+
 
 class Listeners:
     """Where the service listens.
@@ -89,6 +104,10 @@ class Listeners:
     :param inherited: sockets that are there already.
     :param opened: hears of each of the reactor's ports that is opened.
     :param lifecycle: the service's: says whether anybody is accepted, and whether it listens at all.
+    :param parked: for how many workers the sockets are; 0: for this process, which then accepts on them.
+    :ivar strings: the endpoint strings.
+    :ivar moved: called when it pauses and when it accepts again.
+    :param borrowed: the sockets are another process's, which logs where they listen and removes their files.
     """
 
     def __init__(
@@ -100,9 +119,18 @@ class Listeners:
         log: Logger,
         opened: Callable[[Any], None] = lambda port: None,
         lifecycle: Lifecycle | None = None,
+        *,
+        parked: int = 0,
+        borrowed: bool = False,
     ) -> None:
+        self._parked = parked
+        self._note = log.debug if borrowed else log.info
+        self._borrowed = borrowed
+        self._slots: frozenset[int] | None = None
+        self._added: list[str] = []
+        self.moved: Callable[[], None] = lambda: None
         self._reactor = reactor
-        self._strings = tuple(strings)
+        self.strings = tuple(strings)
         self._inherited = inherited
         self._log = log
         self._opened = opened
@@ -120,9 +148,14 @@ class Listeners:
         return [opened.port for opened in self._open]
 
     @property
+    def addresses(self) -> list[IListeningPort]:
+        """One for each address, however many sockets there are."""
+        return [opened.port for opened in self._open if not opened.slot]
+
+    @property
     def given(self) -> str:
         """Who says where to listen, if it is not the configuration."""
-        if self._strings:
+        if self.strings:
             return "--listen"
         return "systemd" if self._inherited.activated else ""
 
@@ -135,23 +168,29 @@ class Listeners:
         """
         if self._lifecycle.ending:
             return Move([], [], [], Secured(self._tls), Secured(self._cloud_tls))
-        tls = Secured.after(self._tls, None if self._strings else config.tls, config.place("tls"))
+        tls = Secured.after(self._tls, None if self.strings else config.tls, config.place("tls"))
         cloud = config.tls if config.neo is not None and config.neo.tls else None
         cloud_tls = Secured.after(self._cloud_tls, cloud, config.place("tls"))
         before, kept, fresh = list(self._open), [], []
         try:
             for key, open_it in self._wanted(config):
-                known = next((opened for opened in before if opened.key == key), None)
-                if known is not None:
-                    before.remove(known)
-                    kept.append(known)
+                known = [opened for opened in before if opened.key == key]
+                if known:
+                    known = known if known[0].slot is not None else known[:1]
+                    before = [opened for opened in before if opened not in known]
+                    kept += known
                 else:
-                    fresh.append(Opened(key, open_it()))
+                    fresh += self._opened_anew(key, open_it)
             _check_reach([*kept, *fresh], config)
         except BaseException:
             self._close(fresh)
             raise
         return Move(kept, fresh, before, tls, cloud_tls)
+
+    def _opened_anew(self, key: str, open_it: Callable[[], AnyPort]) -> list[Opened]:
+        """The port of an address; as many as there are sockets that the process before had there."""
+        count = 1 if self._parked else max(1, self._inherited.count(key))
+        return [Opened(key, open_it(), slot if count > 1 else None) for slot in range(count)]
 
     def commit(self, move: Move) -> None:
         """Listen as prepared, and no longer where that is not wanted."""
@@ -165,12 +204,14 @@ class Listeners:
             return
         self._open = [*move.kept, *move.fresh]
         for opened in move.fresh:
-            self._log.info("Listening on {address}", address=describe(opened.port))
+            if not opened.slot:
+                self._note("Listening on {address}", address=describe(opened.port))
             self._opened(opened.port.acceptor)
-            if self._lifecycle.paused:
+            if not self._accepts(opened):
                 opened.port.pause()
         for opened in move.left:
-            self._log.info("No longer listening on {address}", address=describe(opened.port))
+            if not opened.slot:
+                self._note("No longer listening on {address}", address=describe(opened.port))
             self._leave(opened.port).addErrback(self._failed)
 
     def cancel(self, move: Move) -> None:
@@ -185,11 +226,7 @@ class Listeners:
         """What another process needs to listen here: the sockets by what they were opened for; systemd's
         sockets, and their names.
         """
-        kept: dict[str, list[socket]] = {}
-        for opened in self._open:
-            if not is_systemds(opened.key):
-                kept.setdefault(opened.key, []).append(opened.port.socket)
-        return kept, self._inherited.activated, self._inherited.names
+        return _by_key(self._open), self._inherited.activated, self._inherited.names
 
     def pause(self) -> None:
         """Accept nobody, and listen on: who connects waits, here or for another process with the same
@@ -198,13 +235,44 @@ class Listeners:
         self._lifecycle.to(Phase.YIELDING)
         for opened in self._open:
             opened.port.pause()
+        self.moved()
 
     def resume(self) -> None:
         """Accept from now on."""
         self._lifecycle.to(Phase.SERVING)
-        for opened in self._open:
-            opened.port.resume()
+        self._settle()
         self._inherited.close()
+        self.moved()
+
+    def add(self, kept: dict[str, list[socket]]) -> None:
+        """Sockets that listen on addresses of a configuration to come."""
+        self._added = list(kept)
+        for key, sockets in kept.items():
+            self._inherited.kept.setdefault(key, []).extend(sockets)
+
+    def drop_added(self) -> None:
+        """Close those: that configuration does not come."""
+        for key in self._added:
+            for sock in self._inherited.take_all(key):
+                sock.close()
+
+    def accept(self, slots: Iterable[int]) -> None:
+        """Of several sockets on one address, accept only on these; if there are none, on no other either."""
+        self._slots = frozenset(slots)
+        self._settle()
+
+    def _settle(self) -> None:
+        for opened in self._open:
+            if self._accepts(opened):
+                opened.port.resume()
+            else:
+                opened.port.pause()
+
+    def _accepts(self, opened: Opened) -> bool:
+        if self._lifecycle.paused:
+            return False
+        slots = self._slots
+        return slots is None or (bool(slots) if opened.slot is None else opened.slot in slots)
 
     def release(self) -> None:
         """Close the sockets here and leave them to another process; later configurations change nothing of
@@ -222,12 +290,12 @@ class Listeners:
         ports, self._open = self._open, []
         return DeferredList([maybeDeferred(opened.port.stopListening) for opened in ports])
 
-    def _leave(self, port: SharedPort) -> Deferred[None]:
+    def _leave(self, port: AnyPort) -> Deferred[None]:
         host = port.getHost()
         number = host.port if isinstance(host, (IPv4Address, IPv6Address)) else 0
         return port.yield_to() if number and self._on_port(number) else port.stopListening()
 
-    def _wanted(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
+    def _wanted(self, config: Config) -> list[tuple[str, Callable[[], AnyPort]]]:
         neo = config.neo
         if neo is None or neo.host is None or neo.port is None:
             return self._wanted_here(config)
@@ -238,9 +306,9 @@ class Listeners:
             (cloud, lambda: self._bound(cloud, host, port, self._cloud_front)),
         ]
 
-    def _wanted_here(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
-        if self._strings:
-            return [(text, lambda text=text: self._of_string(text)) for text in self._strings]  # type: ignore[misc]
+    def _wanted_here(self, config: Config) -> list[tuple[str, Callable[[], AnyPort]]]:
+        if self.strings:
+            return [(text, lambda text=text: self._of_string(text)) for text in self.strings]  # type: ignore[misc]
         if self._inherited.activated:
             count = len(self._inherited.activated)
             return [
@@ -251,29 +319,39 @@ class Listeners:
         key = f"tcp:{port}:{host}"
         return [(key, lambda: self._bound(key, host, port, self._front))]
 
-    def _of_string(self, text: str) -> SharedPort:
+    def _of_string(self, text: str) -> AnyPort:
         if is_systemds(text):
-            sock = self._inherited.take(text) or self._inherited.named(text)
-            return SharedPort(self._reactor, sock, self._site)
+            return self._on(self._inherited.take(text) or self._inherited.named(text), self._site)
         # Twisted's own default lets everybody on the machine in.
         mode = None if _MODE.search(text) else 0o600
-        opener = SocketReactor(self._reactor, self._inherited.take(text), mode=mode)
+        opener = SocketReactor(self._reactor, self._given(text), mode=mode, parked=self._parked)
+        opener.borrowed = self._borrowed
         try:
             endpoint: IStreamServerEndpoint = serverFromString(opener, text)
         except (ValueError, TypeError, OSError) as error:
             hint = "expected for example tcp:8317:interface=127.0.0.1"
             raise ConfigError((f"--listen {text}: {error}; {hint}",)) from None
         port = _at_once(endpoint.listen(self._site))
-        if not isinstance(port, SharedPort):
+        if not isinstance(port, AnyPort):
             raise ConfigError((f"--listen {text}: this kind of endpoint cannot be listened on",))
         return port
 
-    def _activated(self, index: int) -> SharedPort:
-        return SharedPort(self._reactor, self._inherited.activated[index].dup(), self._front)
+    def _given(self, key: str) -> list[socket]:
+        """What the process before has there: all of it for workers, else the next."""
+        if self._parked:
+            return self._inherited.take_all(key)
+        found = self._inherited.take(key)
+        return [] if found is None else [found]
 
-    def _bound(self, key: str, host: str, port: int, front: TlsSwitchFactory) -> SharedPort:
+    def _on(self, sock: socket, front: IProtocolFactory) -> AnyPort:
+        return ParkedPort([sock]) if self._parked else SharedPort(self._reactor, sock, front)
+
+    def _activated(self, index: int) -> AnyPort:
+        return self._on(self._inherited.activated[index].dup(), self._front)
+
+    def _bound(self, key: str, host: str, port: int, front: TlsSwitchFactory) -> AnyPort:
         rivals = self._on_port(port) if port else ()
-        opener = SocketReactor(self._reactor, self._inherited.take(key), rivals)
+        opener = SocketReactor(self._reactor, self._given(key), rivals, parked=self._parked)
         return opener.listenTCP(port, front, interface=host or every_interface())
 
     def _on_port(self, port: int) -> list[Any]:
@@ -281,11 +359,19 @@ class Listeners:
         for opened in self._open:
             host = opened.port.getHost()
             if isinstance(host, (IPv4Address, IPv6Address)) and host.port == port:
-                found.append(opened.port.socket)
+                found += opened.port.sockets
         return found
 
     def _failed(self, failure: Any) -> None:
         self._log.failure("Closing a port failed", failure)
+
+
+def _by_key(ports: Iterable[Opened]) -> dict[str, list[socket]]:
+    found: dict[str, list[socket]] = {}
+    for opened in ports:
+        if not is_systemds(opened.key):
+            found.setdefault(opened.key, []).extend(opened.port.sockets)
+    return found
 
 
 def _address_of(host: str) -> str:
@@ -316,3 +402,9 @@ def _at_once(listening: Deferred[Any]) -> Any:
     if hasattr(got[0], "raiseException"):
         got[0].raiseException()
     return got[0]
+
+
+def setting_of(error: CannotListenError, config: Config) -> str:
+    """Which setting an address stands in that is taken."""
+    neo = config.neo
+    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"

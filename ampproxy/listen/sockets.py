@@ -10,14 +10,12 @@ import ctypes
 import errno
 import os
 import socket
-import stat
 import struct
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import unix
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IReactorTime
@@ -28,6 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ampproxy.http.closing import TLSFactory
+from ampproxy.listen.parked import ParkedPort, address_of, identity, remove, with_more
 
 #: Connections that may wait to be accepted. Twisted's 50 turns clients away in a burst.
 BACKLOG = 1024
@@ -74,7 +73,7 @@ class SharedPort:
     def __init__(self, reactor: Any, sock: socket.socket, factory: IProtocolFactory, path: str = "") -> None:
         self._reactor = reactor
         self._factory = factory
-        self._file = _identity(path) if path else None
+        self._file = identity(path) if path else None
         self.socket = sock
         self.path = path
         self._port: Any = None
@@ -106,11 +105,12 @@ class SharedPort:
 
     def getHost(self) -> IAddress:
         """Where it listens."""
-        name = self.socket.getsockname()
-        if self.socket.family == socket.AF_UNIX:
-            return UNIXAddress(os.fsencode(name))
-        make = IPv6Address if self.socket.family == socket.AF_INET6 else IPv4Address
-        return make("TCP", *name)
+        return address_of(self.socket)
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """All that it has."""
+        return [self.socket]
 
     def yield_to(self) -> Deferred[None]:
         """Close the socket because another one of ours has its address, too: who is about to connect is to
@@ -143,8 +143,7 @@ class SharedPort:
                 client.setblocking(False)
                 self._reactor.adoptStreamConnection(client.fileno(), client.family, self._factory)
         self.socket.close()
-        if self.path and self._file is not None and _identity(self.path) == self._file:
-            os.unlink(self.path)
+        remove(self.path, self._file)
 
 
 class TlsSwitchFactory(Factory):
@@ -172,38 +171,49 @@ class TlsSwitchFactory(Factory):
         return self._inner.buildProtocol(addr)  # type: ignore[arg-type]
 
 
+#: What a socket is listened on by.
+AnyPort = SharedPort | ParkedPort
+
+
 class SocketReactor:
     """What endpoints listen by in place of the reactor, so that they listen on sockets of ours.
 
-    :param given: a socket that listens there already, of the process before.
+    :param given: sockets that listen there already, of the process before; with ``parked`` any number.
     :param rivals: our own sockets that may hold a part of the address and are to be closed soon.
     :param mode: of the file of a Unix socket, in place of what the endpoint asks for.
+    :param parked: for how many workers; 0: this process accepts itself.
+    :ivar borrowed: whether another process removes the files of Unix sockets.
     """
 
     def __init__(
         self,
         reactor: Any,
-        given: socket.socket | None = None,
+        given: list[socket.socket] | None = None,
         rivals: Iterable[socket.socket] = (),
         mode: int | None = None,
+        parked: int = 0,
     ) -> None:
         self._reactor = reactor
-        self._given = given
+        self._given = given or []
         self._rivals = tuple(rivals)
         self._mode = mode
+        self._parked = parked
+        self.borrowed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
     def listenTCP(
         self, port: int, factory: IProtocolFactory, backlog: int = BACKLOG, interface: str = ""
-    ) -> SharedPort:
+    ) -> AnyPort:
         """As ``IReactorTCP.listenTCP``.
 
         :raises CannotListenError: the address is taken, or not ours.
         """
-        sock = self._given or bind_tcp(interface, port, _backlog(backlog), self._rivals)
-        return SharedPort(self._reactor, sock, factory)
+        sockets = self._given or [bind_tcp(interface, port, _backlog(backlog), self._rivals)]
+        if self._parked:
+            return ParkedPort(with_more(sockets, self._parked, _backlog(backlog)))
+        return SharedPort(self._reactor, sockets[0], factory)
 
     def listenSSL(
         self,
@@ -212,7 +222,7 @@ class SocketReactor:
         contextFactory: Any,
         backlog: int = BACKLOG,
         interface: str = "",
-    ) -> SharedPort:
+    ) -> AnyPort:
         """As ``IReactorSSL.listenSSL``; raises as :meth:`listenTCP`."""
         under_tls = TLSFactory(contextFactory, False, factory, self._reactor)
         return self.listenTCP(port, under_tls, backlog, interface)
@@ -224,7 +234,7 @@ class SocketReactor:
         backlog: int = BACKLOG,
         mode: int = 0o666,
         wantPID: int = 0,
-    ) -> SharedPort:
+    ) -> AnyPort:
         """As ``IReactorUNIX.listenUNIX``; a file on which nobody listens any more is replaced, so that there
         is no need of a lock beside it.
 
@@ -232,12 +242,14 @@ class SocketReactor:
         """
         path = os.fsdecode(address)
         mode = mode if self._mode is None else self._mode
-        sock = self._given or bind_unix(path, _backlog(backlog), mode)
-        return SharedPort(self._reactor, sock, factory, "" if path.startswith("\0") else path)
+        sock = self._given[0] if self._given else bind_unix(path, _backlog(backlog), mode)
+        file = "" if self.borrowed or path.startswith("\0") else path
+        return ParkedPort([sock], file) if self._parked else SharedPort(self._reactor, sock, factory, file)
 
-    def adoptStreamPort(self, fd: int, family: int, factory: IProtocolFactory) -> SharedPort:
+    def adoptStreamPort(self, fd: int, family: int, factory: IProtocolFactory) -> AnyPort:
         """As ``IReactorSocket.adoptStreamPort``."""
-        return SharedPort(self._reactor, listening(os.dup(fd)), factory)
+        sock = listening(os.dup(fd))
+        return ParkedPort([sock]) if self._parked else SharedPort(self._reactor, sock, factory)
 
 
 def bind_tcp(host: str, port: int, backlog: int, rivals: Iterable[socket.socket] = ()) -> socket.socket:
@@ -348,20 +360,11 @@ def stop_accepting_syns(sock: socket.socket) -> bool:
 
 def _is_left_over(path: str) -> bool:
     """Whether there is the file of a socket on which nobody listens."""
-    if path.startswith("\0") or _identity(path) is None:
+    if path.startswith("\0") or identity(path) is None:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) == errno.ECONNREFUSED
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    """Which socket's file lies there, if any."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
 
 
 def listening(fd: int) -> socket.socket:

@@ -32,6 +32,7 @@ class LogLine:
     :param message: clean; may have several lines.
     :param fields: the event's own.
     :param traceback: empty where nothing failed.
+    :param worker: whose event it is; 0: there is only one process.
     """
 
     time: float
@@ -41,6 +42,7 @@ class LogLine:
     request: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     traceback: str = ""
+    worker: int = 0
 
 
 class Format(Protocol):
@@ -98,6 +100,8 @@ class TextFormat:
         """See :meth:`Format.event`."""
         clean = self._clean
         head = f"{self._stamp(entry.time)} {LEVELS[entry.level]} "
+        if entry.worker:
+            head += f"worker {entry.worker}: "
         if entry.request:
             head += f"[{clean.line(entry.request)}] "
         name = entry.logger.partition(".")[0]
@@ -136,6 +140,8 @@ class JsonFormat:
         text, field = self._clean.text, self._clean.field
         line["logger"] = text(entry.logger)
         line["message"] = entry.message
+        if entry.worker:
+            line["worker"] = entry.worker
         if entry.request:
             line["request"] = text(entry.request)
         for name, value in entry.fields.items():

@@ -65,6 +65,7 @@ class LogObserver:
     :param in_reactor: as ``IReactorFromThreads.callFromThread``.
     :param wall: seconds since the epoch.
     :param local: as ``time.localtime``.
+    :param worker: the number of this worker, which each line has; 0: there is only one process.
     :ivar counts: how many events of each level came, from warnings on; told or held back.
     """
 
@@ -77,7 +78,9 @@ class LogObserver:
         in_reactor: Callable[..., object],
         wall: Callable[[], float],
         local: Callable[[float], time.struct_time] = time.localtime,
+        worker: int = 0,
     ) -> None:
+        self._worker = worker
         self.output = output
         self.counts: Counter[str] = Counter()
         self._lock = RLock()
@@ -124,6 +127,14 @@ class LogObserver:
         """Write to another file from now on, if this one was moved away."""
         with self._lock:
             self.output.reopen()
+
+    def forward(self, line: str, level: str) -> None:
+        """Write what a worker has logged, which is filtered and formatted."""
+        with self._lock:
+            if _RANK.get(level, 0) >= 2:
+                self.counts[level] += 1
+            self._write_pending()
+            self.output.write(line, level)
 
     def __call__(self, event: LogEvent) -> None:
         """Take an event, from any thread."""
@@ -192,7 +203,7 @@ class LogObserver:
     def _cannot_show(self, event: LogEvent, error: Exception) -> str:
         """A log must not fail because of what is told to it."""
         problem = f"an event of {event.get('log_namespace')} cannot be shown: {type(error).__name__}"
-        return self._format.event(LogLine(self._wall(), "error", "ampproxy", problem))
+        return self._format.event(LogLine(self._wall(), "error", "ampproxy", problem, worker=self._worker))
 
     def _log_line(self, event: LogEvent, level: str) -> LogLine:
         moment = event.get("log_time") or self._wall()
@@ -213,6 +224,7 @@ class LogObserver:
             request=str(request),
             fields=fields,
             traceback="" if failure is None else failure.getTraceback(),
+            worker=self._worker,
         )
 
     def _message(self, event: LogEvent, logger: str) -> str:
@@ -233,7 +245,7 @@ class LogObserver:
         return clean.lines(text)
 
     def _held_back(self, level: str, message: str) -> None:
-        entry = LogLine(self._wall(), level, "ampproxy", message)
+        entry = LogLine(self._wall(), level, "ampproxy", message, worker=self._worker)
         self.output.write(self._format.event(entry), level)
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.logger import LogEvent
+
 from ampproxy.logs.observer import Output
 from ampproxy.logs.outputs import FileOutput, SyslogOutput, standard_output
+
+_PORTS = re.compile(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z|\AMain loop terminated\.\Z")
+
+
+def is_about_port(event: LogEvent) -> bool:
+    """Whether an event is one of Twisted's own on ports and its loop, which add nothing to ours."""
+    legacy = event.get("log_namespace") == "log_legacy"
+    return bool(_PORTS.search(str(event.get("log_text" if legacy else "log_format") or "")))
 
 
 def output_of(options: Mapping[str, Any] | None, now: Callable[[], float]) -> Output | None:

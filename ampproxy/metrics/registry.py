@@ -18,6 +18,7 @@ from ampproxy.generation import Generation
 from ampproxy.metrics.exchanges import ExchangeMetrics
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.state import StateCollector
+from ampproxy.metrics.workers import Workers, WorkersCollector
 
 #: The kind of text that every Prometheus reads.
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,7 @@ class MetricsRegistry:
 
     :param gateway: gives the one that is in force.
     :param logged: how many events of the log there were, by level.
+    :param workers: the processes that serve, where there are several.
     :param longest: how long the longest turn of the reactor lasted, in seconds.
     """
 
@@ -45,6 +47,7 @@ class MetricsRegistry:
         generation: Callable[[], Generation],
         logged: Mapping[str, int],
         longest: Callable[[], float] = float,
+        workers: Workers | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         self.exchanges = ExchangeMetrics()
@@ -56,12 +59,16 @@ class MetricsRegistry:
             registry=self.registry,
         )
         self.lag = Lag(clock, lag.observe)
+        self.late = lag.observe
         Gauge(
             "ampproxy_reactor_longest_stall_seconds",
             "The longest turn of the reactor so far, of those that were too long.",
             registry=self.registry,
         ).set_function(longest)
-        self.registry.register(StateCollector(generation, logged))
+        held = int if workers is None else lambda: workers.held
+        self.registry.register(StateCollector(generation, logged, held))
+        if workers is not None:
+            self.registry.register(WorkersCollector(workers))
         ProcessCollector(registry=self.registry)
 
     def shown(self, accept: str, *, names: bool) -> tuple[bytes, str]:

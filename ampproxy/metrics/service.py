@@ -22,6 +22,7 @@ from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
     from ampproxy.metrics.registry import MetricsRegistry
+    from ampproxy.metrics.workers import Workers
 
 #: Seconds until a port that was taken is tried again: another process may be about to end.
 RETRY = 5.0
@@ -42,12 +43,14 @@ class MetricsService:
     :param logged: how many events of the log there were, by level.
     :param stalls: tells of turns of the reactor that last too long, whether metrics are shown or not.
     :ivar port: what it listens on, if it does.
+    :ivar workers: the processes that serve, where there are several.
     """
 
     def __init__(
         self, reactor: Any, log: Logger, logged: Mapping[str, int], stalls: Stalls | None = None
     ) -> None:
         self.port: IListeningPort | None = None
+        self.workers: Workers | None = None
         self._reactor = reactor
         self._log = log
         self._logged = logged
@@ -61,6 +64,11 @@ class MetricsService:
         self._retry: IDelayedCall | None = None
         self._last_reason = ""
         self._closing: Deferred[None] = succeed(None)
+
+    def late(self, seconds: float) -> None:
+        """The reactor of a worker came so late to what was due."""
+        if self._board is not None:
+            self._board.late(seconds)
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended. An :data:`~ampproxy.relay.record.Observer`."""
@@ -114,7 +122,9 @@ class MetricsService:
             # Here and not at the top: loading it takes a while, and nobody may want it.
             from ampproxy.metrics.registry import MetricsRegistry
 
-            self._board = MetricsRegistry(self._reactor, self._current, self._logged, self._longest)
+            self._board = MetricsRegistry(
+                self._reactor, self._current, self._logged, self._longest, self.workers
+            )
         self._configure(generation)
         self._board.lag.start()
         self._most = _BATCH
@@ -125,7 +135,8 @@ class MetricsService:
         return self._generation
 
     def _longest(self) -> float:
-        return 0.0 if self._stalls is None else self._stalls.longest
+        own = 0.0 if self._stalls is None else self._stalls.longest
+        return own if self.workers is None else max(own, self.workers.stall)
 
     def _configure(self, generation: Generation) -> None:
         config = generation.config

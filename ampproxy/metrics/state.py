@@ -31,10 +31,17 @@ class StateCollector:
 
     :param gateway: gives the one that is in force.
     :param logged: how many events of the log there were, by level, from warnings on.
+    :param elsewhere: bytes of bodies that other processes of the service hold.
     """
 
-    def __init__(self, generation: Callable[[], Generation], logged: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        generation: Callable[[], Generation],
+        logged: Mapping[str, int],
+        elsewhere: Callable[[], int] = int,
+    ) -> None:
         self._generation = generation
+        self._elsewhere = elsewhere
         self._logged = logged
 
     def collect(self) -> Iterator[Metric]:
@@ -43,7 +50,7 @@ class StateCollector:
         build = _gauge("ampproxy_build_info", "Versions in use; always 1.", "version", "python", "twisted")
         build.add_metric([__version__, platform.python_version(), twisted.__version__], 1)
         yield build
-        yield from _under_way(generation)
+        yield from _under_way(generation, self._elsewhere())
         yield from _accounts(generation)
         yield from _logins(generation)
         yield from _credits(generation)
@@ -60,7 +67,7 @@ class StateCollector:
         yield logged
 
 
-def _under_way(generation: Generation) -> Iterable[Metric]:
+def _under_way(generation: Generation, elsewhere: int) -> Iterable[Metric]:
     records = list(generation.runtime.live.values())
     kinds = dict.fromkeys(("local", "mapped", "amp", "none", "management", "tunnel"), 0)
     for record in records:
@@ -74,7 +81,7 @@ def _under_way(generation: Generation) -> Iterable[Metric]:
     tunnels = _gauge("ampproxy_open_tunnels", "WebSockets that are open.")
     tunnels.add_metric([], sum(record.kind == "tunnel" for record in flowing))
     held = _gauge("ampproxy_held_bytes", "Request bodies and whole answers held in memory.")
-    held.add_metric([], generation.runtime.held.total)
+    held.add_metric([], generation.runtime.held.total + elsewhere)
     return exchanges, streams, tunnels, held
 
 

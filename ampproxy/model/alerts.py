@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "model-retiring": "a model that is needed here is taken away by its vendor soon",
     "state-away": "for a minute, the state has not been shared with other gateways",
     "config-refused": "a changed configuration file was refused; the one before it is in force",
+    "worker-failing": "one of several `workers` ends again and again",
 }
 
 #: A name of :data:`KINDS`.

@@ -75,6 +75,8 @@ class Discovery:
     :param clock: for the pauses.
     :param wall: seconds since the epoch.
     :param random: a number from 0 to 1.
+    :param asks: whether vendors are asked, and what they answered is kept; else another process does that,
+        and shares it.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Discovery:
         *,
         wall: Callable[[], float],
         random: Callable[[], float],
+        asks: bool = True,
     ) -> None:
+        self._asks = asks
         self._client = client
         self._clock = clock
         self._cache = cache
@@ -215,7 +219,7 @@ class Discovery:
             self._write()
 
     def _begin(self, identity: str, asked: _Asked, again: bool) -> None:
-        if asked.asking is not None:
+        if asked.asking is not None or not self._asks:
             return
         if asked.timer is not None and not again:
             return
@@ -308,6 +312,8 @@ class Discovery:
             self._changed()
 
     def _write(self) -> None:
+        if not self._asks:
+            return
         try:
             self._cache.write(self._book, self._wall())
             self._unwritable = ""

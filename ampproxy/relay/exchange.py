@@ -380,6 +380,7 @@ class Exchange:
             sending = runtime.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
             if self._record.sent is None:
                 self._record.sent = runtime.clock.seconds()
+                runtime.departing(self._record)
             try:
                 return await self._client_watch.wait_for(
                     sending, runtime.deadlines, config.timeouts.first_byte

@@ -59,6 +59,7 @@ def fields_of(record: ExchangeRecord) -> dict[str, Any]:
         "reasoning": None if usage is None else usage.reasoning,
         "attempts": record.attempts,
         "losses": counted(record.losses) if record.losses else _NO_LOSSES,
+        "worker": record.worker or None,
     }
 
 
@@ -105,6 +106,8 @@ def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
         line += f" call={record.call}"
     if record.thread:
         line += f" thread={clean(record.thread)}"
+    if record.worker:
+        line += f" worker={record.worker}"
     if record.code:
         line += f" code={clean(record.code)}"
     if record.why:

@@ -34,7 +34,7 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
-class ExchangeRecord(msgspec.Struct, eq=False):
+class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     """One exchange as the log shows it. Times are seconds of one monotonic clock.
 
     What of it is shown, and under which name, says :func:`ampproxy.relay.fields.fields_of`.
@@ -59,6 +59,8 @@ class ExchangeRecord(msgspec.Struct, eq=False):
     :param reasons: the steps of the decision where it goes, each a sentence.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
+    :param worker: the number of the worker that serves it; 0: there is only one process.
+    :param ended_at: when it ended, in seconds since the epoch, where a worker has reported it; else 0.
     """
 
     started: float
@@ -93,6 +95,8 @@ class ExchangeRecord(msgspec.Struct, eq=False):
     reasons: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     show_losses: bool = False
+    worker: int = 0
+    ended_at: float = 0.0
 
     def close(self, now: float, outcome: Outcome, why: str = "") -> bool:
         """End the exchange. A second call does nothing and is false: the first outcome is the true one."""

@@ -15,6 +15,7 @@ from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridges
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.pinning import Pinning
+from ampproxy.relay.record import Observer
 from ampproxy.relay.workers import Workers
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held, Share
@@ -32,6 +33,11 @@ class ExchangeRuntime(Protocol):
     @property
     def clock(self) -> IReactorTime:
         """The reactor's, or a test's."""
+        ...
+
+    @property
+    def departing(self) -> Observer:
+        """Hears of each exchange before anything of it is sent."""
         ...
 
     @property

@@ -56,6 +56,7 @@ async def hand_on(
     if isinstance(body, PipeProducer):
         pipe = body
         request.notifyFinish().addErrback(lambda _: pipe.abandon(Failure(ConnectionAbortedError())))
+    generation.runtime.departing(record)
     await forward(
         Forward(
             method=request.method.decode("ascii"),

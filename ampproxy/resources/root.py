@@ -239,6 +239,10 @@ class Root(Branch):
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))
+        elsewhere = generation.runtime.elsewhere(generation)
+        if elsewhere is not None:
+            self.putChild(b"ampproxy", elsewhere)
+            self.putChild(b"readyz", elsewhere)
         for segment in MODEL_ROUTES:
             self.putChild(segment, ModelRoutes(generation, self._unserved, self._found))
         self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, self._found, usage))

@@ -77,10 +77,12 @@ async def within_limits(
     :raises ClientGone: the client left; what it may have used stays counted if it was asked of a vendor.
     """
     limiter, most = generation.runtime.limiter, tenant.key.concurrent
-    if most is not None and limiter.running[tenant.id] >= most:
-        raise too_many(tenant, most)
-    limiter.running[tenant.id] += 1
+    entered = limiter.enter(tenant.id, most)
+    if not (entered if isinstance(entered, bool) else await entered):
+        raise too_many(tenant, most or 0)
     try:
+        if request.gone:
+            raise ClientGone
         taken = await _taken(generation, request, tenant, demand, endpoint)
         failure: BaseException | None = None
         try:
@@ -93,9 +95,7 @@ async def within_limits(
             if demand != Demand():
                 limiter.settle(taken, _used(generation, record, taken, failure))
     finally:
-        limiter.running[tenant.id] -= 1
-        if not limiter.running[tenant.id]:
-            del limiter.running[tenant.id]
+        limiter.leave(tenant.id)
 
 
 async def _taken(

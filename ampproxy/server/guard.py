@@ -22,6 +22,7 @@ from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.http.headers import HasHeaders, has_any
 from ampproxy.model.clients import NEO_ROUTE, ClientKey
+from ampproxy.server.reported import ReportedTransport
 from ampproxy.tenants.tenant import Tenant, tenant_id
 from ampproxy.wire.authority import (
     Authority,
@@ -361,18 +362,26 @@ def is_here(peer: Any) -> bool:
 
 def is_introduced(transport: Any) -> bool:
     """Whether a PROXY line stands for the client's address: it may name a connection of another client's."""
-    return isinstance(transport, ProtocolWrapper) and not isinstance(transport, TLSMemoryBIOProtocol)
+    return introducer(transport) is not None
+
+
+def introducer(transport: Any) -> Any:
+    """The address of the proxy whose PROXY line stands for the client's address; ``None``: there was none."""
+    if isinstance(transport, ReportedTransport):
+        return transport.introduced_by
+    # What lies between, and is not TLS, has read such a line.
+    if isinstance(transport, ProtocolWrapper) and not isinstance(transport, TLSMemoryBIOProtocol):
+        below: Any = transport.transport
+        return below.getPeer()
+    return None
 
 
 def is_introduced_from_elsewhere(transport: Any) -> bool:
     """Whether a PROXY line (``--listen haproxy:...``) came from another machine, or names nobody: anybody can
     write one, so that only a proxy on this machine is believed that its client is here.
     """
-    # What lies between, and is not TLS, has read such a line.
-    if not is_introduced(transport):
-        return False
-    proxy = transport.transport.getPeer()
-    return not is_here(proxy) or transport.getPeer() == proxy
+    proxy = introducer(transport)
+    return proxy is not None and (not is_here(proxy) or transport.getPeer() == proxy)
 
 
 def is_forwarded(headers: HasHeaders) -> bool:

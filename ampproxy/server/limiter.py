@@ -65,6 +65,23 @@ class Limiter:
         self.running: Counter[str] = Counter()
         self.last: dict[str, tuple[Standing, ...]] = {}
 
+    def enter(self, tenant: str, most: int | None) -> bool | Deferred[bool]:
+        """One more of a client's requests is under way, unless that is one too many; whether it is.
+
+        :param tenant: its id.
+        :param most: how many may be; ``None``: any number.
+        """
+        if most is not None and self.running[tenant] >= most:
+            return False
+        self.running[tenant] += 1
+        return True
+
+    def leave(self, tenant: str) -> None:
+        """One less."""
+        self.running[tenant] -= 1
+        if not self.running[tenant]:
+            del self.running[tenant]
+
     def take(self, tenant: Tenant, demand: Demand) -> Deferred[Taken]:
         """Reserve what one request may use.
 
@@ -155,7 +172,7 @@ class Limiter:
             why = "see the log"
         message = (
             "What this client has used of its limits cannot be counted, so its requests are not served:"
-            f" {why} (settings: api-keys[].limits, state-dir)."
+            f" {why}{'' if '(settings: ' in why else ' (settings: api-keys[].limits, state-dir)'}."
         )
         self._log.error("{message}", message=message)
         fault = GatewayFault.of("unavailable", message, status=503, code="client_limit_unknown")

@@ -12,6 +12,7 @@ KINDS: Final = MappingProxyType(
     {
         "cooldown": 20_000,
         "affinity": 100_000,
+        "quota": 5_000,
         "lesson": 10_000,
         "pin": 100_000,
         "proof": 100_000,

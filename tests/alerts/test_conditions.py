@@ -18,7 +18,7 @@ from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.model.alerts import KINDS
-from ampproxy.status import Alert, ReloadReport, Status
+from ampproxy.status import Alert, ReloadReport, Status, WorkerStatus
 from ampproxy.tenants.counting import Demand
 from ampproxy.tenants.store import Counts, Take
 from ampproxy.tenants.tenant import tenant_id
@@ -291,6 +291,16 @@ def test_a_state_that_is_not_shared() -> None:
     assert alert.message.endswith("connection refused.")
     view.wire.open()
     assert gateway.active() == ()
+
+
+def test_a_worker_that_ends_again_and_again() -> None:
+    """Not for one death, nor for one that has lived for a while since."""
+    gateway = Gateway()
+    twice, thrice = (WorkerStatus(each, "waiting", in_a_row=each + 1) for each in (1, 2))
+    gateway.runtime["status"] = lambda: Status("ready", 1, 0.0, workers=(twice, thrice))
+    (alert,) = gateway.active()
+    assert (alert.kind, alert.subject) == ("worker-failing", "worker 2")
+    assert "has ended 3 times" in alert.message
 
 
 @pytest.mark.parametrize("kind", ["needs-login", "all-cooling"])

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 from twisted.logger import Logger
+from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Routing
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
+from ampproxy.credentials.report import report
 from ampproxy.credentials.sharing import PROBE_SECONDS, share_pool
 from ampproxy.routing.route import RouteTarget
 from ampproxy.state.entries import Entry
@@ -17,6 +19,9 @@ from ampproxy.state.hub import Hub
 from ampproxy.wire.redact import Secret
 from tests.credentials.test_pool import ABC, FAILED, LIMITED, REFUSED, account, hinted, route
 from tests.state.bus import Bus
+
+#: Seconds since the epoch when the clock shows 0.
+WALL = 1_700_000_000.0
 
 
 class Process:
@@ -26,7 +31,7 @@ class Process:
         self.bus, self.asked = bus, route(*ABC) if asked is None else asked
         self.view = bus.view(open=False)
         self.state = PoolState()
-        share_pool(self.state, self.view, bus.clock.seconds)
+        share_pool(self.state, self.view, bus.clock.seconds, lambda: WALL + bus.clock.seconds())
         log = Logger(namespace="ampproxy", observer=lambda event: None)
         self.pool = Pool(Routing(**routing), [offer.account for offer in self.asked.offers], self.state, log)
         if open:
@@ -265,6 +270,7 @@ def test_a_conversation_outlives_a_hub_that_forgot():
 def test_without_a_connection_a_conversation_is_served_at_once():
     """By the process's own choice; nothing waits."""
     bus, one = processes(1, open=False)
+    one.view.wire.cut()
     tries = one.pool.select(one.asked, key=lambda: "t")
     claimed = tries.claim(bus.clock.seconds())
     assert claimed is None or claimed.called
@@ -297,3 +303,27 @@ def test_alone_nothing_is_made():
     assert state.sharing is None
     tries.next(0.0)
     assert [*state.affinities()] == []
+
+
+def test_limits_that_a_vendor_reported():
+    """All show what an account's last answer told, whoever got it; but each answer is not sent on."""
+    bus, one, two = processes(strategy="fill-first")
+    names = {"anthropic-ratelimit-requests-limit": "50", "anthropic-ratelimit-requests-remaining": "%d"}
+    for left in (40, 39, 38):
+        tries = one.pool.select(one.asked)
+        tries.next(bus.clock.seconds())
+        told = Headers(
+            {name: [text.replace("%d", str(left))] for name, text in names.items()} | {"Date": ["x"]}
+        )
+        tries.saw(told, WALL + bus.clock.seconds())
+        tries.succeeded()
+        bus.settle()
+    assert [entry.kind for entry in one.view.wire.sent] == ["quota"]
+    late = Process(bus)
+    accounts = [offer.account for offer in two.asked.offers]
+    for process in (two, late):
+        shown = report(accounts, process.state, bus.clock.seconds(), WALL + bus.clock.seconds()).accounts[0]
+        ((name, limit, left, seen),) = [(w.name, w.limit, w.remaining, w.seen_at) for w in shown.windows]
+        assert (name, limit, left) == ("requests", 50, 40)
+        assert seen == pytest.approx(WALL + 1000, abs=1)
+    assert b"date" not in repr([*bus.hub.entries(bus.clock.seconds())]).lower().encode()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from ampproxy.process import tune_malloc
+from ampproxy.collector import tune_malloc
 
 T = TypeVar("T")
 

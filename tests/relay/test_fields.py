@@ -39,7 +39,7 @@ def test_every_field() -> None:
         "stream": True, "total_ms": 1250.0, "first_ms": 500.0, "added_ms": 2.5, "gap_ms": 300.0,
         "call": "", "bytes": 42, "bytes_in": 0,
         "input": 10, "cache_read": 20, "cache_write": 30, "output": 40,
-        "reasoning": 5, "attempts": [], "losses": {"top_k": 1},
+        "reasoning": 5, "attempts": [], "losses": {"top_k": 1}, "worker": None,
     }  # fmt: skip
     assert set(LABELS) < set(told)
 

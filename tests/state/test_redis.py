@@ -144,7 +144,10 @@ def test_a_redis_that_hangs_holds_up_no_one(server):
     """Whoever waits for an answer waits as long as the setting says; then all go on by themselves."""
     together = Together(RedisAddress(socket=server.socket), timeout=0.3)
     one, two = together.book(), together.book()
+    one.set("ended", b"1")
+    together.loop.until(lambda: "ended" in two.values)
     server.pause()
+    one.set("ended", None)
     claim, lock = fired(one.view.claim("affinity", "t", b"own", 60.0)), fired(one.view.lock("l", 60.0))
     one.set("a", b"1")
     together.loop.until(lambda: claim and lock)
@@ -259,9 +262,16 @@ def test_by_a_sentinel(tmp_path):
     watching = subprocess.Popen([PROGRAM, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
     together = Together(RedisAddress(hosts=(("127.0.0.1", sentinel),), service="team"))
     try:
+        view = together.view()
+        assert fired(view.stop()) == [None]
         one, two = together.book(), together.book()
         one.set("a", b"1")
         together.loop.until(lambda: two.values == {"a": b"1"})
+        nameless = Together(RedisAddress(hosts=(("127.0.0.1", sentinel),), service="other"))
+        nameless.view().start()
+        nameless.loop.until(lambda: nameless.logged)
+        assert "0: No master found for 'other'. This process" in nameless.logged[0]
+        nameless.stop()
     finally:
         together.stop()
         watching.kill()
@@ -278,3 +288,27 @@ def test_nothing_is_loaded_without_redis():
     for module in loads.keys() - engine:
         assert not loads[module] & engine, module
         assert not [name for name in loads[module] if name.partition(".")[0] == "redis"], module
+
+
+def test_a_connection_that_was_closed_while_idle(server, monkeypatch):
+    """Some servers, and what is between, drop what is not used for a while: the next command goes through."""
+    from ampproxy.state.redis import commands
+    from ampproxy.state.redis.scripts import LOCK
+
+    sender = commands.Sender(StateSettings(url=RedisAddress(socket=server.socket)))
+    lock = [commands.Command(LOCK, ("a", "number"), (60_000,), lambda _: None)]
+    assert sender.run(lock)[0]
+    server.client().client_kill_filter(_type="normal", skipme=True)
+    assert sender.run(lock) == [None]
+
+    def lost():
+        raise TimeoutError("no answer in time")
+
+    dropped = sender._client
+    monkeypatch.setattr(dropped, "ping", lost)
+    assert sender.run(lock) == [None]
+    assert sender._client is dropped
+    monkeypatch.setattr(commands, "IDLE_SECONDS", 0.0)
+    assert sender.run(lock) == [None]
+    assert sender._client is not dropped
+    sender.close()

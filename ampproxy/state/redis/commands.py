@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from ampproxy.model.sharing import StateSettings
 from ampproxy.state.entries import KINDS, Entry
 from ampproxy.state.redis.connect import FAILURES, connect
 
+#: After so many seconds without a command the connection is tried before it is used: a command that is lost
+#: with it could not be sent again, for it may have been carried out.
+IDLE_SECONDS = 20.0
 #: So many entries are kept of a kind that is none of ours.
 _OTHERS = 1000
 #: A century.
@@ -91,6 +95,7 @@ class Sender:
     def __init__(self, settings: StateSettings, client: Redis | None = None) -> None:
         self._settings = settings
         self._client = client
+        self._used = time.monotonic()
         self._digests: dict[str, str] = {}
 
     def run(self, batch: Sequence[Command]) -> list[Any]:
@@ -103,7 +108,7 @@ class Sender:
         if not batch:
             return []
         try:
-            client = self._client = self._client or connect(self._settings)
+            client = self._alive()
             results = self._run(client, batch)
             missing = [place for place, result in enumerate(results) if isinstance(result, NoScriptError)]
             if missing:
@@ -118,6 +123,19 @@ class Sender:
             self.close()
             raise
         return results
+
+    def _alive(self) -> Redis:
+        """The connection; a new one where the old one was dropped on the way while it was not used."""
+        now, client = time.monotonic(), self._client
+        idle, self._used = now - self._used, now
+        if client is not None and idle > IDLE_SECONDS:
+            try:
+                client.ping()
+            except FAILURES:
+                self.close()
+                client = None
+        self._client = client or connect(self._settings)
+        return self._client
 
     def close(self) -> None:
         """Disconnect; the next run connects again."""

@@ -64,5 +64,6 @@ def _tls(settings: StateSettings) -> dict[str, Any]:
 
 def reason(error: BaseException, settings: StateSettings) -> str:
     """Why a command failed, in a few words and without a secret."""
-    words = str(error).strip() or type(error).__name__
+    # Of Sentinels that name no master redis-py lists the clients, which help no one.
+    words = str(error).partition(" : <")[0].strip() or type(error).__name__
     return printable(Redactor(settings.secrets).text(" ".join(words.split())))[:_MAX_REASON_CHARS].rstrip(".")

@@ -18,7 +18,7 @@ from typing import Any, cast
 import msgspec
 from redis import Redis
 from redis.client import PubSub
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from ampproxy.model.sharing import StateSettings
@@ -81,17 +81,20 @@ class RedisLink:
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._ending = threading.Event()
         self._broken = threading.Event()
-        self._stopped: Deferred[None] = Deferred()
+        self._stopped: Deferred[None] | None = None
 
     # In the reactor's thread.
 
     def start(self) -> None:
         """Begin both threads."""
+        self._stopped = Deferred()
         for work in (self._send, self._listen):
             threading.Thread(target=work, name=f"ampproxy-redis{work.__name__}", daemon=True).start()
 
     def stop(self) -> Deferred[None]:
         """Send what waits, and end."""
+        if self._stopped is None:
+            return succeed(None)
         self._ending.set()
         self._commands.put(None)
         return self._stopped.addTimeout(2 * self._settings.timeout, self._reactor, lambda *_: None)
@@ -134,6 +137,7 @@ class RedisLink:
     # In the thread that sends.
 
     def _send(self) -> None:
+        assert self._stopped is not None
         sender = Sender(self._settings)
         going_on = True
         while going_on:

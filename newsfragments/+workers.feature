@@ -1,0 +1,1 @@
+``workers: N`` (or ``auto``) serves by several processes: all cores of a machine, with one log, one ledger, one metrics endpoint, one reload and one restart. A worker that ends or hangs is replaced at once, and what it served is in the ledger; ``ampproxy status`` shows each.

@@ -1,0 +1,148 @@
+"""A service of two workers, as its users run it: what one process does they do together, and one that dies
+takes nothing along but what it served.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet import reactor
+
+from ampproxy.testing import anthropic
+from tests.loopback.test_hot_reload import free_port
+from tests.loopback.test_restart import Running, ask, is_there, wait_for
+from tests.reactor import in_reactor
+
+pytestmark = pytest.mark.loopback
+
+MODEL = "claude-sonnet-4-5"
+SLOW = f"{MODEL}+interval=0.2+events=40"
+
+
+@pytest.fixture(scope="module")
+def vendor() -> Iterator[Any]:
+    stand_in = in_reactor(anthropic.start, reactor, keys=["vendor-key"])
+    yield stand_in
+    in_reactor(stand_in.stop)
+
+
+def config(
+    vendor: Any, port: int, models: str = f"{{name: {MODEL}}}, {{name: {SLOW}}}", more: str = ""
+) -> str:
+    return (
+        f"port: {port}\nworkers: 2\napi-keys: [k]\nmetrics: {{enable: false}}\n{more}"
+        f"claude-api-key: [{{api-key: vendor-key, base-url: '{vendor.url}', models: [{models}]}}]\n"
+    )
+
+
+@pytest.fixture
+def service(tmp_path: Path, vendor: Any) -> Iterator[Running]:
+    running = Running(tmp_path, config(vendor, free_port()))
+    running.wait_for_log("is ready", 2)
+    yield running
+    running.stop()
+
+
+def workers(service: Running) -> dict[int, dict[str, Any]]:
+    return {one["number"]: one for one in service.state()["workers"]}
+
+
+def ledger(folder: Path) -> int:
+    with sqlite3.connect(folder / ".local/state/ampproxy/ledger.sqlite3") as connection:
+        return int(connection.execute("SELECT COUNT(*) FROM exchanges").fetchone()[0])
+
+
+def read(stream: http.client.HTTPResponse) -> bytes | None:
+    """All of a stream; ``None``: it was cut off."""
+    try:
+        return stream.read()
+    except (http.client.IncompleteRead, ConnectionError):
+        return None
+
+
+def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
+    """Both serve. When one is killed in running streams, its own end, broken; the others' go on, new clients
+    are served at once, another worker takes its place, and the ledger has a row for each request that the
+    vendor got.
+    """
+    before = len(vendor.requests)
+    streams = [ask(service, SLOW) for _ in range(12)]
+    wait_for(lambda: sum(one.get("running", 0) for one in workers(service).values()) == 12)
+    found = workers(service)
+    lost = found[1]["running"]
+    assert 0 < lost < 12
+    os.kill(found[1]["pid"], signal.SIGKILL)
+    for _ in range(10):
+        assert ask(service, MODEL).read().count(b"event: message_stop") == 1
+    whole = [read(stream) for stream in streams]
+    assert whole.count(None) == lost
+    assert all(each.count(b"event: message_stop") == 1 for each in whole if each is not None)
+    wait_for(lambda: workers(service)[1]["state"] == "ready")
+    assert workers(service)[1]["pid"] != found[1]["pid"]
+    assert workers(service)[2]["pid"] == found[2]["pid"]
+    assert workers(service)[1]["deaths"] == 1
+    wait_for(lambda: ledger(tmp_path) == len(vendor.requests) - before == 22)
+    assert service.log_text.count("code=worker_ended") == lost
+    assert "signal 9 (SIGKILL)" in service.log_text
+    assert "Traceback" not in service.log_text
+
+
+def test_a_reload_is_one_step(service: Running, tmp_path: Path, vendor: Any) -> None:
+    """All workers have another configuration at the same time, a wrong one none of them, and the address may
+    be another one, too.
+    """
+    port = free_port()
+    text = config(vendor, port, f"{{name: {MODEL}, alias: other}}")
+    service.path.write_text(text + "nonsense: [")
+    assert service.command("reload").exit_code == 1
+    assert {listed(service) for _ in range(8)} == {(MODEL, SLOW)}
+    service.path.write_text(text)
+    told = service.command("reload", "--at", f"127.0.0.1:{service.port}")
+    assert told.exit_code == 0, told.output
+    service.port = port
+    assert {listed(service) for _ in range(8)} == {("other",)}
+    assert service.state()["listening"] == [f"127.0.0.1:{port}"]
+    assert "Traceback" not in service.log_text
+
+
+def listed(service: Running) -> tuple[str, ...]:
+    connection = service.connect()
+    connection.request("GET", "/v1/models", headers={"X-Api-Key": "k"})
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return tuple(model["id"] for model in answer["data"])
+
+
+def test_one_is_asked_to_end(service: Running, vendor: Any) -> None:
+    """SIGTERM has one worker finish its streams, while another one has taken its place already."""
+    streams = [ask(service, SLOW) for _ in range(8)]
+    pid = workers(service)[2]["pid"]
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: workers(service)[2]["pid"] != pid)
+    wait_for(lambda: workers(service)[2]["state"] == "ready")
+    assert [stream.read().count(b"event: message_stop") for stream in streams] == [1] * 8
+    wait_for(lambda: not is_there(pid))
+    assert "Traceback" not in service.log_text
+
+
+def test_the_supervisor_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
+    """The workers finish their streams, write what has ended to the ledger, and end, too."""
+    before = len(vendor.requests)
+    pids = [one["pid"] for one in workers(service).values()]
+    streams = [ask(service, SLOW) for _ in range(8)]
+    for _ in range(40):  # some of these are written when it dies, some are not
+        ask(service, MODEL).read()
+    service.process.kill()
+    service.process.wait(20)
+    assert [stream.read().count(b"event: message_stop") for stream in streams] == [1] * 8
+    wait_for(lambda: not any(map(is_there, pids)))
+    assert ledger(tmp_path) == len(vendor.requests) - before == 48
+    assert "The supervisor has ended" in service.log_text

@@ -1,0 +1,96 @@
+"""Requests of a client at once, over all workers: exact, and none is counted that a dead worker served."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from ampproxy.channel.messages import Enter, encode, from_supervisor, from_worker
+from ampproxy.server.limiter import kept_nowhere
+from ampproxy.workers.limiting import TIMEOUT, Entrance, Gate
+
+
+class Worker:
+    """One, joined to the supervisor's count by messages that arrive at once."""
+
+    def __init__(self, gate: Gate, *, deaf: bool = False) -> None:
+        self.gate, self.deaf = gate, deaf
+        self.clock = Clock()
+        self.limiter = kept_nowhere(lambda: 0.0)
+        self.entrance = Entrance(self.limiter, self.clock, self.to_gate)
+
+    def to_gate(self, message: Any) -> None:
+        found: Any = from_worker(encode(message))
+        if self.deaf:
+            return
+        if isinstance(found, Enter):
+            self.gate.enter(self, found)
+        else:
+            self.gate.left(self, found.tenant)
+
+    def send(self, message: Any) -> None:
+        self.entrance.message(from_supervisor(encode(message)))  # type: ignore[arg-type]
+
+    def enter(self, most: int | None = 3) -> bool | None:
+        """Whether a request is let in; ``None``: no one has answered."""
+        entered = self.limiter.enter("a", most)
+        if isinstance(entered, bool):
+            return entered
+        found: list[bool] = []
+        entered.addCallback(found.append)
+        return found[0] if found else None
+
+
+def test_all_together() -> None:
+    """Three at once are three over all workers; when one has ended, another one is let in, anywhere."""
+    running: Counter[str] = Counter()
+    gate = Gate(running)
+    one, two = Worker(gate), Worker(gate)
+    assert [one.enter(), two.enter(), one.enter(), two.enter(), one.enter()] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert running["a"] == 3
+    one.limiter.leave("a")
+    assert two.enter() is True
+    assert two.limiter.running["a"] == 2
+
+
+def test_without_a_limit() -> None:
+    """They are counted, for the owner's page, and none waits."""
+    running: Counter[str] = Counter()
+    worker = Worker(Gate(running))
+    assert worker.enter(None) is True
+    assert running["a"] == 1
+    worker.limiter.leave("a")
+    assert running == Counter()
+
+
+def test_a_worker_dies() -> None:
+    """Its requests are under way no longer."""
+    running: Counter[str] = Counter()
+    gate = Gate(running)
+    one, two = Worker(gate), Worker(gate)
+    assert [one.enter(), one.enter(), two.enter()] == [True, True, True]
+    gate.gone(one)
+    assert running["a"] == 1
+    assert [two.enter(), two.enter(), two.enter()] == [True, True, False]
+
+
+def test_no_answer() -> None:
+    """Then the worker goes by its own count, and at once where there is no supervisor."""
+    worker = Worker(Gate(Counter()), deaf=True)
+    entered = worker.limiter.enter("a", 2)
+    assert isinstance(entered, Deferred)
+    found: list[bool] = []
+    entered.addCallback(found.append)
+    worker.clock.advance(TIMEOUT)
+    assert found == [True]
+    worker.entrance.open = False
+    assert [worker.enter(2), worker.enter(2)] == [True, False]
