@@ -4,17 +4,21 @@ and the like are found from every test.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib.metadata
 import os
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import Postgres
+
+HERE = Path(__file__).parent
 
 # How long something takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -42,11 +46,28 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * cores
 
 
+def _import_in_turn(config: pytest.Config) -> None:
+    """Begin in each worker with another part of the tests: what one of them has compiled, the others load.
+
+    In a fresh clone they would otherwise all compile everything at the same time.
+    """
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args != config.getini("testpaths"):
+        return
+    paths = sorted(HERE.rglob("test_*.py"))
+    first = len(paths) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for path in (*paths[first:], *paths[:first]):
+        # One that cannot be imported, or that skips itself, is reported when pytest imports it.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(path.relative_to(HERE.parent).with_suffix("").parts))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the tests and the modules, which stay to the end, out of the garbage collector's way."""
     gc.disable()
     try:
+        _import_in_turn(session.config)
         return (yield)
     finally:
         gc.freeze()

@@ -100,6 +100,16 @@ class Postgres:
             found = connection.execute(statement.encode())
             return found.fetchall() if found.description else []
 
+    @property
+    def rows(self) -> int:
+        """How many exchanges the ledger has; none as long as it is not there."""
+        import psycopg
+
+        try:
+            return int(self.ask("SELECT count(*) FROM exchanges")[0][0])
+        except psycopg.errors.UndefinedTable:
+            return 0
+
     def kill(self) -> None:
         """End all its processes at once, as the loss of its machine would."""
         for process in self._processes():

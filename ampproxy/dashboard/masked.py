@@ -23,7 +23,7 @@ _PLAIN = frozenset(
         "accounts", "routes", "prefix", "excluded-models", "strategy", "profile", "kind", "limits", "names",
         "translation", "format", "level", "match", "protocol", "tls", "fallback", "requests-per-day", "per",
         "config-version", "expires", "action", "browser-pages", "usd-per-day", "usd-per-week", "thinking",
-        "usd-per-month", "levels", "input", "output", "vendor",
+        "usd-per-month", "when-away", "levels", "input", "output", "vendor",
     )
 )  # fmt: skip
 #: What readers of plain values call what they read.

@@ -25,6 +25,15 @@ class Question(Value, frozen=True):
 class Conversation(Protocol):
     """The last answers of one connection, with all that was before them."""
 
+    @property
+    def size(self) -> int:
+        """What is kept, in bytes."""
+        ...
+
+    def forget(self) -> None:
+        """Keep nothing any more of what was."""
+        ...
+
     def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
         """A request with what it goes on from, as far as that is known; and its items, those included.
 

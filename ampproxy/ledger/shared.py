@@ -12,7 +12,7 @@ from ampproxy.ledger.spool import Spool
 from ampproxy.ledger.writing import Progress
 
 #: Seconds to the next attempt after an error; doubles up to the longest.
-RETRY, MAX_RETRY_SECONDS = 1.0, 30.0
+RETRY, MAX_RETRY_SECONDS = 1.0, 10.0
 #: Seconds between two looks for what ended processes left.
 ADOPT_INTERVAL = 30.0
 

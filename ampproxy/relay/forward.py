@@ -21,7 +21,7 @@ from ampproxy.relay.filters import Chain, Filter, GunzipFilter, IdentityFilter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.upstream.body import SLICE, whole_body
-from ampproxy.upstream.failures import explain
+from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.wire.headers import Header, response_headers
 
 
@@ -141,22 +141,30 @@ async def sent(
     clock: IReactorTime,
     deadlines: Deadlines,
     first_byte: float,
+    body: Callable[[], IBodyProducer | None] | None = None,
 ) -> IResponse:
     """Send it; gives the answer's headers, whatever its status.
 
+    :param body: makes the body anew: a kept connection that the other side had closed is then tried once
+        more. ``None``: it can be sent but once.
     :raises ExchangeError: no answer came; nothing was sent to the client.
     :raises ClientGone: the client left; the upstream was closed.
     """
-    try:
-        sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
-        if what.record.sent is None:
-            what.record.sent = clock.seconds()
-        response: IResponse = await gone.wait_for(sending, deadlines, first_byte)
-    except (ClientGone, ExchangeError):
-        raise
-    except Exception as error:
-        raise explain(error, what.origin, serving=True) from None
-    return response
+    for again in (False, True):
+        try:
+            produced = what.body if body is None else body()
+            sending = client.send(what.method, what.url, what.headers, produced, what.proxy)
+            if what.record.sent is None:
+                what.record.sent = clock.seconds()
+            response: IResponse = await gone.wait_for(sending, deadlines, first_byte)
+        except (ClientGone, ExchangeError):
+            raise
+        except Exception as error:
+            if again or body is None or not died_unanswered(error):
+                raise explain(error, what.origin, serving=True) from None
+        else:
+            return response
+    raise AssertionError("unreachable")
 
 
 async def pass_back(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.answer_headers import useful_headers
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.exchange import MAX_ERROR, AccountError
+from ampproxy.relay.exhausted import Attempt, exhausted
 from ampproxy.relay.filters import Filter, IdentityFilter
 from ampproxy.relay.forward import ClientWatch, Forward, pass_back, sent
 from ampproxy.relay.pinning import LOOKED_THROUGH
@@ -90,55 +91,84 @@ class VendorExchange:
         :raises ExchangeError: it refused, was not reached, or its answer broke off.
         :raises ClientGone: the client left; the upstream was closed.
         """
-        what = self._outgoing(offer)
-        response = await self._sent(what)
-        if response.code >= 400:
-            raise await self._refusal(response, what, offer)
-        await self._pass_back(what, response, offer)
+        try:
+            await self._ask(offer)
+        except AccountError as error:
+            attempt = Attempt(
+                offer.account.label, for_account(error.verdict, offer.account), 0.0, error.error
+            )
+            if not attempt.key_refused:
+                raise
+            # The client's own key is a good one.
+            raise exhausted(self._name, [attempt], (), count=1, wait=None) from None
 
     async def to_any(self, tries: Selection, allows: Callable[[RouteTarget], bool]) -> None:
         """Have one of several accounts answer: the next, where one is at fault or busy, as long as nothing
         of the request's body has gone through us.
 
         :param allows: whether an account may still be asked.
-        :raises ExchangeError: see :meth:`to_one`: of the last one that was asked.
+        :raises ExchangeError: see :meth:`to_one`; or all of them failed.
         """
-        clock, wall = self._settings.runtime.clock, self._settings.runtime.wall
+        clock = self._settings.runtime.clock
+        attempts: list[Attempt] = []
         failure: ExchangeError | None = None
         while (offer := tries.next(clock.seconds())) is not None:
             if not allows(offer):
                 tries.abandoned()
                 continue
             try:
-                await self.to_one(offer)
+                await self._ask(offer)
             except ExchangeError as error:
                 if self._record.first_byte is not None or not _is_accounts(error):
                     tries.abandoned()
                     raise
-                verdict = error.verdict if isinstance(error, AccountError) else classify_fault(error)
-                tries.failed(for_account(verdict, offer.account), clock.seconds(), wall())
-                line = f"{offer.account.label}: {error.error.status} {error.error.message}"
-                self._record.attempts.append(line)
                 failure = error
-                if isinstance(self._asked.body, PipeProducer):
-                    break
+                attempts.append(self._failed(offer, error, tries))
             except BaseException:
                 tries.abandoned()
                 raise
             else:
                 tries.succeeded()
                 return
-        raise failure or self._all_cooling(tries)
+        if failure is not None and len(attempts) == 1 and not attempts[0].key_refused:
+            raise failure
+        raise self._none_left(tries, attempts)
 
-    def _all_cooling(self, tries: Selection) -> ExchangeError:
-        wait = tries.wait(self._settings.runtime.clock.seconds())
-        return ExchangeError.of(
-            "overloaded",
-            f"All accounts for {self._asked.model} are cooling down.",
-            retry_after=None if wait is None else max(wait, 1.0),
-        )
+    @property
+    def _name(self) -> str:
+        """What is asked for, as errors name it."""
+        return self._asked.model or self._asked.call.route.kind
 
-    def _outgoing(self, offer: RouteTarget) -> Forward:
+    def _failed(self, offer: RouteTarget, error: ExchangeError, tries: Selection) -> Attempt:
+        """An account failed: it rests, and the log has it."""
+        runtime, label = self._settings.runtime, offer.account.label
+        verdict = error.verdict if isinstance(error, AccountError) else classify_fault(error)
+        verdict = for_account(verdict, offer.account)
+        back = tries.failed(verdict, runtime.clock.seconds(), runtime.wall())
+        self._record.attempts.append(f"{label}: {error.error.status} {error.error.message}")
+        return Attempt(label, verdict, back, error.error)
+
+    def _none_left(self, tries: Selection, attempts: Sequence[Attempt]) -> ExchangeError:
+        now = self._settings.runtime.clock.seconds()
+        asked = {attempt.label for attempt in attempts}
+        cooling = [
+            Attempt(account.label, cooldown.verdict, max(0.0, cooldown.until - now))
+            for account, cooldown in tries.cooling(now)
+            if account.label not in asked
+        ]
+        wait = tries.wait(now)
+        wait = None if wait is None else max(wait, 1.0)
+        return exhausted(self._name, attempts, cooling, count=tries.count, wait=wait)
+
+    async def _ask(self, offer: RouteTarget) -> None:
+        what, body = self._outgoing(offer)
+        response = await self._sent(what, body)
+        if response.code >= 400:
+            raise await self._refusal(response, what, offer)
+        await self._pass_back(what, response, offer)
+
+    def _outgoing(self, offer: RouteTarget) -> tuple[Forward, Callable[[], BytesProducer | None] | None]:
+        """The request, and what makes its body anew; ``None``: it comes but once."""
         asked, account = self._asked, offer.account
         provider = self._settings.providers[account.label]
         record = self._record
@@ -148,20 +178,24 @@ class VendorExchange:
             offer.upstream_model,
         )
         body = asked.body
+        renewed: Callable[[], BytesProducer | None] | None = None
         if isinstance(body, bytes):
-            body = _with_model(body, asked.model, offer.upstream_model)
+            renewed = partial(BytesProducer, _with_model(body, asked.model, offer.upstream_model))
+        elif body is None:
+            renewed = _nothing
         call = provider.vendor_call(asked.call, asked.method, query=asked.query, headers=asked.headers)
-        return Forward(
+        what = Forward(
             method=call.method.decode("ascii"),
             url=call.url.decode("ascii"),
             headers=LowerHeaders.of_pairs(call.headers),
-            body=BytesProducer(body) if isinstance(body, bytes) else body,
+            body=body if isinstance(body, PipeProducer) else None,
             origin=f"{account.label} ({account.base_url})",
             record=record,
             proxy=account.proxy_url or self._settings.config.proxy_url,
         )
+        return what, renewed
 
-    async def _sent(self, what: Forward) -> IResponse:
+    async def _sent(self, what: Forward, body: Callable[[], BytesProducer | None] | None) -> IResponse:
         runtime = self._settings.runtime
         return await sent(
             what,
@@ -170,6 +204,7 @@ class VendorExchange:
             clock=runtime.clock,
             deadlines=runtime.deadlines,
             first_byte=self._settings.config.timeouts.first_byte,
+            body=body,
         )
 
     async def _refusal(self, response: IResponse, what: Forward, offer: RouteTarget) -> AccountError:
@@ -233,6 +268,10 @@ class VendorExchange:
     def _pin(self, offer: RouteTarget, *things: str) -> None:
         if self._pins is not None and things:
             self._pins.pin(things, self._settings.providers[offer.account.label].name)
+
+
+def _nothing() -> None:
+    """No body."""
 
 
 def _names_things(headers: Headers) -> bool:

@@ -38,10 +38,15 @@ _ISSUED: Mapping[str, re.Pattern[bytes]] = {
     ),
     CLAUDE: re.compile(rb'"(?:id|file_id)"\s{0,8}:\s{0,8}"((?:file|msgbatch|skill)_[\w-]{1,200})"'),
     GOOGLE: re.compile(
-        rb'"(?:name|uri|responsesFile)"\s{0,8}:\s{0,8}"'
-        rb'((?:files|cachedContents|batches)/[\w.-]{1,200}|https://[\w./-]{1,300}/files/[\w.-]{1,200})"'
+        rb'"(?:name|responsesFile)"\s{0,8}:\s{0,8}"'
+        rb'((?:(?:files|cachedContents|batches)|models/[\w.-]{1,200}/operations)/[\w.-]{1,200})"'
     ),
 }
+#: Google's files by their address, which requests to models refer to; of videos that a model made, it is
+#: where they are downloaded.
+_ADDRESS = re.compile(
+    rb'"uri"\s{0,8}:\s{0,8}"(https?://[\w.:/-]{1,300}/(files/[\w.-]{1,200}))(?::download[^"]{0,100})?"'
+)
 _INTERACTION = re.compile(rb'"id"\s{0,8}:\s{0,8}"([\w.-]{1,512})"')
 _PREVIOUS = re.compile(rb'"previous_interaction_id"\s{0,8}:\s{0,8}"([\w.-]{1,512})"')
 
@@ -65,6 +70,9 @@ def issued(vendor: str, part: bytes, kind: str = "") -> tuple[str, ...]:
     :param kind: of the call (see :attr:`~ampproxy.routing.vendor_calls.VendorRoute.kind`).
     """
     found = [text.decode("ascii", "replace") for text in _ISSUED[vendor].findall(part)[:_MAX_IDS]]
+    if vendor == GOOGLE:
+        for address in _ADDRESS.findall(part)[:_MAX_IDS]:
+            found += (text.decode("ascii", "replace") for text in address)
     if kind == "interactions":
         # Of the members so named the first is the interaction's own.
         found += map(_interaction, _INTERACTION.findall(part)[:1])

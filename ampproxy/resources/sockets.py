@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -17,11 +19,13 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.messages import Messages
-from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.dialects.messages import Messages, Question
+from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.generation import Generation
+from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.server.message_requests import MessageChannel, MessageRequest, head_for, request_of
 from ampproxy.server.site import GatewayRequest, GatewaySite
+from ampproxy.upstream.held import Share
 from ampproxy.wire.sse import EventReader
 
 if TYPE_CHECKING:
@@ -134,7 +138,11 @@ class ResponsesSocket(Protocol):
         self._idle = generation.config.timeouts.tunnel_idle
         self._frames = SocketFrames(limits.max_body)
         self._conversation = messages.conversation(limits.max_body)
+        self._workers, self._most, self._log = runtime.workers, limits.max_body, runtime.log
+        #: What waits and what is kept, of all bodies that may be held.
+        self._share = Share(runtime.held, limits.max_held)
         self._waiting: deque[bytes] = deque()
+        self._reading = False
         self._request: MessageRequest | None = None
         self._answer: _Answer | None = None
         self._timer: IDelayedCall | None = None
@@ -153,12 +161,12 @@ class ResponsesSocket(Protocol):
         messages, out = self._frames.feed(data)
         self._write(out)
         self._waiting += messages
-        if len(self._waiting) > _MAX_WAITING:
+        if len(self._waiting) > _MAX_WAITING or sum(map(len, self._waiting)) > self._most:
             self.close(1008, "Too many messages wait for their answers.")
-        if self._frames.closed:
+        elif self._frames.closed:
             self._close_soon()
-            return
-        self._next()
+        else:
+            self._next()
 
     def readConnectionLost(self) -> None:
         """The client will send nothing more: without its close that is no orderly end."""
@@ -169,11 +177,9 @@ class ResponsesSocket(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone: so is whatever is made for it."""
+        self._frames.closed = True
         self._end_timer()
-        self._waiting.clear()
-        request, self._request, self._answer = self._request, None, None
-        if request is not None:
-            request.connectionLost(reason)
+        self._drop(reason)
         if not self.ended.called:
             self.ended.callback(self._why)
 
@@ -189,30 +195,81 @@ class ResponsesSocket(Protocol):
         self._write(self._frames.close(code, reason))
         self._close_soon()
 
+    def _drop(self, reason: Failure) -> None:
+        """End what is made for the client, and keep nothing for it."""
+        self._waiting.clear()
+        self._conversation.forget()
+        self._share.give_back()
+        request, self._request, self._answer = self._request, None, None
+        if request is not None:
+            request.connectionLost(reason)
+        self._channel.unregisterProducer()
+
     # One answer after another.
 
     def _next(self) -> None:
-        while self._waiting and self._request is None and not self._frames.closed:
+        while self._waiting and not self._is_busy and not self._frames.closed:
             self._serve(self._waiting.popleft())
-        if self._request is None:
+        self._hold()
+        if not self._is_busy and not self._frames.closed:
             self._look_in(0.0)
 
-    def _serve(self, text: bytes) -> None:
+    @property
+    def _is_busy(self) -> bool:
+        return self._reading or self._request is not None
+
+    def _hold(self) -> None:
+        """Count what is held; where there is no room for it, what was said before is forgotten."""
+        self._share.give_back()
         try:
-            question = self._messages.read(text)
-            body, items = self._conversation.whole(question.body)
-        except ClientFault as fault:
-            refusal = self._dialect.error_body(fault.error)
-            self._send(
-                [self._messages.error(fault.error.status, {}, refusal, self._messages.stream_of(text))]
-            )
+            self._share.grow(self._conversation.size + sum(map(len, self._waiting)))
+        except ExchangeError:
+            self._conversation.forget()
+
+    def _serve(self, text: bytes) -> None:
+        self._end_timer()
+        if not takes_long(text, REQUEST_OBJECTS):
+            try:
+                self._ask(*self._read(text))
+            except ClientFault as fault:
+                self._refuse(text, fault)
+            return
+        self._reading = True
+        reading = self._workers.run(partial(self._read, text), len(text))
+        reading.addCallbacks(lambda found: self._ask(*found), lambda failure: self._unread(text, failure))
+        reading.addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        """A defect of ours."""
+        self._log.failure("Unhandled error while reading a message", failure)
+        self.abort(GatewayFault.of("internal", "Internal error; see the gateway's log."))
+
+    def _read(self, text: bytes) -> tuple[Question, bytes, tuple[bytes, ...]]:
+        """What a message asks, with what it goes on from, and its items. In any thread."""
+        question = self._messages.read(text)
+        return question, *self._conversation.whole(question.body)
+
+    def _unread(self, text: bytes, failure: Failure) -> None:
+        self._reading = False
+        failure.trap(ClientFault)
+        self._refuse(text, failure.value)
+        self._go_on()
+
+    def _refuse(self, text: bytes, fault: Any) -> None:
+        refusal = self._dialect.error_body(fault.error)
+        self._send([self._messages.error(fault.error.status, {}, refusal, self._messages.stream_of(text))])
+
+    def _ask(self, question: Question, body: bytes, items: tuple[bytes, ...]) -> None:
+        read_apart, self._reading = self._reading, False
+        if self._frames.closed:
             return
         if not question.generate:
             id_ = self._new_id("resp_")
             self._conversation.keep(id_, items)
             self._send(self._messages.warm_up(question, id_, int(self._wall())))
+            if read_apart:
+                self._go_on()
             return
-        self._end_timer()
         self._answer = _Answer(
             self._dialect,
             self._messages,
@@ -271,6 +328,7 @@ class ResponsesSocket(Protocol):
     def _close_soon(self) -> None:
         """Let what was written arrive; the client has a while to close."""
         self._end_timer()
+        self._drop(Failure(ConnectionDone()))
         self._timer = self._clock.callLater(_CLOSING, self._abort)
         self.transport.loseConnection()
 

@@ -175,7 +175,12 @@ def _models_endpoint(method: bytes, tail: bytes, provider: str | None, listed: s
     return _model_endpoint(method, _text(name), listed, provider, amp)
 
 
-def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None, amp: bool) -> Endpoint:
+def _model_endpoint(
+    method: bytes, name: str, dialect: str, provider: str | None, amp: bool
+) -> Endpoint | None:
+    if dialect == GEMINI and "/operations/" in name:
+        # None of a model's: what its method began (see ampproxy.routing.vendor_calls).
+        return None
     # Decoded first, cut at the last colon: ids hold colons (llama3:8b), and some clients encode this one.
     model, _, verb = name.rpartition(":")
     known = _GEMINI.get(verb) if model else None

@@ -30,7 +30,8 @@ class VendorRoute:
     :param stored: whether it shows, or deletes, what any client of the account stored: such calls have a
         class of routes of their own.
     :param upload: whether it lies below ``/upload``.
-    :param thing: how the vendor refers to the first id elsewhere; ``{}`` is the id.
+    :param thing: how the vendor refers to it elsewhere; each ``{}`` is one of the path's ids, in their order.
+        Empty: the path has none.
     :param streams: methods whose bodies pass as they arrive, whatever their type.
     """
 
@@ -162,6 +163,11 @@ batches/{}:cancel                       *batches         POST
 batches/{}:delete                       *batches         POST
 batches/{}                              *batches         GET DELETE
 """
+#: What a method of a model began that takes long, as a video does.
+_OPERATIONS = """
+models/{}/operations/{}                 operations       GET
+models/{}/operations/{}:cancel          operations       POST
+"""
 _INTERACTIONS = """
 interactions                            interactions     POST!
 interactions/{}                         interactions     GET DELETE
@@ -175,6 +181,7 @@ ROUTES: tuple[VendorRoute, ...] = (
     *_rows(GOOGLE, GEMINI, _FILES, "files/{}"),
     *_rows(GOOGLE, GEMINI, _CACHES, "cachedContents/{}"),
     *_rows(GOOGLE, GEMINI, _BATCHES, "batches/{}"),
+    *_rows(GOOGLE, GEMINI, _OPERATIONS, "models/{}/operations/{}"),
     *_rows(GOOGLE, GEMINI, _INTERACTIONS, "interactions/{}"),
 )
 
@@ -217,13 +224,19 @@ def parse_vendor_call(
         if found is None or route.upload != (above == b"upload"):
             continue
         if method in route.methods or (method == b"HEAD" and b"GET" in route.methods):
-            thing = route.thing.replace("{}", found[1].decode("ascii", "replace")) if route.thing else ""
-            return VendorCall(route, tail.rstrip(b"/"), version or b"", thing)
+            return VendorCall(route, tail.rstrip(b"/"), version or b"", _filled(route.thing, found.groups()))
         allowed += route.methods
         dialect = route.dialect
     if allowed:
         raise WrongMethod(method, b", ".join(dict.fromkeys(allowed)), dialect)
     return None
+
+
+def _filled(thing: str, ids: Iterable[bytes]) -> str:
+    # No id has braces: they are escaped in a path.
+    for id_ in ids:
+        thing = thing.replace("{}", id_.decode("ascii", "replace"), 1)
+    return thing
 
 
 def _vendor(version: bytes | None, *, anthropic: bool, google: bool, first: bytes) -> str:

@@ -172,7 +172,7 @@ class Limiter:
             why = "see the log"
         message = (
             "What this client has used of its limits cannot be counted, so its requests are not served:"
-            f" {why} (settings: api-keys[].limits, state-dir)."
+            f" {why}{'' if '(settings: ' in why else ' (settings: api-keys[].limits, state-dir)'}."
         )
         self._log.error("{message}", message=message)
         fault = GatewayFault.of("unavailable", message, status=503, code="client_limit_unknown")

@@ -45,6 +45,7 @@ class MessageChannel:
         self.peer = transport.getPeer()
         self.answering = answering
         self._secure = secure
+        self._fed = False
 
     def getHost(self) -> Any:
         """The address to which the client has connected."""
@@ -56,11 +57,14 @@ class MessageChannel:
 
     def registerProducer(self, producer: Any) -> None:
         """Have it pause while the client takes less than there is."""
+        self._fed = True
         self.transport.registerProducer(producer, True)
 
     def unregisterProducer(self) -> None:
         """End that."""
-        self.transport.unregisterProducer()
+        if self._fed:
+            self._fed = False
+            self.transport.unregisterProducer()
 
     def invite(self, request: GatewayRequest) -> None:
         """Nothing: the body of a message is there."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import TimeoutError as NoAnswer
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -82,6 +83,7 @@ class View:
         self._reported_away = self._was_open = False
         self._closes = closes
         self.refusal = self._refusal()
+        self._beginning: list[Deferred[None]] = []
         self.on_open: list[Callable[[], None]] = []
         self._topics: dict[str, Topic] = {}
         self._number = 0
@@ -106,16 +108,29 @@ class View:
 
     def claim(self, kind: str, key: str, value: bytes, ttl: float) -> Deferred[bytes]:
         """See :meth:`Shared.claim <ampproxy.state.shared.Shared.claim>`."""
-        if not self._connected or self._link is None:
+        if self._connected and self._link is not None:
+            claimed = self._link.claim(Entry(kind, key, value, ttl))
+        elif self._was_open or self._reported_away:
             return succeed(value)
-        claimed = self._link.claim(Entry(kind, key, value, ttl)).addTimeout(self._timeout, self._clock)
+        else:
+            # The process has just started, and may not decide anew what the others know.
+            begun: Deferred[None] = Deferred()
+            self._beginning.append(begun)
+            claimed = begun.addCallback(lambda _: self.claim(kind, key, value, ttl))
 
         def failed(failure: Failure) -> bytes:
             if failure.check(CancelledError):
                 failure.raiseException()
             return value
 
-        return claimed.addErrback(failed)
+        return claimed.addTimeout(self._timeout, self._clock).addErrback(failed)
+
+    def _has_begun(self) -> None:
+        """It is known whether the hub is there: let go on who waits for that."""
+        beginning, self._beginning = self._beginning, []
+        for begun in beginning:
+            if not begun.called:
+                begun.callback(None)
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
         """See :meth:`Shared.lock <ampproxy.state.shared.Shared.lock>`."""
@@ -199,6 +214,7 @@ class View:
         self._why = self.refusal = ""
         for follow in self.on_open:
             follow()
+        self._has_begun()
         self._send(self._own())
 
     def closed(self, why: str) -> None:
@@ -219,6 +235,7 @@ class View:
                 why=why,
                 then=self._then,
             )
+        self._has_begun()
 
     def unsent(self, entry: Entry) -> None:
         """What was published did not reach the hub: it waits for it."""
@@ -264,5 +281,5 @@ def _translated(failure: Any) -> Any:
     """A lock's failure, whatever it was, as :class:`Away`."""
     if failure.check(Away):
         return failure
-    late = failure.check(CancelledError, TimeoutError)
+    late = failure.check(CancelledError, NoAnswer)
     raise Away("no answer in time" if late else str(failure.value) or type(failure.value).__name__)

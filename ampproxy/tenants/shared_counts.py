@@ -12,6 +12,7 @@ given what the gateways saw last.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -30,6 +31,8 @@ from ampproxy.tenants.store import CountsFailed, Look, Order, Result, Settle, Ta
 _KEPT_SECONDS = 2 * 86400
 #: Milliseconds for which it is known what became of a batch.
 _BATCH_KNOWN: Final = 600_000
+#: Seconds after which a Redis that was never reached is asked again.
+_RETRY_SECONDS = 2.0
 _UNITS: Final[tuple[Unit, ...]] = ("requests", "tokens", "usd")
 #: So many windows are remembered before those that are over are forgotten.
 _MAX_KNOWN_WINDOWS = 10_000
@@ -177,6 +180,7 @@ class SharedCounts:
         self._failed = failed
         self._ahead = 0.0
         self._epoch = ""
+        self._retry_at = 0.0
         self._known: _Changes = {}
         self._changes: _Changes = {}
         self._unsure: _Batch | None = None
@@ -186,7 +190,7 @@ class SharedCounts:
 
         :raises CountsFailed: Redis is away, and the setting is that nothing is let in meanwhile.
         """
-        if not self._connected():
+        if not self._reachable():
             self._settle_later(order for order in orders if isinstance(order, Settle))
             return self._alone(orders)
         try:
@@ -227,10 +231,18 @@ class SharedCounts:
                 self._lost(error)
         self._sender.close()
 
+    def _reachable(self) -> bool:
+        """Whether Redis is there. One that was never asked is, until it turns out not to be: the connection
+        of the rest of the service may just not have been made, and a gateway that starts must not let in what
+        others have used up.
+        """
+        return self._connected() or (not self._epoch and time.monotonic() >= self._retry_at)
+
     def _now(self) -> float:
         return self._wall(self._ahead)
 
     def _lost(self, error: BaseException) -> None:
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
         self._failed(reason(error, self._settings))
 
     # With Redis.

@@ -137,3 +137,28 @@ def test_loop(
     if name in PROVING and vendor != "openai-chat":
         assert proofs(vendor, world.stand_in.requests[-1].json), why
     assert CLIENT not in world.service.log_text[logged:]
+
+
+@pytest.mark.skipif(not WHOLE, reason="AMPPROXY_AGENTS=1 runs it")
+@pytest.mark.parametrize("vendor", STARTERS)
+def test_over_websockets(tmp_path: Path, vendor: str) -> None:
+    """Codex gets the WebSocket that it asks for where the setting allows it, and its turn goes over it."""
+    pytest.importorskip("wsproto")
+    driver = runnable("codex-base-url")
+    work = tmp_path / "work"
+    work.mkdir()
+    world = World(tmp_path / "gateway", vendor, ["gpt-5.5"], more="streaming: {websockets: true}\n")
+    errand = Errand(tmp_path / "home", work, world.service.url, CLIENT, "gpt-5.5", "Please do the test.")
+    play = Play(driver, steps(work))
+    try:
+        ran = world.run(driver, errand, play)
+        why = explained(ran, play, world)
+        world.service.wait_for_log(" 101 completed ")
+    finally:
+        world.stop()
+    assert ran.status == 0, why
+    assert "All done: Grüße." in ran.answer, why
+    assert not play.faults, why
+    assert (work / "ran.txt").read_text() == "ran\n", why
+    assert json.loads(errand.record.read_text()) == AWKWARD, why
+    assert not world.refused, why

@@ -270,6 +270,7 @@ def test_a_conversation_outlives_a_hub_that_forgot():
 def test_without_a_connection_a_conversation_is_served_at_once():
     """By the process's own choice; nothing waits."""
     bus, one = processes(1, open=False)
+    one.view.wire.cut()
     tries = one.pool.select(one.asked, key=lambda: "t")
     claimed = tries.claim(bus.clock.seconds())
     assert claimed is None or claimed.called

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ampproxy.config.load import parse
 from ampproxy.config.schema import Config, Timeouts
 from ampproxy.tap import Options
 from tests.etc import ETC
@@ -124,6 +125,45 @@ def test_image_runs_as_nobody_special() -> None:
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert float(service["stop_grace_period"].rstrip("s")) > Timeouts().grace
     assert service["read_only"]
+
+
+def test_replicas_that_compose_runs() -> None:
+    """HAProxy sends to each of three replicas, which are as careful as one alone, each with a state of its
+    own; what they share keeps its data and is reached by nobody else.
+    """
+    compose = yaml.safe_load((ETC / "docker" / "replicas.yaml").read_text())
+    services = compose["services"]
+    alone = yaml.safe_load((ETC / "docker" / "compose.yaml").read_text())["services"]["ampproxy"]
+    names = [address.partition(":")[0] for address in services["haproxy"]["environment"].values()]
+    assert names == ["one", "two", "three"]
+    text = (ETC / "haproxy" / "replicas.cfg").read_text()
+    assert all(f'"${{{variable}-' in text for variable in services["haproxy"]["environment"])
+    for name in names:
+        for key in ("tmpfs", "read_only", "cap_drop", "security_opt", "stop_grace_period", "ulimits"):
+            assert services[name][key] == alone[key], key
+        assert f"{name}:/var/lib/ampproxy" in services[name]["volumes"]
+        locked = services[name]["build"]["args"]["LOCKED"]
+        assert (TREE / "requirements" / f"{locked}.txt").exists()
+    assert "ARG LOCKED=run" in (ETC / "docker" / "Dockerfile").read_text()
+    assert [name for name, service in services.items() if "ports" in service] == ["haproxy"]
+    for name, service in services.items():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (source.startswith(".") and volume.endswith(":ro")), name
+        assert set(service.get("secrets", ())) <= set(compose["secrets"])
+        assert set(service.get("depends_on", ())) <= set(services)
+
+
+def test_the_configuration_that_replicas_share(tmp_path: Path) -> None:
+    """What the compose file's comment has is a configuration, whose ledger is the compose file's database."""
+    lines = (ETC / "docker" / "replicas.yaml").read_text().splitlines()
+    text = "\n".join(line[4:] for line in lines if re.match(r"#   [a-z-]+: [\[{]", line))
+    # What Redis shares is another section's affair.
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("state:"))
+    config = parse(text, name="c", environ={}, home=tmp_path, read_secret=lambda path: f"canary-{path.name}")
+    assert config.warnings == ()
+    assert config.ledger.url is not None
+    assert config.ledger.url.reveal() == "postgresql://ampproxy@postgres/ampproxy"
 
 
 def test_image_holds_no_secret() -> None:

@@ -15,7 +15,7 @@ from packaging.version import Version
 from tests.etc import ETC
 
 TREE = ETC.parent
-FILES = ("run", "dev", "build", "docs", "tools", "oldest")
+FILES = ("run", "replicas", "dev", "build", "docs", "tools", "oldest")
 _PIN = re.compile(
     r"^([A-Za-z0-9._-]+)==(\S+)((?: ;[^\\]*)?) \\\n"
     r"((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)",
@@ -58,7 +58,13 @@ def test_hashes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("run", [""]), ("dev", ["", "test", "lint"]), ("docs", ["", "docs"]), ("oldest", ["", "test"])],
+    [
+        ("run", [""]),
+        ("replicas", ["", "postgres"]),
+        ("dev", ["", "test", "lint"]),
+        ("docs", ["", "docs"]),
+        ("oldest", ["", "test"]),
+    ],
 )
 def test_complete(name: str, extras: list[str]) -> None:
     """Whatever setup.py asks for is locked, at a version that it allows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -187,20 +187,28 @@ def test_room_is_made_by_one(postgres: Postgres, monkeypatch: pytest.MonkeyPatch
     assert ask(postgres, "SELECT count(*) FROM series") == [(0,)]
 
 
-def test_names_are_not_removed_while_they_are_used(postgres: Postgres) -> None:
-    """Who writes a name that has just become unused finds it, or makes it anew; no sums lack their name."""
+def test_names_are_not_removed_while_they_are_used(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has just found a name that only old sums have adds sums to it before another may remove it."""
+    found_or_made = database_store._found_or_made
     with closing(store(postgres)) as one, closing(store(postgres)) as other, ThreadPoolExecutor(1) as pool:
+        one.add(batch(0, 1))
+        pruning: list[Future[bool]] = []
 
-        def prune() -> None:
-            for day in range(20):
-                one.prune(NOON + (day + 1) * DAY)
+        def found(*given: Any) -> Any:
+            result = found_or_made(*given)
+            pruning.append(pool.submit(one.prune, NOON + 20 * DAY))
+            wait(pruning, timeout=0.5)
+            return result
 
-        pruning = pool.submit(prune)
-        for day in range(20):
-            other.add(batch(day, 1, at=NOON + day * DAY, client="same"))
-        pruning.result(60)
-    lost = ask(postgres, "SELECT count(*) FROM daily WHERE series NOT IN (SELECT id FROM series)")
-    assert lost == [(0,)]
+        monkeypatch.setattr(database_store, "_found_or_made", found)
+        other.add(batch(1, 1, at=NOON + 40 * DAY))
+        assert pruning[0].result(60) is True
+    assert postgres.ask("SELECT day, client FROM daily JOIN series ON id = series") == [
+        (NOON // DAY + 40, "key0")
+    ]
+    assert postgres.rows == 1
 
 
 def test_a_newer_version_has_been_here(postgres: Postgres) -> None:

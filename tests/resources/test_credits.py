@@ -623,5 +623,6 @@ def test_what_all_use_cannot_be_counted():
     refused = ask(on, max_output_tokens=50)
     assert refused.status == 503
     assert b"state.when-away" in refused.body
+    assert b"state-dir" not in refused.body
     assert on.client.sent == []
     assert on.generation.runtime.allowance.used(on.config.ampcode.fallback[0]) == Used()

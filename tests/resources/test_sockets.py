@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection, Ping, Pong, TextMessage
@@ -314,6 +315,56 @@ def test_too_many_messages() -> None:
     assert socket.events == []
     assert socket.closed is not None
     assert socket.closed.code == 1008
+
+
+def test_a_close_ends_what_is_made() -> None:
+    """The account is not asked on for a client that has closed."""
+    socket = Socket().say(model="gpt-x", input="go")
+    out = socket.sent.respond(200, STREAM)
+    out.data(native("resp_1").partition(b"\n\n")[0] + b"\n\n" + DELTA)
+    socket.close()
+    assert out.state == "stopped"
+    assert socket.wire.closed
+    assert socket.wire.transport.producer is None
+
+
+def test_what_is_held() -> None:
+    """Counts among all bodies, and is given back; without room for it, the conversation is forgotten."""
+    socket = Socket()
+    held = socket.world.generation.runtime.held
+    assert held.total == 0
+    socket.say(model="claude", input=[{"role": "user", "content": "x" * 5000}], generate=False)
+    assert held.total > 5000
+    socket.wire.leave()
+    assert held.total == 0
+    socket = Socket(CONFIG.replace("max-body: 64KiB", "max-body: 64KiB, max-held: 3KiB"))
+    socket.say(model="claude", input=[{"role": "user", "content": "x" * 5000}], generate=False)
+    (_, completed) = socket.events
+    socket.say(model="claude", input="go", previous_response_id=completed["response"]["id"])
+    (error,) = socket.events
+    assert error["status"] == 400
+
+
+def test_a_large_message() -> None:
+    """Is read in a thread; those behind it wait."""
+    items = [{"role": "user", "content": f"{number}"} for number in range(4000)]
+    socket = Socket(CONFIG.replace("64KiB", "1MiB"))
+    workers = socket.world.generation.runtime.workers
+    jobs: list[Any] = []
+
+    def run(work: Any, size: int) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        jobs.append((work, done))
+        return done
+
+    workers.run = run  # type: ignore[method-assign]
+    socket.say(model="claude", input=items, generate=False).say(model="gpt-x", input="go")
+    assert socket.events == []
+    (work, done) = jobs.pop()
+    done.callback(work())
+    socket.world.turn()
+    assert [event["type"] for event in socket.events] == ["response.created", "response.completed"]
+    assert socket.sent.url == "http://o.test/v1/responses"
 
 
 def test_a_silent_client() -> None:

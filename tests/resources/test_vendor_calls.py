@@ -6,7 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseNeverReceived
 
+from ampproxy.ledger.entry import entry_of, is_kept
 from tests.resources.harness import CLIENT_KEY, Connection, Sent, World
 
 CONFIG = f"""
@@ -346,12 +350,75 @@ def test_another_account_where_one_is_at_fault() -> None:
 def test_an_error_comes_as_it_is_but_for_keys() -> None:
     """The vendor's words and status, without the account's key that some repeat."""
     world = World(CONFIG)
-    connection = call(world, "GET", "/v1/files")
-    error = {"error": {"message": "Incorrect API key provided: account-key-a", "type": "x", "code": "y"}}
-    answer(world, error, 401)
-    assert connection.status == 401
+    connection = call(world, "POST", "/v1/batches", {})
+    error = {"error": {"message": "Not with account-key-a", "type": "x", "code": "y"}}
+    answer(world, error, 400)
+    assert connection.status == 400
     assert json.loads(connection.body)["error"]["code"] == "y"
     assert b"account-key-a" not in connection.answer
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/batches", {}), ("/v1/images/generations", {"model": "painter", "prompt": "a"})]
+)
+def test_an_account_whose_key_is_refused(path: str, body: Any) -> None:
+    """Is no fault of the client's key: 502, and what is to be done."""
+    world = World(CONFIG)
+    connection = call(world, "POST", path, body)
+    answer(world, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, 401)
+    assert connection.status == 502
+    error = json.loads(connection.body)["error"]
+    assert error["code"] == "vendor_key_refused"
+    assert "codex-api-key[0]" in error["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_kept_connection_that_was_closed(method: str) -> None:
+    """Is tried once more, with the whole body: nothing was begun there."""
+    world = World(CONFIG)
+    body = {"endpoint": "/v1/responses"} if method == "POST" else None
+    connection = call(world, method, "/v1/batches", body)
+    for _ in range(2):
+        reason = Failure(ConnectionDone())
+        world.client.sent[-1].answer.errback(Failure(ResponseNeverReceived([reason])))
+        world.turn()
+    assert len(world.client.sent) == 2
+    assert world.client.sent[1].body == world.client.sent[0].body
+    assert connection.status == 502
+
+
+def test_accounts_that_all_fail() -> None:
+    """Are told of in one error, and asked again when they are back."""
+    world = World(CONFIG)
+    body = {"model": "gpt-image-9", "prompt": "a cat"}
+    connection = call(world, "POST", "/v1/images/generations", body)
+    for _ in range(2):
+        answer(world, {"error": {"message": "slow down"}}, 429, {"Retry-After": ["30"]})
+    assert connection.status == 429
+    assert b"codex-api-key[1]" in connection.body
+    assert b"Retry-After" in connection.answer
+    assert len(world.exchanges[-1]["exchange"].attempts) == 2
+
+
+def test_the_ledger() -> None:
+    """Has what makes a model work, and no look at what is stored."""
+    world = World(CONFIG)
+    for method, path, body in (
+        ("POST", "/v1/images/generations", {"model": "painter", "prompt": "a cat"}),
+        ("POST", "/v1/batches", {"endpoint": "/v1/responses"}),
+        ("GET", "/v1/batches", None),
+        ("POST", "/v1/conversations", {}),
+    ):
+        call(world, method, path, body)
+        answer(world, {"usage": {"input_tokens": 7, "output_tokens": 9}})
+    records = [event["exchange"] for event in world.exchanges]
+    kept = [entry_of(record, 0.0) for record in records if is_kept(record, management=False)]
+    assert [(entry.series.asked, entry.series.served) for entry in kept] == [
+        ("painter", "gpt-image-2"),
+        ("batches", ""),
+    ]
+    assert kept[0].tokens is not None
+    assert (kept[0].tokens.input, kept[0].tokens.output) == (7, 9)
 
 
 def test_a_page_instead_of_an_error() -> None:
@@ -484,6 +551,23 @@ def test_a_batch_that_a_method_of_a_model_begins() -> None:
         assert [sent.url.split("/")[2] for sent in world.client.sent[-3:]] == [made] * 3
 
 
+def test_a_video() -> None:
+    """It is begun by a method of a model, asked about, and downloaded from the account that makes it."""
+    world = World(CONFIG)
+    operation = "models/gemini-x/operations/op-1"
+    for _ in range(2):
+        call(world, "POST", "/v1beta/models/gemini-x:predictLongRunning", {"instances": []}, GOOGLE)
+        answer(world, {"name": operation})
+        made = host(world)
+        call(world, "GET", f"/v1beta/{operation}", headers=GOOGLE)
+        assert world.client.sent[-1].url == f"http://{made}/v1beta/{operation}"
+        uri = "https://generativelanguage.googleapis.com/v1beta/files/v1:download?alt=media"
+        answer(world, {"name": operation, "done": True, "response": {"video": {"uri": uri}}})
+        call(world, "GET", "/v1beta/files/v1:download?alt=media", headers=GOOGLE)
+        assert world.client.sent[-1].url == f"http://{made}/v1beta/files/v1:download?alt=media"
+        answer(world, b"mp4", 200, {"Content-Type": ["video/mp4"]})
+
+
 def test_an_answer_of_a_model_that_one_account_has() -> None:
     """Is noted where other accounts could be asked for it by its id alone."""
     world = World(
@@ -496,7 +580,7 @@ def test_an_answer_of_a_model_that_one_account_has() -> None:
         world, {"id": "resp_7", "object": "response", "status": "completed", "model": "gpt-y", "output": []}
     )
     call(world, "GET", "/v1/responses/resp_7")
-    assert host(world) == "b.test"
+    assert [sent.url for sent in world.client.sent[1:]] == ["http://b.test/v1/responses/resp_7"]
 
 
 def with_key(entry: str) -> World:
@@ -527,6 +611,38 @@ def test_rights_of_clients(entry: str, method: str, path: str, body: Any, status
     if status == 200:
         answer(world, {"data": []})
     assert (connection.status, bool(world.client.sent)) == (status, status == 200)
+
+
+TWO = f"""[
+  {{key: "{CLIENT_KEY}", name: ci, accounts: ["codex-api-key[1]"]}},
+  {{key: second-key-0123456789, name: all}},
+  {{key: third-key-0123456789, name: other, accounts: ["codex-api-key[0]"]}}]"""
+
+
+def test_what_one_client_found_another_may_ask_for() -> None:
+    """An id that an account took is its own; to a client that may not use that account it is not there."""
+    world = World(CONFIG.replace(f'["{CLIENT_KEY}"]', TWO))
+    call(world, "GET", "/v1/files/file-9/content")
+    answer(world, b"x", 200, {"Content-Type": ["application/octet-stream"]})
+    call(world, "GET", "/v1/files/file-9/content", key="second-key-0123456789")
+    answer(world, b"x")
+    assert [sent.url.split("/")[2] for sent in world.client.sent] == ["b.test"] * 2
+    assert call(world, "GET", "/v1/files/file-9", key="third-key-0123456789").status == 404
+    assert len(world.client.sent) == 2
+
+
+def test_rights_that_are_taken_away() -> None:
+    """End what is under way."""
+    config = CONFIG.replace(f'["{CLIENT_KEY}"]', TWO)
+    world = World(config)
+    connection = call(world, "GET", "/v1/files/file-9/content")
+    out = world.client.sent[-1].respond(200, {"Content-Type": ["application/octet-stream"]})
+    out.data(b"half")
+    world.turn()
+    assert world.use(config.replace("codex-api-key[1]", "codex-api-key[0]")) == 1
+    world.turn()
+    assert out.state == "stopped"
+    assert not connection.ended_cleanly
 
 
 def test_requests_are_counted() -> None:

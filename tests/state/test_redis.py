@@ -144,7 +144,10 @@ def test_a_redis_that_hangs_holds_up_no_one(server):
     """Whoever waits for an answer waits as long as the setting says; then all go on by themselves."""
     together = Together(RedisAddress(socket=server.socket), timeout=0.3)
     one, two = together.book(), together.book()
+    one.set("ended", b"1")
+    together.loop.until(lambda: "ended" in two.values)
     server.pause()
+    one.set("ended", None)
     claim, lock = fired(one.view.claim("affinity", "t", b"own", 60.0)), fired(one.view.lock("l", 60.0))
     one.set("a", b"1")
     together.loop.until(lambda: claim and lock)

@@ -123,13 +123,17 @@ def test_what_is_learned_while_away_is_exchanged():
     one.set("old", b"mine is older")
     bus.clock.advance(1.0)
     two.set("ended", None)
+    two.set("young", b"yours is older")
     two.set("old", b"yours is younger")
     two.set("yours", b"2")
     bus.settle()
+    bus.clock.advance(1.0)
+    one.set("young", b"mine is younger")
     assert "mine" not in two.values
     one.view.wire.open()
     bus.settle()
-    assert one.values == two.values == {"old": b"yours is younger", "mine": b"1", "yours": b"2"}
+    known = {"old": b"yours is younger", "young": b"mine is younger", "mine": b"1", "yours": b"2"}
+    assert one.values == two.values == known
 
 
 def test_a_hub_that_forgot_is_given_what_is_known():
@@ -234,6 +238,31 @@ def test_a_claim_never_waits_long():
     assert fired(view.claim("cooldown", "thread", b"1", 60.0)) == [b"1"]
 
 
+def test_a_claim_right_after_the_start():
+    """It waits until it is known whether the hub is there, so that it finds what is known there."""
+    bus = Bus()
+    (one,) = books(bus, 1)
+    fired(one.view.claim("cooldown", "thread", b"1", 60.0))
+    bus.settle()
+    late, alone, slow = (bus.view(open=False, timeout=0.5) for _ in range(3))
+    claims = [fired(view.claim("cooldown", "thread", b"own", 60.0)) for view in (late, alone, slow)]
+    bus.clock.advance(0.1)
+    assert claims == [[], [], []]
+    late.wire.open()
+    alone.wire.cut()
+    bus.settle()
+    assert claims == [[b"1"], [b"own"], []]
+    bus.clock.advance(0.5)
+    assert claims[2] == [b"own"]
+    left = alone.claim("cooldown", "other", b"own", 60.0)
+    early = bus.view(open=False).claim("cooldown", "other", b"own", 60.0)
+    found = fired(early)
+    early.cancel()
+    bus.wires[-1].open()
+    assert fired(left) == [b"own"]
+    assert "CancelledError" in repr(found)
+
+
 def test_locks_are_numbered():
     """One holder at a time, each with a higher number; a holder that is gone is outlived."""
     bus = Bus()
@@ -269,6 +298,7 @@ def test_no_lock_without_a_connection():
     late = fired(view.lock("login", 60.0))
     bus.clock.advance(0.6)
     assert late[0].check(Away)
+    assert str(late[0].value) == "no answer in time"
 
 
 def test_away_is_logged_once_and_reported():

@@ -272,3 +272,26 @@ def test_it_is_settled_as_soon_as_it_is_back(server):
     one.connected = True
     limiter.look_again()
     assert other.requests == 2
+
+
+def test_a_gateway_that_starts(server):
+    """Before the rest of it has connected it lets in nothing that others have used up."""
+    Replica(server).take(100)
+    late = Replica(server)
+    late.connected = False
+    assert late.take(5) == []
+    late.connected = True
+    assert late.requests == 100
+
+
+def test_a_gateway_that_starts_without_redis(tmp_path):
+    """It asks once, and not with every request; when Redis comes it counts there."""
+    server = RedisServer(tmp_path)
+    alone = Replica(server)
+    alone.connected = False
+    assert len(alone.take(5)) == len(alone.take(5)) == 5
+    assert len(alone.failures) == 1
+    server.start()
+    alone.connected = True
+    assert alone.requests == 10
+    server.kill()

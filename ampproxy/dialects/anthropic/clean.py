@@ -18,6 +18,11 @@ class _Body(msgspec.Struct):
     messages: list[_Raw] = []
 
 
+class _Asked(msgspec.Struct):
+    thinking: _Raw = _Raw(b"null")
+    messages: list[_Raw] = []
+
+
 class _Message(msgspec.Struct):
     role: _Raw = _Raw(b"null")
     content: _Raw = _Raw(b"null")
@@ -29,6 +34,7 @@ class _Block(msgspec.Struct):
 
 
 _body = msgspec.json.Decoder(_Body)
+_asked = msgspec.json.Decoder(_Asked)
 _message = msgspec.json.Decoder(_Message)
 _block = msgspec.json.Decoder(_Block)
 _list = msgspec.json.Decoder(list[_Raw])
@@ -62,6 +68,39 @@ def clean_request(body: bytes) -> bytes:
         return replace_members(body, {"messages": b"[" + kept + b"]"})
     except BAD_JSON:
         return body
+
+
+def without_lost_thinking(body: bytes) -> bytes:
+    """Take the wish to think by a budget out of a cleaned request in the midst of a tool loop that does not
+    begin with thinking: the vendor refuses to go on thinking there. Any other body is the same object.
+    """
+    if body.rfind(b'"enabled"') < 0:
+        return body
+    try:
+        asked = _asked.decode(body)
+        if not _is_of(asked.thinking, b'"enabled"') or not _began_without(asked.messages):
+            return body
+        return replace_members(body, {"thinking": b'{"type":"disabled"}'})
+    except BAD_JSON:
+        return body
+
+
+_THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
+
+
+def _began_without(messages: list[_Raw]) -> bool:
+    """Whether the messages end with results of calls before which nothing was thought."""
+    if len(messages) < 2 or b'"tool_result"' not in bytes(messages[-1]):
+        return False
+    calls = _message.decode(messages[-2])
+    if calls.role != _ASSISTANT or bytes(memoryview(calls.content)[:1]) != b"[":
+        return False
+    blocks = _list.decode(bytes(calls.content))
+    return bool(blocks) and not _is_of(blocks[0], *_THOUGHTS)
+
+
+def _is_of(raw: _Raw, *kinds: bytes) -> bool:
+    return _is_object(raw) and bytes(_block.decode(raw).type) in kinds
 
 
 def _suspicious(body: bytes) -> bool:

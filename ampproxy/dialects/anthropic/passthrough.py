@@ -8,7 +8,7 @@ from functools import partial
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
-from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
@@ -101,10 +101,18 @@ def _own(
     body: bytes, model: str, families: Families | None, *, cleaned: bool
 ) -> tuple[bytes, tuple[Loss, ...]]:
     # Other servers that speak this dialect issue thinking without proofs, and may want it back.
-    kept = body if cleaned or "claude" not in model.lower() else clean_request(body)
-    if kept is body:
+    if "claude" not in model.lower():
         return body, ()
-    return kept, (Loss("reasoning", "messages", "Thinking without its signature was dropped."),)
+    kept = body if cleaned else clean_request(body)
+    losses = () if kept is body else (_UNSIGNED,)
+    if not losses and not cleaned:
+        return body, ()
+    settled = without_lost_thinking(kept)
+    return (kept, losses) if settled is kept else (settled, (*losses, _NOT_GOING_ON))
+
+
+_UNSIGNED = Loss("reasoning", "messages", "Thinking without its signature was dropped.")
+_NOT_GOING_ON = Loss("thinking", "thinking", "This tool loop has no thinking that could be sent back.")
 
 
 _SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')

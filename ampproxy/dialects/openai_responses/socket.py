@@ -98,12 +98,18 @@ class Conversation:
     """The last answers of one connection, with all that was before them.
 
     :param most: the most bytes that are kept.
+    :ivar size: what is kept, in bytes.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._size = 0
+        self.size = 0
         self._known: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
+
+    def forget(self) -> None:
+        """Keep nothing any more of what was."""
+        self._known.clear()
+        self.size = 0
 
     def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
         """A request with what it goes on from, as far as that is known; and its items, those included.
@@ -128,12 +134,12 @@ class Conversation:
         """An answer is known from now on, with all items up to it."""
         self._drop(id_)
         self._known[id_] = tuple(items)
-        self._size += sum(map(len, items))
-        while self._size > self._most and self._known:
+        self.size += sum(map(len, items))
+        while self.size > self._most and self._known:
             self._drop(next(iter(self._known)))
 
     def _drop(self, id_: str) -> None:
-        self._size -= sum(map(len, self._known.pop(id_, ())))
+        self.size -= sum(map(len, self._known.pop(id_, ())))
 
 
 MESSAGES = Messages(

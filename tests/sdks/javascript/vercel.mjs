@@ -13,6 +13,7 @@ globalThis.AI_SDK_LOG_WARNINGS = false;
 const MODELS = {
   "ai-anthropic": (job) => createAnthropic({ apiKey: job.key, baseURL: `${job.base}/v1` })(job.model),
   "ai-openai": (job) => createOpenAI({ apiKey: job.key, baseURL: `${job.base}/v1` })(job.model),
+  "ai-openai-unstored": (job) => createOpenAI({ apiKey: job.key, baseURL: `${job.base}/v1` })(job.model),
   "ai-openai-chat": (job) => createOpenAI({ apiKey: job.key, baseURL: `${job.base}/v1` }).chat(job.model),
   "ai-compatible": (job) =>
     createOpenAICompatible({ name: "gateway", apiKey: job.key, baseURL: `${job.base}/v1`, includeUsage: true })(
@@ -22,10 +23,16 @@ const MODELS = {
     createGoogleGenerativeAI({ apiKey: job.key, baseURL: `${job.base}/v1beta` })(job.model),
 };
 
+/** What is sent to each provider in any case. */
+const OPTIONS = { "ai-openai-unstored": { openai: { store: false } } };
+
 /** What each provider takes for thinking. */
 const THINKING = {
   "ai-anthropic": { anthropic: { thinking: { type: "enabled", budgetTokens: 2048 } } },
   "ai-openai": { openai: { reasoningEffort: "high", reasoningSummary: "auto", forceReasoning: true } },
+  "ai-openai-unstored": {
+    openai: { store: false, reasoningEffort: "high", reasoningSummary: "auto", forceReasoning: true },
+  },
   "ai-openai-chat": { openai: { reasoningEffort: "high", forceReasoning: true } },
   "ai-compatible": { gateway: { reasoningEffort: "high" } },
   "ai-google": { google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 2048 } } },
@@ -51,7 +58,7 @@ async function run(job) {
     tools: job.tools ? tools : undefined,
     stopWhen: stepCountIs(4),
     maxRetries: 0,
-    providerOptions: job.thinking ? THINKING[job.client] : undefined,
+    providerOptions: job.thinking ? THINKING[job.client] : OPTIONS[job.client],
     onError: ({ error }) => failed.push(error),
   };
   const done = job.stream ? streamText(asked) : await generateText(asked);

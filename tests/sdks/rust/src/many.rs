@@ -43,13 +43,13 @@ pub async fn run(job: &Job, told: &mut Told) -> Done {
         .with_capture_usage(true)
         .with_capture_tool_calls(true)
         .with_capture_reasoning_content(true)
-        .with_max_tokens(8000);
+        .with_max_tokens(40000);
     if job.thinking {
         options = options.with_reasoning_effort(ReasoningEffort::High);
     }
     let mut asked = ChatRequest::from_user(job.prompt.clone()).with_system("Be brief.");
     if job.tools {
-        asked = asked.with_tools(NAMES.map(|name| Tool::new(name).with_schema(schema())));
+        asked = asked.with_tools(NAMES.map(|name| Tool::new(name).with_description(name).with_schema(schema())));
     }
     loop {
         let answer = if job.stream {

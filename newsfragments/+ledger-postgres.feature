@@ -1,0 +1,1 @@
+Several replicas can have one ledger: `ledger.url` names a database at PostgreSQL, which `usage`, `log`, `status` and the page read. While it is away exchanges wait on disk, and none is lost or counted twice.

@@ -1,0 +1,1 @@
+`etc/haproxy/replicas.cfg`, `etc/nginx/replicas.conf` and `etc/docker/replicas.yaml` run several replicas behind a balancer; `docs/scaling.md` describes when they are needed, and what each engine sees.
