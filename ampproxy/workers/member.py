@@ -12,7 +12,7 @@ from ampproxy.channel.messages import Beat, Message, encode, from_worker
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.status import WorkerStatus
 
-#: Seconds for which what workers send is gathered before it is read: that the supervisor wakes costs more than
+#: Seconds for which what workers send is gathered before it is read: waking the supervisor costs more than
 #: a message does. It is also the longest that a worker's question waits under load.
 READ_PAUSE = 0.01
 #: Seconds of silence from which on a worker is shown as hung; it is asked each second.
