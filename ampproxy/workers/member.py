@@ -26,6 +26,10 @@ class Owner(Protocol):
         """It has sent something."""
         ...
 
+    def defect(self, member: Member) -> None:
+        """What it has sent could not be used: the exception at hand is why."""
+        ...
+
     def gone(self, member: Member) -> None:
         """Its channel is closed: it has ended."""
         ...
@@ -72,7 +76,11 @@ class Member:
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
-        self._owner.message(self, from_worker(payload), descriptors)
+        try:
+            self._owner.message(self, from_worker(payload), descriptors)
+        except Exception:
+            # One message must not cost the channel, which is the worker's life.
+            self._owner.defect(self)
 
     def lost(self) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""

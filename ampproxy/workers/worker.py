@@ -274,7 +274,13 @@ class Worker:
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
-        message = from_supervisor(payload)
+        try:
+            self._obey(from_supervisor(payload), descriptors)
+        except Exception:
+            # One message must not cost the channel, which is this worker's life.
+            self._log.failure("Unhandled error in a message of the supervisor")
+
+    def _obey(self, message: Any, descriptors: list[int]) -> None:
         if isinstance(message, Ping):
             self._answer(message)
         elif isinstance(message, Accept):
