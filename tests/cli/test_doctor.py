@@ -17,12 +17,20 @@ from ampproxy.desktop.doctor.checks import CHECKS
 from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
 
+#: The command on a certain day, 2026-11-01: on a later one, vendors have retired models that the tests name.
+COMMAND = """
+import types
+from ampproxy.cli import doctor, main
+doctor.time = types.SimpleNamespace(time=lambda: 1_793_491_200.0)
+main()
+"""
+
 
 def run(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The command with a home directory of its own, in a folder of its own."""
     work = home / "work"
     work.mkdir(exist_ok=True)
-    command = [sys.executable, "-c", "from ampproxy.cli import main; main()", "doctor"]
+    command = [sys.executable, "-c", COMMAND, "doctor"]
     command += ["--config", str(home / "config.yaml"), *arguments]
     environment = {"PATH": f"{home}/bin:/usr/bin:/bin", "HOME": str(home), **environ}
     if "PYTHONPATH" in os.environ:

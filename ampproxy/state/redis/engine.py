@@ -79,6 +79,7 @@ class RedisLink:
         self._log = log
         self._commander = Commander(settings.prefix)
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
+        self._unanswered: dict[str, str] = {}
         self._ending = threading.Event()
         self._broken = threading.Event()
         self._stopped: Deferred[None] | None = None
@@ -117,8 +118,17 @@ class RedisLink:
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
         """See :class:`~ampproxy.state.view.Link`."""
         answered: Deferred[int | None] = Deferred()
+        fires, attempt = _fires(answered), os.urandom(9).hex()
+
+        def done(result: Any) -> None:
+            if isinstance(result, Exception) or answered.called:
+                # It may be held all the same: the next attempt takes it over.
+                self._unanswered[name] = attempt
+            fires(result)
+
         keys = self._commander.key("lock", name), self._commander.key("lock-number")
-        self._ask(Command(LOCK, keys, (milliseconds(ttl),), _fires(answered)))
+        arguments = milliseconds(ttl), attempt, self._unanswered.pop(name, "")
+        self._ask(Command(LOCK, keys, arguments, done))
         return answered
 
     def unlock(self, name: str, number: int) -> None:

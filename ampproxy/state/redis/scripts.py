@@ -90,19 +90,22 @@ return string.sub(ARGV[2], 2)
 )
 
 #: Holds a lock. The number is a time where that is higher, so that a Redis that forgot gives no lower one.
-#: KEYS: the lock, the number of the last holder. ARGV: milliseconds. Gives the number, or nothing.
+#: KEYS: the lock, the number of the last holder. ARGV: milliseconds, what this attempt is known by, what an
+#: earlier one of the same process is known by of which no answer came. Gives the number, or nothing.
 LOCK: Final = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return nil end
+local held = redis.call('GET', KEYS[1])
+if held and (ARGV[3] == '' or string.match(held, ' (.*)') ~= ARGV[3]) then return nil end
 local time = redis.call('TIME')
 local number = time[1] * 1000 + math.floor(time[2] / 1000)
 number = string.format('%.0f', math.max(number, (redis.call('GET', KEYS[2]) or 0) + 1))
 redis.call('SET', KEYS[2], number, 'PX', ARGV[1] + 86400000)
-redis.call('SET', KEYS[1], number, 'PX', ARGV[1])
+redis.call('SET', KEYS[1], number .. ' ' .. ARGV[2], 'PX', ARGV[1])
 return tonumber(number)
 """
 
 #: Lets go of a lock. KEYS: the lock. ARGV: the holder's number.
 UNLOCK: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+local held = redis.call('GET', KEYS[1])
+if held and string.match(held, '(.*) ') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
