@@ -24,7 +24,7 @@ from benchmarks.payloads import request_body
 
 CONNECTIONS = 32
 SECONDS = 4.0
-ROUNDS = 3
+ROUNDS = 2
 #: Name -> behaviour of the vendor, and the events of one answer.
 LOADS = {"JSON": ("json", 1), "bulk": ("bulk", 200)}
 
