@@ -70,7 +70,7 @@ class Runtime:
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
-    :param departing: hears of each exchange before anything of it is sent to an account or to Amp.
+    :param departing: hears of each exchange before it is sent to an account or to Amp; ``None``: nobody does.
     :param live: the records of exchanges that are under way, by their ``id()``.
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param logs_exchanges: whether their lines are logged here; else another process does that.
@@ -107,7 +107,7 @@ class Runtime:
     seen_clients: SeenClients
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
-    departing: Observer = lambda record: None
+    departing: Observer | None = None
     live: dict[int, ExchangeRecord] = field(default_factory=dict)
     brief: bool = False
     logs_exchanges: bool = True

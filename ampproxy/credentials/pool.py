@@ -130,7 +130,8 @@ class Selection:
 
     :ivar count: how many accounts there are.
     :ivar left: the account where the conversation was at home before this request went elsewhere.
-    :ivar told: whether the log has been told of the last failure.
+    :ivar reported: whether the log has the last failure.
+    :ivar shared: whether other processes have a say in the account of a conversation (:meth:`claim`).
     """
 
     __slots__ = (
@@ -149,10 +150,12 @@ class Selection:
         "count",
         "left",
         "reported",
+        "shared",
     )
 
     def __init__(self, pool: Pool, selector: AccountSelector, model: str, key: str | None, most: int) -> None:
         self._pool = pool
+        self.shared = pool.state.sharing is not None
         self._selector = selector
         self._model = model
         self._key = key

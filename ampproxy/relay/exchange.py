@@ -112,8 +112,7 @@ class Exchange:
             vendor tells it, or one error that tells of them all.
         :raises ClientGone: the client left; the upstream was closed.
         """
-        claimed = tries.claim(self._runtime.clock.seconds())
-        if claimed is not None:
+        if tries.shared and (claimed := tries.claim(self._runtime.clock.seconds())) is not None:
             await self._client_watch.wait_for(claimed)
         for number in range(self._config.request_retry + 1):
             if number and not await self._paused(tries, number):
@@ -380,7 +379,8 @@ class Exchange:
             sending = runtime.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
             if self._record.sent is None:
                 self._record.sent = runtime.clock.seconds()
-                runtime.departing(self._record)
+                if runtime.departing is not None:
+                    runtime.departing(self._record)
             try:
                 return await self._client_watch.wait_for(
                     sending, runtime.deadlines, config.timeouts.first_byte

@@ -36,8 +36,8 @@ class ExchangeRuntime(Protocol):
         ...
 
     @property
-    def departing(self) -> Observer:
-        """Hears of each exchange before anything of it is sent."""
+    def departing(self) -> Observer | None:
+        """Hears of each exchange before anything of it is sent; ``None``: nobody does."""
         ...
 
     @property

@@ -44,24 +44,22 @@ class StoredAnswers:
     """Answers by their clients and ids: the newest, within so many bytes and seconds. For any thread.
 
     :param clock: seconds, of a clock that never goes back.
+    :ivar enabled: whether anything is kept at all.
     """
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
         self._clock = clock
         self._limits = Limits()
+        self.enabled = self._limits.max_stored > 0
         self._lock = Lock()
         self._size = 0
         self._answers: OrderedDict[tuple[str, str], StoredAnswer] = OrderedDict()
-
-    @property
-    def enabled(self) -> bool:
-        """Whether anything is kept at all."""
-        return self._limits.max_stored > 0
 
     def configure(self, limits: Limits) -> None:
         """Keep within these limits from now on."""
         with self._lock:
             self._limits = limits
+            self.enabled = limits.max_stored > 0
             self._trim()
 
     def put(self, client: str, id_: str, previous: str, items: Sequence[bytes], body: bytes) -> None:

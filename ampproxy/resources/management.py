@@ -56,7 +56,8 @@ async def hand_on(
     if isinstance(body, PipeProducer):
         pipe = body
         request.notifyFinish().addErrback(lambda _: pipe.abandon(Failure(ConnectionAbortedError())))
-    generation.runtime.departing(record)
+    if generation.runtime.departing is not None:
+        generation.runtime.departing(record)
     await forward(
         Forward(
             method=request.method.decode("ascii"),

@@ -90,7 +90,8 @@ async def _ask(
         way = generation.runtime.client.endpoint(url, config.proxy_url)
         asking = ask_for_upgrade(way, request.method, url, headers)
         record.sent = generation.runtime.clock.seconds()
-        generation.runtime.departing(record)
+        if generation.runtime.departing is not None:
+            generation.runtime.departing(record)
         answer: UpgradeConnection | IResponse = await gone.wait_for(
             asking, generation.runtime.deadlines, config.timeouts.first_byte
         )

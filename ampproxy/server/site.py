@@ -112,7 +112,7 @@ class GatewayRequest(Revocable, HttpRequest):
         channel = self.channel
         path, _, self.query = self.uri.partition(b"?")
         try:
-            self.path = canonical_path(joined(path))
+            self.path = canonical_path(joined(path) if b"//" in path else path)
         except PathRefused as refusal:
             self.path, self.path_refusal = path, refusal
         self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()

@@ -19,6 +19,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.gaps import Gaps
 from tests.cases import each
 from tests.metrics.test_exchanges import exchange
+from tests.metrics.test_workers import Workers
 from tests.resources.harness import World
 
 TREE = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 
 def families() -> dict[str, Any]:
     """Every metric of ours, each with a sample if one exchange can make one."""
-    board = MetricsRegistry(Clock(), lambda: World().generation, {})
+    board = MetricsRegistry(Clock(), lambda: World().generation, {}, workers=Workers())
     gaps = Gaps()
     gaps.add(1.0)
     board.exchanges.observe(exchange(usage=Usage(1, 2, 3, 4, 5), gaps=gaps, sent=100.1, first_byte=100.2))

@@ -688,7 +688,7 @@ def test_what_is_shared() -> None:
 @pytest.mark.parametrize(
     ("state", "levels", "words"),
     [
-        (None, [], ""),
+        (None, ["ok"], "on this machine"),
         (
             DatabaseState(name="postgresql://db/a", server="PostgreSQL 15"),
             ["ok"],
