@@ -67,7 +67,7 @@ class Generation:
             config.accounts, providers, None if pinning is None else runtime.pins
         )
         self.find_models()
-        self._logs_requests = config.logging.level in ("debug", "info")
+        self._logs_requests = runtime.logs_exchanges and config.logging.level in ("debug", "info")
         self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")

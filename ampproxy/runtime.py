@@ -73,6 +73,7 @@ class Runtime:
     :param departing: hears of each exchange before anything of it is sent to an account or to Amp.
     :param live: the records of exchanges that are under way, by their ``id()``.
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
+    :param logs_exchanges: whether their lines are logged here; else another process does that.
     :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
     :param held: counts the bodies that are held.
     :param lessons: what accounts have taught by refusing something.
@@ -109,6 +110,7 @@ class Runtime:
     departing: Observer = lambda record: None
     live: dict[int, ExchangeRecord] = field(default_factory=dict)
     brief: bool = False
+    logs_exchanges: bool = True
     state: Path | None = None
     names_salt: bytes = b""
     held: Held = field(default_factory=Held)

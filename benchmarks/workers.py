@@ -24,7 +24,7 @@ from benchmarks.payloads import request_body
 
 CONNECTIONS = 32
 SECONDS = 4.0
-ROUNDS = 3
+ROUNDS = 2
 #: Name -> behaviour of the vendor, and the events of one answer.
 LOADS = {"JSON": ("json", 1), "bulk": ("bulk", 200)}
 
@@ -57,7 +57,7 @@ def gateway(folder: Path, vendor: int, workers: int) -> Iterator[tuple[int, int]
     command = [sys.executable, "-m", "ampproxy", "serve", "--config", str(config), "--log-file", str(log)]
     with running(command) as process:
         until = time.monotonic() + 60
-        while "Serves on" not in (text := log.read_text() if log.exists() else ""):
+        while "Serving on" not in (text := log.read_text() if log.exists() else ""):
             assert time.monotonic() < until, text
             time.sleep(0.05)
         yield process.pid, int(text.partition("Listening on 127.0.0.1:")[2].split()[0])

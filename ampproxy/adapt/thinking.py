@@ -387,6 +387,8 @@ def _plan(
     if limit is None:
         limit = target.max_output or profile.default_output
     if wish is None:
+        if request.dialect != profile.dialect and _is_small(request) and target.thinks_unasked:
+            return _small_plan(profile, target, limit, losses)
         return _unasked(target, limit, losses, forbidden.unasked)
     if target.thinking == "none":
         if wish.mode != "off":
@@ -414,6 +416,17 @@ def _unasked(target: Target, limit: int, losses: Losses, why: str | None) -> _Pl
         losses("thinking", "thinking", why)
         return _Plan(Thinking("off"), limit)
     return _Plan(None, limit)
+
+
+def _small_plan(profile: DialectProfile, target: Target, limit: int, losses: Losses) -> _Plan:
+    """As little as can be for a small answer of who did not ask for thinking, and room for it."""
+    if not _takes_levels(target):
+        return _Plan(None, limit)
+    if target.can_disable or target.between_tools:
+        return _Plan(Thinking("off"), limit, None if target.can_disable else profile.between_tools)
+    least = nearest_level("low", target.levels)
+    room = limit if limit <= _TRIED else raised_limit(limit, budget_of(least), target, losses)
+    return _Plan(Thinking("level", level=least), room, NULL, on=True)
 
 
 def _wished(

@@ -295,6 +295,10 @@ class Supervisor:
         else:
             self.hub.message(member, message)
 
+    def defect(self, member: Member) -> None:
+        """See :class:`~ampproxy.workers.member.Owner`."""
+        self._log.failure("Unhandled error in a message of worker {number}", number=member.number)
+
     def _begin(self, member: Member, message: Begun) -> None:
         live = self._service.current.runtime.live
         before = member.live.get(message.key)
@@ -307,7 +311,7 @@ class Supervisor:
         if before is not None:
             self._service.current.runtime.live.pop(id(before), None)
         self._prove(message.record)
-        self._report(message.record)
+        self._service.current.report(message.record)
         ledger = self._service.ledger
         member.kept(message.number, 0 if ledger is None else ledger.position)
 
@@ -327,9 +331,6 @@ class Supervisor:
             for account in current.config.accounts:
                 if account.label == label:
                     state.health(state.identity(account)).proven = True
-
-    def _report(self, record: ExchangeRecord) -> None:
-        self._service.current.report(record)
 
     def _beat(self, member: Member, beat: Beat) -> None:
         before, member.beat = member.beat, beat
@@ -383,7 +384,7 @@ class Supervisor:
             live.pop(id(record), None)
             record.code = LOST
             if record.close(now, Outcome.FAILED, f"its worker (process {member.pid}) has ended"):
-                self._report(record)
+                self._service.current.report(record)
         if lost:
             self._log.error(
                 "Worker {number} (process {pid}) has ended with {count} running exchanges",

@@ -12,8 +12,9 @@ from ampproxy.channel.messages import Beat, Message, encode, from_worker
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.status import WorkerStatus
 
-#: Seconds for which what workers send is gathered before it is read.
-READ_PAUSE = 0.005
+#: Seconds for which what workers send is gathered before it is read: waking the supervisor costs more than
+#: a message does. It is also the longest that a worker's question waits under load.
+READ_PAUSE = 0.01
 #: Seconds of silence from which on a worker is shown as hung; it is asked each second.
 HUNG = 3.0
 
@@ -23,6 +24,10 @@ class Owner(Protocol):
 
     def message(self, member: Member, message: Any, descriptors: list[int]) -> None:
         """It has sent something."""
+        ...
+
+    def defect(self, member: Member) -> None:
+        """What it has sent could not be used: the exception at hand is why."""
         ...
 
     def gone(self, member: Member) -> None:
@@ -71,7 +76,11 @@ class Member:
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
-        self._owner.message(self, from_worker(payload), descriptors)
+        try:
+            self._owner.message(self, from_worker(payload), descriptors)
+        except Exception:
+            # One message must not cost the channel, which is the worker's life.
+            self._owner.defect(self)
 
     def lost(self) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""

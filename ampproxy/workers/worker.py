@@ -128,15 +128,15 @@ def _ignored(event: LogEvent) -> None:
 
 
 @implementer(ILogObserver)
-class WithoutExchanges:
-    """The worker's log but for the lines of exchanges, which the supervisor writes, and those on ports."""
+class WithoutPorts:
+    """The worker's log without Twisted's own lines on ports."""
 
     def __init__(self, observer: ILogObserver) -> None:
         self._observer = observer
 
     def __call__(self, event: LogEvent) -> None:
         """Take an event."""
-        if "exchange" not in event and not is_about_port(event):
+        if not is_about_port(event):
             self._observer(event)
 
 
@@ -165,7 +165,7 @@ class Worker:
             wall=time.time,
             worker=start.number,
         )
-        self._events = WithoutExchanges(self._observer)
+        self._events = WithoutPorts(self._observer)
         self._log = Logger(namespace="ampproxy", observer=self._events)
         self._stalls = Stalls(reactor, self._log)
         self._lags: list[float] = []
@@ -201,12 +201,13 @@ class Worker:
                 discover=True,
                 borrowed=True,
             ),
-            Hearers(in_force=(self._use,), brief=True, supervised=True),
+            Hearers(in_force=(self._use,), supervised=True),
         )
         runtime = replace(
             assembly.runtime,
             observers=(reporter.ended,),
             departing=reporter.departing,
+            logs_exchanges=False,
             cloud_notes=ReportedNotes(reporter.send),
             seen_clients=ReportedClients(reporter.send, self._log),
             unknown_routes=ReportedRoutes(reporter.send, reactor, self._log),
@@ -274,7 +275,13 @@ class Worker:
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
-        message = from_supervisor(payload)
+        try:
+            self._obey(from_supervisor(payload), descriptors)
+        except Exception:
+            # One message must not cost the channel, which is this worker's life.
+            self._log.failure("Unhandled error in a message of the supervisor")
+
+    def _obey(self, message: Any, descriptors: list[int]) -> None:
         if isinstance(message, Ping):
             self._answer(message)
         elif isinstance(message, Accept):

@@ -351,6 +351,26 @@ def test_a_small_answer_of_who_asked_for_no_thinking(model: str, effort: str) ->
         assert (told["max_output_tokens"], "reasoning" in told) == (60, False)
 
 
+@pytest.mark.parametrize(
+    ("model", "thinking", "limit"),
+    [
+        ("claude-opus-5-5", None, 60 + 1024),
+        ("claude-sonnet-5-5", {"type": "between_tools"}, 60),
+        ("claude-opus-5", {"type": "disabled"}, 60),
+        ("claude-opus-4-6", None, 60),
+    ],
+)
+def test_a_small_answer_of_a_claude_that_thinks_unasked(model: str, thinking: Any, limit: int) -> None:
+    """As little as the model can, or room for it; the vendor's own client is left as it is."""
+    body = {"max_completion_tokens": 60, "messages": [HI]}
+    sent = json.loads(render_for(asked(body, CHAT), DIALECTS[ANTHROPIC], model, None).body)
+    assert (sent.get("thinking"), sent["max_tokens"]) == (thinking, limit)
+    assert ("output_config" in sent) is (limit > 60)
+    own = {"max_tokens": 60, "messages": [HI]}
+    sent = json.loads(render_for(asked(own), DIALECTS[ANTHROPIC], model, None).body)
+    assert (sent["max_tokens"], "thinking" in sent, "output_config" in sent) == (60, False, False)
+
+
 def test_nothing_changes_without_a_server() -> None:
     """A target by itself has a server that takes all of the dialect."""
     assert Target("m").host.known is False

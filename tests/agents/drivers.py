@@ -342,6 +342,21 @@ class Copilot(Driver):
         return ["--prompt", errand.prompt, "--allow-all-tools", "--no-color"]
 
 
+class CopilotByMessages(Copilot):
+    """The same by Anthropic Messages."""
+
+    def prepare(self, errand: Errand) -> dict[str, str]:
+        asked = super().prepare(errand)
+        return asked | {"COPILOT_PROVIDER_TYPE": "anthropic", "COPILOT_PROVIDER_BASE_URL": errand.url}
+
+
+class CopilotByResponses(Copilot):
+    """The same by Responses."""
+
+    def prepare(self, errand: Errand) -> dict[str, str]:
+        return super().prepare(errand) | {"COPILOT_PROVIDER_WIRE_API": "responses"}
+
+
 DRIVERS: dict[str, Driver] = {
     "claude-code": ClaudeCode(),
     "claude-code-streaming": ClaudeCodeStreaming(),
@@ -351,4 +366,6 @@ DRIVERS: dict[str, Driver] = {
     "opencode": OpenCode(),
     "qwen-code": QwenCode(),
     "copilot": Copilot(),
+    "copilot-messages": CopilotByMessages(),
+    "copilot-responses": CopilotByResponses(),
 }

@@ -45,6 +45,7 @@ REFUSED = {
     ("codex", "gemini", "gpt-5.6-sol"): "one call at a time",
     ("codex-base-url", "gemini", "gpt-5.6-sol"): "one call at a time",
     ("copilot", "openai-responses", "house-model"): "does not take temperature",
+    ("copilot-messages", "openai-responses", "house-model"): "does not take temperature",
 }
 #: Vendors that run no web search beside functions: in strict mode Codex must not declare its own there.
 NOT_SEARCHING = ("openai-chat", "gemini")

@@ -40,7 +40,7 @@ class TurnedReactor(Clock):
                 reader.doRead()
         return bool(can_read or can_write)
 
-    def settle(self, pause: float = 0.01) -> None:
+    def settle(self, pause: float = 0.02) -> None:
         """Turn until nothing moves any more."""
         while self.turn():
             self.advance(pause)

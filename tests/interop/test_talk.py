@@ -85,7 +85,9 @@ def test_sampling(talk, world, client, backend, stream):
     dialect = backend_dialect(backend)
     if ask.stop and dialect in names:
         assert within[names[dialect]] == ["STOP", "HALT"]
-    assert [within[name] for name in limits[dialect] if name in within] == [100]
+    # Gemini's model always thinks, which its limit counts: another's client gets room for the least of it.
+    room = 128 if backend == "gemini" != client else 0
+    assert [within[name] for name in limits[dialect] if name in within] == [100 + room]
     if dialect != "openai-responses":
         assert within["temperature"] == (min(warm, 1.0) if dialect == "anthropic" else warm)
 

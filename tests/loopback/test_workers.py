@@ -122,9 +122,13 @@ def listed(service: Running) -> tuple[str, ...]:
 
 
 def test_one_is_asked_to_end(service: Running, vendor: Any) -> None:
-    """SIGTERM has one worker finish its streams, while another one has taken its place already."""
+    """SIGTERM has one worker finish its streams, while another one has taken its place: also where the
+    process that workers are forked from has ended.
+    """
     streams = [ask(service, SLOW) for _ in range(8)]
     pid = workers(service)[2]["pid"]
+    template = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(template, signal.SIGKILL)
     os.kill(pid, signal.SIGTERM)
     wait_for(lambda: workers(service)[2]["pid"] != pid)
     wait_for(lambda: workers(service)[2]["state"] == "ready")

@@ -274,6 +274,17 @@ def test_lines_and_lateness(world: World) -> None:
     assert (one.running, one.connections, one.memory, one.cpu) == (1, 2, 30, 0.5)
 
 
+def test_a_message_that_cannot_be_read(world: World) -> None:
+    """It is logged, and the worker goes on."""
+    world.all_ready()
+    world.workers[0].link.send(b"\xc1")
+    world.workers[0].send(Line("next\n", "info"))
+    world.settle()
+    assert any("message of worker 1" in event for event in world.events)
+    assert world.lines == [("next\n", "info")]
+    assert world.states() == ["ready", "ready"]
+
+
 def test_one_hangs(world: World) -> None:
     """One that does not answer is shown as hung, then killed; the watchdog is not fed if that helps
     nothing.
