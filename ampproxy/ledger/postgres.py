@@ -225,9 +225,12 @@ class DatabaseReading:
         found = self._connection.execute(text(statement), dict(values or {}))
         return [tuple(row) for row in found] if found.returns_rows else []
 
-    def fill(self, statement: str, values: Collection[Values]) -> None:
+    def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
         """See :meth:`Readable.fill`."""
-        self._connection.execute(text(statement), [dict(each) for each in values])
+        marks = ", ".join(f":{name}" for name in columns)
+        values = [dict(zip(columns, row, strict=True)) for row in rows]
+        if values:
+            self._connection.execute(text(f"INSERT INTO {table} VALUES ({marks})"), values)  # noqa: S608
 
     @contextmanager
     def moment(self) -> Iterator[None]:

@@ -164,11 +164,10 @@ def _merged(ledger: Readable, same: Callable[[Series], Hashable]) -> dict[int, S
         series = series._replace(amp=bool(series.amp))
         part = numbers.setdefault(same(series), number)
         found.setdefault(part, series)
-        pairs.append({"id": number, "part": part})
+        pairs.append((number, part))
     ledger.rows("CREATE TEMP TABLE IF NOT EXISTS merged (id INTEGER PRIMARY KEY, part INTEGER NOT NULL)")
     ledger.rows("DELETE FROM merged")
-    if pairs:
-        ledger.fill("INSERT INTO merged VALUES (:id, :part)", pairs)
+    ledger.fill("merged", ("id", "part"), pairs)
     return found
 
 

@@ -40,8 +40,8 @@ class Readable(Protocol):
         """What a statement finds. Within :meth:`moment`."""
         ...
 
-    def fill(self, statement: str, values: Collection[Values]) -> None:
-        """Execute a statement once for each of the values. Within :meth:`moment`."""
+    def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
+        """Put rows into a temporary table. Within :meth:`moment`."""
         ...
 
     @contextmanager
@@ -82,9 +82,10 @@ class FileReading:
         """See :meth:`Readable.rows`."""
         return self.connection.execute(statement, values or {}).fetchall()
 
-    def fill(self, statement: str, values: Collection[Values]) -> None:
+    def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
         """See :meth:`Readable.fill`."""
-        self.connection.executemany(statement, values)
+        marks = ", ".join("?" * len(columns))
+        self.connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
     @contextmanager
     def moment(self) -> Iterator[None]:

@@ -117,9 +117,8 @@ class Rows:
             self._known = number
             if self._wanted.series(series):
                 self._series[number] = series
-                pairs.append({"id": number, "failed": int(series.outcome != "completed")})
-        if pairs:
-            ledger.fill("INSERT INTO wanted VALUES (:id, :failed)", pairs)
+                pairs.append((number, int(series.outcome != "completed")))
+        ledger.fill("wanted", ("id", "failed"), pairs)
 
     def _identity(self, row: Row) -> Row:
         start = len(_COLUMNS)
