@@ -91,7 +91,7 @@ def ask(model: str, **members: Any) -> tuple[Any, dict[str, Any]]:
 def test_a_body_of_responses(model: str) -> None:
     """One with ``input`` is read as what it is, and answered in Chat's form, whoever serves."""
     items = [{"role": "user", "content": [{"type": "input_text", "text": "go"}]}]
-    connection, sent = ask(model, input=items, tools=[FLAT, CUSTOM], user="u1", max_output_tokens=99)
+    connection, sent = ask(model, input=items, tools=[FLAT, CUSTOM], user="u1", max_output_tokens=4000)
     assert connection.status == 200
     told = json.loads(connection.body)
     assert told["object"] == "chat.completion"
@@ -102,7 +102,7 @@ def test_a_body_of_responses(model: str) -> None:
     assert ("input" in sent) == (model == "gpt-5.5")
     assert "read_file" in asked
     assert "ApplyPatch" in asked
-    assert sent.get("max_tokens", sent.get("max_output_tokens", sent.get("max_completion_tokens"))) == 99
+    assert sent.get("max_tokens", sent.get("max_output_tokens", sent.get("max_completion_tokens"))) == 4000
 
 
 @pytest.mark.parametrize("model", ANSWERS)
