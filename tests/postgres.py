@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 USER = "ampproxy"
+_LIBC = ctypes.CDLL(None)
 _PATH = ":".join(
     [os.environ.get("PATH", ""), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)]
 )
@@ -70,6 +72,7 @@ class Postgres:
                 cwd=self.folder,
                 user=self._user,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         deadline = time.monotonic() + 60
         while not self._accepts():
@@ -174,6 +177,13 @@ def _user() -> int | None:
         except KeyError:
             continue
     pytest.skip("there is no user that PostgreSQL could run as")
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that started it does: a test run may be killed. On Linux."""
+    prctl = getattr(_LIBC, "prctl", None)
+    if prctl is not None:
+        prctl(1, int(signal.SIGQUIT))
 
 
 def _signal(process: int, number: int) -> None:

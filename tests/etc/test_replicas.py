@@ -49,7 +49,7 @@ class Replicated(Front):
     def _haproxy(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
         text = (ETC / "haproxy" / "replicas.cfg").read_text()
         # Checks come sooner, for the test's sake.
-        text = _replaced(text, "inter 2s fastinter 500ms", "inter 200ms fastinter 100ms")
+        text = _replaced(text, "inter 2s fastinter 500ms", "inter 500ms fastinter 200ms")
         command, environ = self._haproxy_of(text, folder, descriptor)
         pairs = zip(NAMES, self._ports, strict=True)
         servers = {f"REPLICA_{name.upper()}": f"127.0.0.1:{port}" for name, port in pairs}
@@ -187,7 +187,7 @@ class Stream:
     async def end(self) -> Stream:
         """Read the rest."""
         try:
-            while piece := await self._chunk():
+            while self.status == 200 and (piece := await self._chunk()):
                 self.text += piece
         except (asyncio.IncompleteReadError, OSError):
             self.broken = True
@@ -258,7 +258,10 @@ async def killed(replicas: Replicas, front: Replicated, number: int) -> None:
     ends = [asyncio.ensure_future(stream.end()) for stream in running]
     its_own = await asyncio.to_thread(replicas.running, number)
     assert 0 < its_own < 200
-    replicas.services[number].process.kill()
+    process = replicas.services[number].process
+    process.kill()
+    # A request that it is sent while it dies is one of its own.
+    await asyncio.to_thread(process.wait, 20)
     await served(front)
     await until_soon(lambda: sum(end.done() for end in ends) >= its_own)
     broken = [stream for stream, end in zip(running, ends, strict=True) if end.done()]
