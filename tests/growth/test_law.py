@@ -31,11 +31,20 @@ def made(n: int) -> list[bytes]:
     return [b"%d word " % number * 20 for number in range(n // 8)]
 
 
+def found_by_a_look(work: Callable[[list[bytes]], int]) -> bool:
+    try:
+        assert_linear(work, made)
+    except AssertionError as error:
+        return "twice as many take" in str(error)
+    return False
+
+
 @pytest.mark.parametrize("work", [joined_each_time, searched_each_time])
 def test_quadratic_work_is_found(work: Callable[[list[bytes]], int]) -> None:
-    """Also where it is the machine's fast copying and comparing that is repeated."""
-    with pytest.raises(AssertionError, match="twice as many take"):
-        assert_linear(work, made)
+    """Also where it is the machine's fast copying and comparing that is repeated. A busy machine may hide it
+    from one look, by making the smaller input look dear.
+    """
+    assert any(found_by_a_look(work) for _ in range(5))
 
 
 def test_linear_work_passes() -> None:
