@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 from ampproxy.cli import (
     accounts,
     alerts,
+    chat,
     check,
     configured,
     credits,
@@ -42,6 +44,7 @@ from ampproxy.cli import (
 from ampproxy.cli.kept import Kept
 from ampproxy.cli.service_client import NotReachable, ServiceClient
 from ampproxy.cli.terminal import cells, sentence
+from ampproxy.cli.try_ import Tried
 from ampproxy.config.initial import Found, Server
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
@@ -166,8 +169,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 LOADED = (reload, restart, status, stop)
 
 
-def run(*arguments: str) -> str:
-    return CliRunner().invoke(main, [*arguments], prog_name="ampproxy").output
+def run(*arguments: str, typed: str | None = None) -> str:
+    return CliRunner().invoke(main, [*arguments], input=typed, prog_name="ampproxy").output
 
 
 def verb(*arguments: str) -> Callable[[Path, pytest.MonkeyPatch], str]:
@@ -366,6 +369,20 @@ def shown_try(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         return out.getvalue().decode()
 
 
+def shown_chat(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A turn that is answered, and one that is not."""
+    answers = iter([Tried(200, text="Hello there."), Tried(429, error="No account can serve m for 30 min.")])
+
+    def ask(asker: Any, path: str, body: Any, thread: str, show: Callable[[str], object]) -> Tried:
+        answer = next(answers)
+        show(answer.text)
+        return answer
+
+    monkeypatch.setattr(chat, "ask", ask)
+    monkeypatch.setattr(ServiceClient, "mine", lambda self: None)
+    return run("chat", "m", typed="hello\nagain\n")
+
+
 def shown_init(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     models = ("qwen3-coder:30b-a3b-instruct-q8_0", "gpt-oss:20b", "gemma3:27b", "devstral:24b")
     servers = (
@@ -440,6 +457,7 @@ CASES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "status": shown_status,
     "log": shown_log,
     "try": shown_try,
+    "chat": shown_chat,
     "init": shown_init,
     "not-running": shown_not_running,
     "help": verb("--help"),
