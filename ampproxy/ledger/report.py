@@ -63,10 +63,13 @@ class Group:
         """How many ended otherwise than well; a client that left is no error."""
         return sum(count for outcome, count in self.outcomes.items() if outcome not in _WELL)
 
-    def add(self, outcome: str, sums: Sums, unmetered: int, cost: Money) -> None:
-        """Count some more exchanges in."""
+    def add(self, outcome: str, sums: Sums, tokens: Tokens, unmetered: int, cost: Money) -> None:
+        """Count some more exchanges in.
+
+        :param tokens: those of the sums, which take a while to put together.
+        """
         self.outcomes[outcome] += sums.requests
-        self._count(sums, sums.tokens, unmetered, cost)
+        self._count(sums, tokens, unmetered, cost)
 
     def merge(self, other: Group) -> None:
         """Count another group in."""
@@ -283,7 +286,7 @@ def _count(found: Report, group: Group, line: Line, terms: Terms) -> None:
     cost = (
         Money() if terms.flat else _amount(terms.price, tokens, sums, unmetered, terms.factor if amp else 1.0)
     )
-    group.add(series.outcome, sums, unmetered, cost)
+    group.add(series.outcome, sums, tokens, unmetered, cost)
     if cost.missing > unmetered:
         found.unpriced[_model(line)] += sums.metered
     if amp and series.outcome != "refused":
