@@ -47,16 +47,23 @@ def deltas(world, client: str, backend: str) -> Iterator[bytes]:
 def test_each_event_at_once(world, client, backend):
     """An event goes to the client when it arrives, not when the next one does."""
     stand_in = world.vendors[backend]
-    stand_in.script(Script(events=4, interval=0.06))
-    times = []
-    for _ in deltas(world, client, backend):
-        if not times:
-            assert not stand_in.requests[-1].finished
-        times.append(time.monotonic())
-    gaps = [later - sooner for sooner, later in pairwise(times)]
-    assert len(gaps) == 3
-    # On a busy machine two of them may be read together, but not all.
-    assert max(gaps) > 0.03
+
+    def gaps() -> list[float]:
+        stand_in.script(Script(events=4, interval=0.06))
+        times = []
+        for _ in deltas(world, client, backend):
+            if not times:
+                assert not stand_in.requests[-1].finished
+            times.append(time.monotonic())
+        return [later - sooner for sooner, later in pairwise(times)]
+
+    # On a machine that stands still for a moment all of them may be read together, but not each time.
+    for _ in range(4):
+        found = gaps()
+        assert len(found) == 3
+        if max(found) > 0.03:
+            return
+    raise AssertionError(f"the events came together: {found}")
 
 
 @pytest.mark.parametrize(("client", "backend"), [("anthropic", "anthropic"), ("anthropic", "openai-chat")])
