@@ -33,8 +33,15 @@ def check_open(generation: Generation, tenant: Tenant | None, route_class: str) 
     :raises GatewayFault: the state is not shared, and must be.
     """
     check_route(tenant, route_class)
-    refusal = generation.runtime.shared.refusal
-    if refusal:
+    check_shared(generation)
+
+
+def check_shared(generation: Generation) -> None:
+    """Whether accounts may be used now.
+
+    :raises GatewayFault: the state is not shared, and must be.
+    """
+    if generation.runtime.shared.refusal:
         raise GatewayFault.of(
             "unavailable",
             "This gateway cannot reach what it shares its state by, and serves no request meanwhile: try"

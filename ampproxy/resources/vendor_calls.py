@@ -26,7 +26,7 @@ from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import refusal_of
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.stored_answers import answered_here
-from ampproxy.resources.tenancy import allows, check_unpriced, within_limits
+from ampproxy.resources.tenancy import allows, check_open, check_shared, check_unpriced, within_limits
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.vendor_calls import CLAUDE, VendorCall
 from ampproxy.server.authentication import authenticate_client
@@ -38,7 +38,6 @@ from ampproxy.tenants.tenant import (
     Tenant,
     check_account,
     check_model,
-    check_route,
     check_unnamed_model,
     may_use,
 )
@@ -75,6 +74,7 @@ class VendorCallResource(GatewayResource):
         super().authorize(request)
         if self._call.route.upload and self._is_begun(request):
             request.client_key = ANONYMOUS
+            check_shared(self.generation)
             return None
         found = authenticate_client(self.generation, request)
         if isinstance(found, Deferred):
@@ -84,7 +84,7 @@ class VendorCallResource(GatewayResource):
 
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
-        check_route(client.tenant, self.route_class)
+        check_open(self.generation, client.tenant, self.route_class)
 
     def _is_begun(self, request: GatewayRequest) -> bool:
         upload = upload_of(request.query) if request.query else ""

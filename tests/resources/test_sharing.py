@@ -122,6 +122,20 @@ def test_fail_closed(path, message):
     assert len(world.client.sent) == 1
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/messages/batches"), ("POST", "/v1/files")])
+def test_fail_closed_beside_the_models(method, path):
+    """What vendors have beside their models uses the same accounts."""
+    world = Gateway(Bus(), closes=True)
+    world.view.wire.cut("connection refused")
+    refused = world.request(method, path, {"anthropic-version": "2023-06-01"}, b"")
+    assert refused.status == 503
+    assert "state.when-away" in json.loads(refused.body)["error"]["message"]
+    assert world.client.sent == []
+    world.view.wire.open()
+    world.request(method, path, {"anthropic-version": "2023-06-01"}, b"")
+    assert len(world.client.sent) == 1
+
+
 def test_fail_open():
     """By default it serves by what it knows."""
     bus = Bus()
