@@ -33,6 +33,17 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_no_marks_of_a_merge() -> None:
+    """Texts that no program reads have none of the lines that git puts around a conflict."""
+    texts = [
+        *PAGES,
+        *(TREE / "newsfragments").iterdir(),
+        *(each for each in (TREE / "etc").rglob("*") if each.is_file()),
+    ]
+    marks = re.compile(r"(?m)^(<<<<<<<|=======|>>>>>>>)( |$)")
+    assert [text.name for text in texts if marks.search(text_of(text))] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links(page: Path) -> None:
     for target in LINK.findall(prose_of(page)):
