@@ -35,6 +35,8 @@ class Peek(
     :param choice: of ``tool_choice``.
     :param generation: of Gemini's ``generationConfig``.
     :param configured: of Gemini's ``toolConfig``.
+    :param store: of OpenAI's ``store``.
+    :param thread: of Anthropic's ``thread``.
     """
 
     model: str | None = None
@@ -43,6 +45,8 @@ class Peek(
     choice: msgspec.Raw = _NULL
     generation: msgspec.Raw = _NULL
     configured: msgspec.Raw = _NULL
+    store: msgspec.Raw = _NULL
+    thread: msgspec.Raw = _NULL
 
     @property
     def demands(self) -> bool:
@@ -57,6 +61,8 @@ class _Found(msgspec.Struct):
     tool_choice: msgspec.Raw = _NULL
     toolConfig: msgspec.Raw = _NULL
     generationConfig: msgspec.Raw = _NULL
+    store: msgspec.Raw = _NULL
+    thread: msgspec.Raw = _NULL
 
 
 class _Model(msgspec.Struct):
@@ -102,6 +108,8 @@ def _odd(body: bytes) -> Peek:
         found.tool_choice,
         found.generationConfig,
         found.toolConfig,
+        found.store,
+        found.thread,
     )
 
 
