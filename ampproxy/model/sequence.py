@@ -32,17 +32,18 @@ class Sequencer:
 
     Only the parts and the end of the first candidate pass: the dialects that need this have no others.
 
+    :ivar straight: the part whose deltas pass as they came, without a call of :meth:`feed`; below 0: none.
     :ivar ignored: the numbers of the candidates that were left out, so that the loss can be told.
     """
 
-    __slots__ = ("_count", "_held", "_numbers", "_open", "_same", "ignored")
+    __slots__ = ("_count", "_held", "_numbers", "_open", "ignored", "straight")
 
     def __init__(self) -> None:
         self._open = -1
         self._count = 0
         #: The part's number as it came -> as it goes out; absent for held and foreign parts.
         self._numbers: dict[int, int] = {}
-        self._same = True
+        self.straight = -1
         self._held: OrderedDict[int, list[Event]] = OrderedDict()
         self.ignored: set[int] = set()
 
@@ -51,7 +52,7 @@ class Sequencer:
         out: list[Event] = []
         for event in events:
             # The common case first: the open part goes on and nothing was renumbered.
-            if type(event) is Delta and event.index == self._open and self._same:
+            if type(event) is Delta and event.index == self.straight:
                 out.append(event)
             elif isinstance(event, PartStarted):
                 self._opened(event, out)
@@ -73,7 +74,7 @@ class Sequencer:
         number, self._count = self._count, self._count + 1
         self._open = event.index
         self._numbers[event.index] = number
-        self._same = number == event.index
+        self.straight = number if number == event.index else -1
         out.append(_numbered(event, number))
 
     def _of_part(
@@ -89,7 +90,7 @@ class Sequencer:
             return
         out.append(_numbered(event, number))
         if isinstance(event, PartClosed):
-            self._open = -1
+            self._open = self.straight = -1
             self._release(out)
 
     def _release(self, out: list[Event]) -> None:
@@ -103,7 +104,7 @@ class Sequencer:
             for event in rest:
                 out.append(_numbered(event, number))
                 if isinstance(event, PartClosed):
-                    self._open = -1
+                    self._open = self.straight = -1
 
     def _other(self, event: Event, out: list[Event]) -> None:
         if isinstance(event, Finished) and event.choice:
@@ -112,7 +113,7 @@ class Sequencer:
         if isinstance(event, Finished | Completed):
             while self._open >= 0:
                 out.append(PartClosed(self._numbers[self._open]))
-                self._open = -1
+                self._open = self.straight = -1
                 self._release(out)
         out.append(event)
 
