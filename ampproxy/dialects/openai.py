@@ -7,8 +7,8 @@ it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypedDict
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ampproxy.dialects.common import (
     kind_of_status,
     loads,
     plain_message,
+    read_answer,
     retry_after,
     to_raw,
 )
@@ -27,8 +28,6 @@ from ampproxy.dialects.openai_models import model_body, models_body
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
-from ampproxy.model.request import ChatRequest
-from ampproxy.wire.json import BAD_JSON
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -364,47 +363,45 @@ SHARED: Final = ("prompt_cache_options", "moderation")
 SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 
 
-class OpenAIDialect:
-    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.Dialect`)."""
+def error_event(error: WireError) -> bytes:
+    """``data: {"error": ...}``: chat and completions; Responses has its own."""
+    return b"data: " + error_body(error) + b"\n\n"
 
-    def error_body(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return error_body(error)
 
-    def error_event(self, error: WireError) -> bytes:
-        """``data: {"error": ...}``: chat and completions; Responses has its own."""
-        return b"data: " + error_body(error) + b"\n\n"
+def uncounted(body: bytes, model: str) -> bytes:
+    """The same: only Responses has a call that counts, so the others are never asked for this."""
+    return body
 
-    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return parse_error(status, headers, body)
 
-    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return models_body(models)
+def _parse_count(body: bytes) -> int:
+    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
-    def model_body(self, model: ModelInfo) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return model_body(model)
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    return read_answer(_COUNT, body, "count of tokens").input_tokens
 
-    def for_others(self, request: ChatRequest) -> ChatRequest:
-        """The same: only Responses refers to what its vendor stores."""
-        return request
 
-    def count_request(self, body: bytes, model: str) -> bytes:
-        """The same: only Responses has a call that counts, so nobody asks the others for this."""
-        return body
+def _count_body(tokens: int) -> bytes:
+    """The answer to a client's counting request (``InputTokenCountResponse``)."""
+    return encode({"object": "response.input_tokens", "input_tokens": tokens})
 
-    def parse_count(self, body: bytes) -> int:
-        """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
-        :raises ampproxy.errors.UpstreamFault: it is not one.
-        """
-        try:
-            return _COUNT.decode(body).input_tokens
-        except BAD_JSON as error:
-            raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
+class Shared(TypedDict):
+    """What is the same in all of OpenAI's dialects; see :class:`~ampproxy.dialects.base.Dialect`."""
 
-    def count_body(self, tokens: int) -> bytes:
-        """The answer to a client's counting request (``InputTokenCountResponse``)."""
-        return encode({"object": "response.input_tokens", "input_tokens": tokens})
+    error_body: Callable[[WireError], bytes]
+    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
+    models_body: Callable[[Sequence[ModelInfo]], bytes]
+    model_body: Callable[[ModelInfo], bytes]
+    parse_count: Callable[[bytes], int]
+    count_body: Callable[[int], bytes]
+
+
+OPENAI: Final = Shared(
+    error_body=error_body,
+    parse_error=parse_error,
+    models_body=models_body,
+    model_body=model_body,
+    parse_count=_parse_count,
+    count_body=_count_body,
+)

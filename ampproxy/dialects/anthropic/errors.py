@@ -186,6 +186,11 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
     )
 
 
+def model_body(model: ModelInfo) -> bytes:
+    """One model."""
+    return encode(model_members(model))
+
+
 def parse_count(body: bytes) -> int:
     """Input tokens, from the answer to ``count_tokens``.
 

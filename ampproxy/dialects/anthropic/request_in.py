@@ -39,7 +39,7 @@ HOSTED: Final = (
 )
 
 
-def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
     :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.

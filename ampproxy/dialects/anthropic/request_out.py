@@ -81,7 +81,7 @@ def _headers(asked: ChatRequest) -> dict[str, str]:
     return {"anthropic-beta": ",".join(wanted)} if wanted else {}
 
 
-def for_counting(body: bytes) -> bytes:
+def for_counting(body: bytes, model: str) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
     found: Members = members(body)
     return encode({name: raw for name, raw in found.items() if name in _COUNTED})

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
-from ampproxy.dialects.gemini.errors import error_of
+from ampproxy.dialects.gemini.errors import parse_error
 from ampproxy.dialects.gemini.wire import (
     ABSENT,
     BROKEN,
@@ -157,7 +157,7 @@ class Answer:
         :param payload: the chunk as it came, for what its record does not hold.
         """
         if given(chunk.error):
-            self._fail(error_of(payload, 0, {}), out)
+            self._fail(parse_error(0, {}, payload), out)
             return
         if chunk.is_bare:
             self._fail(

@@ -52,8 +52,8 @@ _TOP = frozenset(
 )
 
 
-def parse_request(body: bytes, model: str | None, stream: bool | None) -> ChatRequest:
-    """Read a request.
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+    """Read a request, or one to count its tokens.
 
     :param model: the model from the path; the body has none.
     :param stream: whether the path asks for a stream.

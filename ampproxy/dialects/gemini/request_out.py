@@ -72,6 +72,12 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=wrapped)
 
 
+def for_counting(body: bytes, model: str) -> bytes:
+    """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
+    rest = body.lstrip()[1:]
+    return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
+
+
 def _members(raw: Json | None) -> dict[str, Any]:
     return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -45,8 +45,6 @@ from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.wire.sse import escape_separators
 
-Framing = Literal["sse", "array"]
-
 _CRLF = b"\r\n\r\n"
 
 
@@ -72,15 +70,13 @@ class GeminiStreamRenderer:
 
     Words are told as they come. Calls are told when they are whole, because Gemini has no fragments
     of arguments. The ends and the usage stand in one last event, which is also the terminal one.
-
-    :param framing: ``array`` for a client that did not ask for server-sent events.
     """
 
-    def __init__(self, context: AnswerContext, framing: Framing = "sse") -> None:
+    def __init__(self, context: AnswerContext) -> None:
         self.losses: list[Loss] = []
         self._context = context
-        self._before, self._after = (b"data: ", _CRLF) if framing == "sse" else (b"", b"")
-        self._array = framing == "array"
+        self._array = context.framing == "array"
+        self._before, self._after = (b"", b"") if self._array else (b"data: ", _CRLF)
         self._wrote = False
         self._over = False
         self._own = False

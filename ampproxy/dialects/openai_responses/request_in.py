@@ -22,7 +22,7 @@ INCLUDE_PROOFS = "reasoning.encrypted_content"
 INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
-def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
     :param model: the model, where the path names it.

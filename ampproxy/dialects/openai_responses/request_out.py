@@ -17,6 +17,7 @@ from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
+from ampproxy.wire.json import members, remove_members
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
@@ -26,6 +27,13 @@ _SAMPLING = {
     "top_p": "top_p",
     "top_logprobs": "top_logprobs",
 }
+#: The members of a counting request.
+COUNTED = frozenset(
+    (
+        *("conversation", "input", "instructions", "model", "parallel_tool_calls", "previous_response_id"),
+        *("reasoning", "text", "tool_choice", "tools", "truncation"),
+    )
+)
 #: No character of a call's id is refused.
 _ANY_ID = r"(?!)"
 
@@ -153,3 +161,9 @@ def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
     body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
+
+
+def for_counting(body: bytes, model: str) -> bytes:
+    """What ``POST /responses/input_tokens`` takes of a rendered request."""
+    unwanted = (members(body) or {}).keys() - COUNTED
+    return remove_members(body, frozenset(unwanted))

@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.errors import UpstreamFault
@@ -15,7 +15,6 @@ from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, Wire
 from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Sealed, Text, ToolCall
 from tests.dialects.laws import context_for
 
-DIALECT = AnthropicDialect()
 GEMINI = Sealed("gemini", "Zm9v")
 
 

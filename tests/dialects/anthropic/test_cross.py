@@ -7,11 +7,11 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT as ANTHROPIC_DIALECT
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.gemini import GeminiDialect
-from ampproxy.dialects.openai_chat import ChatDialect
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.gemini import DIALECT as GEMINI_DIALECT
+from ampproxy.dialects.openai_chat import DIALECT as CHAT_DIALECT
+from ampproxy.dialects.openai_responses import DIALECT as RESPONSES_DIALECT
 from ampproxy.dialects.proof import MARK
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.events import ChatResponse, Event
@@ -20,11 +20,11 @@ from ampproxy.model.parts import Image, Sealed, Text, ToolCall
 from tests.dialects.anthropic.test_sdk import streamed
 from tests.dialects.laws import VECTORS, context_for
 
-ANTHROPIC = AnthropicDialect()
+ANTHROPIC = ANTHROPIC_DIALECT
 OTHERS: tuple[tuple[Dialect, str], ...] = (
-    (ChatDialect(), "gpt-4.1"),
-    (ResponsesDialect(), "gpt-5"),
-    (GeminiDialect(), "gemini-3-pro-preview"),
+    (CHAT_DIALECT, "gpt-4.1"),
+    (RESPONSES_DIALECT, "gpt-5"),
+    (GEMINI_DIALECT, "gemini-3-pro-preview"),
 )
 
 
@@ -91,7 +91,7 @@ class CrossTests(unittest.TestCase):
 
     def test_proofs_stay_in_place(self) -> None:
         """Gemini's proof sits on the same call again: anywhere else it would be refused."""
-        for name, events in streams(GeminiDialect()):
+        for name, events in streams(GEMINI_DIALECT):
             response = fold(events)
             sent = ANTHROPIC.parse_request(follow_up(response)).turns[1].parts
             with self.subTest(name):

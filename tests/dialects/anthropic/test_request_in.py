@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.blocks import parse_block, parse_content, settle
 from ampproxy.dialects.proof import seal
 from ampproxy.errors import ClientFault
@@ -32,11 +32,11 @@ USER: Any = [{"role": "user", "content": "hi"}]
 
 def parsed(**members: Any) -> ChatRequest:
     body = {"model": "m", "max_tokens": 9, "messages": USER, **members}
-    return AnthropicDialect().parse_request(json.dumps(body).encode())
+    return DIALECT.parse_request(json.dumps(body).encode())
 
 
 def vector(name: str) -> ChatRequest:
-    return AnthropicDialect().parse_request((VECTORS / "anthropic/requests" / f"{name}.json").read_bytes())
+    return DIALECT.parse_request((VECTORS / "anthropic/requests" / f"{name}.json").read_bytes())
 
 
 class ContentTests(unittest.TestCase):
@@ -227,5 +227,5 @@ class ComplaintTests(unittest.TestCase):
     def test_model_and_stream_of_the_path_win(self) -> None:
         """A route that names the model needs none in the body."""
         body = json.dumps({"messages": USER}).encode()
-        request = AnthropicDialect().parse_request(body, model="from-path", stream=True)
+        request = DIALECT.parse_request(body, model="from-path", stream=True)
         self.assertEqual((request.model, request.stream), ("from-path", True))

@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect, AnthropicStreamParser, AnthropicStreamRenderer
+from ampproxy.dialects.anthropic import DIALECT, AnthropicStreamParser, AnthropicStreamRenderer
 from ampproxy.dialects.proof import unseal
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import ANTHROPIC, Json
@@ -34,7 +34,7 @@ GEMINI = Sealed("gemini", "Zm9vYmFy")
 
 
 def renderer() -> AnthropicStreamRenderer:
-    return AnthropicDialect().stream_renderer(context_for("asked"))
+    return DIALECT.stream_renderer(context_for("asked"))
 
 
 def wire(data: bytes) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.parts import (
@@ -24,8 +24,6 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, ToolChoice
-
-DIALECT = GeminiDialect()
 
 
 def read(*contents: Any, **fields: Any) -> ChatRequest:

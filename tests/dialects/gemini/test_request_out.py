@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -39,7 +39,6 @@ from ampproxy.model.request import (
     Turn,
 )
 
-DIALECT = GeminiDialect()
 OLD = target_for("gemini", "gemini-2.5-flash")
 NEW = target_for("gemini", "gemini-3-flash-preview")
 PNG = Image(Inline("image/png", "aGk="))

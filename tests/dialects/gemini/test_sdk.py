@@ -12,7 +12,7 @@ from google.genai import _api_client, errors, types
 
 from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.proof import unseal
 from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, WireError
 from ampproxy.model.fold import unfold
@@ -22,7 +22,6 @@ from tests.dialects.laws import context_for
 #: The HTTP library that this SDK uses: httpx2, and httpx in the last versions for Python 3.10.
 httpx: Any = _api_client.httpx or _api_client.httpx2
 
-DIALECT = GeminiDialect()
 #: What a vendor of another dialect answered.
 FOREIGN = ChatResponse(
     id="msg_1",

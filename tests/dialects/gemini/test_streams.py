@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.gemini.stream_in import ArrayReader
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import (
@@ -32,8 +32,6 @@ from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.wire.sse import EventTooLargeError
 from tests.dialects.laws import VECTORS, context_for, plain
-
-DIALECT = GeminiDialect()
 
 
 def chunk(*parts: Any, end: str | None = None, **fields: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import unittest
 from typing import Any
 
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.parts import (
     Audio,
@@ -34,7 +34,6 @@ from ampproxy.model.request import (
     Turn,
 )
 
-DIALECT = ChatDialect()
 PNG = Image(Inline("image/png", "aGk="))
 
 

@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.base import ANTHROPIC, CHAT, Json
 from ampproxy.model.events import (
     Completed,
@@ -28,8 +28,6 @@ from ampproxy.model.events import (
 from ampproxy.model.parts import Opaque, Reasoning, Sealed, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
-
-DIALECT = ChatDialect()
 
 
 def request(**fields: Any) -> ChatRequest:

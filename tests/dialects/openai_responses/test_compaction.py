@@ -10,7 +10,7 @@ import pytest
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.facts import facts_of
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.compaction import compacted
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
@@ -32,7 +32,6 @@ from ampproxy.model.events import (
 from ampproxy.model.parts import Reasoning, Sealed, Text
 from ampproxy.model.request import ChatRequest, ToolChoice
 
-DIALECT = ResponsesDialect()
 TRIGGER = {"type": "compaction_trigger"}
 HELLO = {"type": "message", "role": "user", "content": "build it"}
 TOOL = {"type": "function", "name": "run", "parameters": {"type": "object", "properties": {}}}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from ampproxy.adapt.strict import is_strict
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained, self_contained
+from ampproxy.dialects.openai_responses import DIALECT, require_self_contained, self_contained
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -43,7 +43,6 @@ from ampproxy.model.request import (
 )
 from tests import strategies
 
-DIALECT = ResponsesDialect()
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses" / "requests"
 TARGET = Target("gpt-5.1", thinking="level", levels=("low", "medium", "high"))
 CLOSED = b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}'

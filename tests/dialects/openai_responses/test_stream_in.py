@@ -7,14 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.events import Completed, Delta, Event, Failed, Finished, Started, Usage, UsageReport
 from ampproxy.model.fold import fold
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses"
-DIALECT = ResponsesDialect()
 
 
 def vector(name: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -38,7 +38,6 @@ from ampproxy.model.request import ChatRequest
 httpx = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai")
 
-DIALECT = ResponsesDialect()
 ANTHROPIC = Sealed("anthropic", "c2lnbmF0dXJl")
 GEMINI = Sealed("gemini", "AAECAw==")
 
