@@ -33,8 +33,8 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 from ampproxy.model.request import ChatRequest, Role, Turn
-from ampproxy.wire.json import BAD_JSON, members
-from ampproxy.wire.values import object_or_empty, raw_str
+from ampproxy.wire.json import members
+from ampproxy.wire.values import loads, object_or_empty, raw_str
 
 
 class MediaFitter:
@@ -382,7 +382,6 @@ _WORDS: Final = frozenset(
     (*_NAMED, "text", "content", "summary", "input", "diff", "output", "stdout", "stderr", "error", "message")
 )
 _DEEPEST: Final = 8
-_LOADS: Final = msgspec.json.Decoder()
 
 
 def parts_to_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
@@ -427,11 +426,7 @@ def _text_of(part: Part, own: str, path: str, losses: Losses) -> Part:
 
 def words_of(raw: Json) -> Iterator[str]:
     """The words in a part's JSON text, in their order."""
-    try:
-        value = _LOADS.decode(raw)
-    except BAD_JSON:
-        return
-    yield from _words(value, 0)
+    yield from _words(loads(raw), 0)
 
 
 def _words(value: Any, depth: int) -> Iterator[str]:

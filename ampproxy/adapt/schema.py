@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ampproxy.adapt.schema_tree import Node, array_of, encode, member, node_of, quoted, strings
+from ampproxy.adapt.schema_tree import Node, member, node_of, strings
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import elements
+from ampproxy.wire.values import encode, to_raw
 
 _EMPTY_OBJECT = b'{"type":"object","properties":{}}'
 _DEEPEST_FLATTENING = 16
@@ -81,7 +83,7 @@ class _Flattening:
             self._room -= sum(len(memoryview(value)) for value in target.values())
             found = merge(found, [self.flat(target, depth + 1)], every=True)
         for key in _COMBINERS:
-            branches = array_of(node.get(key))
+            branches = elements(node.get(key))
             if not branches:
                 continue
             if key != "allOf":
@@ -120,7 +122,7 @@ class Root:
         place = self._below.get(name)
         if place is None:
             node = node_of(found)
-            if node is None and (items := array_of(found)) is not None:
+            if node is None and (items := elements(found)):
                 node = {str(index): item for index, item in enumerate(items)}
             place = self._below[name] = Root(node)
         return place
@@ -151,7 +153,7 @@ def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
     ):
         merged.pop(key, None)
         if found:
-            merged[key] = quoted(found)
+            merged[key] = to_raw(found)
     return merged
 
 
@@ -172,7 +174,7 @@ class _Properties:
 
     def together(self, combiner: str) -> Node:
         """All of them."""
-        mixed = {name: quoted({combiner: list(each.values())}) for name, each in self._several.items()}
+        mixed = {name: to_raw({combiner: list(each.values())}) for name, each in self._several.items()}
         return {**self._found, **mixed}
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from ampproxy.model.base import Json
-from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.values import loads
 
 _STRICT_DEPTH = 64
 
@@ -16,10 +14,7 @@ def is_strict(schema: bytes | Json) -> bool:
     """Whether OpenAI takes a schema with ``strict: true``: each object in it is closed
     (``additionalProperties: false``) and requires all of its properties.
     """
-    try:
-        tree = msgspec.json.decode(bytes(schema))
-    except BAD_JSON:
-        return False
+    tree = loads(schema)
     return isinstance(tree, dict) and tree.get("type") == "object" and _closed(tree, 0)
 
 

@@ -9,14 +9,13 @@ from typing import TypeAlias
 import msgspec
 
 from ampproxy.model.events import Usage, tier_of
-from ampproxy.wire.json import BAD_JSON, members, string
+from ampproxy.wire.json import NULL, elements, members, string
 
 Raw = msgspec.Raw
+#: An object's members: name -> exact text of the value.
 Members: TypeAlias = Mapping[str, Raw]
-NULL = Raw(b"null")
 #: OpenAI's end mark; servers of other dialects send it behind their last event.
 DONE = b"[DONE]"
-_list = msgspec.json.Decoder(list[Raw])
 
 
 def inner(values: Members, name: str) -> Members:
@@ -27,10 +26,7 @@ def inner(values: Members, name: str) -> Members:
 
 def items(values: Members, name: str) -> list[Raw]:
     """The elements of a list within; none of anything else."""
-    try:
-        return _list.decode(values.get(name, NULL))
-    except BAD_JSON:
-        return []
+    return elements(values.get(name))
 
 
 def count(values: Members, name: str) -> int:
@@ -152,7 +148,7 @@ class StreamMonitor:
         found: Members = members(usage) or {}
         if answer is not None:
             found = tiered(found, answer)
-        self._usage.update((name, value) for name, value in found.items() if bytes(value) != b"null")
+        self._usage.update((name, value) for name, value in found.items() if value != NULL)
 
     def keep(self, events: bytes) -> None:
         """Keep events of calls. Of those beyond all measure nothing is: half of a call proves nothing."""

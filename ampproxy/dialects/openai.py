@@ -13,17 +13,8 @@ from typing import Annotated, Any, Final, TypedDict
 import msgspec
 
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.common import (
-    bad_answer,
-    encode,
-    is_context_length,
-    kind_of_status,
-    loads,
-    plain_message,
-    read_answer,
-    retry_after,
-    to_raw,
-)
+from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
+from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
 from ampproxy.dialects.openai_models import model_body, models_body
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
@@ -353,7 +344,7 @@ class _Count(msgspec.Struct):
     input_tokens: Annotated[int, msgspec.Meta(ge=0)]
 
 
-_COUNT: Final = msgspec.json.Decoder(_Count)
+_COUNT: Final = Decoder(_Count)
 
 
 #: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models

@@ -9,6 +9,7 @@ import msgspec
 
 from ampproxy.dialects.base import EventStream
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.monitor import (
     DONE,
     Members,
@@ -178,7 +179,7 @@ class ChunkFastPath:
         self._monitor = monitor
         #: How pieces of the call begin that was named last.
         self._call = b""
-        self._model = msgspec.json.encode(model) if model else b""
+        self._model = encode(model) if model else b""
         self._anchor = b""
         self._ends = False
         self._head = b""

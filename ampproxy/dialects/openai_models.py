@@ -7,7 +7,7 @@ from typing import Any
 
 from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.common import encode
+from ampproxy.dialects.json import encode
 
 
 def model_object(model: ModelInfo) -> dict[str, Any]:

@@ -12,16 +12,7 @@ from typing import Final
 import msgspec
 
 from ampproxy.dialects.anthropic.blocks_fast import parse_plain
-from ampproxy.dialects.common import (
-    Members,
-    items,
-    loads,
-    members,
-    raw_str,
-    text_of,
-    to_raw,
-)
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import Fields, Members, items, loads, members, raw_str, text_of, to_raw
 from ampproxy.dialects.places import Places
 from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.model.base import ANTHROPIC, Json

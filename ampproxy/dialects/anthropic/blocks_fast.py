@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import NULL
+from ampproxy.dialects.json import NULL, Decoder, read_or_none
 from ampproxy.dialects.proof import MARK
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Image, Inline, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
-from ampproxy.wire.json import BAD_JSON
 
 
 class _Block(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
@@ -61,14 +60,13 @@ class _Result(_Block, tag="tool_result"):
     cache_control: Json = NULL
 
 
-_BLOCKS: Final = msgspec.json.Decoder(list[_Text | _Image | _Thinking | _Redacted | _Call | _Result])
+_BLOCKS: Final = Decoder(list[_Text | _Image | _Thinking | _Redacted | _Call | _Result])
 
 
 def parse_plain(raw: Json) -> list[Part] | None:
     """The parts of a list of blocks; ``None``: read it the long way, which also names what is wrong."""
-    try:
-        found = _BLOCKS.decode(raw)
-    except BAD_JSON:
+    found = read_or_none(_BLOCKS, raw)
+    if found is None:
         return None
     parts: list[Part] = []
     for block in found:

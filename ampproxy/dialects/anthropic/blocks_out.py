@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects.common import raw_text
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import put, raw_text
 from ampproxy.dialects.proof import seal
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.wire.json import BAD_JSON, Peek
+from ampproxy.dialects.json import Decoder, read_or_none
+from ampproxy.wire.json import Peek
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -20,16 +21,15 @@ class _Body(Peek, frozen=True, gc=False):
     messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
 
 
-_body = msgspec.json.Decoder(_Body)
+_body = Decoder(_Body)
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether a message holds thinking or a proof of it; ``None``: the body is
     not as Anthropic takes it.
     """
-    try:
-        found = _body.decode(body)
-    except BAD_JSON:
+    found = read_or_none(_body, body)
+    if found is None:
         return None
     return found, any(_thinks(message.content) for message in found.messages)
 

@@ -16,13 +16,13 @@ from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import REASONS, billing, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
+from ampproxy.dialects.monitor import Members, StreamMonitor, count, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import string
+from ampproxy.wire.json import NULL, string
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 

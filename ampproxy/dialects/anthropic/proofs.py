@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects.common import encode, loads
-from ampproxy.dialects.edit import items, join
+from ampproxy.dialects.edit import join
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.state import Foreign
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import members, replace_members
+from ampproxy.wire.json import elements, members, replace_members
 
 _WHY = "The account does not accept the signature of this thinking."
 
@@ -21,7 +21,7 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     found = members(body) or {}
     losses: list[Loss] = []
     turns: list[Json | bytes] = []
-    for number, turn in enumerate(items(found.get("messages"))):
+    for number, turn in enumerate(elements(found.get("messages"))):
         kept = _kept(turn, number, foreign, losses)
         if kept is not None:
             turns.append(kept)
@@ -37,7 +37,7 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
 def _kept(turn: Json, number: int, foreign: Foreign, losses: list[Loss]) -> Json | bytes | None:
     """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
     fields = members(turn)
-    blocks = items(fields.get("content")) if fields else []
+    blocks = elements(fields.get("content")) if fields else []
     left = []
     for place, block in enumerate(blocks):
         if _is_foreign(block, foreign):
@@ -66,4 +66,4 @@ def _asks_to_think(found: dict[str, Json]) -> bool:
 
 def _answers_a_call(turn: Json | bytes) -> bool:
     fields = members(turn) or {}
-    return any(b'"tool_result"' in bytes(block) for block in items(fields.get("content")))
+    return any(b'"tool_result"' in bytes(block) for block in elements(fields.get("content")))

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from ampproxy.dialects.anthropic.blocks import parse_content
-from ampproxy.dialects.common import (
-    NULL,
-    bad_request,
-    items,
-    text_of,
-    to_raw,
-)
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import NULL, Fields, bad_request, items, text_of, to_raw
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (

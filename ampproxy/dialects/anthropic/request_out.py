@@ -13,10 +13,10 @@ from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.thinking import thinking_member, without_stale_member
 from ampproxy.dialects.anthropic.tools import betas, choice_of, declared
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.common import Losses, Members, encode, loads, members
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import Members, encode, loads, members, put
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import ANTHROPIC
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest
 
 #: Extras that are written with something else.

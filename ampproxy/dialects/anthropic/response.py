@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.unasked import asks_for_none, without
@@ -18,7 +16,10 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import (
+from ampproxy.dialects.freeform import wrap
+from ampproxy.dialects.json import (
+    ITEMS,
+    MEMBERS,
     Members,
     bad_answer,
     encode,
@@ -27,15 +28,11 @@ from ampproxy.dialects.common import (
     read_answer,
     without_nulls,
 )
-from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.proof import Place, seal
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
-
-_MEMBERS: Final = msgspec.json.Decoder(Members)
-_ITEMS: Final = msgspec.json.Decoder(list[Json])
 
 #: Members of an answer that every answer has or that are told elsewhere.
 _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -46,13 +43,13 @@ def parse_response(body: bytes) -> ChatResponse:
 
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
-    message = without_nulls(read_answer(_MEMBERS, body))
+    message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
     if loads(message.get("type", b"null")) != "message" or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
-    parts = tuple(answer_part(block) for block in read_answer(_ITEMS, bytes(message["content"])))
-    usage = read_answer(_MEMBERS, bytes(message["usage"])) if "usage" in message else None
+    parts = tuple(answer_part(block) for block in read_answer(ITEMS, bytes(message["content"])))
+    usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)

@@ -10,8 +10,11 @@ import msgspec
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
-from ampproxy.dialects.common import (
+from ampproxy.dialects.ends import CUT_CALL
+from ampproxy.dialects.json import (
+    MEMBERS,
     NULL,
+    Decoder,
     Members,
     bad_answer,
     encode,
@@ -22,7 +25,6 @@ from ampproxy.dialects.common import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.ends import CUT_CALL
 from ampproxy.dialects.proof import unseal
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
@@ -74,9 +76,8 @@ class _Wire(msgspec.Struct):
     usage: Json = NULL
 
 
-_BLOCK: Final = msgspec.json.Decoder(_Block)
-_WIRE: Final = msgspec.json.Decoder(_Wire)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
+_BLOCK: Final = Decoder(_Block)
+_WIRE: Final = Decoder(_Wire)
 
 
 def _block(data: bytes) -> _Block:
@@ -293,7 +294,7 @@ def _members(raw: Json) -> Members:
     """
     if raw == NULL:
         return {}
-    return without_nulls(read_answer(_MEMBERS, bytes(raw), "event"))
+    return without_nulls(read_answer(MEMBERS, bytes(raw), "event"))
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:

@@ -17,7 +17,7 @@ from ampproxy.dialects.anthropic.response import (
 from ampproxy.dialects.anthropic.unasked import LOST, Unasked, asks_for_none
 from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_members
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.proof import Place
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import (

@@ -7,8 +7,7 @@ from typing import Any
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.request_in import read_thinking
-from ampproxy.dialects.common import NULL, loads
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import NULL, loads, put
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.request import ChatRequest

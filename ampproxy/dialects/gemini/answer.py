@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
 from ampproxy.dialects.gemini.errors import parse_error
 from ampproxy.dialects.gemini.wire import (
     ABSENT,
@@ -30,6 +29,7 @@ from ampproxy.dialects.gemini.wire import (
     standard_base64,
     usage_of,
 )
+from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
 from ampproxy.dialects.proof import unseal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
@@ -48,7 +48,6 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Sealed, Text, ToolCall
-from ampproxy.wire.json import BAD_JSON
 
 _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = {
@@ -367,10 +366,8 @@ class Answer:
 
 def _usage_in(payload: bytes, known: Json) -> Json:
     """The usage in a chunk of which only the words were read."""
-    try:
-        return QUICK_CHUNK.decode(payload).usage_metadata
-    except BAD_JSON:
-        return known
+    chunk = read_or_none(QUICK_CHUNK, payload)
+    return known if chunk is None else chunk.usage_metadata
 
 
 def _sealed(part: Part) -> Sealed | None:

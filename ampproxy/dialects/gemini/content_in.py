@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
+from ampproxy.dialects.json import (
     Members,
     bad_request,
     encode,
     items,
     loads,
+    member,
     members,
     raw_str,
     raw_text,
@@ -24,8 +26,6 @@ from ampproxy.dialects.common import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
-from ampproxy.dialects.json import member
 from ampproxy.dialects.proof import is_bare, unseal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (

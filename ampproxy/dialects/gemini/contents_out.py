@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.common import loads, raw_text
 from ampproxy.dialects.gemini.wire import EMPTY, MADE
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import loads, put, raw_text
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.gemini.content_in import History, object_members, plain_texts
+from ampproxy.dialects.gemini.schema import raise_gemini
+from ampproxy.dialects.json import (
+    Decoder,
     Members,
     bad_request,
     encode,
     items,
     loads,
+    member,
     raw_text,
     read_request,
     text_of,
     to_raw,
 )
-from ampproxy.dialects.gemini.content_in import History, object_members, plain_texts
-from ampproxy.dialects.gemini.schema import raise_gemini
-from ampproxy.dialects.json import member
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.request import (
     LEVELS,
@@ -31,9 +32,7 @@ from ampproxy.model.request import (
     ToolChoice,
 )
 
-import msgspec  # isort: skip
-
-_RAW = msgspec.json.Decoder(Json)
+_RAW = Decoder(Json)
 _EMPTY = raw_text("{}")
 
 #: The budget that leaves the amount to the model: said, where a mere ``auto`` says nothing.

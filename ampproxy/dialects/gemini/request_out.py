@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.gemini.contents_out import ContentWriter
 from ampproxy.dialects.gemini.profile import PROFILE
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice
 
 
@@ -66,7 +64,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["tools"] = tools
     if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
-    if config := _generation_config(request, _members(extras.pop("generationConfig", None))):
+    if config := _generation_config(request, extras.pop("generationConfig", None)):
         body["generationConfig"] = config
     put(body, {"serviceTier": request.service_tier})
     return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=wrapped)
@@ -76,10 +74,6 @@ def for_counting(body: bytes, model: str) -> bytes:
     """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
     rest = body.lstrip()[1:]
     return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
-
-
-def _members(raw: Json | None) -> dict[str, Any]:
-    return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
 
 
 def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
@@ -116,14 +110,14 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
 # -- generationConfig
 
 
-def _generation_config(request: ChatRequest, found: dict[str, Any]) -> dict[str, Any]:
+def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any]:
     config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
-    return config | found
+    return config if more is None else config | members(more)
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:

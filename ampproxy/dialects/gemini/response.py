@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import bad_answer, encode, object_or_empty, read_answer
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, given, reason_of, usage_members
+from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer
 from ampproxy.dialects.proof import Place, reasoning_place, seal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Event, Finished, TokenLogprob, Usage

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, encode, repeated
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.gemini.errors import error_body
 from ampproxy.dialects.gemini.response import (
@@ -22,7 +21,9 @@ from ampproxy.dialects.gemini.response import (
     signature,
     tail_members,
 )
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.proof import reasoning_place
+from ampproxy.dialects.streams import LONGEST_ID, repeated
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     Completed,

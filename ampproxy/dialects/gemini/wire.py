@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import loads, raw_text, to_raw
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.json import Decoder, loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
@@ -157,9 +157,9 @@ class RawChunk(msgspec.Struct):
     candidates: list[RawCandidate] | None = None
 
 
-CHUNK: Final = msgspec.json.Decoder(Chunk)
-QUICK_CHUNK: Final = msgspec.json.Decoder(QuickChunk)
-RAW_CHUNK: Final = msgspec.json.Decoder(RawChunk)
+CHUNK: Final = Decoder(Chunk)
+QUICK_CHUNK: Final = Decoder(QuickChunk)
+RAW_CHUNK: Final = Decoder(RawChunk)
 
 # ---------------------------------------------------------------------------------- ends
 

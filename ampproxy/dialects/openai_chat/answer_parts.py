@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, loads
+from ampproxy.dialects.json import loads
+from ampproxy.dialects.streams import LONGEST_ID
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
 

@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     bad_request,
     loads,
     members,
@@ -26,7 +28,7 @@ class FunctionCall(msgspec.Struct):
     """The name and arguments of a call, in a request and in an answer."""
 
     name: str
-    arguments: Json = Json(b"null")
+    arguments: Json = NULL
 
 
 class CustomCall(msgspec.Struct):
@@ -43,7 +45,7 @@ class CallMessage(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
-    extra_content: Json = Json(b"null")
+    extra_content: Json = NULL
 
 
 def proof_of(extra: Json) -> Sealed | None:
@@ -67,11 +69,11 @@ class _Message(msgspec.Struct):
     refusal: str | None = None
     audio: _AudioId | None = None
     reasoning_content: str | None = None
-    reasoning: Json = Json(b"null")
+    reasoning: Json = NULL
 
 
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_CALL: Final = msgspec.json.Decoder(CallMessage)
+_MESSAGE: Final = Decoder(_Message)
+_CALL: Final = Decoder(CallMessage)
 _KNOWN: Final = frozenset(_Message.__struct_fields__)
 #: An empty list says nothing.
 _NONE: Final = Json(b"[]")
@@ -220,7 +222,7 @@ class _Conversation:
         return f"call_{self._calls}"
 
     def result(self, message: _Message, extras: dict[str, Json], at: str) -> None:
-        name = text_of(extras.pop("name", Json(b"null")))
+        name = text_of(extras.pop("name", NULL))
         # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
         call = message.tool_call_id or self._waiting.first(name)
         if call is None:

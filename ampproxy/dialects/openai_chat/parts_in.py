@@ -7,7 +7,15 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import Members, bad_request, members, raw_str, read_request, without_nulls
+from ampproxy.dialects.json import (
+    Decoder,
+    Members,
+    bad_request,
+    members,
+    raw_str,
+    read_request,
+    without_nulls,
+)
 from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
@@ -70,12 +78,12 @@ class _File(msgspec.Struct):
     file: _FileData
 
 
-_TYPED: Final = msgspec.json.Decoder(_Typed)
-_TEXT: Final = msgspec.json.Decoder(_Text)
-_REFUSAL: Final = msgspec.json.Decoder(_Refusal)
-_IMAGE: Final = msgspec.json.Decoder(_Image)
-_AUDIO: Final = msgspec.json.Decoder(_Audio)
-_FILE: Final = msgspec.json.Decoder(_File)
+_TYPED: Final = Decoder(_Typed)
+_TEXT: Final = Decoder(_Text)
+_REFUSAL: Final = Decoder(_Refusal)
+_IMAGE: Final = Decoder(_Image)
+_AUDIO: Final = Decoder(_Audio)
+_FILE: Final = Decoder(_File)
 
 
 def _extras(raw: Json, at: str, *known: str) -> tuple[Json | None, dict[str, Json]]:
@@ -148,9 +156,9 @@ class _Sourced(msgspec.Struct):
     source: _Source
 
 
-_USE: Final = msgspec.json.Decoder(_Use)
-_RESULT: Final = msgspec.json.Decoder(_Result)
-_SOURCED: Final = msgspec.json.Decoder(_Sourced)
+_USE: Final = Decoder(_Use)
+_RESULT: Final = Decoder(_Result)
+_SOURCED: Final = Decoder(_Sourced)
 
 
 def _tool_use(raw: Json, at: str) -> Part:

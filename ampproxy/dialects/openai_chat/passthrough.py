@@ -13,7 +13,7 @@ from typing import Any
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
-from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.json import bad_request, items, members
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat

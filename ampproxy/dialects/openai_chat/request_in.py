@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     Members,
     bad_request,
     members_again,
@@ -38,13 +40,11 @@ from ampproxy.model.request import (
     ToolChoice,
 )
 
-_NULL: Final = Json(b"null")
-
 
 class _Schema(msgspec.Struct):
     name: str | None = None
     description: str | None = None
-    schema: Json = _NULL
+    schema: Json = NULL
     strict: bool | None = None
 
 
@@ -59,9 +59,9 @@ class _Body(SamplingBody):
     stream: bool | None = None
     stream_options: dict[str, Json] | None = None
     tools: list[Json] | None = None
-    tool_choice: Json = _NULL
+    tool_choice: Json = NULL
     functions: list[Json] | None = None
-    function_call: Json = _NULL
+    function_call: Json = NULL
     parallel_tool_calls: bool | None = None
     response_format: _Format | None = None
     reasoning_effort: str | None = None
@@ -73,10 +73,10 @@ class _Body(SamplingBody):
     service_tier: str | None = None
     prompt_cache_key: str | None = None
     modalities: list[str] | None = None
-    web_search_options: Json = _NULL
+    web_search_options: Json = NULL
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+_BODY: Final = Decoder(_Body)
 _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
@@ -96,7 +96,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     extras = {key: raw for key, raw in without_nulls(members_again(body)).items() if key not in _KNOWN}
     thinking = _thinking(asked.reasoning_effort)
     _keep_odd_ones(asked, thinking, extras)
-    usage = bytes((asked.stream_options or {}).get("include_usage", _NULL)) == b"true"
+    usage = bytes((asked.stream_options or {}).get("include_usage", NULL)) == b"true"
     return ChatRequest(
         dialect=CHAT,
         model=name,
@@ -125,7 +125,7 @@ def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], Tool
     tools, hosted = parse_tools(asked.tools or ())
     if asked.functions:
         tools += parse_functions(asked.functions)
-    if bytes(asked.web_search_options) != b"null":
+    if asked.web_search_options != NULL:
         raw = to_raw({"web_search_options": asked.web_search_options})
         hosted += (HostedTool("web_search", CHAT, raw),)
     return tools, hosted, parse_choice(asked.tool_choice) or parse_function_call(asked.function_call)
@@ -150,7 +150,7 @@ def _output(asked: _Format | None) -> OutputFormat | None:
     schema = asked.json_schema
     return OutputFormat(
         "schema",
-        None if bytes(schema.schema) == b"null" else schema.schema,
+        None if schema.schema == NULL else schema.schema,
         schema.name,
         schema.description,
         schema.strict,

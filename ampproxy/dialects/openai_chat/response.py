@@ -9,8 +9,19 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.base_resp import error_in
-from ampproxy.dialects.common import Members, bad_answer, encode, loads, read_answer, to_raw, without_nulls
 from ampproxy.dialects.ends import NAMELESS
+from ampproxy.dialects.json import (
+    MEMBERS,
+    NULL,
+    Decoder,
+    bad_answer,
+    encode,
+    loads,
+    read_answer,
+    read_or_none,
+    to_raw,
+    without_nulls,
+)
 from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
@@ -22,7 +33,6 @@ from ampproxy.dialects.openai_chat.answer_parts import (
 from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    NULL,
     CallIds,
     LogprobsWire,
     broken_end,
@@ -37,7 +47,6 @@ from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse
 from ampproxy.model.parts import Audio, Image, Inline, Reasoning, Refusal, Text, ToolCall
-from ampproxy.wire.json import BAD_JSON
 
 
 class AudioWire(msgspec.Struct):
@@ -92,9 +101,8 @@ class _Answer(msgspec.Struct):
     error: Json = NULL
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
-_IMAGE: Final = msgspec.json.Decoder(_Image)
+_ANSWER: Final = Decoder(_Answer)
+_IMAGE: Final = Decoder(_Image)
 _KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"} - {"service_tier"})
 
 
@@ -104,7 +112,7 @@ def parse_response(body: bytes) -> ChatResponse:
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
     answer = read_answer(_ANSWER, body)
-    if bytes(answer.error) != b"null":
+    if answer.error != NULL:
         raise UpstreamFault(error_from(loads(body)), retryable=True)
     if not answer.choices:
         if error := error_in(loads(body)):
@@ -117,7 +125,7 @@ def parse_response(body: bytes) -> ChatResponse:
     if count > len(choices) + 128:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
     candidates = tuple(_candidate(choices.get(number, ()), number, ids) for number in range(count))
-    members = without_nulls(read_answer(_MEMBERS, body))
+    members = without_nulls(read_answer(MEMBERS, body))
     return ChatResponse(
         id=answer.id,
         model=answer.model,
@@ -191,10 +199,8 @@ def _media(message: _Message) -> list[AnswerPart]:
 
 def image_part(raw: Json) -> Image | None:
     """One of ``images``, where routers put the pictures that a model made."""
-    try:
-        return Image(source_of(_IMAGE.decode(raw).image_url.url))
-    except BAD_JSON:
-        return None
+    found = read_or_none(_IMAGE, raw)
+    return None if found is None else Image(source_of(found.image_url.url))
 
 
 def audio_part(audio: AudioWire) -> Audio:

@@ -9,15 +9,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects.common import is_object, loads, text_of, to_raw
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    NULL,
     CallIds,
     LogprobsWire,
     broken_end,
@@ -163,7 +162,7 @@ class Choice:
         delta = wire.delta
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
-        if wire.error is not NULL and bytes(wire.error) != b"null":
+        if wire.error is not NULL and wire.error != NULL:
             return error_from(loads(wire.error))
         if wire.finish_reason:
             if error := broken_end(wire.finish_reason):
@@ -350,7 +349,7 @@ def _arguments(wire: CallDelta) -> str:
     text = text_of(raw)
     if text is not None:
         return text
-    return "" if bytes(raw) == b"null" else arguments_text(raw)
+    return "" if raw == NULL else arguments_text(raw)
 
 
 def _is_cut(call: _Call) -> bool:

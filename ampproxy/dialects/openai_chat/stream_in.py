@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base_resp import error_in
-from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects.json import MEMBERS, NULL, Decoder, bad_answer, loads, no_answer, read_answer, read_or
 from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
-from ampproxy.dialects.openai_chat.wire import NULL, CallIds
+from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import (
@@ -61,18 +61,14 @@ class _Head(msgspec.Struct):
     created: float | None = None
 
 
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
-_HEAD: Final = msgspec.json.Decoder(_Head)
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
-_TIER: Final = msgspec.json.Decoder(_Tier)
+_CHUNK: Final = Decoder(_Chunk)
+_HEAD: Final = Decoder(_Head)
+_TIER: Final = Decoder(_Tier)
 
 
 def _tier(chunk: bytes) -> str | None:
     """The ``service_tier`` of a chunk that tells the usage: others need not be read for it."""
-    try:
-        return _TIER.decode(chunk).service_tier
-    except BAD_JSON:
-        return None
+    return read_or(_TIER, chunk, _Tier()).service_tier
 
 
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
@@ -190,7 +186,7 @@ class ChatStreamParser:
         self._chunk(chunk, data, out)
 
     def _chunk(self, chunk: _Chunk, data: bytes, out: list[Event]) -> None:
-        if chunk.error is not NULL and bytes(chunk.error) != b"null":
+        if chunk.error is not NULL and chunk.error != NULL:
             out += self._fail(error_from(loads(data)))
             return
         if not chunk.choices and (error := _error_instead(chunk, data)):
@@ -213,16 +209,14 @@ class ChatStreamParser:
         """The first chunk that says who answers; Azure's very first only tells of its filters."""
         try:
             head = read_answer(_HEAD, data, "event")
-            members = _MEMBERS.decode(data)
+            members = MEMBERS.decode(data)
         except (UpstreamFault, ValueError, RecursionError):
             head, members = _Head(), {}
         if not chunk.choices and chunk.usage is None and not head.id:
             return False
         self._started = True
         self._ids.answer(head.id, head.created)
-        extras = {
-            name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and bytes(raw) != b"null"
-        }
+        extras = {name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and raw != NULL}
         created = None if head.created is None else int(head.created)
         out.append(Started(head.id, head.model, created, CHAT, extras))
         return True

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, loads, repeated
 from ampproxy.dialects.ends import BENT
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai import chat_usage_body, error_body
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
@@ -18,6 +18,7 @@ from ampproxy.dialects.openai_chat.answer_parts import (
     legacy_functions,
 )
 from ampproxy.dialects.openai_chat.wire import finish_word, logprobs_body
+from ampproxy.dialects.streams import repeated
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import (
     Completed,

@@ -7,7 +7,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     bad_request,
     loads,
     members,
@@ -26,14 +28,14 @@ _Mode = Literal["auto", "none", "required", "named"]
 class _Function(msgspec.Struct):
     name: str
     description: str | None = None
-    parameters: Json = Json(b"null")
+    parameters: Json = NULL
     strict: bool | None = None
 
 
 class _Custom(msgspec.Struct):
     name: str
     description: str | None = None
-    format: Json = Json(b"null")
+    format: Json = NULL
 
 
 class _Declaration(msgspec.Struct):
@@ -43,10 +45,10 @@ class _Declaration(msgspec.Struct):
     #: Of a tool that is declared flat, as Responses has it, or in Anthropic's form.
     name: str | None = None
     description: str | None = None
-    parameters: Json = Json(b"null")
-    input_schema: Json = Json(b"null")
+    parameters: Json = NULL
+    input_schema: Json = NULL
     strict: bool | None = None
-    format: Json = Json(b"null")
+    format: Json = NULL
 
 
 #: The members of a flat declaration.
@@ -71,11 +73,11 @@ class _Choice(msgspec.Struct):
     allowed_tools: _Allowed | None = None
 
 
-_DECLARATION: Final = msgspec.json.Decoder(_Declaration)
-_FUNCTION: Final = msgspec.json.Decoder(_Function)
-_CHOICE: Final = msgspec.json.Decoder(_Choice)
-_ALLOWED: Final = msgspec.json.Decoder(_Allowed)
-_NAMED: Final = msgspec.json.Decoder(_Named)
+_DECLARATION: Final = Decoder(_Declaration)
+_FUNCTION: Final = Decoder(_Function)
+_CHOICE: Final = Decoder(_Choice)
+_ALLOWED: Final = Decoder(_Allowed)
+_NAMED: Final = Decoder(_Named)
 _MODES: Final[dict[str, _Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
@@ -83,7 +85,7 @@ def _function(function: _Function, extras: dict[str, Json]) -> Tool:
     return Tool(
         function.name,
         function.description,
-        None if bytes(function.parameters) == b"null" else function.parameters,
+        None if function.parameters == NULL else function.parameters,
         function.strict,
         cache=extras.pop("cache_control", None),
         extras=extras,
@@ -138,13 +140,10 @@ def _nested(tool: _Declaration, extras: dict[str, Json]) -> tuple[_Function | No
         return None, None
     for name in _FLAT:
         extras.pop(name, None)
-    schema = tool.parameters if tool.input_schema == _NULL else tool.input_schema
-    if tool.type == "custom" and schema == _NULL:
+    schema = tool.parameters if tool.input_schema == NULL else tool.input_schema
+    if tool.type == "custom" and schema == NULL:
         return None, _Custom(tool.name, tool.description, tool.format)
     return _Function(tool.name, tool.description, schema, tool.strict), None
-
-
-_NULL: Final = Json(b"null")
 
 
 def is_flat(tools: bytes) -> bool:
@@ -183,7 +182,7 @@ def parse_choice(raw: Json) -> ToolChoice | None:
 
     :raises ampproxy.errors.ClientFault: it is none of them.
     """
-    if bytes(raw) == b"null":
+    if raw == NULL:
         return None
     word = text_of(raw)
     if word is not None:
@@ -225,7 +224,7 @@ def parse_function_call(raw: Json) -> ToolChoice | None:
 
     :raises ampproxy.errors.ClientFault: it is neither a word nor names a function.
     """
-    if bytes(raw) == b"null":
+    if raw == NULL:
         return None
     word = text_of(raw)
     if word is None:

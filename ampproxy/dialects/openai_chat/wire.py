@@ -8,13 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import text_of
+from ampproxy.dialects.json import NULL, Decoder, read_or, text_of
 from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, TokenLogprob, WireError
-from ampproxy.wire.json import BAD_JSON
-
-NULL: Final = Json(b"null")
 
 
 class TopWire(msgspec.Struct):
@@ -106,7 +103,7 @@ def content_pieces(content: str | list[Json] | None) -> list[tuple[str, str]]:
         return [("text", content)]
     pieces: list[tuple[str, str]] = []
     for raw in content:
-        piece = _piece(raw)
+        piece = read_or(_PIECE, raw, _Piece())
         if piece.type == "thinking":
             pieces.append(("reasoning", "".join(inner.text or "" for inner in piece.thinking or ())))
         elif piece.text:
@@ -120,14 +117,7 @@ class _Piece(msgspec.Struct):
     thinking: list[_Piece] | None = None
 
 
-_PIECE: Final = msgspec.json.Decoder(_Piece)
-
-
-def _piece(raw: Json) -> _Piece:
-    try:
-        return _PIECE.decode(raw)
-    except BAD_JSON:
-        return _Piece()
+_PIECE: Final = Decoder(_Piece)
 
 
 def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:

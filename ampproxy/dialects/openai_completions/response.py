@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import Members, encode, loads, read_answer, without_nulls
+from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer, without_nulls
 from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.openai_completions.wire import (
     ChoiceWire,
@@ -30,11 +30,10 @@ class _Answer(msgspec.Struct):
     model: str | None = None
     created: int | None = None
     usage: dict[str, Any] | None = None
-    error: Json = Json(b"null")
+    error: Json = NULL
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
+_ANSWER: Final = Decoder(_Answer)
 _KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"})
 
 
@@ -44,11 +43,11 @@ def parse_response(body: bytes) -> ChatResponse:
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
     answer = read_answer(_ANSWER, body)
-    if bytes(answer.error) != b"null":
+    if answer.error != NULL:
         raise UpstreamFault(error_from(loads(body)), retryable=True)
     if not answer.choices:
         raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
-    members = without_nulls(read_answer(_MEMBERS, body))
+    members = without_nulls(read_answer(MEMBERS, body))
     return ChatResponse(
         id=answer.id,
         model=answer.model,

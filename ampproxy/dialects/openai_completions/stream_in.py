@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects.json import NULL, Decoder, bad_answer, loads, no_answer, read_answer
 from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_completions.wire import ChoiceWire, broken_end, finished
 from ampproxy.errors import TruncatedStream, UpstreamFault
@@ -32,10 +32,10 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     created: int | None = None
     usage: dict[str, Any] | None = None
-    error: Json = Json(b"null")
+    error: Json = NULL
 
 
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+_CHUNK: Final = Decoder(_Chunk)
 
 
 class CompletionsStreamParser:
@@ -86,7 +86,7 @@ class CompletionsStreamParser:
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
                 continue
-            if bytes(chunk.error) != b"null":
+            if chunk.error != NULL:
                 out += self._fail(error_from(loads(data)))
             elif chunk.choices is None and not is_chunk(found := loads(data, {})):
                 out += self._fail(no_chunk(found).error)

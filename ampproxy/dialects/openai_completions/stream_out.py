@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.openai import chat_usage_body, error_body
 from ampproxy.dialects.openai_completions.wire import answer_id, echoed, finish_word, logprobs_body
 from ampproxy.model.base import COMPLETIONS

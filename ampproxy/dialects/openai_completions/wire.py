@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, loads
+from ampproxy.dialects.json import loads
 from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
+from ampproxy.dialects.streams import LONGEST_ID
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import Finished, TokenLogprob, WireError
 from ampproxy.model.parts import Text

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, is_object, to_raw
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.json import NULL, Decoder, is_object, to_raw
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -101,9 +101,9 @@ class _Reasoning(msgspec.Struct):
     encrypted_content: str | None = None
 
 
-_message = msgspec.json.Decoder(_Message)
-_call = msgspec.json.Decoder(_Call)
-_reasoning = msgspec.json.Decoder(_Reasoning)
+_message = Decoder(_Message)
+_call = Decoder(_Call)
+_reasoning = Decoder(_Reasoning)
 
 #: Gives the number of the next part of the answer.
 Numbers = Callable[[], int]

@@ -13,9 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import NULL, bad_answer, encode, items, loads, to_raw
-from ampproxy.dialects.common import members as required_members
-from ampproxy.dialects.json import first
+from ampproxy.dialects.json import NULL, bad_answer, encode, first, items, loads, to_raw
+from ampproxy.dialects.json import members as required_members
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.dialects.openai_responses.usage import usage_object
 from ampproxy.dialects.proof import seal_summary

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ampproxy.dialects.common import bad_request
-from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
 from ampproxy.dialects.urls import file_source, source_of, url_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import (

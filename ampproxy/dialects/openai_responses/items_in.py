@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ampproxy.dialects.common import bad_request
-from ampproxy.dialects.json import Fields, is_string, read
+from ampproxy.dialects.json import Fields, bad_request, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.proof import MARK, Place, is_bare, open_summary, place_of, unseal
 from ampproxy.model.base import RESPONSES, Json

@@ -12,9 +12,8 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
-from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import first
+from ampproxy.dialects.json import NULL, encode, first, items, loads, members, to_raw
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses import stored

@@ -7,8 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ampproxy.dialects.common import NULL, items, loads, members
-from ampproxy.dialects.json import first
+from ampproxy.dialects.json import NULL, first, items, loads, members
 from ampproxy.model.base import Json
 from ampproxy.wire.json import replace_members
 from ampproxy.wire.sse import parse_block

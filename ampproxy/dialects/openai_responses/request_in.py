@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects.common import bad_request, to_raw
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import Fields, bad_request, to_raw
 from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.dialects.openai_responses.tools import parse_choice, parse_tools
 from ampproxy.model.base import RESPONSES, Json

@@ -7,8 +7,7 @@ from typing import Any
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, encode, loads
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.profile import PROFILE
@@ -16,6 +15,7 @@ from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCL
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
 from ampproxy.wire.json import members, remove_members
 

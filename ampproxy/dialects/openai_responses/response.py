@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import bad_answer
+from ampproxy.dialects.json import bad_answer
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer

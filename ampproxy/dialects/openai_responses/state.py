@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.dialects.common import loads
+from ampproxy.dialects.json import loads
 from ampproxy.dialects.openai_responses.for_others import plain
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault, ExchangeError

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ampproxy.dialects.common import NULL, encode, items, loads, members
-from ampproxy.dialects.json import first
+from ampproxy.dialects.json import NULL, encode, first, items, loads, members
 from ampproxy.model.base import Json
 from ampproxy.wire.json import remove_members, replace_members
 from ampproxy.wire.sse import parse_block

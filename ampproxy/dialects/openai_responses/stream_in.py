@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.json import NULL, Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
@@ -116,10 +116,10 @@ class _Type(msgspec.Struct):
     type: str = ""
 
 
-_type = msgspec.json.Decoder(_Type)
-_head = msgspec.json.Decoder(Head)
-_logprobs = msgspec.json.Decoder(list[WireLogprob] | None)
-_response = msgspec.json.Decoder(_Response)
+_type = Decoder(_Type)
+_head = Decoder(Head)
+_logprobs = Decoder(list[WireLogprob] | None)
+_response = Decoder(_Response)
 
 _TEXT = b"response.output_text.delta"
 _REFUSAL = b"response.refusal.delta"
@@ -454,10 +454,10 @@ def _wire_error(value: dict[str, Any]) -> WireError:
 
 
 _NO_LOGPROBS = Json(b"[]")
-_delta = msgspec.json.Decoder(_Delta).decode
-_item = msgspec.json.Decoder(_ItemEvent).decode
-_part = msgspec.json.Decoder(_PartEvent).decode
-_life = msgspec.json.Decoder(_Lifecycle).decode
+_delta = Decoder(_Delta).decode
+_item = Decoder(_ItemEvent).decode
+_part = Decoder(_PartEvent).decode
+_life = Decoder(_Lifecycle).decode
 
 _Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
 #: What is known: how the data is read, and what is done with it. All else is left alone.
@@ -471,7 +471,7 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
     _TEXT: (_delta, ResponsesStreamParser._text),
     b"response.output_text.annotation.added": (
-        msgspec.json.Decoder(_Annotation).decode,
+        Decoder(_Annotation).decode,
         ResponsesStreamParser._annotation,
     ),
     _REFUSAL: (_delta, ResponsesStreamParser._text),
@@ -483,5 +483,5 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.incomplete": (_life, ResponsesStreamParser._end),
     b"response.failed": (_life, ResponsesStreamParser._end),
     b"response.cancelled": (_life, ResponsesStreamParser._end),
-    b"error": (msgspec.json.Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
+    b"error": (Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
 }

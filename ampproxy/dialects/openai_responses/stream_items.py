@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ampproxy.dialects.common import encode
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.openai_responses.client_tools import call_members
 from ampproxy.model.base import Json
 from ampproxy.model.events import TokenLogprob

@@ -12,8 +12,8 @@ from typing import Any
 
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects.ends import BENT as _BENT
+from ampproxy.dialects.json import encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
 from ampproxy.dialects.openai_responses.client_tools import ID_PREFIXES
@@ -29,6 +29,7 @@ from ampproxy.dialects.openai_responses.stream_items import (
     Whole,
     item_event,
 )
+from ampproxy.dialects.streams import LONGEST_ID
 from ampproxy.model.base import GEMINI, RESPONSES, Json
 from ampproxy.model.events import (
     Completed,

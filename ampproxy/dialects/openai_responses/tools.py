@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.adapt.strict import is_strict
-from ampproxy.dialects.common import bad_request, loads, to_raw
-from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.dialects.json import Fields, bad_request, is_string, loads, put, read, to_raw
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
