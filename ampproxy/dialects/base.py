@@ -19,7 +19,7 @@ from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
 from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
@@ -337,8 +337,8 @@ class StreamParser(Protocol):
 class StreamRenderer(Protocol):
     """Events in, bytes of the client's stream out."""
 
-    #: What could not be said so far.
-    losses: list[Loss]
+    #: What could not be expressed so far.
+    losses: Losses
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """Whole wire events for these; a ``Completed`` yields the dialect's own terminal event."""

@@ -16,7 +16,6 @@ from ampproxy.dialects.json import (
     NULL,
     Decoder,
     Members,
-    bad_answer,
     encode,
     is_object,
     loads,
@@ -26,13 +25,13 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     Finished,
     PartClosed,
     PartExtras,
@@ -44,7 +43,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.parts import Opaque, Reasoning, Text, ToolCall
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader, EventTooLargeError
+from ampproxy.wire.sse import EventReader
 
 
 class _Delta(msgspec.Struct):
@@ -104,11 +103,12 @@ class _Open:
         self.input: list[str] = []
 
 
-class AnthropicStreamParser:
+class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
     """Bytes of a Messages stream in, events out (:class:`~ampproxy.dialects.base.StreamParser`)."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        super().__init__(self._reader.feed)
         self._open: dict[int, _Open] = {}
         self._usage: Members = {}
         self._began = False
@@ -116,31 +116,20 @@ class AnthropicStreamParser:
         self._called = False
         self._cut = False
         self._finished = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes; give the events that are complete."""
-        if self._over:
-            return []
-        try:
-            wire = self._reader.feed(data)
-        except EventTooLargeError as problem:
-            return self._fail(bad_answer(str(problem)).error)
-        return self._events(wire)
 
     def end(self) -> list[Event]:
         """The body ended.
 
         :raises ampproxy.errors.TruncatedStream: ``message_stop`` was not seen.
         """
-        events = [] if self._over else self._events(self._reader.end())
+        events = [] if self._over else self._read(self._reader.end())
         if not self._over:
             raise TruncatedStream
         return events
 
-    def _events(self, wire: list[tuple[bytes, bytes]]) -> list[Event]:
+    def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        for name, data in wire:
+        for name, data in pieces:
             if self._over:
                 break
             try:
@@ -151,10 +140,6 @@ class AnthropicStreamParser:
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
         return out
-
-    def _fail(self, error: WireError) -> list[Event]:
-        self._over = True
-        return [Failed(error)]
 
     def _delta(self, event: _Block, out: list[Event]) -> None:
         delta = event.delta

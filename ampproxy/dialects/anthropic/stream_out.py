@@ -19,6 +19,7 @@ from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_memb
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.proof import Place
+from ampproxy.dialects.streams import Renderer
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import (
     AnswerPart,
@@ -34,16 +35,14 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Audio, Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
-PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 #: A delta up to its text, by the type of the delta and the member that has the text.
@@ -60,24 +59,22 @@ _FIELDS: Final[dict[type, tuple[bytes, bytes]]] = {
 _PLACES: Final[dict[type, Place]] = {ToolCall: "call", Text: "text"}
 
 
-class AnthropicStreamRenderer:
+class AnthropicStreamRenderer(Renderer):
     """Events in, bytes of a Messages stream out (:class:`~ampproxy.dialects.base.StreamRenderer`).
 
     Blocks never overlap and are numbered 0, 1, 2, ...: a block more than there are parts where a
     proof needs a carrier, so the numbers are counted here.
     """
 
+    KEEPALIVE = b'event: ping\ndata: {"type":"ping"}\n\n'
+
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._context = context
+        super().__init__(context)
         self._sequencer = Sequencer()
         self._unasked = Unasked() if asks_for_none(context) else None
-        self._own = False
         self._start: Started | None = Started()
-        self._usage: Usage | None = None
         self._finish: Finished | None = None
         self._called = False
-        self._over = False
         #: The open block: its part's number, the part, the beginning of its deltas.
         self._part = -1
         self._kind: AnswerPart | None = None
@@ -114,17 +111,13 @@ class AnthropicStreamRenderer:
         before = unasked.dropped
         events = unasked.feed(events)
         if unasked.dropped and not before:
-            self.losses.append(LOST)
+            self.losses("unasked", "answer", LOST)
         return events
 
     def error(self, error: WireError) -> bytes:
         """The ``error`` event; nothing is said after it."""
         self._over = True
         return error_event(error)
-
-    def keepalive(self) -> bytes:
-        """A ``ping``, as the vendor itself sends it; clients' stall timers count it."""
-        return b"" if self._over else PING
 
     # ------------------------------------------------------------------------------- the message
 
@@ -151,9 +144,6 @@ class AnthropicStreamRenderer:
         }
         out.insert(0, _event("message_start", message=message))
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
     def _finished(self, event: Finished, out: list[bytes]) -> None:
         self._finish = event
 
@@ -169,16 +159,16 @@ class AnthropicStreamRenderer:
     def _note_candidates(self) -> None:
         for choice in sorted(self._sequencer.ignored):
             why = "Messages has one candidate; the others were dropped."
-            self.losses.append(Loss("candidates", f"candidates[{choice}]", why))
+            self.losses("candidates", f"candidates[{choice}]", why)
 
     def _failed(self, event: Failed, out: list[bytes]) -> None:
         self._begin(out)
         self._part, self._prefix = -1, b""
-        out.append(self.error(event.error))
+        super()._failed(event, out)
 
     def _ping(self, event: Ping, out: list[bytes]) -> None:
         self._begin(out)
-        out.append(PING)
+        super()._ping(event, out)
 
     # -------------------------------------------------------------------------------- the blocks
 
@@ -237,9 +227,8 @@ class AnthropicStreamRenderer:
             for block in blocks:
                 self._render_whole(block, out)
         if not blocks or isinstance(part, Audio):
-            kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
-            self.losses.append(Loss(kind, f"parts[{event.index}]", why))
+            self.losses(part_kind(part), f"parts[{event.index}]", why)
         self._sealed = None
         self._kind = None
 
@@ -278,7 +267,7 @@ class AnthropicStreamRenderer:
         if not self._block:
             self._carry(out)
         if self._waiting:
-            self.losses.append(Loss("foreign_proof", "answer", LAST_PROOF))
+            self.losses("foreign_proof", "answer", LAST_PROOF)
         self._waiting = []
 
     def _carry(self, out: list[bytes]) -> None:
@@ -294,7 +283,7 @@ class AnthropicStreamRenderer:
                 out.append(_event("content_block_delta", index=self._block, delta=delta))
             return
         why = "Annotations of another dialect, or annotations that came after their text had ended."
-        self.losses.append(Loss("extras", f"parts[{event.index}].extras", why))
+        self.losses("extras", f"parts[{event.index}].extras", why)
 
     def _close(self, event: PartClosed, out: list[bytes]) -> None:
         part, sealed = self._kind, self._sealed

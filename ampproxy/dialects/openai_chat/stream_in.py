@@ -13,24 +13,24 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base_resp import error_in
-from ampproxy.dialects.json import MEMBERS, NULL, Decoder, bad_answer, loads, no_answer, read_answer, read_or
+from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
 from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import CallIds
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     Started,
     UsageReport,
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block, part, split_blocks
+from ampproxy.wire.sse import BlockSplitter, is_cut, parse_block, part, split_blocks
 
 
 class _Tier(msgspec.Struct):
@@ -87,11 +87,12 @@ def _error_instead(chunk: _Chunk, data: bytes) -> WireError | None:
     return no_chunk(found).error if chunk.choices is None and not is_chunk(found) else None
 
 
-class ChatStreamParser:
+class ChatStreamParser(Parser[bytes]):
     """See :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
         self._splitter = BlockSplitter()
+        super().__init__(self._splitter.feed)
         self._choices: dict[int, Choice] = {}
         self._arguments: dict[int, list[str]] = {}
         self._ids = CallIds()
@@ -99,16 +100,6 @@ class ChatStreamParser:
         # No method of ours: the choices keep it, and we keep them.
         self._new_part = count().__next__
         self._started = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        if self._over:
-            return []
-        try:
-            return self._read(self._splitter.feed(data))
-        except EventTooLargeError as problem:
-            return self._fail(bad_answer(str(problem)).error)
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`.
@@ -127,10 +118,10 @@ class ChatStreamParser:
             self._complete(out)
         return out
 
-    def _read(self, blocks: list[bytes]) -> list[Event]:
+    def _read(self, pieces: list[bytes]) -> list[Event]:
         out: list[Event] = []
         repeat = self._repeat
-        for block in blocks:
+        for block in pieces:
             words = repeat.words(block)
             if words is not None:
                 if words:
@@ -235,7 +226,3 @@ class ChatStreamParser:
         out += ends
         out.append(Completed())
         self._over = True
-
-    def _fail(self, error: WireError) -> list[Event]:
-        self._over = True
-        return [Failed(error)]

@@ -9,6 +9,7 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode
 from ampproxy.dialects.openai import chat_usage_body, error_body
 from ampproxy.dialects.openai_completions.wire import answer_id, echoed, finish_word, logprobs_body
+from ampproxy.dialects.streams import Renderer
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import (
     Completed,
@@ -19,35 +20,29 @@ from ampproxy.model.events import (
     PartStarted,
     Ping,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
-from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Refusal, Text
 
-_KEEPALIVE = b": keep-alive\n\n"
 _TAIL = b',"logprobs":null,"finish_reason":null}]}\n\n'
 
 
-class CompletionsStreamRenderer:
+class CompletionsStreamRenderer(Renderer):
     """See :class:`~ampproxy.dialects.base.StreamRenderer`. Only words are told; none of them empty."""
 
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._context = context
+        super().__init__(context)
         self._wants_usage = context.request is not None and context.request.include_usage
         asked = context.request.sampling.candidates if context.request is not None else None
         self._asked = asked or 1
         self._head = b""
-        self._same = False
         #: By part: the bytes up to its words, and its choice.
         self._parts: dict[int, tuple[bytes, int]] = {}
         #: By choice: the length of what was told, and whether its end was.
         self._sent: dict[int, int] = {}
         self._finished: set[int] = set()
-        self._usage: Usage | None = None
-        self._over = False
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
@@ -64,15 +59,11 @@ class CompletionsStreamRenderer:
         self._over = True
         return b"data: " + error_body(error) + b"\n\n"
 
-    def keepalive(self) -> bytes:
-        """A comment: readers of this dialect skip it."""
-        return b"" if self._over else _KEEPALIVE
-
     def _started(self, event: Started, out: list[bytes]) -> None:
         if self._head:
             return
         context = self._context
-        self._same = event.dialect == COMPLETIONS
+        self._own = event.dialect == COMPLETIONS
         head = {
             "id": answer_id(event.id, event.dialect, context),
             "object": "text_completion",
@@ -100,8 +91,7 @@ class CompletionsStreamRenderer:
             self._parts[event.index] = (self._choice(event.choice, out), event.choice)
             self._delta(Delta(event.index, part.text), out)
         else:
-            kind = part_kind(part)
-            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions contain only text."))
+            self.losses(part_kind(part), f"parts[{event.index}]", "Completions contain only text.")
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         known = self._parts.get(event.index)
@@ -114,9 +104,6 @@ class CompletionsStreamRenderer:
             tail = _TAIL.replace(b'"logprobs":null', b'"logprobs":' + logprobs)
         self._sent[choice] += len(event.text)
         out += (before, encode(event.text), tail)
-
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
 
     def _end(self, event: Finished, out: list[bytes]) -> None:
         self._finish(event.choice, event, out)
@@ -132,24 +119,18 @@ class CompletionsStreamRenderer:
         for number in [*self._sent] or [0]:
             self._finish(number, None, out)
         if self._wants_usage and self._usage is not None:
-            usage = encode(chat_usage_body(self._usage, extras=self._same))
+            usage = encode(chat_usage_body(self._usage, extras=self._own))
             out.append(self._head + b'],"usage":' + usage + b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._over = True
-
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
-        out.append(self.error(event.error))
-
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(_KEEPALIVE)
 
     _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
         Started: _started,
         PartStarted: _opened,
         Delta: _delta,
-        UsageReport: _report,
+        UsageReport: Renderer._report,
         Finished: _end,
         Completed: _completed,
-        Failed: _failed,
-        Ping: _ping,
+        Failed: Renderer._failed,
+        Ping: Renderer._ping,
     }

@@ -29,6 +29,7 @@ from ampproxy.dialects.openai_responses.answer_items import (
     logprobs_from,
 )
 from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -43,7 +44,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader, EventTooLargeError
+from ampproxy.wire.sse import EventReader
 
 
 class _Delta(msgspec.Struct):
@@ -150,11 +151,12 @@ _NOT_COMPLETE = ("incomplete", "failed", "cancelled")
 _FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
 
 
-class ResponsesStreamParser:
+class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
     """A :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        super().__init__(self._reader.feed)
         self._items: dict[int, AnswerItem] = {}
         #: The index of the first item of each type with an id, and with a call's id.
         self._known: dict[tuple[str, str, str], int] = {}
@@ -167,20 +169,10 @@ class ResponsesStreamParser:
         # No method of ours: the items keep it, and we keep them.
         self._number = count().__next__
         self._started = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        if self._over:
-            return []
-        try:
-            return self._events(self._reader.feed(data))
-        except EventTooLargeError as error:
-            return self._broken(str(error))
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        events = self._events(self._reader.end()) if not self._over else []
+        events = self._read(self._reader.end()) if not self._over else []
         if not self._over:
             raise TruncatedStream
         return events
@@ -200,10 +192,10 @@ class ResponsesStreamParser:
         events += self._terminal(response, response.status or "completed")
         return events
 
-    def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
+    def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
         growing = self._growing
-        for name, data in blocks:
+        for name, data in pieces:
             if name in _DELTAS:
                 try:
                     event = _delta(data)
@@ -243,12 +235,12 @@ class ResponsesStreamParser:
 
     def _foreign(self, data: bytes) -> list[Event]:
         """An object that names no type is no event."""
-        self._over = True
-        return [Failed(not_an_answer(loads(data), "The vendor's stream has an object without a type.").error)]
+        return self._fail(
+            not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
+        )
 
     def _broken(self, message: str) -> list[Event]:
-        self._over = True
-        return [Failed(bad_answer(message).error)]
+        return self._fail(bad_answer(message).error)
 
     # ---------------------------------------------------------------------------------- lifecycle
 
@@ -328,8 +320,7 @@ class ResponsesStreamParser:
         return Finished("refusal" if refused else "stop", extras=response.beside())
 
     def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
-        self._over = True
-        return [Failed(_wire_error({key: value for key, value in event.items() if key != "type"}))]
+        return self._fail(_wire_error({key: value for key, value in event.items() if key != "type"}))
 
     # -------------------------------------------------------------------------------------- items
 

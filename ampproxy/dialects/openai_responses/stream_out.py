@@ -29,7 +29,7 @@ from ampproxy.dialects.openai_responses.stream_items import (
     Whole,
     item_event,
 )
-from ampproxy.dialects.streams import LONGEST_ID
+from ampproxy.dialects.streams import LONGEST_ID, Renderer
 from ampproxy.model.base import GEMINI, RESPONSES, Json
 from ampproxy.model.events import (
     Completed,
@@ -44,14 +44,12 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
-from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 
-KEEPALIVE = b": keep-alive\n\n"
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
@@ -70,20 +68,17 @@ class _Open:
         self.sealed: Sealed | None = getattr(part, "sealed", None)
 
 
-class ResponsesStreamRenderer:
+class ResponsesStreamRenderer(Renderer):
     """A :class:`~ampproxy.dialects.base.StreamRenderer`.
 
     Kept in memory: the pieces of open items and the JSON text of those that are done.
 
-    :ivar losses: what could not be said so far.
     :ivar final: the response object of the terminal event, once that was written.
     """
 
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._lost: set[Loss] = set()
+        super().__init__(context)
         self.final: bytes | None = None
-        self._context = context
         self._dialect: str | None = None
         self._frame: Frame | None = None
         self._sequence = 0
@@ -92,12 +87,10 @@ class ResponsesStreamRenderer:
         self._pending: int | None = None
         self._output: dict[int, bytes] = {}
         self._count = 0
-        self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._refused = False
         #: Ids of reasoning items, which no two items may share.
         self._proven: set[str] = set()
-        self._over = False
         self._proofs = context.request is None or context.request.include_sealed
         tools = context.request.tools if context.request is not None else ()
         #: Name of a function -> what the client calls it.
@@ -124,12 +117,8 @@ class ResponsesStreamRenderer:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`: ``error``, then ``response.failed``."""
         out: list[bytes] = []
         if not self._over:
-            self._fail(Failed(error), out)
+            self._failed(Failed(error), out)
         return b"".join(out)
-
-    def keepalive(self) -> bytes:
-        """A comment, which readers of this dialect skip."""
-        return KEEPALIVE
 
     # ------------------------------------------------------------------------------ the lifecycle
 
@@ -152,15 +141,12 @@ class ResponsesStreamRenderer:
         )
         return self._frame
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
+            self._other(event.choice)
             return
         if event.reason in _BENT:
-            self._lose(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
+            self.losses(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
         self._finished = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
@@ -175,7 +161,7 @@ class ResponsesStreamRenderer:
         self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 
-    def _fail(self, event: Failed, out: list[bytes]) -> None:
+    def _failed(self, event: Failed, out: list[bytes]) -> None:
         frame = self._start(Started(), out)
         out.append(error_event(event.error, self._sequence))
         self._sequence += 1
@@ -185,16 +171,13 @@ class ResponsesStreamRenderer:
         self._over = True
         self._items.clear()
 
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(KEEPALIVE)
-
     # ---------------------------------------------------------------------------------- the parts
 
     def _part(self, event: PartStarted, out: list[bytes]) -> None:
         self._start(Started(), out)
         self._settle(out)
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
+            self._other(event.choice)
             return
         part = event.part
         self._open[event.index] = opened = _Open(part)
@@ -211,6 +194,9 @@ class ResponsesStreamRenderer:
             self._write(out, opened.item.open())
         else:
             del self._open[event.index]
+
+    def _other(self, choice: int) -> None:
+        self.losses("candidates", f"candidates[{choice}]", "Responses returns one answer.")
 
     def _message(self, part: Text | Refusal) -> Item:
         id = self._context.new_id("msg_")
@@ -236,10 +222,10 @@ class ResponsesStreamRenderer:
         if isinstance(part, Audio) and part.transcript:
             item = Message(self._context.new_id("msg_"), 0)
             item.pieces.append(part.transcript)
-            self._lose("audio", "answer", "Responses answers in text: the audio's transcript is sent.")
+            self.losses("audio", "answer", "Responses answers in text: the audio's transcript is sent.")
             return item.item(item.content(), "completed")
         kind = part_kind(part)
-        self._lose(kind, "answer", f"Responses has no item for this part: {kind}.")
+        self.losses(kind, "answer", f"Responses has no item for this part: {kind}.")
         return None
 
     def _next_index(self) -> int:
@@ -340,7 +326,7 @@ class ResponsesStreamRenderer:
         if opened is not None and isinstance(opened.item, Message) and notes:
             self._write(out, opened.item.annotate(notes))
         elif set(event.extras) - {"phase"}:
-            self._lose(
+            self.losses(
                 "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
             )
 
@@ -380,12 +366,6 @@ class ResponsesStreamRenderer:
         events, text = item.done(status)
         self._output[item.output_index] = text
         self._write(out, events)
-
-    def _lose(self, kind: str, path: str, why: str) -> None:
-        loss = Loss(kind, path, why)
-        if loss not in self._lost:
-            self._lost.add(loss)
-            self.losses.append(loss)
 
 
 def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
@@ -433,6 +413,6 @@ _STEPS: dict[type, _Step] = {
     UsageReport: ResponsesStreamRenderer._report,
     Finished: ResponsesStreamRenderer._finish,
     Completed: ResponsesStreamRenderer._complete,
-    Failed: ResponsesStreamRenderer._fail,
+    Failed: ResponsesStreamRenderer._failed,
     Ping: ResponsesStreamRenderer._ping,
 }
