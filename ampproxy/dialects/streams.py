@@ -75,13 +75,16 @@ class Renderer:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         return b"" if self._over else self.KEEPALIVE
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
+    def report(self, event: UsageReport, out: list[bytes]) -> None:
+        """What an answer used so far."""
         self._usage = event.usage
 
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """The vendor's answer broke."""
         out.append(self.error(event.error))
 
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
+    def ping(self, event: Ping, out: list[bytes]) -> None:
+        """The vendor is silent, and alive."""
         out.append(self.KEEPALIVE)
 
 

@@ -161,14 +161,16 @@ class AnthropicStreamRenderer(Renderer):
             why = "Messages has one candidate; the others were dropped."
             self.losses("candidates", f"candidates[{choice}]", why)
 
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """See :meth:`Renderer.failed`."""
         self._begin(out)
         self._part, self._prefix = -1, b""
-        super()._failed(event, out)
+        super().failed(event, out)
 
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
+    def ping(self, event: Ping, out: list[bytes]) -> None:
+        """See :meth:`Renderer.ping`."""
         self._begin(out)
-        super()._ping(event, out)
+        super().ping(event, out)
 
     # -------------------------------------------------------------------------------- the blocks
 
@@ -324,9 +326,9 @@ _STEPS: Final[dict[type, _Step]] = {
     PartSigned: AnthropicStreamRenderer._proof,
     PartExtras: AnthropicStreamRenderer._extras,
     PartClosed: AnthropicStreamRenderer._close,
-    UsageReport: AnthropicStreamRenderer._report,
+    UsageReport: AnthropicStreamRenderer.report,
     Finished: AnthropicStreamRenderer._finished,
     Completed: AnthropicStreamRenderer._completed,
-    Failed: AnthropicStreamRenderer._failed,
-    Ping: AnthropicStreamRenderer._ping,
+    Failed: AnthropicStreamRenderer.failed,
+    Ping: AnthropicStreamRenderer.ping,
 }

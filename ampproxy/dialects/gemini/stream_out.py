@@ -253,8 +253,8 @@ _STEPS: dict[type, Callable[[GeminiStreamRenderer, Any, list[bytes]], None]] = {
     PartSigned: GeminiStreamRenderer._proof,
     PartExtras: GeminiStreamRenderer._part_extras,
     PartClosed: GeminiStreamRenderer._closed_part,
-    UsageReport: GeminiStreamRenderer._report,
+    UsageReport: GeminiStreamRenderer.report,
     Finished: GeminiStreamRenderer._finish,
     Completed: GeminiStreamRenderer._complete,
-    Failed: GeminiStreamRenderer._failed,
+    Failed: GeminiStreamRenderer.failed,
 }

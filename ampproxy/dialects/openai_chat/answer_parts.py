@@ -6,26 +6,15 @@ from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import loads
-from ampproxy.dialects.streams import LONGEST_ID
+from ampproxy.dialects.urls import url_of
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
-
-
-def answer_id(id_: str | None, dialect: str | None, context: AnswerContext) -> str:
-    """The answer's id: the vendor's where it spoke this dialect, else a new one of OpenAI's form."""
-    return id_ if id_ and dialect == CHAT and len(id_) <= LONGEST_ID else context.new_id("chatcmpl-")
+from ampproxy.model.parts import Audio, FileId, Image, Inline
 
 
 def image_body(image: Image) -> dict[str, Any] | None:
     """An entry of ``images``, the member that routers use for pictures that a model made."""
-    source = image.source
-    if isinstance(source, Inline):
-        url = f"data:{source.media_type};base64,{source.data}"
-    elif isinstance(source, Link):
-        url = source.url
-    else:
-        return None
-    return {"type": "image_url", "image_url": {"url": url}}
+    url = url_of(image.source)
+    return None if url is None else {"type": "image_url", "image_url": {"url": url}}
 
 
 def audio_body(audio: Audio, context: AnswerContext) -> dict[str, Any]:

@@ -8,24 +8,19 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.json import (
-    MEMBERS,
     NULL,
     Decoder,
     bad_answer,
-    encode,
     loads,
-    read_answer,
     read_or_none,
     to_raw,
-    without_nulls,
 )
-from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
+from ampproxy.dialects.openai import error_from
+from ampproxy.dialects.openai_answers import AnswerWire, broken_end, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
-    answer_id,
     audio_body,
     image_body,
     legacy_functions,
@@ -33,9 +28,9 @@ from ampproxy.dialects.openai_chat.answer_parts import (
 from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
+    FORM,
     CallIds,
     LogprobsWire,
-    broken_end,
     content_pieces,
     finish_word,
     finished,
@@ -91,19 +86,12 @@ class _Choice(msgspec.Struct):
         return bool(self.message.content or self.message.refusal)
 
 
-class _Answer(msgspec.Struct):
+class _Answer(AnswerWire):
     choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    created: float | None = None
-    usage: dict[str, Any] | None = None
-    service_tier: Any = None
-    error: Json = NULL
 
 
 _ANSWER: Final = Decoder(_Answer)
 _IMAGE: Final = Decoder(_Image)
-_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"} - {"service_tier"})
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -111,30 +99,15 @@ def parse_response(body: bytes) -> ChatResponse:
 
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
-    answer = read_answer(_ANSWER, body)
-    if answer.error != NULL:
-        raise UpstreamFault(error_from(loads(body)), retryable=True)
-    if not answer.choices:
-        if error := error_in(loads(body)):
-            raise UpstreamFault(error, retryable=True)
-        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
+    answer = read_whole(_ANSWER, body)
     ids = CallIds()
     ids.answer(answer.id, answer.created)
-    choices = _numbered(answer.choices)
+    choices = _numbered(answer.choices or ())
     count = max(choices, default=0) + 1
     if count > len(choices) + 128:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
     candidates = tuple(_candidate(choices.get(number, ()), number, ids) for number in range(count))
-    members = without_nulls(read_answer(MEMBERS, body))
-    return ChatResponse(
-        id=answer.id,
-        model=answer.model,
-        created=None if answer.created is None else int(answer.created),
-        candidates=candidates,
-        usage=None if answer.usage is None else chat_usage(answer.usage, answer.service_tier),
-        dialect=CHAT,
-        extras={name: raw for name, raw in members.items() if name not in _KNOWN},
-    )
+    return whole_of(answer, candidates, body, CHAT)
 
 
 def _numbered(choices: Sequence[_Choice]) -> dict[int, list[_Choice]]:
@@ -239,21 +212,10 @@ def _calls(messages: Sequence[_Message], choice: int, ids: CallIds) -> list[Answ
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Say a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
-    same = response.dialect == CHAT
-    body: dict[str, Any] = {
-        "id": answer_id(response.id, response.dialect, context),
-        "object": "chat.completion",
-        "created": context.created if response.created is None else response.created,
-        "model": context.model,
-        "choices": [
-            _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
-        ],
-    }
-    if response.usage is not None:
-        body["usage"] = chat_usage_body(response.usage, extras=same)
-    if same:
-        body.update(response.extras)
-    return encode(body)
+    choices = [
+        _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
+    ]
+    return whole_body(response, context, FORM, choices)
 
 
 def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
+from ampproxy.dialects.openai_answers import broken_end
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
@@ -19,7 +20,6 @@ from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     CallIds,
     LogprobsWire,
-    broken_end,
     content_pieces,
     finished,
     reasoning_of,

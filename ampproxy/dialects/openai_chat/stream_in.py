@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
-from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
+from ampproxy.dialects.openai import chat_usage, error_from
+from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import CallIds
@@ -27,7 +27,6 @@ from ampproxy.model.events import (
     Event,
     Started,
     UsageReport,
-    WireError,
 )
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import BlockSplitter, is_cut, parse_block, part, split_blocks
@@ -77,14 +76,6 @@ _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_field
 def _is_whole(block: bytes) -> bool:
     data = parse_block(block)[1]
     return data.strip() == b"[DONE]" or loads(data) is not None
-
-
-def _error_instead(chunk: _Chunk, data: bytes) -> WireError | None:
-    """The error of a chunk without choices, if it is not one of those that tell of something else."""
-    found = loads(data, {})
-    if error := error_in(found):
-        return error
-    return no_chunk(found).error if chunk.choices is None and not is_chunk(found) else None
 
 
 class ChatStreamParser(Parser[bytes]):
@@ -177,10 +168,7 @@ class ChatStreamParser(Parser[bytes]):
         self._chunk(chunk, data, out)
 
     def _chunk(self, chunk: _Chunk, data: bytes, out: list[Event]) -> None:
-        if chunk.error is not NULL and chunk.error != NULL:
-            out += self._fail(error_from(loads(data)))
-            return
-        if not chunk.choices and (error := _error_instead(chunk, data)):
+        if (chunk.error is not NULL or not chunk.choices) and (error := fault_in(chunk, data)):
             out += self._fail(error)
             return
         if not self._started and not self._start(chunk, data, out):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.json import encode, loads
-from ampproxy.dialects.openai import chat_usage_body, error_body
+from ampproxy.dialects.openai_answers import ChunkRenderer
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
-    answer_id,
     audio_body,
     image_body,
     legacy_functions,
 )
-from ampproxy.dialects.openai_chat.wire import finish_word, logprobs_body
-from ampproxy.dialects.streams import Renderer, repeated
-from ampproxy.model.base import CHAT
+from ampproxy.dialects.openai_chat.wire import FORM, finish_word, logprobs_body
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -33,7 +30,6 @@ from ampproxy.model.events import (
     SectionBreak,
     Started,
     UsageReport,
-    WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
@@ -79,14 +75,14 @@ class _Choice:
         self.finished = False
 
 
-class ChatStreamRenderer(Renderer):
+class ChatStreamRenderer(ChunkRenderer):
     """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+
+    FORM = FORM
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
         self._legacy = legacy_functions(context)
-        self._wants_usage = context.request is not None and context.request.include_usage
-        self._head = b""
         self._tail = b',"logprobs":null,"finish_reason":null}]' + (
             b',"usage":null}\n\n' if self._wants_usage else b"}\n\n"
         )
@@ -111,42 +107,22 @@ class ChatStreamRenderer(Renderer):
                     render(self, ordered, out)
         return b"".join(out)
 
-    def error(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
-        if self._over:
-            return b""
-        self._end()
-        return b"data: " + error_body(error) + b"\n\n"
-
     def _end(self) -> None:
-        self._over = True
+        super()._end()
         self._frames.clear()
 
     # ------------------------------------------------------------------------------ one event each
 
-    def _started(self, event: Started, out: list[bytes]) -> None:
-        if self._head:
-            return
-        context = self._context
-        self._own = event.dialect == CHAT
-        head: dict[str, Any] = {
-            "id": answer_id(event.id, event.dialect, context),
-            "object": "chat.completion.chunk",
-            "created": context.created if event.created is None else event.created,
-            "model": context.model,
-        }
-        if self._own:
-            kept = repeated(event.extras)
-            head.update(kept)
-            for name in event.extras.keys() - kept.keys():
-                self.losses("extras", "answer", f"'{name[:40]}' is too large for each chunk to repeat it.")
-        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
-        self._choice(0, out)
+    def started(self, event: Started, out: list[bytes]) -> None:
+        """An answer begins, and with it its first choice."""
+        if not self._head:
+            super().started(event, out)
+            self._choice(0, out)
 
     def _choice(self, number: int, out: list[bytes]) -> _Choice:
         """A choice, whose first chunk tells the role."""
         if not self._head:
-            self._started(Started(), out)
+            self.started(Started(), out)
         choice = self._choices.get(number)
         if choice is None:
             choice = self._choices[number] = _Choice()
@@ -253,10 +229,11 @@ class ChatStreamRenderer(Renderer):
                 "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
             )
 
-    def _finished(self, event: Finished, out: list[bytes]) -> None:
+    def finished(self, event: Finished, out: list[bytes]) -> None:
+        """A choice ends."""
         if event.reason in BENT:
             self.losses(event.reason, "finish", f"Chat Completions cannot express {BENT[event.reason]}.")
-        self._finish(event.choice, event, out)
+        super().finished(event, out)
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
         choice = self._choice(number, out)
@@ -267,14 +244,8 @@ class ChatStreamRenderer(Renderer):
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(word))
         out.append(self._before(number) + b"{}" + tail)
 
-    def _completed(self, event: Completed, out: list[bytes]) -> None:
-        for number in [*self._choices] or [0]:
-            self._finish(number, None, out)
-        if self._wants_usage and self._usage is not None:
-            usage = encode(chat_usage_body(self._usage, extras=self._own))
-            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
-        out.append(b"data: [DONE]\n\n")
-        self._end()
+    def _begun(self) -> Iterable[int]:
+        return self._choices
 
     def _lose_proof(self, index: int) -> None:
         self._lose("foreign_proof", index, "Chat Completions has no field for a signature of reasoning.")
@@ -283,16 +254,16 @@ class ChatStreamRenderer(Renderer):
         self.losses(kind, f"parts[{index}]", why)
 
     _RENDERERS: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: _started,
+        Started: started,
         PartStarted: _opened,
         Delta: _delta,
         SectionBreak: _section,
         PartClosed: _closed,
         PartSigned: _proof,
         PartExtras: _part_extras,
-        UsageReport: Renderer._report,
-        Finished: _finished,
-        Completed: _completed,
-        Failed: Renderer._failed,
-        Ping: Renderer._ping,
+        UsageReport: ChunkRenderer.report,
+        Finished: finished,
+        Completed: ChunkRenderer.completed,
+        Failed: ChunkRenderer.failed,
+        Ping: ChunkRenderer.ping,
     }

@@ -9,29 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import NULL, Decoder, read_or, text_of
-from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
-from ampproxy.model.base import Json
-from ampproxy.model.events import Finished, TokenLogprob, WireError
+from ampproxy.dialects.openai_answers import (
+    FINISH_WORDS,
+    Form,
+    TokenWire,
+    logprob_objects,
+    read_logprobs,
+    reason_of,
+)
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.events import Finished, TokenLogprob
 
-
-class TopWire(msgspec.Struct):
-    """One of the likeliest tokens in a place."""
-
-    token: str
-    logprob: float = 0.0
-
-
-class TokenWire(msgspec.Struct):
-    """A token's log probability."""
-
-    token: str
-    logprob: float = 0.0
-    top_logprobs: list[TopWire] | None = None
-
-    def token_logprob(self) -> TokenLogprob:
-        """As the vocabulary has it."""
-        top = tuple((other.token, other.logprob) for other in self.top_logprobs or ())
-        return TokenLogprob(self.token, self.logprob, top)
+FORM: Final = Form(CHAT, "chat.completion", "chat.completion.chunk", "chatcmpl-")
 
 
 class LogprobsWire(msgspec.Struct):
@@ -42,23 +31,12 @@ class LogprobsWire(msgspec.Struct):
 
     def tokens(self) -> tuple[TokenLogprob, ...]:
         """As the vocabulary has them."""
-        return tuple(map(TokenWire.token_logprob, self.content or self.refusal or ()))
+        return read_logprobs(self.content or self.refusal)
 
 
 def logprobs_body(tokens: Sequence[TokenLogprob], member: str = "content") -> dict[str, Any]:
-    """``logprobs`` of a choice; ``bytes`` are the token's own."""
-    rendered = [
-        {
-            **_token_body(token.token, token.logprob),
-            "top_logprobs": [_token_body(other, logprob) for other, logprob in token.top],
-        }
-        for token in tokens
-    ]
-    return {"content": None, "refusal": None, member: rendered}
-
-
-def _token_body(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+    """``logprobs`` of a choice."""
+    return {"content": None, "refusal": None, member: logprob_objects(tokens)}
 
 
 class CallIds:
@@ -126,11 +104,9 @@ def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> F
     Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
     whether one was seen decides. ``None``: the vendor gave no word, and only whole calls prove an end.
 
-    :param word: no word of a broken end; see :func:`broken_end`.
+    :param word: no word of a broken end; see :func:`ampproxy.dialects.openai_answers.broken_end`.
     """
-    reason = end_of(word)
-    if isinstance(reason, WireError):
-        reason = "unknown"
+    reason = reason_of(word)
     if called and (reason == "stop" or not word):
         reason = "tool_calls"
     elif reason == "stop" and refused:
@@ -150,9 +126,3 @@ def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bo
     if word == "tool_calls":
         return "stop" if not called else "function_call" if legacy else word
     return word
-
-
-def broken_end(word: str | None) -> WireError | None:
-    """The error that a ``finish_reason`` tells of."""
-    meant = end_of(word)
-    return meant if isinstance(meant, WireError) else None

@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import NULL, Decoder, loads, no_answer, read_answer
-from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
-from ampproxy.dialects.openai_completions.wire import ChoiceWire, broken_end, finished
+from ampproxy.dialects.openai import chat_usage
+from ampproxy.dialects.openai_answers import broken_end, fault_in
+from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
@@ -76,10 +77,8 @@ class CompletionsStreamParser(Parser[tuple[bytes, bytes]]):
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
                 continue
-            if chunk.error != NULL:
-                out += self._fail(error_from(loads(data)))
-            elif chunk.choices is None and not is_chunk(found := loads(data, {})):
-                out += self._fail(no_chunk(found).error)
+            if error := fault_in(chunk, data):
+                out += self._fail(error)
             else:
                 self._chunk(chunk, out)
         return out

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode
-from ampproxy.dialects.openai import chat_usage_body, error_body
-from ampproxy.dialects.openai_completions.wire import answer_id, echoed, finish_word, logprobs_body
-from ampproxy.dialects.streams import Renderer
-from ampproxy.model.base import COMPLETIONS
+from ampproxy.dialects.openai_answers import ChunkRenderer
+from ampproxy.dialects.openai_completions.wire import FORM, echoed, finish_word, logprobs_body
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -21,7 +19,6 @@ from ampproxy.model.events import (
     Ping,
     Started,
     UsageReport,
-    WireError,
 )
 from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Refusal, Text
@@ -29,20 +26,20 @@ from ampproxy.model.parts import Refusal, Text
 _TAIL = b',"logprobs":null,"finish_reason":null}]}\n\n'
 
 
-class CompletionsStreamRenderer(Renderer):
-    """See :class:`~ampproxy.dialects.base.StreamRenderer`. Only words are told; none of them empty."""
+class CompletionsStreamRenderer(ChunkRenderer):
+    """See :class:`~ampproxy.dialects.base.StreamRenderer`. Only words are sent; none of them empty."""
+
+    FORM = FORM
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
-        self._wants_usage = context.request is not None and context.request.include_usage
         asked = context.request.sampling.candidates if context.request is not None else None
         self._asked = asked or 1
-        self._head = b""
         #: By part: the bytes up to its words, and its choice.
         self._parts: dict[int, tuple[bytes, int]] = {}
-        #: By choice: the length of what was told, and whether its end was.
+        #: By choice: the length of what was sent, and whether its end was.
         self._sent: dict[int, int] = {}
-        self._finished: set[int] = set()
+        self._ended: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
@@ -52,30 +49,10 @@ class CompletionsStreamRenderer(Renderer):
                 render(self, event, out)
         return b"".join(out)
 
-    def error(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
-        if self._over:
-            return b""
-        self._over = True
-        return b"data: " + error_body(error) + b"\n\n"
-
-    def _started(self, event: Started, out: list[bytes]) -> None:
-        if self._head:
-            return
-        context = self._context
-        self._own = event.dialect == COMPLETIONS
-        head = {
-            "id": answer_id(event.id, event.dialect, context),
-            "object": "text_completion",
-            "created": context.created if event.created is None else event.created,
-            "model": context.model,
-        }
-        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
-
     def _choice(self, number: int, out: list[bytes]) -> bytes:
         """What a choice's chunks begin with; its first one repeats the prompt, if that was asked for."""
         if not self._head:
-            self._started(Started(), out)
+            self.started(Started(), out)
         before = self._head + b'{"index":%d,"text":' % number
         if number not in self._sent:
             # Once for each choice that was asked for; a vendor may give more.
@@ -105,32 +82,23 @@ class CompletionsStreamRenderer(Renderer):
         self._sent[choice] += len(event.text)
         out += (before, encode(event.text), tail)
 
-    def _end(self, event: Finished, out: list[bytes]) -> None:
-        self._finish(event.choice, event, out)
+    def _begun(self) -> Iterable[int]:
+        return self._sent
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
         before = self._choice(number, out)
-        if number not in self._finished:
-            self._finished.add(number)
+        if number not in self._ended:
+            self._ended.add(number)
             word = encode(finish_word(end))
             out.append(before + b'""' + _TAIL.replace(b'"finish_reason":null', b'"finish_reason":' + word))
 
-    def _completed(self, event: Completed, out: list[bytes]) -> None:
-        for number in [*self._sent] or [0]:
-            self._finish(number, None, out)
-        if self._wants_usage and self._usage is not None:
-            usage = encode(chat_usage_body(self._usage, extras=self._own))
-            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
-        out.append(b"data: [DONE]\n\n")
-        self._over = True
-
     _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: _started,
+        Started: ChunkRenderer.started,
         PartStarted: _opened,
         Delta: _delta,
-        UsageReport: Renderer._report,
-        Finished: _end,
-        Completed: _completed,
-        Failed: Renderer._failed,
-        Ping: Renderer._ping,
+        UsageReport: ChunkRenderer.report,
+        Finished: ChunkRenderer.finished,
+        Completed: ChunkRenderer.completed,
+        Failed: ChunkRenderer.failed,
+        Ping: ChunkRenderer.ping,
     }

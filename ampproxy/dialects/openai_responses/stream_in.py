@@ -16,6 +16,7 @@ import msgspec
 from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.json import NULL, Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
     AnswerItem,
@@ -25,8 +26,6 @@ from ampproxy.dialects.openai_responses.answer_items import (
     MessageItem,
     Part,
     ReasoningItem,
-    WireLogprob,
-    logprobs_from,
 )
 from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
 from ampproxy.dialects.streams import Parser
@@ -119,7 +118,7 @@ class _Type(msgspec.Struct):
 
 _type = Decoder(_Type)
 _head = Decoder(Head)
-_logprobs = Decoder(list[WireLogprob] | None)
+_logprobs = Decoder(list[TokenWire] | None)
 _response = Decoder(_Response)
 
 _TEXT = b"response.output_text.delta"
@@ -369,7 +368,7 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
             return events
         self._growing[name, event.output_index, event.content_index] = part
         part.sent_length += len(event.delta)
-        events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
+        events.append(Delta(part.index, event.delta, read_logprobs(_logprobs.decode(event.logprobs))))
         return events
 
     def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:

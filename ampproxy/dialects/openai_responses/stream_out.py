@@ -117,7 +117,7 @@ class ResponsesStreamRenderer(Renderer):
         """See :class:`~ampproxy.dialects.base.StreamRenderer`: ``error``, then ``response.failed``."""
         out: list[bytes] = []
         if not self._over:
-            self._failed(Failed(error), out)
+            self.failed(Failed(error), out)
         return b"".join(out)
 
     # ------------------------------------------------------------------------------ the lifecycle
@@ -161,7 +161,8 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """See :meth:`Renderer.failed`."""
         frame = self._start(Started(), out)
         out.append(error_event(event.error, self._sequence))
         self._sequence += 1
@@ -410,9 +411,9 @@ _STEPS: dict[type, _Step] = {
     PartSigned: ResponsesStreamRenderer._prove,
     PartExtras: ResponsesStreamRenderer._extend,
     PartClosed: ResponsesStreamRenderer._close,
-    UsageReport: ResponsesStreamRenderer._report,
+    UsageReport: ResponsesStreamRenderer.report,
     Finished: ResponsesStreamRenderer._finish,
     Completed: ResponsesStreamRenderer._complete,
-    Failed: ResponsesStreamRenderer._failed,
-    Ping: ResponsesStreamRenderer._ping,
+    Failed: ResponsesStreamRenderer.failed,
+    Ping: ResponsesStreamRenderer.ping,
 }
