@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from ampproxy.model.events import Usage, tier_of
+from ampproxy.model.events import Usage
 from ampproxy.wire.json import NULL, elements, members, string
+from ampproxy.wire.values import loads
 
 Raw = msgspec.Raw
 #: An object's members: name -> exact text of the value.
@@ -29,32 +30,14 @@ def items(values: Members, name: str) -> list[Raw]:
     return elements(values.get(name))
 
 
-def count(values: Members, name: str) -> int:
-    """A number of tokens; 0 of anything else."""
-    text = bytes(values.get(name, NULL))
-    return int(text) if text.isdigit() and len(text) < 19 else 0
+def plain(values: Members) -> dict[str, Any]:
+    """The members as plain values."""
+    return {name: loads(raw) for name, raw in values.items()}
 
 
 def given(values: Members, name: str) -> bool:
     """Whether a member says something."""
     return bytes(values.get(name, NULL)) not in (b"null", b'""')
-
-
-def openai_usage(usage: Members, prompt: str, answer: str) -> Usage:
-    """OpenAI's counts, whose input includes what was read from and written to the cache.
-
-    :param prompt: the member that counts the input; ``answer``: the one that counts the output.
-    """
-    before = inner(usage, prompt + "_details")
-    read, written = count(before, "cached_tokens"), count(before, "cache_write_tokens")
-    return Usage(
-        max(0, count(usage, prompt) - read - written),
-        read,
-        written,
-        count(usage, answer),
-        count(inner(usage, answer + "_details"), "reasoning_tokens"),
-        tier=tier_of(string(usage[TIER]) or "") if TIER in usage else "",
-    )
 
 
 #: What OpenAI says beside the usage, and Gemini in it.

@@ -247,30 +247,36 @@ def no_chunk(value: object) -> UpstreamFault:
 
 
 def usage_of(
-    *,
-    prompt: int,
-    cached: int,
-    written: int,
-    output: int,
-    reasoning: int,
-    total: int | None = None,
-    extras: dict[str, Json] | None = None,
-    tier: object = None,
+    body: Mapping[str, Any], prompt: str, answer: str, tier: object = None, *, extras: bool = False
 ) -> Usage:
-    """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
+    """OpenAI's counts, in which the input includes what was cached, as our disjoint classes.
 
-    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
-    their total.
+    Also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi (``cached_tokens``) report what was cached.
+    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by their
+    total.
 
+    :param prompt: the member that counts the input; ``answer``: the one that counts the output.
     :param tier: the answer's ``service_tier``.
+    :param extras: whether counts that we have no place for are kept.
     """
-    cached = min(cached, prompt)
-    written = min(written, prompt - cached)
-    if total is not None and reasoning and total == prompt + output + reasoning:
+    details = {name: _object(body.get(name)) for name in (f"{prompt}_details", f"{answer}_details")}
+    before, after = details.values()
+    cached = _count(before.pop("cached_tokens", None))
+    cached = cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens"))
+    written = _count(before.pop("cache_write_tokens", None))
+    reasoning = _count(after.pop("reasoning_tokens", None))
+    whole, output, total = _count(body.get(prompt)), _count(body.get(answer)), body.get("total_tokens")
+    cached = min(cached, whole)
+    written = min(written, whole - cached)
+    if reasoning and total == whole + output + reasoning:
         output += reasoning
+    rest: dict[str, Json] = {}
+    if extras:
+        known = (prompt, answer, "total_tokens", *details)
+        rest = {name: to_raw(one) for name, one in body.items() if name not in known and one is not None}
+        rest |= {name: to_raw(one) for name, one in details.items() if any(one.values())}
     served = tier_of(tier) if isinstance(tier, str) else ""
-    thought = min(reasoning, output)
-    return Usage(prompt - cached - written, cached, written, output, thought, extras or {}, tier=served)
+    return Usage(whole - cached - written, cached, written, output, min(reasoning, output), rest, tier=served)
 
 
 def total_input(usage: Usage) -> int:
@@ -279,36 +285,11 @@ def total_input(usage: Usage) -> int:
 
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-_COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
 
 
-def chat_usage(body: dict[str, Any], tier: object = None) -> Usage:
-    """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
-    (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
-
-    :param tier: the answer's ``service_tier``.
-    """
-    prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
-    cached = _count(prompt_details.pop("cached_tokens", None))
-    written = _count(prompt_details.pop("cache_write_tokens", None))
-    reasoning = _count(output_details.pop("reasoning_tokens", None))
-    total = body.get("total_tokens")
-    extras = {
-        name: to_raw(value) for name, value in body.items() if name not in _COUNTED and value is not None
-    }
-    for name, details in zip(_DETAILS, (prompt_details, output_details), strict=True):
-        if any(details.values()):
-            extras[name] = to_raw(details)
-    return usage_of(
-        prompt=_count(body.get("prompt_tokens")),
-        cached=cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens")),
-        written=written,
-        output=_count(body.get("completion_tokens")),
-        reasoning=reasoning,
-        total=total if isinstance(total, int) else None,
-        extras=extras,
-        tier=tier,
-    )
+def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
+    """``usage`` of chat and completions."""
+    return usage_of(body, "prompt_tokens", "completion_tokens", tier, extras=True)
 
 
 def _count(value: object) -> int:

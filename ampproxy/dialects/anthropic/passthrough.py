@@ -13,10 +13,11 @@ from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import REASONS, billing, usual_usage
+from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.monitor import Members, StreamMonitor, count, has_list, inner
+from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -27,26 +28,15 @@ from ampproxy.wire.json import NULL, string
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 
 
-def usage_of(usage: Members) -> Usage:
-    """Anthropic's classes are ours."""
-    details = inner(usage, "output_tokens_details")
-    return Usage(
-        count(usage, "input_tokens"),
-        count(usage, "cache_read_input_tokens"),
-        count(usage, "cache_creation_input_tokens"),
-        count(usage, "output_tokens"),
-        count(details, "thinking_tokens"),
-        **billing(usage),
-    )
-
-
 def _answer_usage(answer: Members) -> Usage | None:
-    raw = answer.get("usage", NULL)
-    usage = usual_usage(raw)
-    if usage is None:
-        found = inner(answer, "usage")
-        usage = usage_of(found) if found else None
+    usage = usual_usage(answer.get("usage", NULL))
+    if usage is None and (found := inner(answer, "usage")):
+        usage = read_usage(found)
     return usage
+
+
+def _usage_of(usage: Members) -> Usage:
+    return usual_usage(to_raw(usage)) or read_usage(usage)
 
 
 def _is_answer(answer: Members) -> bool:
@@ -76,7 +66,7 @@ class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error and the usage."""
 
     __slots__ = ()
-    read = staticmethod(usage_of)
+    read = staticmethod(_usage_of)
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""

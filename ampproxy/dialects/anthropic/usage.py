@@ -83,9 +83,9 @@ def usual_usage(raw: msgspec.Raw) -> Usage | None:
     )
 
 
-def read_usage(found: Members) -> Usage:
+def read_usage(found: Mapping[str, Json]) -> Usage:
     """Usage from its members. Input excludes what was read from or written to the cache, as here."""
-    rest = without_nulls(found)
+    rest = without_nulls(dict(found))
     fresh, read, written, output = (_count(rest.pop(name, None)) for name in _KNOWN)
     details = loads(rest.get("output_tokens_details", b"null"))
     thought = details.get("thinking_tokens") if isinstance(details, dict) else None

@@ -341,9 +341,9 @@ class Answer:
         if self._counts is not None:
             self._usage = _usage_in(self._counts, self._usage)
             self._counts = None
-        usage = usage_of(self._usage) if given(self._usage) else None
-        if usage is not None:
-            out.append(UsageReport(usage))
+        found = loads(self._usage) if given(self._usage) else None
+        if isinstance(found, dict):
+            out.append(UsageReport(usage_of(found)))
 
     def _fail(self, error: WireError, out: list[Event]) -> None:
         self._report(out)

@@ -12,31 +12,26 @@ import msgspec
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
+from ampproxy.dialects.gemini.wire import usage_of
 from ampproxy.dialects.json import NULL, Decoder, encode, read_or
-from ampproxy.dialects.monitor import Members, StreamMonitor, count, given, has_list, inner, items
+from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
 from ampproxy.dialects.shown import only
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
-from ampproxy.model.events import Usage, tier_of
+from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek, members, string
 
 _NEXT = b"}" + NEXT_DATA
 
 
-def usage_of(usage: Members) -> Usage:
-    """Gemini's candidates exclude its thoughts; its prompt includes what the cache gave."""
-    cached = count(usage, "cachedContentTokenCount")
-    thoughts = count(usage, "thoughtsTokenCount")
-    prompt = count(usage, "promptTokenCount") + count(usage, "toolUsePromptTokenCount")
-    output = count(usage, "candidatesTokenCount") + thoughts
-    tier = string(usage.get("serviceTier", usage.get("trafficType", NULL))) or ""
-    return Usage(max(0, prompt - cached), cached, 0, output, thoughts, tier=tier_of(tier))
+def _usage_of(usage: Members) -> Usage:
+    return usage_of(plain(usage))
 
 
 def _answer_usage(answer: Members) -> Usage | None:
     usage = inner(answer, "usageMetadata")
-    return usage_of(usage) if usage else None
+    return _usage_of(usage) if usage else None
 
 
 def _is_answer(answer: Members) -> bool:
@@ -71,7 +66,7 @@ class GenerateMonitor(StreamMonitor):
     """Looks for a finish reason, a block, an error and the usage."""
 
     __slots__ = ()
-    read = staticmethod(usage_of)
+    read = staticmethod(_usage_of)
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""

@@ -6,7 +6,8 @@ of the ``google-genai`` SDK.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -253,15 +254,10 @@ _COUNTS: Final = (
 _TOOL_USE: Final = "toolUsePromptTokenCount"
 
 
-def usage_of(raw: Json) -> Usage | None:
+def usage_of(found: Mapping[str, Any]) -> Usage:
     """Read ``usageMetadata``. ``promptTokenCount`` includes what came from the cache, and
     ``candidatesTokenCount`` excludes the thoughts; tokens of the vendor's own tools are input.
-
-    ``None``: it is no object.
     """
-    found = loads(raw)
-    if not isinstance(found, dict):
-        return None
     prompt, cached, answered, thought, tools = (_count(found.get(name)) for name in _COUNTS[:5])
     extras = {name: to_raw(value) for name, value in found.items() if name not in _COUNTS}
     if tools:

@@ -14,13 +14,14 @@ from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, encode, first, items, loads, members, to_raw
-from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
+from ampproxy.dialects.monitor import TIER, Members, StreamMonitor, has_list, inner, plain, tiered
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
+from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
@@ -96,8 +97,9 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
 
 
 def usage_of(usage: Members) -> Usage:
-    """``input_tokens`` and ``output_tokens``."""
-    return openai_usage(usage, "input_tokens", "output_tokens")
+    """``input_tokens`` and ``output_tokens``, and what the answer says of how it was served."""
+    found = plain(usage)
+    return usage_from(found, found.get(TIER))
 
 
 def _answer_usage(answer: Members) -> Usage | None:

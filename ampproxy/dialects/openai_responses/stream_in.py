@@ -27,7 +27,7 @@ from ampproxy.dialects.openai_responses.answer_items import (
     Part,
     ReasoningItem,
 )
-from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
+from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import RESPONSES, Json
@@ -81,7 +81,7 @@ class _Response(msgspec.Struct):
     created_at: float | None = None
     status: str | None = None
     output: list[Json] | None = None
-    usage: WireUsage | None = None
+    usage: dict[str, Any] | None = None
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
