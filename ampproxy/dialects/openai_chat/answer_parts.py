@@ -6,7 +6,7 @@ from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import loads
-from ampproxy.dialects.urls import url_of
+from ampproxy.dialects.openai_parts import url_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Audio, FileId, Image, Inline
 

@@ -151,9 +151,7 @@ class _Conversation:
         parse = _ROLES.get(message.role)
         if parse is None:
             bad_request(f"{at}.role", f"Unknown role; expected one of {', '.join(sorted(_ROLES))}.")
-        found = without_nulls(members(raw, at))
-        extras = {name: value for name, value in found.items() if name not in _KNOWN and value != _NONE}
-        parse(self, message, extras, at)
+        parse(self, message, _others(raw, at, _KNOWN), at)
 
     def close(self) -> None:
         """No more results follow those that came."""

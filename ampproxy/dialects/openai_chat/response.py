@@ -37,7 +37,7 @@ from ampproxy.dialects.openai_chat.wire import (
     logprobs_body,
     reasoning_of,
 )
-from ampproxy.dialects.urls import source_of
+from ampproxy.dialects.openai_parts import source_of
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse
