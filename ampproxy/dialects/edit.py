@@ -40,6 +40,26 @@ def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> b
     return join(old if new is None else new for old, new in zip(given, edited, strict=True))
 
 
+def edit_items(
+    body: bytes | Raw,
+    name: str,
+    rule: Callable[[int, Raw], bytes | Raw | None],
+    known: Members | None = None,
+) -> bytes | Raw:
+    """An object with the elements of one of its lists as ``rule`` gives them, by their numbers: the very same
+    element: it stays; ``None``: it is left out.
+
+    :param known: the object's members, where they have been read already.
+    :returns: the same object where nothing changed.
+    """
+    values = known if known is not None else members(body) or {}
+    given = elements(values.get(name))
+    edited = [rule(number, element) for number, element in enumerate(given)]
+    if all(new is old for new, old in zip(edited, given, strict=True)):
+        return body
+    return replace_members(body, {name: join(new for new in edited if new is not None)}, values)
+
+
 def join(pieces: Iterable[bytes | Raw]) -> bytes:
     """A JSON list of elements that are JSON text."""
     return b"[" + b",".join(map(bytes, pieces)) + b"]"

@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.json import NULL, first, items, loads, members
 from ampproxy.model.base import Json
-from ampproxy.wire.json import replace_members
 from ampproxy.wire.sse import parse_block
 
 _REFERENCE = b'"item_reference"'
@@ -33,20 +33,15 @@ def with_items(request: bytes, find: Callable[[str], bytes | None]) -> bytes:
     """
     if request.rfind(_REFERENCE) < 0:
         return request
-    text = members(request).get("input", NULL)
-    if first(text) != b"[":
-        return request
-    given = [bytes(item) for item in items(text, "input")]
-    known = [_known(item, number, find) for number, item in enumerate(given)]
-    if known == given:
-        return request
-    return replace_members(request, {"input": b"[" + b",".join(known) + b"]"})
+
+    def known(number: int, item: Json) -> bytes | Json:
+        return _known(item, f"input[{number}]", find) if _REFERENCE in bytes(item) else item
+
+    return bytes(edit_items(request, "input", known, members(request)))
 
 
-def _known(item: bytes, number: int, find: Callable[[str], bytes | None]) -> bytes:
-    if _REFERENCE not in item:
-        return item
-    fields = members(Json(item), f"input[{number}]")
+def _known(item: Json, at: str, find: Callable[[str], bytes | None]) -> bytes | Json:
+    fields = members(item, at)
     id_ = loads(fields.get("id", NULL))
     if loads(fields.get("type", NULL)) != "item_reference" or not isinstance(id_, str):
         return item
