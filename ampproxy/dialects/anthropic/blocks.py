@@ -6,14 +6,12 @@ that is not known to a type in the part's ``extras``: both go back untouched to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
-
-import msgspec
 
 from ampproxy.dialects.anthropic.blocks_fast import parse_plain
 from ampproxy.dialects.json import Fields, Members, items, loads, members, raw_str, text_of, to_raw
-from ampproxy.dialects.places import Places
+from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
@@ -25,7 +23,6 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
-    Sealed,
     Source,
     Text,
     ToolCall,
@@ -49,7 +46,8 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     plain = parse_plain(raw)
     if plain is not None:
         return plain
-    return settle([parse_block(block, f"{at}[{number}]") for number, block in enumerate(items(raw, at))])
+    blocks = enumerate(items(raw, at))
+    return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])
 
 
 def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
@@ -162,10 +160,7 @@ def _thinking(block: Fields, raw: Json) -> Part:
 
 def _redacted(block: Fields, raw: Json) -> Part:
     data = block.need("data", str)
-    place = place_of(data)
-    sealed = unseal(data, ANTHROPIC)
-    # A carrier of a proof that sat on another part; settle() puts it back there.
-    return Reasoning("", sealed, redacted=True) if place in ("reasoning", "bare") else _Carrier(sealed, place)  # type: ignore[return-value]
+    return carried(Reasoning("", unseal(data, ANTHROPIC), redacted=True), place_of(data))
 
 
 _READERS: Final[dict[str, Reader]] = {
@@ -177,48 +172,3 @@ _READERS: Final[dict[str, Reader]] = {
     "thinking": _thinking,
     "redacted_thinking": _redacted,
 }
-
-
-class _Carrier:
-    """A proof on its way to the part that it sat on."""
-
-    def __init__(self, sealed: Sealed, place: str) -> None:
-        self.sealed = sealed
-        self.place = place
-
-
-#: Where a carried proof belongs, and whether that part stands after its carrier (see response.carrier).
-_PLACES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
-}
-
-
-def settle(parts: Iterable[Part]) -> list[Part]:
-    """Put carried proofs back onto their parts: Gemini's on the call after or the text before the
-    carrier. One whose part is gone is dropped: its vendor would refuse it anywhere else.
-    """
-    found: list[Part | _Carrier] = list(parts)
-    if not any(isinstance(part, _Carrier) for part in found):
-        return found  # type: ignore[return-value]
-    free = {kind: Places(_unproven(found, kind)) for kind, _ in _PLACES.values()}
-    for at, carrier in enumerate(found):
-        if isinstance(carrier, _Carrier):
-            kind, after = _PLACES[carrier.place]
-            home = _home(free[kind], at, after=after)
-            if home is not None:
-                found[home] = msgspec.structs.replace(found[home], sealed=carrier.sealed)  # type: ignore[type-var]
-    return [part for part in found if not isinstance(part, _Carrier)]
-
-
-def _unproven(found: Sequence[Part | _Carrier], kind: type[ToolCall | Text | Image]) -> list[int]:
-    """Where the parts of a kind stand that have no proof."""
-    return [at for at, part in enumerate(found) if isinstance(part, kind) and part.sealed is None]
-
-
-def _home(free: Places, at: int, *, after: bool) -> int | None:
-    """The nearest part on the side on which it belongs, else on the other."""
-    first, second = (free.after, free.before) if after else (free.before, free.after)
-    home = first(at)
-    return second(at) if home is None else home

@@ -28,6 +28,7 @@ from ampproxy.dialects.json import (
     read_answer,
     without_nulls,
 )
+from ampproxy.dialects.places import Carrier
 from ampproxy.dialects.proof import Place, seal
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
@@ -84,7 +85,7 @@ def answer_part(raw: Json) -> AnswerPart:
         part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
-    if isinstance(part, Text | Reasoning | ToolCall | Opaque):
+    if isinstance(part, Text | Reasoning | ToolCall | Opaque) and not isinstance(part, Carrier):
         return part
     return Opaque(ANTHROPIC, "unknown", raw)
 
@@ -169,7 +170,7 @@ def reasoning_block(part: Reasoning) -> dict[str, Any]:
 def carrier(sealed: Sealed | None, place: Place) -> list[dict[str, Any] | Json]:
     """A block for a proof that sits on a call or a text: right before the call, right after the text.
 
-    The client gives it back and :func:`~ampproxy.dialects.anthropic.blocks.settle` puts it in its place.
+    The client gives it back and :func:`~ampproxy.dialects.places.settle` puts it in its place.
     """
     if sealed is None:
         return []

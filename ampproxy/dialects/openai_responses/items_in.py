@@ -7,14 +7,14 @@ them. A message right after another one begins a turn, so that their bounds are 
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Callable
 
 import msgspec
 
 from ampproxy.dialects.json import Fields, bad_request, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.proof import MARK, Place, is_bare, open_summary, place_of, unseal
+from ampproxy.dialects.places import carried, settle
+from ampproxy.dialects.proof import MARK, is_bare, open_summary, place_of, unseal
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -99,7 +99,7 @@ def parse_input(text: Json | None) -> tuple[Turn, ...]:
     for number, item in enumerate(items):
         _add_item(turns, item, f"input[{number}]")
     turns.close()
-    return tuple(Turn(turn.role, _placed(turn.parts)) for turn in turns.done)
+    return tuple(Turn(turn.role, tuple(settle(turn.parts))) for turn in turns.done)
 
 
 def _add_item(turns: _Turns, item: Json, at: str) -> None:
@@ -189,55 +189,7 @@ def _parse_reasoning(fields: Fields) -> Part:
     content = fields.take("content", list[Section]) or []
     proof = fields.take("encrypted_content", str)
     reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
-    place = place_of(proof or "")
-    return (
-        reasoning
-        if place in ("reasoning", "bare")
-        else _Misplaced(**msgspec.structs.asdict(reasoning), place=place)
-    )
-
-
-class _Misplaced(Reasoning, frozen=True):
-    """A proof that sat on a call or a text and travelled in an item of its own."""
-
-    place: Place = "call"
-
-
-#: Where a proof sat, and whether that part stands after the item that carries the proof.
-_HOMES: dict[Place, tuple[type[Part], bool]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
-}
-
-
-def _placed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts with such proofs back where they sat: on the next call, or the text or image before."""
-    found: list[Part | None] = list(parts)
-    if not any(isinstance(part, _Misplaced) for part in parts):
-        return parts
-    homes = {
-        kind: [at for at, part in enumerate(parts) if isinstance(part, kind)] for kind, _ in _HOMES.values()
-    }
-    for at in range(len(parts) - 1, -1, -1):
-        item = parts[at]
-        if not isinstance(item, _Misplaced):
-            continue
-        home = _home(homes[_HOMES[item.place][0]], at, after=_HOMES[item.place][1])
-        if home is None:
-            found[at] = Reasoning(item.text, item.sealed, item.redacted, item.sections)
-            continue
-        found[home] = msgspec.structs.replace(parts[home], sealed=item.sealed)
-        found[at] = None
-    return tuple(part for part in found if part is not None)
-
-
-def _home(places: list[int], at: int, *, after: bool) -> int | None:
-    """The nearest place on the side on which it belongs, else on the other."""
-    number = bisect(places, at)
-    later, earlier = places[number : number + 1], places[max(0, number - 1) : number]
-    near = later or earlier if after else earlier or later
-    return near[0] if near else None
+    return carried(reasoning, place_of(proof or ""))
 
 
 def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reasoning:

@@ -7,7 +7,8 @@ import unittest
 from typing import Any
 
 from ampproxy.dialects.anthropic import DIALECT
-from ampproxy.dialects.anthropic.blocks import parse_block, parse_content, settle
+from ampproxy.dialects.anthropic.blocks import parse_block, parse_content
+from ampproxy.dialects.places import settle
 from ampproxy.dialects.proof import seal
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
