@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.ends import broke, read_end
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer
 from ampproxy.dialects.openai import (
@@ -25,7 +24,7 @@ from ampproxy.dialects.openai import (
     not_an_answer,
 )
 from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
-from ampproxy.errors import UpstreamFault
+from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
     Candidate,
@@ -312,3 +311,36 @@ class ChunkRenderer(Renderer):
             out.append(self._head + b'],"usage":' + usage + b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._end()
+
+
+#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
+_MINIMAX: Final[dict[int, ErrorKind]] = {
+    1001: "timeout",
+    1002: "rate_limit",
+    1004: "authentication",
+    1008: "billing",
+    1026: "invalid_request",
+    1027: "invalid_request",
+    1039: "rate_limit",
+    1041: "rate_limit",
+    1042: "invalid_request",
+    2013: "invalid_request",
+    2045: "rate_limit",
+    2049: "authentication",
+    2056: "rate_limit",
+}
+
+
+def error_in(value: object) -> WireError | None:
+    """The error that an answer, or a chunk of one, tells in ``base_resp``; ``None``: it tells none.
+
+    :param value: the decoded object.
+    """
+    status = value.get("base_resp") if isinstance(value, dict) else None
+    number = status.get("status_code") if isinstance(status, dict) else None
+    if not isinstance(status, dict) or not isinstance(number, int) or not number:
+        return None
+    kind = _MINIMAX.get(number, "internal")
+    message = status.get("status_msg")
+    words = message[:1000] if isinstance(message, str) and message else "No reason was given."
+    return WireError(kind, f"{words} (status_code {number})", STATUS[kind], str(number))

@@ -5,25 +5,60 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import msgspec
+
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
-from ampproxy.dialects.anthropic.limits import limit_headers
-from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.json import Decoder, read_or_none, to_raw
+from ampproxy.dialects.limits import anthropic_limits
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import NULL, string
+from ampproxy.wire.json import NULL, Peek, string
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str = ""
+    signature: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: str | list[_Block] = ""
+
+
+class _Body(Peek, frozen=True, gc=False):
+    messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
+
+
+_body = Decoder(_Body)
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether a message holds thinking or a proof of it; ``None``: the body is
+    not as Anthropic takes it.
+    """
+    found = read_or_none(_body, body)
+    if found is None:
+        return None
+    return found, any(_thinks(message.content) for message in found.messages)
+
+
+def _thinks(content: str | list[_Block]) -> bool:
+    if isinstance(content, str):
+        return False
+    # "redacted_thinking", too.
+    return any(block.signature is not msgspec.UNSET or "thinking" in block.type for block in content)
+
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 
@@ -168,5 +203,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=_STATE,
-    limits=limit_headers,
+    limits=anthropic_limits,
 )

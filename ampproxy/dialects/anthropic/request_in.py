@@ -100,7 +100,7 @@ def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """``thinking`` and ``output_config``, which tell one wish together.
 
     The client's own words stay in ``extras["thinking"]`` (``null``: it named an effort and nothing
-    else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.thinking`.
+    else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.request_out`.
     """
     config = top.take_object("output_config") or Fields(b"{}")
     effort = config.take("effort", str)

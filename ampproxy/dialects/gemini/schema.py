@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.adapt.schema_tree import Node, member, node_of, strings
+from ampproxy.adapt.schema import Node, member, node_of, strings
 from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.model.base import Json
 from ampproxy.wire.json import elements

@@ -14,11 +14,11 @@ from typing import Any
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
-from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
@@ -94,6 +94,6 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, _names),
     shown=shown_by(functions),
     state=_STATE,
-    limits=limit_headers,
+    limits=openai_limits,
     gives_up=((b"user-agent", b"QwenCode/"),),
 )

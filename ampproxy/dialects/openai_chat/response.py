@@ -19,21 +19,19 @@ from ampproxy.dialects.json import (
 )
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import AnswerWire, broken_end, read_whole, whole_body, whole_of
-from ampproxy.dialects.openai_chat.answer_parts import (
-    annotations_body,
-    audio_body,
-    image_body,
-    legacy_functions,
-)
 from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,
     LogprobsWire,
+    annotations_body,
+    audio_body,
     content_pieces,
     finish_word,
     finished,
+    image_body,
+    legacy_functions,
     logprobs_body,
     reasoning_of,
 )

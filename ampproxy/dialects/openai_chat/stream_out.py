@@ -9,13 +9,15 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai_answers import ChunkRenderer
-from ampproxy.dialects.openai_chat.answer_parts import (
+from ampproxy.dialects.openai_chat.wire import (
+    FORM,
     annotations_body,
     audio_body,
+    finish_word,
     image_body,
     legacy_functions,
+    logprobs_body,
 )
-from ampproxy.dialects.openai_chat.wire import FORM, finish_word, logprobs_body
 from ampproxy.model.events import (
     Completed,
     Delta,

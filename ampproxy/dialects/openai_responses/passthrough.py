@@ -15,13 +15,13 @@ from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, first, loads, members, to_raw
+from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import TIER, Members, StreamMonitor, has_list, inner, plain, tiered
-from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
-from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
+from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
@@ -225,7 +225,7 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=STATE,
-    limits=limit_headers,
+    limits=openai_limits,
     messages=MESSAGES,
     references=References(
         stores=stores,

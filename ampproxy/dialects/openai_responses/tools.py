@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.adapt.strict import is_strict
+from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects.json import Fields, bad_request, is_string, loads, put, read, to_raw
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from ampproxy.adapt.strict import is_strict
+from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses import DIALECT, require_self_contained, self_contained
