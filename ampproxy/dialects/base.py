@@ -389,8 +389,7 @@ def _as_asked(request: ChatRequest) -> ChatRequest:
     return request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(Value, frozen=True, kw_only=True):
     """A wire dialect, whole: requests, answers, streams, errors and lists, both ways. All sans-I/O.
 
     :param name: in settings, logs and on the command line (see :mod:`ampproxy.model.base`).
@@ -425,7 +424,7 @@ class Dialect:
 
     name: str
     passthrough: Passthrough
-    harmless: Mapping[str, Callable[[bytes], bool]] = field(default_factory=dict)
+    harmless: Mapping[str, Callable[[bytes], bool]] = {}
     compacting: Compacting | None = None
 
     parse_request: ParseRequest

@@ -85,13 +85,13 @@ def settle(parts: Sequence[Part]) -> list[Part]:
             kind, after = _HOMES[carrier.place]
             home = _home(free[kind], at, after=after)
             if home is not None:
-                found[home] = msgspec.structs.replace(found[home], sealed=carrier.sealed)
+                found[home] = msgspec.structs.replace(found[home], signature=carrier.signature)
     return [part for part in found if not isinstance(part, Carrier)]
 
 
 def _unproven(parts: Sequence[Part], kind: type[ToolCall | Text | Image]) -> list[int]:
     """Where the parts of a kind stand that have no proof."""
-    return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.sealed is None]
+    return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.signature is None]
 
 
 def _home(free: Places, at: int, *, after: bool) -> int | None:

@@ -25,7 +25,7 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.places import carried, settle
-from ampproxy.dialects.proof import MARK, place_of, unseal
+from ampproxy.dialects.proof import MARK, place_of, unwrap_signature
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
@@ -36,7 +36,7 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -167,14 +167,14 @@ def _as_result(part: Part) -> Text | Image | Document:
 
 
 def _thinking(block: Fields, raw: Json) -> Part:
-    signature = block.take("signature", str)
-    sealed = unseal(signature, ANTHROPIC) if signature and signature.strip() else None
-    return Reasoning(block.take("thinking", str) or "", sealed)
+    text = block.take("signature", str)
+    signature = unwrap_signature(text, ANTHROPIC) if text and text.strip() else None
+    return Reasoning(block.take("thinking", str) or "", signature)
 
 
 def _redacted(block: Fields, raw: Json) -> Part:
     data = block.need("data", str)
-    return carried(Reasoning("", unseal(data, ANTHROPIC), redacted=True), place_of(data))
+    return carried(Reasoning("", unwrap_signature(data, ANTHROPIC), redacted=True), place_of(data))
 
 
 _READERS: Final[dict[str, Reader]] = {
@@ -271,12 +271,12 @@ def _plain_thinking(block: _Thinking) -> Part | None:
     signature = block.signature
     if signature.startswith(MARK) or not signature.strip():
         return None
-    return Reasoning(block.thinking, Sealed(ANTHROPIC, signature))
+    return Reasoning(block.thinking, Signature(ANTHROPIC, signature))
 
 
 def _plain_redacted(block: _Redacted) -> Part | None:
     data = block.data
-    return None if data.startswith(MARK) else Reasoning("", Sealed(ANTHROPIC, data), redacted=True)
+    return None if data.startswith(MARK) else Reasoning("", Signature(ANTHROPIC, data), redacted=True)
 
 
 def _plain_call(block: _Call) -> Part | None:

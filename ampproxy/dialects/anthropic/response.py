@@ -29,11 +29,11 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
-from ampproxy.dialects.proof import Place, seal
+from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
-from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: Members of an answer that every answer has or that are told elsewhere.
 _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -141,11 +141,15 @@ def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
     if isinstance(part, Reasoning):
         return [reasoning_block(part)]
     if isinstance(part, ToolCall):
-        return [*carrier(part.sealed, "call"), call_block(part, own=own)]
+        return [*carrier(part.signature, "call"), call_block(part, own=own)]
     if isinstance(part, Text):
         extras = part.extras if own else {}
         block = {"type": "text", "text": part.text, **extras}
-        return [block, *carrier(part.sealed, "text")] if part.text or extras else carrier(part.sealed, "text")
+        return (
+            [block, *carrier(part.signature, "text")]
+            if part.text or extras
+            else carrier(part.signature, "text")
+        )
     if isinstance(part, Refusal):
         return [{"type": "text", "text": part.text}] if part.text else []
     if isinstance(part, Opaque):
@@ -160,21 +164,21 @@ def reasoning_block(part: Reasoning) -> dict[str, Any]:
 
     ``signature`` is always there: clients fail without it.
     """
-    sealed = part.sealed
-    if sealed and not part.text and (part.redacted or sealed.vendor != ANTHROPIC):
-        return {"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}
-    signature = seal(ANTHROPIC, sealed) if sealed else ""
-    return {"type": "thinking", "thinking": part.text, "signature": signature}
+    signature = part.signature
+    if signature and not part.text and (part.redacted or signature.vendor != ANTHROPIC):
+        return {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature)}
+    text = wrap_signature(ANTHROPIC, signature) if signature else ""
+    return {"type": "thinking", "thinking": part.text, "signature": text}
 
 
-def carrier(sealed: Sealed | None, place: Place) -> list[dict[str, Any] | Json]:
+def carrier(signature: Signature | None, place: Place) -> list[dict[str, Any] | Json]:
     """A block for a proof that sits on a call or a text: right before the call, right after the text.
 
     The client gives it back and :func:`~ampproxy.dialects.places.settle` puts it in its place.
     """
-    if sealed is None:
+    if signature is None:
         return []
-    return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed, place)}]
+    return [{"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature, place)}]
 
 
 def call_block(part: ToolCall, *, own: bool) -> dict[str, Any]:

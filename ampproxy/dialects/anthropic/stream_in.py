@@ -24,7 +24,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
@@ -218,7 +218,7 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
             if not any(block.input) and block.part.arguments != "{}":
                 out.append(Delta(index, block.part.arguments))
         if signature := "".join(block.signature):
-            out.append(PartSigned(index, unseal(signature, ANTHROPIC)))
+            out.append(PartSigned(index, unwrap_signature(signature, ANTHROPIC)))
         if block.citations:
             out.append(PartExtras(index, {"citations": to_raw(block.citations)}))
         out.append(PartClosed(index))
@@ -289,7 +289,7 @@ def _bare(part: Any) -> tuple[Any, str | None]:
     if isinstance(part, ToolCall):
         return msgspec.structs.replace(part, arguments=""), None
     if isinstance(part, Reasoning) and not part.redacted:
-        return Reasoning(""), part.sealed.value if part.sealed else None
+        return Reasoning(""), part.signature.value if part.signature else None
     return part, None
 
 

@@ -40,7 +40,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import part_kind
-from ampproxy.model.parts import Audio, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -81,7 +81,7 @@ class AnthropicStreamRenderer(Renderer):
         self._prefix = b""
         self._slow_prefix = b""
         self._block = 0
-        self._sealed: Sealed | None = None
+        self._signature: Signature | None = None
         #: Part number -> what it was, for proofs that come after it was closed.
         self._closed: dict[int, type] = {}
         self._waiting: list[Any] = []
@@ -178,7 +178,7 @@ class AnthropicStreamRenderer(Renderer):
         self._begin(out)
         self._carry(out)
         part = event.part
-        self._part, self._kind, self._sealed = event.index, part, getattr(part, "sealed", None)
+        self._part, self._kind, self._signature = event.index, part, getattr(part, "signature", None)
         self._prefix = b""
         if isinstance(part, ToolCall):
             self._open_call(part, out)
@@ -194,9 +194,9 @@ class AnthropicStreamRenderer(Renderer):
 
     def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
         self._called = True
-        for block in carrier(part.sealed, "call"):
+        for block in carrier(part.signature, "call"):
             self._render_whole(block, out)
-        self._sealed = None
+        self._signature = None
         bare = {**call_block(part, own=self._own), "input": {}}
         self._open(part, bare, "", out)
         if part.freeform:
@@ -231,7 +231,7 @@ class AnthropicStreamRenderer(Renderer):
         if not blocks or isinstance(part, Audio):
             why = "Messages has no content block for this part of an answer."
             self.losses(part_kind(part), f"parts[{event.index}]", why)
-        self._sealed = None
+        self._signature = None
         self._kind = None
 
     def _render_whole(self, block: Any, out: list[bytes]) -> None:
@@ -256,13 +256,13 @@ class AnthropicStreamRenderer(Renderer):
 
     def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         if event.index == self._part and self._kind is not None:
-            self._sealed = event.sealed
+            self._signature = event.signature
         else:
-            self._wait(event.sealed, self._closed.get(event.index, Reasoning))
+            self._wait(event.signature, self._closed.get(event.index, Reasoning))
 
-    def _wait(self, sealed: Sealed, kind: type) -> None:
+    def _wait(self, signature: Signature, kind: type) -> None:
         """A proof whose block cannot take it (any more): carried in one of its own, when none is open."""
-        self._waiting += carrier(sealed, _PLACES.get(kind, "reasoning"))
+        self._waiting += carrier(signature, _PLACES.get(kind, "reasoning"))
 
     def _drop_waiting(self, out: list[bytes]) -> None:
         """Nothing follows: clients show the last block of an answer, which has to be its text or a call."""
@@ -288,29 +288,29 @@ class AnthropicStreamRenderer(Renderer):
         self.losses("extras", f"parts[{event.index}].extras", why)
 
     def _close(self, event: PartClosed, out: list[bytes]) -> None:
-        part, sealed = self._kind, self._sealed
-        self._part, self._kind, self._prefix, self._sealed = -1, None, b"", None
+        part, signature = self._kind, self._signature
+        self._part, self._kind, self._prefix, self._signature = -1, None, b"", None
         if part is None:
             return
         self._closed[event.index] = type(part)
         if self._held:
             self._held = b""
-            self._waiting += carrier(sealed, "text")
+            self._waiting += carrier(signature, "text")
             return
         if isinstance(part, ToolCall) and part.freeform:
             out.append(self._text('"}'))
-        if sealed is not None and isinstance(part, Reasoning):
-            signature = reasoning_block(Reasoning("-", sealed))["signature"]
+        if signature is not None and isinstance(part, Reasoning):
+            signature = reasoning_block(Reasoning("-", signature))["signature"]
             delta = {"type": "signature_delta", "signature": signature}
             out.append(_event("content_block_delta", index=self._block, delta=delta))
-        elif sealed is not None:
-            self._wait(sealed, type(part))
+        elif signature is not None:
+            self._wait(signature, type(part))
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
 
 
 def _is_redacted(part: Reasoning) -> bool:
-    return part.redacted and part.sealed is not None and not part.text
+    return part.redacted and part.signature is not None and not part.text
 
 
 def _event(name: str, **members: Any) -> bytes:

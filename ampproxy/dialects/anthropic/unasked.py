@@ -39,9 +39,9 @@ def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:
 
 def bare(part: _AnyPart) -> _AnyPart:
     """The part without a proof."""
-    if isinstance(part, Audio | Opaque) or getattr(part, "sealed", None) is None:
+    if isinstance(part, Audio | Opaque) or getattr(part, "signature", None) is None:
         return part
-    stripped: _AnyPart = msgspec.structs.replace(part, sealed=None)  # type: ignore[type-var]
+    stripped: _AnyPart = msgspec.structs.replace(part, signature=None)  # type: ignore[type-var]
     return stripped
 
 

@@ -30,7 +30,7 @@ from ampproxy.dialects.gemini.wire import (
     usage_of,
 )
 from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     AnswerPart,
@@ -47,7 +47,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Signature, Text, ToolCall
 
 _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = {
@@ -246,11 +246,11 @@ class Answer:
         self, choice: _Choice, part: Part, place: tuple[int, int], payload: bytes, out: list[Event]
     ) -> None:
         if part.function_call is not None:
-            self._call(choice, part.function_call, _sealed(part), out)
+            self._call(choice, part.function_call, _signature(part), out)
         elif part.inline_data is not None:
             media, data = part.inline_data.mime_type, standard_base64(part.inline_data.data)
             if media.startswith("image/"):
-                self._whole(choice, Image(Inline(media, data), sealed=_sealed(part)), out)
+                self._whole(choice, Image(Inline(media, data), signature=_signature(part)), out)
             elif media.startswith("audio/"):
                 self._whole(choice, Audio(Inline(media, data)), out)
             else:
@@ -263,30 +263,32 @@ class Answer:
     def _words(self, choice: _Choice, part: Part, out: list[Event]) -> None:
         """Text or thought. A signature ends its part; on an empty text it belongs to what came before."""
         thought = part.thought is True
-        sealed = _sealed(part)
+        signature = _signature(part)
         text = part.text or ""
         if choice.held is not None:
-            late = sealed if not text and not thought else None
+            late = signature if not text and not thought else None
             self._give(choice, late, out)
             if late is not None:
                 return
         if choice.open >= 0 and choice.thought is not thought:
             self._close(choice, out)
         if choice.open < 0:
-            if not text and sealed is None:
+            if not text and signature is None:
                 return
             redacted = thought and not text
-            empty = Reasoning("", sealed if redacted else None, redacted=redacted) if thought else Text("")
+            empty = Reasoning("", signature if redacted else None, redacted=redacted) if thought else Text("")
             choice.open = self._open(choice, empty, out)
             choice.thought = thought
         if text:
             choice.has_content = True
             out.append(Delta(choice.open, text))
-        if sealed is not None:
-            out.append(PartSigned(choice.open, sealed))
+        if signature is not None:
+            out.append(PartSigned(choice.open, signature))
             self._close(choice, out)
 
-    def _call(self, choice: _Choice, call: FunctionCall, sealed: Sealed | None, out: list[Event]) -> None:
+    def _call(
+        self, choice: _Choice, call: FunctionCall, signature: Signature | None, out: list[Event]
+    ) -> None:
         if given(call.partial_args) or call.will_continue:
             message = "Streamed function call arguments cannot be sent to this client."
             self._fail(WireError("not_implemented", message, 501), out)
@@ -294,19 +296,19 @@ class Answer:
         self._close(choice, out)
         made = call.id or self._made(call.name)
         choice.called = choice.has_content = True
-        choice.held = ToolCall(made, call.name, "", sealed=sealed), args_text(call.args)
-        if sealed is not None:
+        choice.held = ToolCall(made, call.name, "", signature=signature), args_text(call.args)
+        if signature is not None:
             self._give(choice, None, out)
 
-    def _give(self, choice: _Choice, sealed: Sealed | None, out: list[Event]) -> None:
+    def _give(self, choice: _Choice, signature: Signature | None, out: list[Event]) -> None:
         """Give the call that was held back, if there is one.
 
-        :param sealed: its signature, where that came after it.
+        :param signature: its signature, where that came after it.
         """
         if choice.held is None:
             return
         (call, arguments), choice.held = choice.held, None
-        number = self._open(choice, call if sealed is None else replace(call, sealed=sealed), out)
+        number = self._open(choice, call if signature is None else replace(call, signature=signature), out)
         out += (Delta(number, arguments), PartClosed(number))
 
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
@@ -370,9 +372,9 @@ def _usage_in(payload: bytes, known: Json) -> Json:
     return known if chunk is None else chunk.usage_metadata
 
 
-def _sealed(part: Part) -> Sealed | None:
+def _signature(part: Part) -> Signature | None:
     signature = part.thought_signature
-    return unseal(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
+    return unwrap_signature(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
 
 
 def _logprobs(raw: Json) -> tuple[TokenLogprob, ...]:

@@ -26,7 +26,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.proof import is_bare, unseal
+from ampproxy.dialects.proof import is_bare, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -38,7 +38,7 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -140,9 +140,9 @@ class History:
         if text is None:
             bad_request(at, "Expected a string.")
         if around.thought:
-            sealed = around.sealed
-            return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=around.bare)
-        return Text(text, sealed=around.sealed, extras=around.rest)
+            signature = around.signature
+            return Reasoning(text, signature, redacted=not text and signature is not None, bare=around.bare)
+        return Text(text, signature=around.signature, extras=around.rest)
 
     def _inline(self, value: Json, at: str, around: _Around) -> Part:
         found = object_members(value, at)
@@ -176,7 +176,7 @@ class History:
         rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
         extras = {"functionCall": to_raw(rest)} if rest else {}
         return ToolCall(
-            call, name, args_text(arguments), sealed=around.sealed, extras={**extras, **around.rest}
+            call, name, args_text(arguments), signature=around.signature, extras={**extras, **around.rest}
         )
 
     def _result(self, value: Json, at: str, around: _Around) -> Part:
@@ -269,12 +269,12 @@ class _Waiting:
 class _Around:
     """What stands beside a part's own member."""
 
-    __slots__ = ("bare", "raw", "rest", "sealed", "thought")
+    __slots__ = ("bare", "raw", "rest", "signature", "thought")
 
     def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
         self.raw = raw
         self.rest = rest
-        self.sealed = _sealed(signature)
+        self.signature = _signature(signature)
         self.bare = is_bare(signature or "")
         self.thought = thought
 
@@ -311,11 +311,11 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
     pieces: list[str] = []
     for part in parts:
         last = found[-1] if found else None
-        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None
+        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.signature is None
         if isinstance(part, Reasoning) and thought:
             pieces.append(part.text)
-            if part.sealed is not None:
-                found[-1] = _thought(pieces, part.sealed, bare=part.bare)
+            if part.signature is not None:
+                found[-1] = _thought(pieces, part.signature, bare=part.bare)
                 pieces = []
         elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
             pieces.append(part.text)
@@ -334,26 +334,26 @@ def _finish(found: list[Part], pieces: list[str]) -> None:
         found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
 
 
-def _thought(pieces: list[str], sealed: Sealed | None, *, bare: bool = False) -> Reasoning:
+def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = False) -> Reasoning:
     text = "".join(pieces)
-    return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=bare and not text)
+    return Reasoning(text, signature, redacted=not text and signature is not None, bare=bare and not text)
 
 
 def _is_plain(part: Part) -> TypeGuard[Text]:
-    return isinstance(part, Text) and part.sealed is None and not part.extras
+    return isinstance(part, Text) and part.signature is None and not part.extras
 
 
-def _sealed(signature: str | None) -> Sealed | None:
+def _signature(signature: str | None) -> Signature | None:
     if not signature or signature == SKIP_SIGNATURE:
         return None
-    return unseal(signature, GEMINI)
+    return unwrap_signature(signature, GEMINI)
 
 
 def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:
     if media.startswith("image/"):
         extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
-        return Image(source, sealed=around.sealed, extras=extras)
-    if around.sealed is not None or (media.startswith("audio/") and (around.rest or name)):
+        return Image(source, signature=around.signature, extras=extras)
+    if around.signature is not None or (media.startswith("audio/") and (around.rest or name)):
         return Opaque(GEMINI, "inlineData" if isinstance(source, Inline) else "fileData", around.raw)
     if media.startswith("audio/"):
         return Audio(source)

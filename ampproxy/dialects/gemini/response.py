@@ -10,7 +10,7 @@ from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, given, reason_of, usage_members
 from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer
-from ampproxy.dialects.proof import Place, reasoning_place, seal
+from ampproxy.dialects.proof import Place, reasoning_place, wrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Event, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import fold
@@ -23,7 +23,7 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -32,9 +32,9 @@ from ampproxy.model.parts import (
 Wire = dict[str, Any]
 
 
-def signature(sealed: Sealed | None, place: Place) -> Wire:
+def proof_member(signature: Signature | None, place: Place) -> Wire:
     """The member that carries a proof; another vendor's is marked, so that it finds home again."""
-    return {} if sealed is None else {"thoughtSignature": seal(GEMINI, sealed, place)}
+    return {} if signature is None else {"thoughtSignature": wrap_signature(GEMINI, signature, place)}
 
 
 def answer_part(part: AnswerPart, losses: Losses) -> list[Any]:
@@ -49,16 +49,16 @@ def call_part(part: ToolCall, losses: Losses) -> Wire:
     if arguments.strip() and bytes(args).decode() != arguments:
         losses("arguments", part.id, "The arguments are not a JSON object and were wrapped in one.")
     call = {"id": part.id, "name": part.name, "args": args}
-    return {"functionCall": call, **signature(part.sealed, "call")}
+    return {"functionCall": call, **proof_member(part.signature, "call")}
 
 
 def _text(part: Text, losses: Losses) -> list[Wire]:
-    found = signature(part.sealed, "text")
+    found = proof_member(part.signature, "text")
     return [{"text": part.text, **found}] if part.text or found else []
 
 
 def _reasoning(part: Reasoning, losses: Losses) -> list[Wire]:
-    return [{"text": part.text, "thought": True, **signature(part.sealed, reasoning_place(part))}]
+    return [{"text": part.text, "thought": True, **proof_member(part.signature, reasoning_place(part))}]
 
 
 def _refusal(part: Refusal, losses: Losses) -> list[Wire]:
@@ -68,7 +68,8 @@ def _refusal(part: Refusal, losses: Losses) -> list[Wire]:
 
 def _image(part: Image, losses: Losses) -> list[Wire]:
     return [
-        {**found, **signature(part.sealed, "image")} for found in _media(part.source, "image/png", losses)
+        {**found, **proof_member(part.signature, "image")}
+        for found in _media(part.source, "image/png", losses)
     ]
 
 

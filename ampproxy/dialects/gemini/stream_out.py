@@ -18,7 +18,7 @@ from ampproxy.dialects.gemini.response import (
     call_part,
     end_members,
     logprobs_members,
-    signature,
+    proof_member,
     tail_members,
 )
 from ampproxy.dialects.json import encode
@@ -41,7 +41,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 from ampproxy.wire.sse import escape_separators
 
@@ -54,12 +54,12 @@ class _Open:
     :ivar head: what stands before its words in an event, ``tail`` what stands after them.
     """
 
-    __slots__ = ("arguments", "choice", "head", "part", "sealed", "tail")
+    __slots__ = ("arguments", "choice", "head", "part", "signature", "tail")
 
     def __init__(self, part: Text | Reasoning | Refusal | ToolCall, choice: int) -> None:
         self.part = part
         self.choice = choice
-        self.sealed: Sealed | None = getattr(part, "sealed", None)
+        self.signature: Signature | None = getattr(part, "signature", None)
         self.arguments: list[str] = []
         self.head = b""
         self.tail = b""
@@ -162,7 +162,7 @@ class GeminiStreamRenderer(Renderer):
     def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         part = self._open.get(event.index)
         if part is not None:
-            part.sealed = event.sealed
+            part.signature = event.signature
         else:
             self.losses("foreign_proof", "", "A signature came after its part and was dropped.")
 
@@ -176,12 +176,12 @@ class GeminiStreamRenderer(Renderer):
         whole = part.part
         if isinstance(whole, ToolCall):
             arguments = "".join(part.arguments)
-            call = msgspec.structs.replace(whole, arguments=arguments, sealed=part.sealed)
+            call = msgspec.structs.replace(whole, arguments=arguments, signature=part.signature)
             self._chunk(part.choice, call_part(call, self.losses), out)
-        elif part.sealed is not None:
+        elif part.signature is not None:
             thought = isinstance(whole, Reasoning)
             place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
-            mark = signature(part.sealed, place)
+            mark = proof_member(part.signature, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:

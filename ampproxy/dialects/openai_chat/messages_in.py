@@ -20,7 +20,17 @@ from ampproxy.dialects.json import (
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Sealed, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Audio,
+    FileId,
+    Part,
+    Reasoning,
+    Refusal,
+    Signature,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import Role, Turn
 
 
@@ -48,12 +58,12 @@ class CallMessage(msgspec.Struct):
     extra_content: Json = NULL
 
 
-def proof_of(extra: Json) -> Sealed | None:
+def proof_of(extra: Json) -> Signature | None:
     """The proof that Google's server of this dialect puts beside a call, and wants back there."""
     found = loads(extra)
     google = found.get("google") if isinstance(found, dict) else None
     value = google.get("thought_signature") if isinstance(google, dict) else None
-    return Sealed(CHAT, value) if isinstance(value, str) and value else None
+    return Signature(CHAT, value) if isinstance(value, str) and value else None
 
 
 class _AudioId(msgspec.Struct):

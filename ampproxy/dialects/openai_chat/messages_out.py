@@ -172,8 +172,8 @@ class MessageWriter:
         else:
             function = {"name": name, "arguments": part.arguments or "{}"}
             body = {"id": id_, "type": "function", "function": function}
-        if part.sealed is not None:
-            body[PROOFS] = {"google": {"thought_signature": part.sealed.value}}
+        if part.signature is not None:
+            body[PROOFS] = {"google": {"thought_signature": part.signature.value}}
         return finished(body, part)
 
     def _result(self, part: ToolResult) -> dict[str, Any]:

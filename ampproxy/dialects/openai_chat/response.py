@@ -204,7 +204,7 @@ def _calls(messages: Sequence[_Message], choice: int, ids: CallIds) -> list[Answ
         if not part.name:
             raise UpstreamFault(NAMELESS, retryable=True)
         id = ids.take(call.id, choice, number, part.name)
-        calls.append(msgspec.structs.replace(part, id=id, sealed=proof_of(call.extra_content)))
+        calls.append(msgspec.structs.replace(part, id=id, signature=proof_of(call.extra_content)))
     return calls
 
 

@@ -37,7 +37,7 @@ from ampproxy.model.events import (
     TokenLogprob,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Signature, Text, ToolCall
 
 Kind = Literal["text", "reasoning", "refusal"]
 _EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
@@ -259,18 +259,18 @@ class Choice:
             self._given(call, wire.id)
         if call.closed:
             return
-        sealed = None if wire.extra_content is NULL else proof_of(wire.extra_content)
+        signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
         piece = _arguments(wire)
         if piece:
             call.pieces.append(piece)
         if call.part >= 0:
             if piece:
                 out.append(Delta(call.part, piece))
-            if sealed is not None:
-                out.append(PartSigned(call.part, sealed))
+            if signature is not None:
+                out.append(PartSigned(call.part, signature))
         elif name:
             call.freeform = wire.custom is not None
-            self._open_call(call, name, out, sealed)
+            self._open_call(call, name, out, signature)
 
     def _given(self, call: _Call, id: str) -> None:
         call.given = id
@@ -278,14 +278,14 @@ class Choice:
         if known is None or known.number < call.number:
             self._by_id[id] = call
 
-    def _open_call(self, call: _Call, name: str, out: list[Event], sealed: Sealed | None) -> None:
+    def _open_call(self, call: _Call, name: str, out: list[Event], signature: Signature | None) -> None:
         self._untag(out)
         self._close_words(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
-        part = ToolCall(id_, name, "", freeform=call.freeform, sealed=sealed)
+        part = ToolCall(id_, name, "", freeform=call.freeform, signature=signature)
         out.append(PartStarted(call.part, part, self.number))
         if call.pieces:
             out.append(Delta(call.part, "".join(call.pieces)))

@@ -152,7 +152,7 @@ class ChatStreamRenderer(ChunkRenderer):
                 refusal=refusal,
             )
             self._open_words(event.index, words, part.text, out)
-            if isinstance(part, Text | Reasoning) and part.sealed is not None:
+            if isinstance(part, Text | Reasoning) and part.signature is not None:
                 self._lose_proof(event.index)
         elif isinstance(part, Image) and (image := image_body(part)):
             out.append(self._chunk(event.choice, encode({"images": [image]})))
@@ -172,7 +172,7 @@ class ChatStreamRenderer(ChunkRenderer):
         if self._legacy and at:
             self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")
             return
-        if part.sealed is not None:
+        if part.signature is not None:
             self._lose_proof(index)
         before = self._before(number)
         if self._legacy:

@@ -67,7 +67,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         sampling=asked.sampling(None if asked.logprobs is None else True, asked.logprobs),
         stream=bool(asked.stream) if stream is None else stream,
         include_usage=usage,
-        include_sealed=False,
+        include_signatures=False,
         user=asked.user,
         extras=extras,
     )

@@ -323,12 +323,12 @@ class ReasoningItem(AnswerItem):
                 sent_length = self._sections[number].sent_length if number in self._sections else 0
                 events += self.delta(source, number, section.text[sent_length:])
         proof = whole.encrypted_content
-        sealed = reasoning_of([], proof, whole.id).sealed if proof else None
-        if self._part is None and sealed is not None:
+        signature = reasoning_of([], proof, whole.id).signature if proof else None
+        if self._part is None and signature is not None:
             self._part = Part(self._numbers())
-            events.append(PartStarted(self._part.index, Reasoning("", sealed, redacted=True)))
-        elif self._part is not None and sealed is not None:
-            events.append(PartSigned(self._part.index, sealed))
+            events.append(PartStarted(self._part.index, Reasoning("", signature, redacted=True)))
+        elif self._part is not None and signature is not None:
+            events.append(PartSigned(self._part.index, signature))
         return [*events, *self.abandon()]
 
     def abandon(self) -> list[Event]:

@@ -14,7 +14,7 @@ import msgspec
 from ampproxy.dialects.json import Fields, bad_request, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.places import carried, settle
-from ampproxy.dialects.proof import MARK, is_bare, open_summary, place_of, unseal
+from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -25,7 +25,7 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -122,7 +122,7 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
 def summary_in(fields: Fields) -> str | None:
     """The summary in a ``compaction`` item that the gateway gave; ``None``: its vendor alone can read it."""
     content = fields.take("encrypted_content", str)
-    return open_summary(content) if content is not None else None
+    return unwrap_summary(content) if content is not None else None
 
 
 def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
@@ -199,16 +199,16 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
     empty text, which means something only where the vendor stores the answers.
     """
     sections = tuple(filter(None, texts))
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     if proof:
-        sealed = unseal(proof, RESPONSES)
+        signature = unwrap_signature(proof, RESPONSES)
         if not proof.startswith(MARK):
-            sealed = Sealed(RESPONSES, proof, item)
+            signature = Signature(RESPONSES, proof, item)
     elif item is not None:
-        sealed = Sealed(RESPONSES, "", item)
+        signature = Signature(RESPONSES, "", item)
     return Reasoning(
         SECTION_GAP.join(sections),
-        sealed,
+        signature,
         redacted=not sections and bool(proof),
         sections=sections if len(sections) > 1 else (),
         bare=is_bare(proof or ""),

@@ -23,7 +23,7 @@ from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.usage import usage_from
-from ampproxy.dialects.proof import MARK, open_summary, unseal
+from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -74,15 +74,15 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
         return None
     if not proof.startswith(MARK):
         return item
-    if (summary := open_summary(proof)) is not None:
+    if (summary := unwrap_summary(proof)) is not None:
         return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
-    sealed = unseal(proof, RESPONSES)
-    if sealed.vendor != RESPONSES:
-        losses("foreign_proof", path, f"The signature of this thinking is {sealed.vendor}'s.")
+    signature = unwrap_signature(proof, RESPONSES)
+    if signature.vendor != RESPONSES:
+        losses("foreign_proof", path, f"The signature of this thinking is {signature.vendor}'s.")
         return None
-    fields["encrypted_content"] = to_raw(sealed.value)
-    if sealed.item is not None:
-        fields["id"] = to_raw(sealed.item)
+    fields["encrypted_content"] = to_raw(signature.value)
+    if signature.item is not None:
+        fields["id"] = to_raw(signature.item)
     return to_raw(fields)
 
 

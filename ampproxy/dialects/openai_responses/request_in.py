@@ -61,7 +61,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         hosted=hosted,
         choice=choice,
         stream=bool(streamed if stream is None else stream),
-        include_sealed=INCLUDE_PROOFS in include,
+        include_signatures=INCLUDE_PROOFS in include,
         extras=fields.remaining(),
         **known,
     )

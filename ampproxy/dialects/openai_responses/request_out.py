@@ -149,7 +149,7 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     include = list(loads(request.extras.get("include", b"[]"), []) or []) if native else []
     effort = (body.get("reasoning") or {}).get("effort")
     thinks = "reasoning" in body and effort != "none"
-    if request.include_sealed and (native or thinks):
+    if request.include_signatures and (native or thinks):
         include.append(INCLUDE_PROOFS)
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)

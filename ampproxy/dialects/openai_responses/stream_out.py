@@ -48,7 +48,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.loss import part_kind
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
@@ -56,16 +56,16 @@ _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "ima
 class _Open:
     """A part that is open: its item, once something of it was said.
 
-    ``sealed`` is the proof that is known; on a call it is said in a reasoning item before the call,
+    ``signature`` is the proof that is known; on a call it is said in a reasoning item before the call,
     so the call waits for its first delta.
     """
 
-    __slots__ = ("item", "part", "sealed")
+    __slots__ = ("item", "part", "signature")
 
     def __init__(self, part: Any) -> None:
         self.part = part
         self.item: Item | None = None
-        self.sealed: Sealed | None = getattr(part, "sealed", None)
+        self.signature: Signature | None = getattr(part, "signature", None)
 
 
 class ResponsesStreamRenderer(Renderer):
@@ -91,7 +91,7 @@ class ResponsesStreamRenderer(Renderer):
         self._refused = False
         #: Ids of reasoning items, which no two items may share.
         self._proven: set[str] = set()
-        self._proofs = context.request is None or context.request.include_sealed
+        self._proofs = context.request is None or context.request.include_signatures
         tools = context.request.tools if context.request is not None else ()
         #: Name of a function -> what the client calls it.
         self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
@@ -243,9 +243,9 @@ class ResponsesStreamRenderer(Renderer):
             return
         index, self._pending = self._pending, None
         opened = self._open[index]
-        part, sealed = opened.part, opened.sealed
+        part, signature = opened.part, opened.signature
         if isinstance(part, Reasoning):
-            own = sealed.item if sealed and sealed.vendor == RESPONSES else None
+            own = signature.item if signature and signature.vendor == RESPONSES else None
             id = (
                 own
                 if own and len(own) <= LONGEST_ID and own not in self._proven
@@ -254,8 +254,8 @@ class ResponsesStreamRenderer(Renderer):
             self._proven.add(id)
             self._render_item(index, Thought(id, self._next_index()), out)
         else:
-            if sealed is not None:
-                self._render_proof(sealed, "call", out)
+            if signature is not None:
+                self._render_proof(signature, "call", out)
             self._render_item(index, self._call(part), out)
         for number, text in enumerate(_texts(part)):
             if number:
@@ -277,12 +277,12 @@ class ResponsesStreamRenderer(Renderer):
             name, more = known.name, {**more, "namespace": to_raw(known.namespace)}
         return kind(id, self._next_index(), part.id, name, more)
 
-    def _render_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
+    def _render_proof(self, signature: Signature, place: proof.Place, out: list[bytes]) -> None:
         """A reasoning item that has nothing but the proof of another part."""
         if not self._proofs:
             return
         thought = Thought(self._context.new_id("rs_"), self._next_index())
-        thought.proof = proof.seal("", sealed, place)
+        thought.proof = proof.wrap_signature("", signature, place)
         self._write(out, thought.open())
         self._done(thought, "completed", out)
 
@@ -314,12 +314,12 @@ class ResponsesStreamRenderer(Renderer):
     def _prove(self, event: PartSigned, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is None:
-            if event.sealed.vendor != RESPONSES:
-                self._render_proof(event.sealed, "reasoning", out)
+            if event.signature.vendor != RESPONSES:
+                self._render_proof(event.signature, "reasoning", out)
             return
-        opened.sealed = event.sealed
+        opened.signature = event.signature
         if isinstance(opened.part, ToolCall) and opened.item is not None:
-            self._render_proof(event.sealed, "call", out)
+            self._render_proof(event.signature, "call", out)
 
     def _extend(self, event: PartExtras, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
@@ -342,9 +342,9 @@ class ResponsesStreamRenderer(Renderer):
         opened = self._open.get(index)
         if opened is None:
             return
-        part, sealed = opened.part, opened.sealed
+        part, signature = opened.part, opened.signature
         if index == self._pending:
-            keeps = sealed is not None and self._proofs
+            keeps = signature is not None and self._proofs
             if isinstance(part, Reasoning) and not keeps and not part.text:
                 self._pending = None  # thinking with nothing to show and nothing to keep
             else:
@@ -352,16 +352,16 @@ class ResponsesStreamRenderer(Renderer):
         item = opened.item
         if isinstance(item, Call) and not any(item.pieces) and not part.freeform:
             self._delta(Delta(index, "{}"), out)
-        if isinstance(item, Thought) and sealed is not None and self._proofs:
-            own = sealed.vendor == RESPONSES and sealed.item == item.id
+        if isinstance(item, Thought) and signature is not None and self._proofs:
+            own = signature.vendor == RESPONSES and signature.item == item.id
             place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
-            item.proof = sealed.value if own else proof.seal("", sealed, place)
+            item.proof = signature.value if own else proof.wrap_signature("", signature, place)
         if item is not None:
             self._done(item, status, out)
         del self._open[index]
         self._items.pop(index, None)
-        if sealed is not None and isinstance(part, Text | Image):
-            self._render_proof(sealed, "text" if isinstance(part, Text) else "image", out)
+        if signature is not None and isinstance(part, Text | Image):
+            self._render_proof(signature, "text" if isinstance(part, Text) else "image", out)
 
     def _done(self, item: Item, status: str, out: list[bytes]) -> None:
         events, text = item.done(status)

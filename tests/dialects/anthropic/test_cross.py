@@ -16,7 +16,7 @@ from ampproxy.dialects.proof import MARK
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Image, Sealed, Text, ToolCall
+from ampproxy.model.parts import Image, Signature, Text, ToolCall
 from tests.dialects.anthropic.test_sdk import streamed
 from tests.dialects.laws import VECTORS, context_for
 
@@ -78,15 +78,15 @@ class CrossTests(unittest.TestCase):
                 request = ANTHROPIC.parse_request(follow_up(response))
                 body = dialect.render_request(request, target_for(dialect.name, model)).body.decode()
                 for part in response.candidates[0].parts:
-                    sealed = getattr(part, "sealed", None)
+                    signature = getattr(part, "signature", None)
                     # A picture in an answer is a loss here, and its proof with it; likewise the proof of the
                     # text that ends an answer.
                     last = isinstance(part, Text) and part is response.candidates[0].parts[-1]
-                    if isinstance(sealed, Sealed) and not isinstance(part, Image) and not last:
+                    if isinstance(signature, Signature) and not isinstance(part, Image) and not last:
                         seen += 1
                         with self.subTest(name, part=type(part).__name__):
-                            self.assertIn(json.dumps(sealed.value), body)
-                            self.assertIn(sealed.item or "", body)
+                            self.assertIn(json.dumps(signature.value), body)
+                            self.assertIn(signature.item or "", body)
         self.assertGreater(seen, 3)
 
     def test_proofs_stay_in_place(self) -> None:
@@ -95,8 +95,10 @@ class CrossTests(unittest.TestCase):
             response = fold(events)
             sent = ANTHROPIC.parse_request(follow_up(response)).turns[1].parts
             with self.subTest(name):
-                before = [part.sealed for part in response.candidates[0].parts if isinstance(part, ToolCall)]
-                self.assertEqual([part.sealed for part in sent if isinstance(part, ToolCall)], before)
+                before = [
+                    part.signature for part in response.candidates[0].parts if isinstance(part, ToolCall)
+                ]
+                self.assertEqual([part.signature for part in sent if isinstance(part, ToolCall)], before)
 
     def test_foreign_proofs_never_reach_anthropic(self) -> None:
         """A thread that moves to Claude is accepted there."""

@@ -9,7 +9,7 @@ from typing import Any
 from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.blocks import parse_block, parse_content
 from ampproxy.dialects.places import settle
-from ampproxy.dialects.proof import seal
+from ampproxy.dialects.proof import wrap_signature
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
@@ -20,7 +20,7 @@ from ampproxy.model.parts import (
     Link,
     Opaque,
     Reasoning,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -47,8 +47,8 @@ class ContentTests(unittest.TestCase):
         self.assertEqual([text.text for text in request.system], ["You are an agent.", "Be brief."])
         _, assistant, user = request.turns
         thought, redacted, text, call, bare = assistant.parts
-        self.assertEqual(thought, Reasoning("Use ls.", Sealed(ANTHROPIC, "EqoBCkgI")))
-        self.assertEqual(redacted, Reasoning("", Sealed(ANTHROPIC, "Emw="), redacted=True))
+        self.assertEqual(thought, Reasoning("Use ls.", Signature(ANTHROPIC, "EqoBCkgI")))
+        self.assertEqual(redacted, Reasoning("", Signature(ANTHROPIC, "Emw="), redacted=True))
         self.assertEqual(text, Text("Listing."))
         assert isinstance(call, ToolCall)
         assert isinstance(bare, ToolCall)
@@ -90,12 +90,12 @@ class ContentTests(unittest.TestCase):
 
     def test_carried_proof_returns_to_its_call(self) -> None:
         """Gemini's proof, which an Amp thread carried in a thinking block, sits on the call again."""
-        gemini, openai = Sealed("gemini", "Zm9v"), Sealed("openai-responses", "Zm9v", "rs_1")
+        gemini, openai = Signature("gemini", "Zm9v"), Signature("openai-responses", "Zm9v", "rs_1")
         content = [
-            {"type": "thinking", "thinking": "hm", "signature": seal(ANTHROPIC, openai)},
+            {"type": "thinking", "thinking": "hm", "signature": wrap_signature(ANTHROPIC, openai)},
             {"type": "text", "text": "ok"},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, gemini, "text")},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, gemini, "call")},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, gemini, "text")},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, gemini, "call")},
             {"type": "tool_use", "id": "a", "name": "A", "input": {}},
             {"type": "tool_use", "id": "b", "name": "B", "input": {}},
         ]
@@ -104,8 +104,8 @@ class ContentTests(unittest.TestCase):
             parts,
             (
                 Reasoning("hm", openai),
-                Text("ok", sealed=gemini),
-                ToolCall("a", "A", "{}", sealed=gemini),
+                Text("ok", signature=gemini),
+                ToolCall("a", "A", "{}", signature=gemini),
                 ToolCall("b", "B", "{}"),
             ),
         )
@@ -134,9 +134,9 @@ class ShortWayTests(unittest.TestCase):
             {"type": "image", "source": {"type": "url", "url": "https://example.com/"}},
             signed,
             {"type": "redacted_thinking", "data": "Emw="},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, Signature("gemini", "Zm9v"))},
             {**signed, "signature": ""},
-            {**signed, "signature": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {**signed, "signature": wrap_signature(ANTHROPIC, Signature("gemini", "Zm9v"))},
             {"type": "tool_use", "id": "a", "name": "A", "input": {"n": 10**30}, "cache_control": mark},
             {"type": "tool_use", "id": "a", "name": "A", "input": None},
             {"type": "tool_result", "tool_use_id": "a"},
@@ -198,7 +198,7 @@ class WishTests(unittest.TestCase):
         self.assertLessEqual(
             {"container", "context_management", "cache_control"}, set(vector("content").extras)
         )
-        self.assertTrue(request.include_usage and request.include_sealed)
+        self.assertTrue(request.include_usage and request.include_signatures)
         self.assertEqual(parsed(system="").system, ())
 
 

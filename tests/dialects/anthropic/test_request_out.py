@@ -18,7 +18,7 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -36,7 +36,7 @@ from ampproxy.model.request import (
 
 CALL, RESULT = ToolCall("c1", "Bash", '{"cmd":"ls"}'), ToolResult("c1", (Text("a"),))
 BASH = Tool("Bash", schema=Json(b'{"type":"object"}'))
-PROOF = Sealed(ANTHROPIC, "EqoB")
+PROOF = Signature(ANTHROPIC, "EqoB")
 BUDGET = Target("claude-sonnet-4-5", thinking="budget", max_output=64_000)
 LEVEL = Target(
     "claude-opus-4-6", thinking="both", levels=("low", "medium", "high", "max"), max_output=128_000
@@ -187,7 +187,7 @@ class ThinkingTests(RenderCase):
 
     def test_foreign_proof_stays_out_and_thinking_rests(self) -> None:
         """A thread that came from another vendor in mid-loop is accepted, without thinking."""
-        foreign = Reasoning("hm", Sealed("openai-responses", "gAAA", "rs_1"))
+        foreign = Reasoning("hm", Signature("openai-responses", "gAAA", "rs_1"))
         turns = (user("go"), assistant(foreign, CALL), user(RESULT))
         for target, member in ((BUDGET, None), (LEVEL, {"type": "disabled"})):
             asked = request(

@@ -23,7 +23,7 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -193,10 +193,10 @@ def test_arguments_that_are_no_object_are_wrapped() -> None:
 
 def test_own_proofs_go_back_in_their_place() -> None:
     """Gemini's signature stands on the call or text that it was issued on."""
-    own = Sealed("gemini", "YWJj")
+    own = Signature("gemini", "YWJj")
     body, losses = ask(
         user("go"),
-        model(Reasoning("hm", own), Text("Let me", sealed=own), call("a", sealed=own), call("b")),
+        model(Reasoning("hm", own), Text("Let me", signature=own), call("a", signature=own), call("b")),
         user(result("a", "A"), result("b", "B")),
         target=NEW,
     )
@@ -206,9 +206,9 @@ def test_own_proofs_go_back_in_their_place() -> None:
 
 def test_foreign_proofs_are_dropped_and_thoughts_never_become_text() -> None:
     """Gemini refuses another vendor's proof, and thoughts are not the assistant's words."""
-    foreign = Sealed("anthropic", "EqoB")
+    foreign = Signature("anthropic", "EqoB")
     body, losses = ask(
-        user("go"), model(Reasoning("secret plan", foreign), Reasoning("bare"), Text("Hi", sealed=foreign))
+        user("go"), model(Reasoning("secret plan", foreign), Reasoning("bare"), Text("Hi", signature=foreign))
     )
     assert body["contents"][1]["parts"] == [{"text": "Hi"}]
     assert losses == ["foreign_proof", "earlier_thinking", "foreign_proof"]
@@ -231,7 +231,7 @@ def test_the_skip_value_is_nobodys_proof() -> None:
     body = json.dumps({"contents": [{"role": "model", "parts": [part]}]}).encode()
     [said] = DIALECT.parse_request(body, model="g").turns[0].parts
     assert isinstance(said, ToolCall)
-    assert said.sealed is None
+    assert said.signature is None
 
 
 # -- media

@@ -29,7 +29,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import fold, unfold
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.wire.sse import EventTooLargeError
 from tests.dialects.laws import VECTORS, context_for, plain
 
@@ -299,7 +299,7 @@ def test_proofs_are_valid_base64() -> None:
         chunks = rendered(
             PartStarted(0, Reasoning("")),
             Delta(0, "t"),
-            PartSigned(0, Sealed(vendor, "c2VhbA==")),
+            PartSigned(0, Signature(vendor, "c2VhbA==")),
             PartClosed(0),
         )
         part = chunks[1]["candidates"][0]["content"]["parts"][0]

@@ -18,7 +18,7 @@ from ampproxy.model.parts import (
     Link,
     Part,
     Reasoning,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -218,9 +218,10 @@ class Content(Rendering):
 
     def test_reasoning_of_another_vendor_is_not_sent(self) -> None:
         """No proof and no thinking leaves for a vendor that did not write it."""
-        sealed = Reasoning("hm", Sealed(ANTHROPIC, "sig"))
+        signature = Reasoning("hm", Signature(ANTHROPIC, "sig"))
         body = self.render(
-            assistant(sealed, Reasoning("so"), Text("x")), assistant(Reasoning("", Sealed(GEMINI, "s"), True))
+            assistant(signature, Reasoning("so"), Text("x")),
+            assistant(Reasoning("", Signature(GEMINI, "s"), True)),
         )
         self.assertEqual(body["messages"], [{"role": "assistant", "content": "x"}])
         self.assertEqual(self.lost, ["foreign_proof", "reasoning"])

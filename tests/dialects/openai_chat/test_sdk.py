@@ -14,7 +14,7 @@ from ampproxy.dialects.openai_completions import DIALECT as COMPLETIONS_DIALECT
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import Candidate, ChatResponse, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import unfold
-from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
 
@@ -24,7 +24,7 @@ ANSWER = ChatResponse(
     candidates=(
         Candidate(
             (
-                Reasoning("hm", Sealed("anthropic", "sig")),
+                Reasoning("hm", Signature("anthropic", "sig")),
                 Text("Hello"),
                 ToolCall("call_1", "Bash", '{"cmd":"ls"}'),
                 ToolCall("call_2", "Read", "{}"),

@@ -25,7 +25,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Opaque, Reasoning, Sealed, Text, ToolCall
+from ampproxy.model.parts import Opaque, Reasoning, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
 
@@ -134,7 +134,7 @@ class Streams(unittest.TestCase):
             SectionBreak(0),
             Delta(0, "Two"),
             Delta(0, "."),
-            PartSigned(0, Sealed(ANTHROPIC, "sig")),
+            PartSigned(0, Signature(ANTHROPIC, "sig")),
             PartClosed(0),
         ]
         chunks, data, lost = stream(START, *thought, *said(1, Text(""), "Hi"), *END)
