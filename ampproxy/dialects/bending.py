@@ -10,7 +10,7 @@ from ampproxy.dialects.refusal_places import is_empty, may_change
 from ampproxy.model.base import Json
 from ampproxy.model.lesson import EACH, Lesson, Place
 from ampproxy.model.loss import Loss
-from ampproxy.model.request import LEVELS, Level
+from ampproxy.model.request import LEVELS, Level, level_of
 from ampproxy.model.thinking import nearest_level
 from ampproxy.wire.json import elements, members
 
@@ -154,11 +154,7 @@ def _nearest(value: str, words: tuple[str, ...]) -> str | None:
     if not allowed:
         # Groq's qwen: "none" or "default".
         return spelled.get("default") if asked != "none" else None
-    return spelled[nearest_level("minimal" if asked == "none" else _level(asked), allowed)]
-
-
-def _level(word: str) -> Level:
-    return next(level for level in LEVELS if level == word)
+    return spelled[nearest_level(level_of(asked) or "minimal", allowed)]
 
 
 def _not(value: Any, lesson: Lesson) -> bytes | None:
@@ -169,7 +165,7 @@ def _not(value: Any, lesson: Lesson) -> bytes | None:
     allowed = tuple(level for level in _USUAL if level not in refused)
     if asked not in _EFFORTS or not allowed:
         return GONE
-    word: str = nearest_level("minimal" if asked == "none" else _level(asked), allowed)
+    word: str = nearest_level(level_of(asked) or "minimal", allowed)
     return encode(word.upper() if value.isupper() else word)
 
 

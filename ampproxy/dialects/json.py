@@ -28,6 +28,7 @@ from ampproxy.wire.values import to_raw as to_raw
 from ampproxy.wire.values import without_nulls as without_nulls
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Fields")
 
 #: The members of an object, and the items of an array, uninterpreted.
 MEMBERS: Final = Decoder(Members)
@@ -195,9 +196,11 @@ class Fields:
         text = self.left.pop(name, None)
         if text is None:
             return None
-        wanted: Any = kind
-        value: T | None = read_request(_decoder(wanted), text, f"{self.at}.{name}" if self.at else name)
-        return value
+        decoder: Decoder[T | None] = _decoder(kind)  # type: ignore[arg-type]
+        try:
+            return decoder.decode(text)
+        except BAD_JSON:
+            return read_request(decoder, text, self.path(name))
 
     def need(self, name: str, kind: type[T]) -> T:
         """Like :meth:`take`, for a member that must be there."""
@@ -218,32 +221,22 @@ class Fields:
             bad_request(self.path(name), "It is required.")
         return text
 
-    def take_object(self, name: str) -> Fields | None:
+    def take_object(self: F, name: str) -> F | None:
         """Remove a member and give its members, without those that are null; ``None`` when it is absent or
         null.
 
         :raises ampproxy.errors.ClientFault: it is not an object.
         """
         text = self.take_raw(name)
-        return None if text is None else Fields(text, self.path(name), nulls=False)
+        return None if text is None else type(self)(text, self.path(name), nulls=False)
 
-    def need_object(self, name: str) -> Fields:
+    def need_object(self: F, name: str) -> F:
         """Like :meth:`take_object`, for a member that must be there."""
-        return Fields(self.need_raw(name), self.path(name), nulls=False)
+        return type(self)(self.need_raw(name), self.path(name), nulls=False)
 
     def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
         return {name: value for name, value in self.left.items() if not is_null(value)}
-
-
-def member(found: Members, name: str, kind: type[T], at: str) -> T | None:
-    """The value of a member, which stays where it is; ``None`` when it is absent or null.
-
-    :param at: where the object stands in the request.
-    :raises ampproxy.errors.ClientFault: it is something else than ``kind``.
-    """
-    text = found.get(name)
-    return None if text is None else read(text, kind, f"{at}.{name}" if at else name)
 
 
 def read(text: bytes | Json, kind: type[T], at: str) -> T | None:

@@ -12,6 +12,11 @@ Level = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 LEVELS: tuple[Level, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
+def level_of(word: str | None) -> Level | None:
+    """The level of a vendor's word for it, which is the same one; ``None``: it is none of ours."""
+    return next((level for level in LEVELS if level == word), None)
+
+
 class Turn(Value, frozen=True):
     """One message. Tool results are parts of a ``user`` turn; a ``system`` turn stands in
     mid-conversation (leading system texts are ``ChatRequest.system``).

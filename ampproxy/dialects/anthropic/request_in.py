@@ -9,7 +9,6 @@ from ampproxy.dialects.json import NULL, Fields, bad_request, items, text_of, to
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
-    LEVELS,
     ChatRequest,
     HostedTool,
     Level,
@@ -19,6 +18,7 @@ from ampproxy.model.request import (
     Tool,
     ToolChoice,
     Turn,
+    level_of,
 )
 
 _ROLES: Final = ("user", "assistant", "system")
@@ -104,7 +104,7 @@ def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """
     config = top.take_object("output_config") or Fields(b"{}")
     effort = config.take("effort", str)
-    level: Level | None = effort if effort in LEVELS else None
+    level = level_of(effort)
     if effort and level is None:
         config.left["effort"] = to_raw(effort)
     formats = config.take_object("format")

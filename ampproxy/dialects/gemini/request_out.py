@@ -9,6 +9,7 @@ from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.gemini.contents_out import ContentWriter
 from ampproxy.dialects.gemini.profile import PROFILE
+from ampproxy.dialects.gemini.wire import SAMPLING
 from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
@@ -35,19 +36,6 @@ def thinking_config(wish: Thinking | None) -> dict[str, Any]:
     return found
 
 
-#: Member of ``generationConfig`` -> field of ``Sampling``.
-_SAMPLING = {
-    "maxOutputTokens": "max_tokens",
-    "temperature": "temperature",
-    "topP": "top_p",
-    "topK": "top_k",
-    "presencePenalty": "presence_penalty",
-    "frequencyPenalty": "frequency_penalty",
-    "seed": "seed",
-    "responseLogprobs": "logprobs",
-    "logprobs": "top_logprobs",
-    "candidateCount": "candidates",
-}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
@@ -121,9 +109,11 @@ def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
-    found = {member: getattr(sampling, field) for member, field in _SAMPLING.items()}
-    found["stopSequences"] = sampling.stop or None
-    return {name: value for name, value in found.items() if value is not None}
+    found: dict[str, Any] = {}
+    put(found, {member: getattr(sampling, field) for member, field in SAMPLING.items()})
+    if sampling.stop:
+        found["stopSequences"] = sampling.stop
+    return found
 
 
 def _output(output: OutputFormat | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.ends import read_end
-from ampproxy.dialects.json import Decoder, loads, raw_text, to_raw
+from ampproxy.dialects.json import Decoder, Fields, loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
@@ -300,6 +300,22 @@ def _count(value: object) -> int:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
+# ------------------------------------------------------------------------------ requests
+
+#: Member of ``generationConfig`` -> field of ``Sampling``.
+SAMPLING: Final = {
+    "maxOutputTokens": "max_tokens",
+    "temperature": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+    "seed": "seed",
+    "responseLogprobs": "logprobs",
+    "logprobs": "top_logprobs",
+    "candidateCount": "candidates",
+}
+
 # --------------------------------------------------------------------------------- names
 
 #: Google's documented value for a function call that has no signature because another model made it
@@ -323,6 +339,16 @@ def camel(name: str) -> str:
         return name
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+class CamelFields(Fields):
+    """The members of an object by their camelCase names, without those that are null."""
+
+    __slots__ = ()
+
+    def __init__(self, text: bytes | Json, at: str = "", *, nulls: bool = False) -> None:
+        super().__init__(text, at, nulls=nulls)
+        self.left = {camel(name): value for name, value in self.left.items()}
 
 
 def args_text(raw: Json | None) -> str:

@@ -31,13 +31,13 @@ from ampproxy.dialects.openai_chat.tools_in import (
 from ampproxy.dialects.openai_sampling import SamplingBody
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import (
-    LEVELS,
     ChatRequest,
     HostedTool,
     OutputFormat,
     Thinking,
     Tool,
     ToolChoice,
+    level_of,
 )
 
 
@@ -134,10 +134,8 @@ def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], Tool
 def _thinking(effort: str | None) -> Thinking | None:
     if effort == "none":
         return Thinking("off")
-    for level in LEVELS:
-        if effort == level:
-            return Thinking("level", level=level)
-    return None
+    level = level_of(effort)
+    return None if level is None else Thinking("level", level=level)
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:

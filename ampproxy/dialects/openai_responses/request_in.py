@@ -14,7 +14,7 @@ from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.dialects.openai_responses.tools import parse_choice, parse_tools
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import Text
-from ampproxy.model.request import LEVELS, ChatRequest, OutputFormat, Sampling, Thinking, Turn
+from ampproxy.model.request import LEVELS, ChatRequest, OutputFormat, Sampling, Thinking, Turn, level_of
 
 #: What a client puts into ``include`` to be given proofs of reasoning, and log probabilities.
 INCLUDE_PROOFS = "reasoning.encrypted_content"
@@ -125,12 +125,11 @@ def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
         return (Thinking("auto", show=show, summary=summary) if summary else None), left
     if effort == "none":
         return Thinking("off", show=show, summary=summary), left
-    for level in LEVELS:
-        if effort == level:
-            return Thinking("level", level=level, show=show, summary=summary), left
-    return bad_request(
-        "reasoning.effort", f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
-    )
+    level = level_of(effort)
+    if level is None:
+        why = f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
+        bad_request("reasoning.effort", why)
+    return Thinking("level", level=level, show=show, summary=summary), left
 
 
 def _output(fields: Fields) -> OutputFormat | None:

@@ -156,7 +156,7 @@ def test_summaries_of_openai():
 def test_the_facts_of_a_body():
     """A request that holds a summary of ours is not passed to OpenAI unread."""
     body = json.dumps({"model": "m", "input": [summary_item(), HELLO]}).encode()
-    assert facts_of(DIALECT, body).signature
+    assert facts_of(DIALECT, body).foreign_signatures
 
 
 @pytest.mark.parametrize("damage", ["", "AMPPROXYSEALEDBY", "AMPPROXYSEALEDBY!", "gAAAA"])
