@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import Fields, loads, to_raw
+from ampproxy.model.base import Json
 from ampproxy.model.parts import Inline, Link, Refusal, Source
 
 #: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
@@ -58,3 +59,14 @@ def read_sound(part: Fields) -> Inline:
 def read_refusal(part: Fields) -> Refusal:
     """``refusal``."""
     return Refusal(part.need("refusal", str))
+
+
+def flat_grammar(raw: Json | None) -> Json | None:
+    """A custom tool's format as Responses writes it and the vocabulary has it: ``{"type": "grammar", "syntax",
+    "definition"}``; chat has one level more.
+    """
+    value = loads(raw) if raw is not None else None
+    if not isinstance(value, dict):
+        return raw
+    grammar = value.get("grammar")
+    return to_raw({"type": value.get("type"), **grammar}) if isinstance(grammar, dict) else raw

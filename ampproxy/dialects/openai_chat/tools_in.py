@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from ampproxy.dialects.json import NULL, Fields, bad_request, loads, raw_text, text_of, to_raw
+from ampproxy.dialects.json import NULL, Fields, bad_request, raw_text, text_of
+from ampproxy.dialects.openai_parts import flat_grammar
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import HostedTool, Tool, ToolChoice
 
@@ -25,20 +26,11 @@ def _function(function: Fields, cache: Json | None, extras: dict[str, Json]) -> 
 
 def _custom(custom: Fields, cache: Json | None, extras: dict[str, Json]) -> Tool:
     name, description = custom.need("name", str), custom.take("description", str)
-    grammar = flat_grammar(custom.take_raw("format") or NULL)
+    grammar = flat_grammar(custom.take_raw("format"))
     return Tool(name, description, freeform=True, grammar=grammar, cache=cache, extras=extras)
 
 
 _READERS: Final = {"function": _function, "custom": _custom}
-
-
-def flat_grammar(raw: Json) -> Json | None:
-    """A custom tool's format as Responses writes it: ``{"type": "grammar", "syntax", "definition"}``."""
-    value = loads(raw)
-    if not isinstance(value, dict):
-        return None
-    grammar = value.get("grammar")
-    return to_raw({"type": value.get("type"), **grammar}) if isinstance(grammar, dict) else raw
 
 
 def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:

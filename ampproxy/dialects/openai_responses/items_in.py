@@ -135,24 +135,17 @@ def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
     return role, parse_content(content, fields.path("content"), extras) if content is not None else ()
 
 
-def _parse_call(fields: Fields) -> Part:
+def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Part:
+    """A call.
+
+    :param member: what has its arguments; ``none``: what stands for their absence.
+    """
     fields.left.pop("status", None)
     return ToolCall(
         id=fields.need("call_id", str),
         name=fields.need("name", str),
-        arguments=fields.take("arguments", str) or "{}",
-        item=fields.take("id", str),
-        extras=fields.remaining(),
-    )
-
-
-def _parse_custom_call(fields: Fields) -> Part:
-    fields.left.pop("status", None)
-    return ToolCall(
-        id=fields.need("call_id", str),
-        name=fields.need("name", str),
-        arguments=fields.take("input", str) or "",
-        freeform=True,
+        arguments=fields.take(member, str) or none,
+        freeform=freeform,
         item=fields.take("id", str),
         extras=fields.remaining(),
     )
@@ -217,6 +210,6 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
 
 _ASSISTANT: dict[str, Callable[[Fields], Part]] = {
     "reasoning": _parse_reasoning,
-    "function_call": _parse_call,
-    "custom_tool_call": _parse_custom_call,
+    "function_call": lambda fields: _parse_call(fields, "arguments", "{}", freeform=False),
+    "custom_tool_call": lambda fields: _parse_call(fields, "input", "", freeform=True),
 }
