@@ -62,8 +62,9 @@ def read_refusal(part: Fields) -> Refusal:
 
 
 def flat_grammar(raw: Json | None) -> Json | None:
-    """A custom tool's format as Responses writes it and the vocabulary has it: ``{"type": "grammar", "syntax",
-    "definition"}``; chat has one level more.
+    """A custom tool's format as Responses writes it, and the vocabulary has it: chat has one level more.
+
+    ``{"type": "grammar", "syntax": "lark", "definition": "..."}``
     """
     value = loads(raw) if raw is not None else None
     if not isinstance(value, dict):
