@@ -15,7 +15,6 @@ from ampproxy.model.base import ANTHROPIC, CHAT, RESPONSES, Json
 from ampproxy.model.parts import (
     Image,
     Inline,
-    Part,
     Reasoning,
     Refusal,
     Signature,
@@ -33,6 +32,7 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant, user
 
 CALL, RESULT = ToolCall("c1", "Bash", '{"cmd":"ls"}'), ToolResult("c1", (Text("a"),))
 BASH = Tool("Bash", schema=Json(b'{"type":"object"}'))
@@ -41,14 +41,6 @@ BUDGET = Target("claude-sonnet-4-5", thinking="budget", max_output=64_000)
 LEVEL = Target(
     "claude-opus-4-6", thinking="both", levels=("low", "medium", "high", "max"), max_output=128_000
 )
-
-
-def user(*parts: Part | str) -> Turn:
-    return Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def assistant(*parts: Part | str) -> Turn:
-    return Turn("assistant", user(*parts).parts)
 
 
 def request(*turns: Turn, dialect: str = CHAT, **fields: Any) -> ChatRequest:

@@ -26,7 +26,6 @@ from ampproxy.model.parts import (
     Signature,
     Text,
     ToolCall,
-    ToolResult,
 )
 from ampproxy.model.request import (
     ChatRequest,
@@ -38,6 +37,8 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant as model
+from tests.dialects.builders import rendered, result, user
 
 OLD = target_for("gemini", "gemini-2.5-flash")
 NEW = target_for("gemini", "gemini-3-flash-preview")
@@ -49,24 +50,11 @@ def ask(
 ) -> tuple[Any, list[str]]:
     """The body and the kinds of losses of a request."""
     request = ChatRequest(dialect=dialect, model=target.model, turns=turns, **fields)
-    rendered = DIALECT.render_request(request, target)
-    return json.loads(rendered.body), [loss.kind for loss in rendered.losses]
-
-
-def user(*parts: Any) -> Turn:
-    return Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def model(*parts: Any) -> Turn:
-    return Turn("assistant", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+    return rendered(DIALECT, request, target)
 
 
 def call(id: str, name: str = "f", **fields: Any) -> ToolCall:
     return ToolCall(id, name, '{"x":1}', **fields)
-
-
-def result(id: str, *parts: Any, **fields: Any) -> ToolResult:
-    return ToolResult(id, tuple(Text(part) if isinstance(part, str) else part for part in parts), **fields)
 
 
 def response(name: str, **body: Any) -> dict[str, Any]:

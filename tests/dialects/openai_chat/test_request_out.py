@@ -16,7 +16,6 @@ from ampproxy.model.parts import (
     Image,
     Inline,
     Link,
-    Part,
     Reasoning,
     Signature,
     Text,
@@ -33,24 +32,9 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant, call, result, user
 
 PNG = Image(Inline("image/png", "aGk="))
-
-
-def user(*parts: Part) -> Turn:
-    return Turn("user", parts)
-
-
-def assistant(*parts: Part) -> Turn:
-    return Turn("assistant", parts)
-
-
-def call(id_: str, name: str = "Bash", arguments: str = "{}") -> ToolCall:
-    return ToolCall(id_, name, arguments)
-
-
-def result(id_: str, *parts: Any, error: bool = False) -> ToolResult:
-    return ToolResult(id_, parts or (Text(f"result of {id_}"),), error)
 
 
 class Rendering(unittest.TestCase):
@@ -135,7 +119,7 @@ class Pairing(Rendering):
 
     def test_error_flag_is_a_loss_and_words_stay(self) -> None:
         """A failed tool's words are told as they are."""
-        body = self.render(assistant(call("a")), user(result("a", Text("boom"), error=True)))
+        body = self.render(assistant(call("a")), user(result("a", Text("boom"), is_error=True)))
         self.assertEqual(body["messages"][1]["content"], "boom")
         self.assertEqual(self.lost, ["is_error"])
 

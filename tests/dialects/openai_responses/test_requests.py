@@ -42,6 +42,7 @@ from ampproxy.model.request import (
     Turn,
 )
 from tests import strategies
+from tests.dialects.builders import assistant, rendered, user
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses" / "requests"
 TARGET = Target("gpt-5.1", thinking="level", levels=("low", "medium", "high"))
@@ -57,18 +58,10 @@ def chat(*turns: Turn, **members: Any) -> ChatRequest:
     return ChatRequest(dialect="anthropic", model="m", turns=turns, **members)
 
 
-def user(*parts) -> Turn:
-    return Turn("user", parts)
-
-
-def assistant(*parts) -> Turn:
-    return Turn("assistant", parts)
-
-
 def say(request: ChatRequest, target: Target = TARGET) -> tuple[dict[str, Any], set[str]]:
     """The body, and the kinds of what was lost."""
-    rendered = DIALECT.render_request(request, target)
-    return json.loads(rendered.body), {loss.kind for loss in rendered.losses}
+    body, lost = rendered(DIALECT, request, target)
+    return body, set(lost)
 
 
 # ----------------------------------------------------------------------------------------- reading
