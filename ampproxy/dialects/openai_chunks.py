@@ -9,25 +9,28 @@ import msgspec
 
 from ampproxy.dialects.base import EventStream
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.monitor import (
     DONE,
+    TIER,
     Members,
     StreamMonitor,
     given,
     has_list,
     inner,
     items,
-    openai_usage,
+    plain,
     tiered,
 )
-from ampproxy.dialects.openai import is_chunk
+from ampproxy.dialects.openai import is_chunk, usage_of
 from ampproxy.model.events import Usage
 from ampproxy.wire.json import members, string
 
 
 def chunk_usage(usage: Members) -> Usage:
-    """``prompt_tokens`` and ``completion_tokens``."""
-    return openai_usage(usage, "prompt_tokens", "completion_tokens")
+    """``prompt_tokens`` and ``completion_tokens``, and what the answer says of how it was served."""
+    found = plain(usage)
+    return usage_of(found, "prompt_tokens", "completion_tokens", found.get(TIER))
 
 
 def answer_usage(answer: Members) -> Usage | None:
@@ -190,7 +193,7 @@ class ChunkFastPath:
         self._monitor = monitor
         #: How pieces of the call begin that was named last.
         self._call = b""
-        self._model = msgspec.json.encode(model) if model else b""
+        self._model = encode(model) if model else b""
         self._anchor = b""
         self._ends = False
         self._head = b""

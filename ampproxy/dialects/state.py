@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ampproxy.dialects.common import loads
+from ampproxy.dialects.json import loads
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import Peek
 

@@ -20,7 +20,6 @@ from ampproxy.credentials.names import account_name
 from ampproxy.credentials.pins import PinnedSelection, Pins
 from ampproxy.credentials.pool import Pool, Selection
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.state import VendorState
 from ampproxy.errors import ClientFault, ExchangeError
@@ -35,6 +34,7 @@ from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Route, RouteTarget
 from ampproxy.routing.vendor_calls import GOOGLE
 from ampproxy.wire.redact import LOOKED_AT, printable
+from ampproxy.wire.values import encode, loads
 
 #: A vendor says that a proof of thinking is not its own, or not this account's.
 _PROOF_REFUSED = re.compile(
