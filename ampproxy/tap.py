@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import structs
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
@@ -37,6 +38,7 @@ from ampproxy.logs.queued import QueuedOutput
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
 from ampproxy.metrics.stalls import Stalls
+from ampproxy.model.base import Value
 from ampproxy.notify import Notifier, for_successor
 from ampproxy.process import Process, leave_no_core, state_of
 from ampproxy.relay.model_cache import cache_folder
@@ -53,8 +55,7 @@ if TYPE_CHECKING:
     from ampproxy.workers.crew import Supervisor
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Value, frozen=True):
     """What a command line sets in place of the configuration, each time that it is read.
 
     :param host: ``None``: as the file says; so ``port``.
@@ -73,7 +74,7 @@ class Overrides:
         if self.port is not None:
             changes["port"] = self.port
         if self.verbose:
-            changes["logging"] = replace(config.logging, level="debug")
+            changes["logging"] = structs.replace(config.logging, level="debug")
         return replace(config, **changes) if changes else config
 
 

@@ -7,6 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct, structs
+
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.parsing import Section, Setting
 from ampproxy.config.schema import (
@@ -114,7 +116,7 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
     """What changed within a section. One whose value is not made of fields is told by its own rows."""
     if before is None or after is None:
         yield f"{name}: {'switched on' if before is None else 'switched off'}"
-    if is_dataclass(before) or is_dataclass(after):
+    if _has_fields(before) or _has_fields(after):
         yield from _section(section, name, before, after)
         yield from _pems(name, before, after)
     else:
@@ -122,12 +124,17 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
             yield f"{name}.{row.name}: {_difference(row, before, after)}"
 
 
+def _has_fields(value: Any) -> bool:
+    """Whether a value is made of fields: what a section of the file becomes."""
+    return isinstance(value, Struct) or is_dataclass(value)
+
+
 def _of_logins(name: str, field: str, old: OAuth, new: OAuth) -> Iterator[str]:
     """What is said of the models of all logins at a vendor."""
-    for vendor in fields(OAuth):
-        before, after = (getattr(getattr(oauth, vendor.name), field) for oauth in (old, new))
+    for vendor in OAuth.__struct_fields__:
+        before, after = (getattr(getattr(oauth, vendor), field) for oauth in (old, new))
         if before != after:
-            yield f"{name}.{vendor.name}: {_listed(before)} -> {_listed(after)}"
+            yield f"{name}.{vendor}: {_listed(before)} -> {_listed(after)}"
 
 
 def _listed(items: Iterable[str | ModelAlias]) -> str:
@@ -235,7 +242,7 @@ def _text(type: str, value: Any) -> str | None:
         return _url(str(value))
     if isinstance(value, tuple):
         return ", ".join(value) if all(isinstance(item, str) for item in value) else None
-    return None if is_dataclass(value) else str(value)
+    return None if _has_fields(value) else str(value)
 
 
 def _duration(seconds: float) -> str:
@@ -264,7 +271,7 @@ def _fallback(rules: tuple[FallbackRule, ...]) -> str:
     """``allow``, ``never``, or how many rules."""
     if rules == ALLOW:
         return "allow"
-    if [replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
+    if [structs.replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
         return "never"
     return f"{len(rules)} rule{'s' * (len(rules) != 1)}"
 
@@ -284,7 +291,7 @@ def _mappings(name: str, old: tuple[ModelMapping, ...], new: tuple[ModelMapping,
 
 
 def _apart_from_line(mapping: ModelMapping) -> ModelMapping:
-    return replace(mapping, line=0)
+    return structs.replace(mapping, line=0)
 
 
 def _mapping(mapping: ModelMapping) -> str:

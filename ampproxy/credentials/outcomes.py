@@ -12,12 +12,14 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
 from ampproxy.errors import UNREADABLE, ExchangeError, Unreachable
+from ampproxy.model.base import Value
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.headers import http_date
 
@@ -43,8 +45,7 @@ MINUTE = 60.0
 HALF_AN_HOUR = 30 * MINUTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Value, frozen=True, kw_only=True):
     """What a failure means.
 
     :param reason: in words, after the account's name: "is rate limited".
@@ -89,8 +90,7 @@ _FULL = "reports that the model is at capacity"
 _QUOTA_REASONS = frozenset((_LIMITED, _USED_UP, _FULL))
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value, frozen=True):
     """A row: the failures that it fits, all of what it names, and the verdict on them.
 
     :param statuses: any of these; empty: whatever the status.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+import msgspec
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -43,8 +43,7 @@ _SETTLE = 0.2
 _List: TypeAlias = tuple[tuple[str, ...], tuple[Family, ...]]
 
 
-@dataclass(slots=True, eq=False)
-class _Asked:
+class _Asked(msgspec.Struct, eq=False):
     """An account that is asked again and again.
 
     :ivar said: the failure that the log knows of already.

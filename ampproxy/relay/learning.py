@@ -7,7 +7,6 @@ that, and by asking the same account once more. What has proven right is done at
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from twisted.logger import Logger
 
@@ -17,6 +16,7 @@ from ampproxy.dialects.bending import bent
 from ampproxy.dialects.common import encode
 from ampproxy.dialects.refusals import STATUSES, lessons_of
 from ampproxy.errors import ExchangeError
+from ampproxy.model.base import Value
 from ampproxy.model.lesson import Lesson
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
@@ -31,8 +31,7 @@ _BETA = b"anthropic-beta"
 MAX_READ_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Taught:
+class Taught(Value, frozen=True):
     """What a refusal has taught, until the request that is repeated by it has shown whether that is right."""
 
     lessons: Lessons

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 
 from ampproxy.config.schema import Account
 from ampproxy.dialects.registry import ROWS
+from ampproxy.model.base import Value
 from ampproxy.model.payload import PayloadModel, PayloadRule
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.routing.catalog import matches_wildcard
@@ -25,8 +25,7 @@ _SOURCES: Mapping[str, str] = {row.name: row.source or _PROTOCOLS[row.name] for 
 _decode = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value, frozen=True):
     """What a rule can be for.
 
     :param models: the names of the model, lower case: the vendor's, and the client's with and without

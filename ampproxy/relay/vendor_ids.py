@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import parse_qs
+
+from msgspec.structs import replace
 
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.state import VendorState

@@ -6,12 +6,12 @@ do a few paths at the root. What is ours is an explicit list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
+from ampproxy.model.base import Value
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import CloudTrafficResource, ReloadResource, UnknownRoutesResource
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
@@ -34,8 +34,7 @@ from ampproxy.routing.vendor_calls import BARE_CALLS, parse_vendor_call
 from ampproxy.server.site import GatewayRequest
 
 
-@dataclass(frozen=True, slots=True)
-class ManagementRoute:
+class ManagementRoute(Value, frozen=True):
     """A path of Amp's, with everything below it.
 
     :param keyless: a page that browsers open, without a client key.

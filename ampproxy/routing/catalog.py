@@ -19,12 +19,12 @@ known of the family (``login-models`` in the catalogue).
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account, Config
+from ampproxy.model.base import Value
 from ampproxy.routing.route import RouteTarget
 
 #: The patterns of each vendor's family, with the vendor.
@@ -38,8 +38,7 @@ Source: TypeAlias = Literal["config", "vendor", "pattern"]
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogModel:
+class CatalogModel(Value, frozen=True):
     """A model as a list shows it."""
 
     id: str

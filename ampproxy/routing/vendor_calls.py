@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Value
 from ampproxy.routing.endpoints import WrongMethod
@@ -17,8 +16,7 @@ from ampproxy.routing.endpoints import WrongMethod
 OPENAI, CLAUDE, GOOGLE = "openai", "anthropic", "google"
 
 
-@dataclass(frozen=True, slots=True)
-class VendorRoute:
+class VendorRoute(Value, frozen=True):
     """One path, and what holds for its calls.
 
     :param vendor: whose call it is.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
 from zope.interface import implementer, provider
@@ -215,7 +216,7 @@ class Worker:
         )
         view.use(shared)
         self._entrance = Entrance(runtime.limiter, reactor, reporter.send)
-        return GatewayService(replace(assembly, runtime=runtime)), shared
+        return GatewayService(structs.replace(assembly, runtime=runtime)), shared
 
     def _use(self, generation: Generation, secrets: Collection[Secret]) -> None:
         self._observer.use(generation.config.logging, secrets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ampproxy.config.schema import Limits
@@ -27,7 +28,7 @@ def world_of(limits: str = ON) -> World:
     world = World(text + limits)
     numbers = iter(range(1, 1000))
     maker = world.generation._bridges._origin
-    object.__setattr__(maker, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
+    msgspec.structs.force_setattr(maker, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
     return world
 
 
