@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
@@ -19,7 +19,6 @@ from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
 from ampproxy.collector import Collector, tune_malloc
-from ampproxy.dialects.registry import DIALECTS
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
@@ -30,6 +29,10 @@ from ampproxy.service import GatewayService
 
 if TYPE_CHECKING:
     from ampproxy.workers.crew import Supervisor
+
+
+#: Seconds between the pieces of what is loaded while the service serves.
+PAUSE = 0.05
 
 
 class Process:
@@ -93,9 +96,9 @@ class Process:
         ready = succeed(None) if self._crew is None else self._crew.when_ready()
         if self._succession is None:
             ready.addCallback(lambda _: self._serves())
-            self._load(list(DIALECTS))
+            self._reactor.callLater(PAUSE, self._load, self._service.tree.pieces())
         else:
-            ready.addCallback(lambda _: self._load(list(DIALECTS)))
+            ready.addCallback(lambda _: self._load(self._service.tree.pieces()))
 
     def _start_observing(self) -> None:
         """Show metrics and send alerts: of one process at a time."""
@@ -116,15 +119,15 @@ class Process:
         self._notifier.ready(state_of(self._service))
         self._announce()
 
-    def _load(self, names: list[str]) -> None:
-        """The service listens already; what is left to load comes a piece at a time, between requests. A
-        process that is to take another's place has no requests, and takes it when it lacks nothing.
+    def _load(self, pieces: Iterator[Callable[[], object]]) -> None:
+        """The service listens already; what is left to load comes between requests. A process that is to take
+        another's place has no requests, and takes it when it lacks nothing.
         """
         if not self._service.running:
             return
-        if names:
-            DIALECTS[names.pop()]
-            self._reactor.callLater(0.1 if self._succession is None else 0, self._load, names)
+        for piece in pieces:
+            piece()
+            self._reactor.callLater(PAUSE if self._succession is None else 0, self._load, pieces)
             return
         self._service.attach_logins()
         if self._succession is None:

@@ -34,7 +34,7 @@ def test_settings_of_exchanges_are_made_once(monkeypatch: pytest.MonkeyPatch) ->
         made.append(ExchangeSettings(*args))
         return made[-1]
 
-    monkeypatch.setattr("ampproxy.generation.ExchangeSettings", counted)
+    monkeypatch.setattr("ampproxy.relay.settings.ExchangeSettings", counted)
     world = World()
     for _ in range(3):
         world.request("POST", "/v1/messages", body=QUESTION)

@@ -22,6 +22,7 @@ from ampproxy.errors import UNREADABLE, ExchangeError, Unreachable
 from ampproxy.model.base import Value
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.headers import http_date
+from ampproxy.wire.late import LatePattern
 
 
 class Action(enum.Enum):
@@ -101,7 +102,7 @@ class Rule(Value, frozen=True):
     verdict: Verdict
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[ErrorKind] = frozenset()
-    words: re.Pattern[str] | None = None
+    words: LatePattern | None = None
 
     def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
         """Whether a failure is this row's."""
@@ -112,8 +113,8 @@ class Rule(Value, frozen=True):
         return self.words is None or self.words.search(text) is not None
 
 
-def _words(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
+def _words(*alternatives: str) -> LatePattern:
+    return LatePattern("|".join(alternatives), re.IGNORECASE)
 
 
 def _verdict(
@@ -233,7 +234,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_verdict(Action.REST_ACCOUNT, _USED_UP, 1), frozenset((429,)), words=_PLAN_LIMIT),
     Rule(_verdict(Action.OVERLOADED, _FULL, 1), words=_AT_CAPACITY),
     Rule(_verdict(Action.REST_MODEL, _LIMITED, 1), frozenset((429,))),
-    Rule(_CLIENT, frozenset((500,)), words=re.compile(r"\bUNKNOWN\b")),
+    Rule(_CLIENT, frozenset((500,)), words=LatePattern(r"\bUNKNOWN\b")),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
     Rule(
@@ -338,10 +339,10 @@ def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) 
 
 
 #: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
-_IN_BODY: tuple[tuple[re.Pattern[str], Callable[[str, float], float | None]], ...] = (
-    (re.compile(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
-    (re.compile(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
-    (re.compile(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),
-    (re.compile(r'"quotaResetDelay"\s*:\s*"([\w.]{1,24})"'), seconds_until),
-    (re.compile(r"\bafter (\d{1,9}(?:\.\d+)?s)\b"), seconds_until),
+_IN_BODY: tuple[tuple[LatePattern, Callable[[str, float], float | None]], ...] = (
+    (LatePattern(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
+    (LatePattern(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
+    (LatePattern(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),
+    (LatePattern(r'"quotaResetDelay"\s*:\s*"([\w.]{1,24})"'), seconds_until),
+    (LatePattern(r"\bafter (\d{1,9}(?:\.\d+)?s)\b"), seconds_until),
 )

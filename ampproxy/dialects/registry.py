@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.shown import flat_shown
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import Dialect
 
 
 class Row(Value, frozen=True):
@@ -46,7 +48,7 @@ ROWS = (
 )
 
 
-class Registry(Mapping[str, Dialect]):
+class Registry(Mapping[str, "Dialect"]):
     """Dialects by name, each loaded once, when it is first asked for."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -56,7 +58,7 @@ class Registry(Mapping[str, Dialect]):
     def __getitem__(self, name: str) -> Dialect:
         loaded = self._loaded.get(name)
         if loaded is None:
-            loaded = self._loaded[name] = cast(Dialect, import_module(self._rows[name].module).DIALECT)
+            loaded = self._loaded[name] = cast("Dialect", import_module(self._rows[name].module).DIALECT)
         return loaded
 
     def __iter__(self) -> Iterator[str]:

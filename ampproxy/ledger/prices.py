@@ -26,7 +26,7 @@ from ampproxy.ledger.entry import STEPS
 from ampproxy.ledger.price import USUAL, Case, Price
 from ampproxy.ledger.published import Published
 from ampproxy.model.base import Value
-from ampproxy.routing.catalog import matches_wildcard
+from ampproxy.wire.wildcard import matches_wildcard
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 

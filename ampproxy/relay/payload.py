@@ -13,11 +13,11 @@ from ampproxy.dialects.registry import ROWS
 from ampproxy.model.base import Value
 from ampproxy.model.payload import PayloadModel, PayloadRule
 from ampproxy.relay.bridge import ModelRequest
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.json import members
 from ampproxy.wire.jsonpath import found, put, resolved, same, taken_out
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: What CLIProxyAPI calls the dialects of vendors, and those of clients.
 _PROTOCOLS: Mapping[str, str] = {row.name: row.protocol or row.name for row in ROWS}

@@ -34,7 +34,7 @@ from ampproxy.server.guard import Client, credentials
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.tenant import check_route
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 
 #: Where a client learns how to sign in with OAuth.
 SIGN_IN = b"/api/auth/oauth-config"

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.web.resource import Resource
-
 from ampproxy.generation import Generation
 from ampproxy.model.base import Value
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
@@ -17,7 +15,7 @@ from ampproxy.resources.admin import CloudTrafficResource, ReloadResource, Unkno
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
 from ampproxy.resources.alerts import AlertsResource, TestAlertResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
-from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.base import Branch, GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.front import FrontResource
@@ -95,23 +93,6 @@ Found = dict[Asked, GatewayResource]
 def _asked(request: GatewayRequest) -> Asked:
     has = request.requestHeaders.hasHeader
     return request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
-
-
-class Branch(Resource):
-    """A path that leads to others.
-
-    :ivar itself: what answers for the path alone, without anything behind it.
-    """
-
-    isLeaf = False
-
-    def __init__(self, itself: GatewayResource) -> None:
-        super().__init__()
-        self.itself = itself
-
-    def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """What has no child of its own is served as the path itself."""
-        return self.itself
 
 
 class ModelRoutes(Branch):

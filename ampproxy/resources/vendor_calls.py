@@ -41,7 +41,7 @@ from ampproxy.tenants.tenant import (
     check_unnamed_model,
     may_use,
 )
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import LOOKED_AT

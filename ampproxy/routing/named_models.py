@@ -16,9 +16,9 @@ import msgspec
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.model.base import Value
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.paths import misleading, without_vendor
 from ampproxy.wire.json import BAD_JSON, members
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: More names than any batch has that people write; beyond that nobody need look.
 _MAX_NAMES = 256

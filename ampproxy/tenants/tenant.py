@@ -16,9 +16,9 @@ from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import Value
 from ampproxy.model.clients import AMP, MODELS, STORED, ClientKey
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: What each class of routes is, as the end of a sentence.
 _MEANING = {

@@ -49,6 +49,7 @@ from ampproxy.logs.twistd import is_about_port
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.model.clients import Standing
+from ampproxy.resources.gate import PIECES
 from ampproxy.service import GatewayService
 from ampproxy.state.view import View
 from ampproxy.wire.redact import Secret
@@ -66,6 +67,9 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NOT_OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 #: What is imported where it is first needed.
 _LOADED_LATER = (
+    *PIECES,
+    "oauthlib.oauth2",
+    "ampproxy.dialects.refusals",
     "ampproxy.credentials.oauth.service",
     "ampproxy.ledger.book",
     "ampproxy.ledger.store",
@@ -229,6 +233,7 @@ class Worker:
         service.privilegedStartService()
         service.startService()
         service.attach_logins()
+        service.tree.load()
         reactor.callWhenRunning(self._started)
         reactor.addSystemEventTrigger("before", "shutdown", self._stop)
         reactor.run()

@@ -27,7 +27,7 @@ def world_of(limits: str = ON) -> World:
     text = config(MESSAGES).replace(f'["{CLIENT_KEY}"]', f'["{CLIENT_KEY}", "another-client-key"]')
     world = World(text + limits)
     numbers = iter(range(1, 1000))
-    maker = world.generation._bridges._origin
+    maker = world.generation.exchanges.bridges._origin
     msgspec.structs.force_setattr(maker, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
     return world
 
