@@ -1,7 +1,7 @@
 """All dialects by name. A new one is a folder, and a row here.
 
-A dialect is loaded when it is first asked for: together they are the largest part of what the program
-consists of, and a service should listen before it has read it all.
+A dialect is loaded when it is first asked for, and what translates when it first has to: together they are
+the largest part of what the program consists of, and a service should listen before it has read it all.
 """
 
 from __future__ import annotations
@@ -46,6 +46,15 @@ ROWS = (
     Row(GEMINI, "ampproxy.dialects.gemini", 2, "gemini", "gemini"),
     Row(COMPLETIONS, "ampproxy.dialects.openai_completions", 4, "completions", "openai"),
 )
+
+
+#: The modules that translate, which a dialect loads when it is first asked to.
+_DIRECTIONS = ("request_in", "request_out", "response", "stream_in", "stream_out")
+
+
+def directions() -> Iterator[str]:
+    """All modules that translate, for who loads them beforehand."""
+    return (f"{row.module}.{name}" for row in ROWS for name in _DIRECTIONS)
 
 
 class Registry(Mapping[str, "Dialect"]):

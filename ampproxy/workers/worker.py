@@ -40,7 +40,7 @@ from ampproxy.channel.messages import (
 from ampproxy.channel.messages import Start as StartMessage
 from ampproxy.clock import use_monotonic_clock
 from ampproxy.collector import Collector, tune_malloc
-from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.registry import DIALECTS, directions
 from ampproxy.errors import ConfigError
 from ampproxy.generation import Generation
 from ampproxy.listen.listeners import Move
@@ -81,7 +81,7 @@ _FLUSH_SECONDS = 2.0
 
 def load_all() -> None:
     """Load what else workers need, before they are made."""
-    for name in _LOADED_LATER:
+    for name in (*_LOADED_LATER, *directions()):
         import_module(name)
     for name in DIALECTS:
         assert DIALECTS[name]

@@ -1,6 +1,7 @@
 """Anthropic Messages.
 
-Source: the vendor's API reference and the type definitions of its SDK.
+Source: the vendor's API reference and the type definitions of its SDK. Each direction is loaded when it is
+first needed: where bytes pass, none is.
 """
 
 from __future__ import annotations
@@ -8,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ampproxy.dialects.anthropic import errors
-from ampproxy.dialects.anthropic.client_tools import as_functions
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
-from ampproxy.dialects.anthropic.request_in import parse_request
-from ampproxy.dialects.anthropic.request_out import for_counting, render_request
-from ampproxy.dialects.anthropic.response import parse_response, render_response
-from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
-from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
-from ampproxy.dialects.base import AnswerContext, Compacting, ModelInfo, Rendered, Target
+from ampproxy.dialects.base import (
+    AnswerContext,
+    Compacting,
+    ModelInfo,
+    Rendered,
+    StreamParser,
+    StreamRenderer,
+    Target,
+)
 from ampproxy.dialects.common import encode
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
-
-__all__ = ["AnthropicDialect", "AnthropicStreamParser", "AnthropicStreamRenderer"]
 
 
 def _as_elsewhere(thinking: bytes) -> bool:
@@ -42,26 +43,38 @@ class AnthropicDialect:
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
     ) -> ChatRequest:
         """See :meth:`Dialect.parse_request <ampproxy.dialects.base.Dialect.parse_request>`."""
+        from ampproxy.dialects.anthropic.request_in import parse_request
+
         return parse_request(body, model, stream)
 
     def render_request(self, request: ChatRequest, target: Target) -> Rendered:
         """See :meth:`Dialect.render_request <ampproxy.dialects.base.Dialect.render_request>`."""
+        from ampproxy.dialects.anthropic.request_out import render_request
+
         return render_request(request, target)
 
     def parse_response(self, body: bytes) -> ChatResponse:
         """See :meth:`Dialect.parse_response <ampproxy.dialects.base.Dialect.parse_response>`."""
+        from ampproxy.dialects.anthropic.response import parse_response
+
         return parse_response(body)
 
     def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
         """See :meth:`Dialect.render_response <ampproxy.dialects.base.Dialect.render_response>`."""
+        from ampproxy.dialects.anthropic.response import render_response
+
         return render_response(response, context)
 
-    def stream_parser(self) -> AnthropicStreamParser:
+    def stream_parser(self) -> StreamParser:
         """A parser for one stream."""
+        from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
+
         return AnthropicStreamParser()
 
-    def stream_renderer(self, context: AnswerContext) -> AnthropicStreamRenderer:
+    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
         """A renderer for one stream."""
+        from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
+
         return AnthropicStreamRenderer(context)
 
     def error_body(self, error: WireError) -> bytes:
@@ -86,6 +99,8 @@ class AnthropicDialect:
 
     def count_request(self, body: bytes, model: str) -> bytes:
         """The counting request of a rendered body: without what belongs to an answer."""
+        from ampproxy.dialects.anthropic.request_out import for_counting
+
         return for_counting(body)
 
     def parse_count(self, body: bytes) -> int:
@@ -101,6 +116,8 @@ class AnthropicDialect:
 
     def for_others(self, request: ChatRequest) -> ChatRequest:
         """With the tools that the client runs as functions; nothing of it is stored at the vendor."""
+        from ampproxy.dialects.anthropic.client_tools import as_functions
+
         return as_functions(request)
 
 

@@ -1,23 +1,27 @@
-"""Google's ``generateContent``, as the Gemini API and Vertex AI speak it."""
+"""Google's ``generateContent``, as the Gemini API and Vertex AI speak it.
+
+Each direction is loaded when it is first needed: where bytes pass, none is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ampproxy.dialects.base import AnswerContext, Compacting, ModelInfo, Rendered, Target
+from ampproxy.dialects.base import (
+    AnswerContext,
+    Compacting,
+    ModelInfo,
+    Rendered,
+    StreamParser,
+    StreamRenderer,
+    Target,
+)
 from ampproxy.dialects.common import bad_answer, encode, loads
 from ampproxy.dialects.gemini import errors
 from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
-from ampproxy.dialects.gemini.request_in import parse_request
-from ampproxy.dialects.gemini.request_out import render_request
-from ampproxy.dialects.gemini.response import parse_response, render_response
-from ampproxy.dialects.gemini.stream_in import GeminiStreamParser
-from ampproxy.dialects.gemini.stream_out import GeminiStreamRenderer
 from ampproxy.model.base import GEMINI
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
-
-__all__ = ["GeminiDialect", "GeminiStreamParser", "GeminiStreamRenderer"]
 
 
 class GeminiDialect:
@@ -55,10 +59,14 @@ class GeminiDialect:
 
         :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
         """
+        from ampproxy.dialects.gemini.request_in import parse_request
+
         return parse_request(body, model, stream)
 
     def render_request(self, request: ChatRequest, target: Target) -> Rendered:
         """Say a request to ``target``. What cannot be said is a loss."""
+        from ampproxy.dialects.gemini.request_out import render_request
+
         return render_request(request, target)
 
     def parse_response(self, body: bytes) -> ChatResponse:
@@ -66,18 +74,26 @@ class GeminiDialect:
 
         :raises ampproxy.errors.UpstreamFault: it is not one, or it tells of an error.
         """
+        from ampproxy.dialects.gemini.response import parse_response
+
         return parse_response(body)
 
     def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
         """Say a whole answer to a client."""
+        from ampproxy.dialects.gemini.response import render_response
+
         return render_response(response, context)
 
-    def stream_parser(self) -> GeminiStreamParser:
+    def stream_parser(self) -> StreamParser:
         """A parser for one stream, in either framing."""
+        from ampproxy.dialects.gemini.stream_in import GeminiStreamParser
+
         return GeminiStreamParser()
 
-    def stream_renderer(self, context: AnswerContext) -> GeminiStreamRenderer:
+    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
         """A renderer for one stream, in the framing that the context names."""
+        from ampproxy.dialects.gemini.stream_out import GeminiStreamRenderer
+
         return GeminiStreamRenderer(context, context.framing)
 
     def count_request(self, body: bytes, model: str) -> bytes:
