@@ -19,6 +19,7 @@ from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
 from ampproxy.collector import Collector, tune_malloc
+from ampproxy.credentials.oauth.watch import INTERVAL, holds_logins
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
@@ -129,7 +130,7 @@ class Process:
             piece()
             self._reactor.callLater(PAUSE if self._succession is None else 0, self._load, pieces)
             return
-        self._service.attach_logins()
+        self._await_logins()
         if self._succession is None:
             self._start_observing()
         # What is there now lives as long as the process: a collection need not look at it again.
@@ -139,6 +140,15 @@ class Process:
         Collector(self._reactor, generation.runtime.log, lambda: generation.runtime.held.total).start()
         if self._succession is not None:
             self._succession.begin(self._reactor, self._take_over, self._give_up)
+
+    def _await_logins(self) -> None:
+        """Serve with logins from the time when there is one: until then nothing of them is loaded."""
+        if not self._service.running:
+            return
+        if holds_logins(self._service.configured.auth_dir):
+            self._service.attach_logins()
+        else:
+            self._reactor.callLater(INTERVAL, self._await_logins)
 
     # Its place.
 

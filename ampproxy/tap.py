@@ -30,6 +30,7 @@ from ampproxy.clock import ClockWatch, use_monotonic_clock
 from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
+from ampproxy.credentials.oauth.watch import holds_logins
 from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.generation import Generation
 from ampproxy.listen.inherited import Inherited, first_environment
@@ -190,7 +191,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
                 _hearers(metrics, alerts, observer),
             )
         )
-        if any(config.auth_dir.glob("*.json")):
+        if holds_logins(config.auth_dir):
             service.attach_logins()
     except ConfigError as error:
         raise StartFailed(str(error)) from None

@@ -26,7 +26,6 @@ PIECES = (
     "ampproxy.relay.exchange",
     "ampproxy.resources.provider",
     "ampproxy.resources.amp",
-    "ampproxy.resources.neo",
     "ampproxy.resources.root",
 )
 

@@ -70,6 +70,8 @@ _LOADED_LATER = (
     *PIECES,
     "oauthlib.oauth2",
     "ampproxy.dialects.refusals",
+    "ampproxy.resources.neo",
+    "ampproxy.resources.vendor_calls",
     "ampproxy.credentials.oauth.service",
     "ampproxy.ledger.book",
     "ampproxy.ledger.store",

@@ -17,6 +17,21 @@ INTERVAL = 0.9
 _COARSE = 2.0
 
 
+def holds_logins(folder: Path) -> bool:
+    """Whether a folder may hold logins: it has a file that looks like one, or cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(_is_login(entry.name) for entry in entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _is_login(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
 class Changes(Value, frozen=True):
     """Names of login files."""
 
@@ -68,7 +83,7 @@ class Watcher(msgspec.Struct):
             return seen_now, young
         with entries:
             for entry in entries:
-                if not entry.name.endswith(".json") or entry.name.startswith("."):
+                if not _is_login(entry.name):
                     continue
                 try:
                     found = entry.stat()
