@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
-from ampproxy.collector import Collector, tune_malloc
+from ampproxy.collector import Collector, trim_malloc, tune_malloc
 from ampproxy.credentials.oauth.watch import INTERVAL, holds_logins
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
@@ -136,6 +136,7 @@ class Process:
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
+        trim_malloc()
         generation = self._service.current
         Collector(self._reactor, generation.runtime.log, lambda: generation.runtime.held.total).start()
         if self._succession is not None:

@@ -16,7 +16,7 @@ from twisted.python.components import Componentized
 
 from ampproxy import __version__
 from ampproxy.assembly import Assembly
-from ampproxy.config.changes import changes, check_still_keyed, in_one_line, in_truth
+from ampproxy.config.reloading import check_still_keyed, in_one_line, shown_changes
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
@@ -212,8 +212,7 @@ class GatewayService(Service):
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""
         try:
-            given = self.listeners.given
-            return tuple(in_truth(change, given) for change in changes(self._config, config))
+            return shown_changes(self._config, config, self.listeners.given)
         except Exception:
             # It is only told.
             self._log.failure("Unhandled error while comparing configurations")

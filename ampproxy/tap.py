@@ -27,8 +27,8 @@ from ampproxy import __version__
 from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Hearers, NoCrew, Outside, Reloads, Start, assemble
 from ampproxy.clock import ClockWatch, use_monotonic_clock
-from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
+from ampproxy.config.reloading import check_still_keyed
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.watch import holds_logins
 from ampproxy.errors import ConfigError, StartFailed

@@ -23,14 +23,11 @@ from ampproxy.config.schema import (
     Tls,
 )
 from ampproxy.config.sections import ROOT
-from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.neo import Neo
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
-#: What a log line names of many changes.
-_MAX_SHOWN = 20
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
@@ -39,24 +36,6 @@ _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 _SHOWN = ("priority", "prefix", "base_url", "disable_cooling", "weight")
 #: Settings whose changes take effect at the next restart.
 _AFTER_RESTART = ("state_dir", "workers")
-
-
-def check_still_keyed(keyed: bool, config: Config) -> None:
-    """Refuse what would serve everybody where keys were asked for, unless it says so: a file that was cut off
-    has no ``api-keys`` either.
-
-    :param keyed: whether a client key is asked for now.
-    :raises ConfigError: it would.
-    """
-    if keyed and not config.clients and not config.keyless:
-        raise ConfigError(
-            (
-                f"{config.source or 'configuration'}:1: api-keys: is missing now, so every program on"
-                " this machine would be served without a key: restore it, or write api-keys: [] if that is"
-                " intended",
-            ),
-            config.warnings,
-        )
 
 
 def changes(old: Config, new: Config) -> tuple[str, ...]:
@@ -78,14 +57,6 @@ def in_truth(change: str, given: str) -> str:
     setting = change.partition(":")[0]
     without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
     return f"{change} (without effect: {given} sets where to listen)" if given and without else change
-
-
-def in_one_line(changed: tuple[str, ...]) -> str:
-    """The changes as the end of a log's line; of many the first."""
-    if not changed:
-        return ""
-    more = f"; and {len(changed) - _MAX_SHOWN} more" if len(changed) > _MAX_SHOWN else ""
-    return f"; changed: {'; '.join(changed[:_MAX_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:

@@ -71,6 +71,7 @@ _LOADED_LATER = (
     "oauthlib.oauth2",
     "ampproxy.dialects.refusals",
     "ampproxy.resources.neo",
+    "ampproxy.resources.tunnel",
     "ampproxy.resources.vendor_calls",
     "ampproxy.credentials.oauth.service",
     "ampproxy.ledger.book",
