@@ -327,7 +327,8 @@ class Exchange:
         return work()
 
     def _succeeded(self, tries: Selection, offer: RouteTarget, beginning: bytes) -> None:
-        """The account serves: what its answer issues is its own."""
+        """The account serves: what its answer issues is its own, and what it was sent is not needed again."""
+        self._sent = b""
         tries.succeeded()
         if self._settings.pinning is not None:
             self._settings.pinning.served(self._question, offer, beginning)
