@@ -77,9 +77,7 @@ class Request:
             raise ValueError("A header that has more than one line cannot be sent.")
 
     def at_once(self) -> bytes | None:
-        """All of the request, once, if it is so small that it is written at once. It is not kept, as its answer
-        may take long.
-        """
+        """All of the request, once, if it is so small that it is written at once; nothing of it is kept."""
         head, body = self.head, self.body
         if body is None:
             self.head = b""
