@@ -30,7 +30,7 @@ from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.place import SPOOL, name_of, server_of
-from ampproxy.ledger.recorder import Recorder
+from ampproxy.ledger.recorder import Recorder, new_writer
 from ampproxy.ledger.writing import Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
@@ -426,8 +426,7 @@ def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
     :param state: the folder of its state.
     """
-    # The rows of this process are known by it, whichever configuration they are written by.
-    writer = random.SystemRandom().getrandbits(63)
+    writer = new_writer()
     return Recorder(
         lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
         partial(_store, state, writer, reactor.seconds),
@@ -435,6 +434,7 @@ def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
         in_thread=_in_thread(reactor),
         wall=time.time,
         log=log,
+        writer=writer,
     )
 
 
@@ -455,7 +455,6 @@ def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Led
     return SharedStore(
         DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
         Spool(state / SPOOL, writer, settings.spool_size),
-        writer,
         seconds,
     )
 

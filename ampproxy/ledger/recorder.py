@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -37,6 +38,11 @@ _T = TypeVar("_T")
 InThread = Callable[[Callable[[], _T]], "Deferred[_T]"]
 
 
+def new_writer() -> int:
+    """A number for a process by which its rows are known: random, of 63 bits, for no other has it."""
+    return SystemRandom().getrandbits(63)
+
+
 class Recorder:
     """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
     none of them waits or raises.
@@ -49,6 +55,7 @@ class Recorder:
         load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
+    :param writer: what the rows of exchanges are known by that have no key yet, with their count.
     :ivar settled: how many rows are written, or given up.
     """
 
@@ -61,6 +68,7 @@ class Recorder:
         in_thread: InThread[Any],
         wall: Callable[[], float],
         log: Logger,
+        writer: int,
     ) -> None:
         self._name_of = name
         self._make_store = make_store
@@ -68,6 +76,8 @@ class Recorder:
         self._in_thread = in_thread
         self._wall = wall
         self._log = log
+        self._writer = writer
+        self._count = 0
         self._settings = Ledger(enable=False)
         self._redacted: Callable[[str], str] = str
         self._store: Writes | None = None
@@ -81,7 +91,6 @@ class Recorder:
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
-        #: Also the number of the first that waits.
         self.settled = 0
         self._progress = Progress()
         self._away = False
@@ -134,7 +143,7 @@ class Recorder:
                 )
             return
         try:
-            entry = entry_of(record, record.ended_at or self._wall())
+            entry = entry_of(record, record.ended_at or self._wall(), *(record.row or self._row()))
             waiting.append(entry)
             if record.usage is not None and record.usage.beside:
                 waiting.extend(beside(entry, record.usage))
@@ -149,6 +158,10 @@ class Recorder:
             self._wake(INTERVAL)
         elif before < BATCH <= len(waiting):
             self._wake(0.0)
+
+    def _row(self) -> tuple[int, int]:
+        self._count += 1
+        return self._writer, self._count
 
     def stop(self) -> Deferred[None]:
         """Write what waits, and close the file; fires when that is done, or cannot be."""
@@ -278,11 +291,11 @@ class Recorder:
     async def _write(self) -> bool:
         """Write one batch; whether it went well. Without any, the file is looked at."""
         batch = self._waiting[:BATCH]
-        settings, redacted, first = self._settings, self._redacted, self.settled
+        settings, redacted = self._settings, self._redacted
         if not batch and not settings.enable:
             return True
         try:
-            progress = await self._in_thread(lambda: self._open(settings).write(batch, redacted, first))
+            progress = await self._in_thread(lambda: self._open(settings).write(batch, redacted))
         except CancelledError:
             raise
         except LedgerError as error:

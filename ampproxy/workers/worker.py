@@ -42,6 +42,7 @@ from ampproxy.collector import Collector, tune_malloc
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
 from ampproxy.generation import Generation
+from ampproxy.ledger.recorder import new_writer
 from ampproxy.listen.listeners import Move
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import is_about_port
@@ -155,7 +156,7 @@ class Worker:
         self._reactor = reactor
         self._rest = rest
         self._link = Link(reactor, sock, self)
-        self._reporter = Reporter(start.number, self._link, time.time)
+        self._reporter = Reporter(start.number, self._link, time.time, new_writer())
         self._output = ChannelOutput(self._link)
         self._observer = LogObserver(
             self._output,

@@ -19,6 +19,7 @@ from ampproxy.ledger.reading import Readable
 from ampproxy.ledger.store import Store
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import Secret
+from tests.ledger.samples import keyed
 from tests.postgres import Postgres
 
 
@@ -44,8 +45,8 @@ class Kept:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Add rows."""
-        rows = list(entries)
-        self.store.write(rows, str, self._first)
+        rows = keyed(entries, 1, self._first)
+        self.store.write(rows, str)
         self._first += len(rows)
 
     def remove_before(self, oldest: int) -> None:
