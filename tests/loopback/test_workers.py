@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic as anthropic_sdk
+import httpx2
+import openai
 import pytest
+from google import genai
 from twisted.internet import reactor
 
 from ampproxy.testing import anthropic
@@ -92,7 +96,33 @@ def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
     wait_for(lambda: ledger(tmp_path) == len(vendor.requests) - before == 22)
     assert service.log_text.count("code=worker_ended") == lost
     assert "signal 9 (SIGKILL)" in service.log_text
+    check_sdks(service)
     assert "Traceback" not in service.log_text
+
+
+def check_sdks(service: Running) -> None:
+    """The streams of workers that are killed have no end that a vendor's SDK takes for one: each raises."""
+    with (
+        anthropic_sdk.Anthropic(base_url=service.url, api_key="k", max_retries=0) as claude,
+        openai.OpenAI(base_url=f"{service.url}/v1", api_key="k", max_retries=0) as gpt,
+        genai.Client(api_key="k", http_options={"base_url": service.url}) as gemini,
+    ):
+        said: Any = [{"role": "user", "content": "hi"}]
+        streams: list[Any] = [
+            claude.messages.create(model=SLOW, max_tokens=9, messages=said, stream=True),
+            gpt.chat.completions.create(model=SLOW, messages=said, stream=True),
+            gpt.responses.create(model=SLOW, input="hi", stream=True),
+            gemini.models.generate_content_stream(model=SLOW, contents="hi"),
+        ]
+        begun = [iter(stream) for stream in streams]
+        assert all(next(stream) for stream in begun)
+        for one in workers(service).values():
+            os.kill(one["pid"], signal.SIGKILL)
+        for stream in begun:
+            with pytest.raises(
+                (anthropic_sdk.APIError, openai.APIError, genai.errors.APIError, httpx2.HTTPError)
+            ):
+                list(stream)
 
 
 def test_a_reload_is_one_step(service: Running, tmp_path: Path, vendor: Any) -> None:
