@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,7 +102,9 @@ def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
 
 
 def check_sdks(service: Running) -> None:
-    """The streams of workers that are killed have no end that a vendor's SDK takes for one: each raises."""
+    """The streams of workers that are killed have no end that a vendor's SDK takes for one: each raises.
+    So does one over HTTP/1.0, where an orderly end of the connection would be that of the answer.
+    """
     with (
         anthropic_sdk.Anthropic(base_url=service.url, api_key="k", max_retries=0) as claude,
         openai.OpenAI(base_url=f"{service.url}/v1", api_key="k", max_retries=0) as gpt,
@@ -116,6 +119,7 @@ def check_sdks(service: Running) -> None:
         ]
         begun = [iter(stream) for stream in streams]
         assert all(next(stream) for stream in begun)
+        old = ask_by_old_http(service, SLOW)
         for one in workers(service).values():
             os.kill(one["pid"], signal.SIGKILL)
         for stream in begun:
@@ -123,6 +127,26 @@ def check_sdks(service: Running) -> None:
                 (anthropic_sdk.APIError, openai.APIError, genai.errors.APIError, httpx2.HTTPError)
             ):
                 list(stream)
+    with pytest.raises(ConnectionResetError):
+        rest(old)
+    assert rest(ask_by_old_http(service, MODEL)).count(b"event: message_stop") == 1
+
+
+def ask_by_old_http(service: Running, model: str) -> socket.socket:
+    """A stream that has begun, for a client of HTTP/1.0."""
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    text = json.dumps(body).encode()
+    client = socket.create_connection(("127.0.0.1", service.port), 60)
+    head = b"POST /v1/messages HTTP/1.0\r\nHost: localhost\r\nX-Api-Key: k\r\nContent-Length: %d\r\n\r\n"
+    client.sendall(head % len(text) + text)
+    assert b"200 OK" in client.recv(100)
+    return client
+
+
+def rest(client: socket.socket) -> bytes:
+    """All that comes until the end of the connection."""
+    with client:
+        return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def test_a_reload_is_one_step(service: Running, tmp_path: Path, vendor: Any) -> None:
