@@ -281,8 +281,9 @@ def assemble(
     lifecycle = Lifecycle(held=start.failed is not None)
     live: dict[int, ExchangeRecord] = {}
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
+    shared = _shared(config, outside, log, quiet=hearers.supervised)
     runtime = replace(
-        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log), config),
+        _runtime(outside, hearers, client, discovery, ledger, log, shared, config),
         live=live,
         mount=(lambda generation: None) if hearers.supervised else page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
@@ -356,9 +357,10 @@ def _runtime(
     )
 
 
-def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
+def _shared(config: Config, outside: Outside, log: Logger, *, quiet: bool) -> Shared:
     """By what other processes know what this one learns.
 
+    :param quiet: another process of the same service logs how that goes.
     :raises ConfigError: the client library is missing.
     """
     if config.state is None:
@@ -367,7 +369,7 @@ def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
     # Not at the top: most gateways have no Redis, and not its client library.
     from ampproxy.state.redis.engine import RedisState
 
-    return RedisState(config.state, outside.reactor, time.time, log)
+    return RedisState(config.state, outside.reactor, time.time, log, quiet=quiet)
 
 
 def _limiter(config: Config, state: Path | None, shared: Shared, in_thread: InThread, log: Logger) -> Limiter:
@@ -426,19 +428,18 @@ def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
     :param state: the folder of its state.
     """
-    writer = new_writer()
     return Recorder(
         lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
-        partial(_store, state, writer, reactor.seconds),
+        partial(_store, state, reactor.seconds),
         clock=reactor,
         in_thread=_in_thread(reactor),
         wall=time.time,
         log=log,
-        writer=writer,
+        writer=new_writer(),
     )
 
 
-def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Ledger) -> Writes:
+def _store(state: Path, seconds: Callable[[], float], settings: Ledger) -> Writes:
     """What keeps the rows by some settings. Loads SQLite, or SQLAlchemy.
 
     :raises LedgerError: a package is not installed.
@@ -454,7 +455,7 @@ def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Led
 
     return SharedStore(
         DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
-        Spool(state / SPOOL, writer, settings.spool_size),
+        Spool(state / SPOOL, new_writer(), settings.spool_size),
         seconds,
     )
 

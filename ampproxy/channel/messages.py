@@ -75,6 +75,7 @@ class Beat(Message, frozen=True):
         account.
     :param standings: how clients stood with their limits at their last requests, of those since the last
         beat.
+    :param away: whether it has a connection of its own to what the state is shared by, and that is lost.
     """
 
     number: int
@@ -88,6 +89,7 @@ class Beat(Message, frozen=True):
     cooldowns: tuple[tuple[str, str, int], ...] = ()
     lessons: tuple[tuple[str, int], ...] = ()
     standings: tuple[tuple[str, tuple[Standing, ...]], ...] = ()
+    away: bool = False
 
 
 class Prepared(Message, frozen=True):

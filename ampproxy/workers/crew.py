@@ -37,15 +37,15 @@ from ampproxy.channel.messages import (
 )
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.generation import Generation
 from ampproxy.lifecycle import Phase
-from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.relay.record import Outcome
 from ampproxy.service import GatewayService
 from ampproxy.status import WorkerStatus
 from ampproxy.workers.beginning import Beginning
 from ampproxy.workers.limiting import Gate
 from ampproxy.workers.member import Member
 from ampproxy.workers.notes import keep
+from ampproxy.workers.proving import Proofs
 from ampproxy.workers.seats import Deaths, assigned, spread
 from ampproxy.workers.sharing import HubOfWorkers
 from ampproxy.workers.spawning import Spawner, SpawnFailed
@@ -111,8 +111,7 @@ class Supervisor:
         self._ping: IDelayedCall | None = None
         self._over = self._renewing = False
         self._pings = 0
-        self._proven_under: Generation | None = None
-        self._proven: set[str] = set()
+        self._proofs = Proofs()
 
     # What the service asks for.
 
@@ -310,27 +309,11 @@ class Supervisor:
         before = member.live.pop(message.key, None)
         if before is not None:
             self._service.current.runtime.live.pop(id(before), None)
-        self._prove(message.record)
-        self._service.current.report(message.record)
+        current = self._service.current
+        self._proofs.see(current, message.record)
+        current.report(message.record)
         ledger = self._service.ledger
         member.kept(message.number, 0 if ledger is None else ledger.position)
-
-    def _prove(self, record: ExchangeRecord) -> None:
-        """An account that has served a worker is known to be well."""
-        current, label = self._service.current, record.account
-        if self._proven_under is not current:
-            self._proven_under, self._proven = current, set()
-        if (
-            label
-            and label not in self._proven
-            and record.outcome is Outcome.COMPLETED
-            and record.status < 400
-        ):
-            self._proven.add(label)
-            state = current.runtime.pool_state
-            for account in current.config.accounts:
-                if account.label == label:
-                    state.health(state.identity(account)).proven = True
 
     def _beat(self, member: Member, beat: Beat) -> None:
         before, member.beat = member.beat, beat
@@ -440,9 +423,17 @@ class Supervisor:
         ledger, now = self._service.ledger, self._reactor.seconds()
         written = 0 if ledger is None else ledger.settled
         limit = self._service.current.config.timeouts.worker
+        shared = self._service.current.runtime.shared.report().connected
         for member in [*self._members.values(), *self._old]:
             if not member.killed and now - member.answered > limit:
                 self._destroy(member, f"has not answered for {limit:g} s (setting: timeouts.worker)")
+            if shared and member.misses_alone():
+                self._log.warn(
+                    "Worker {number} (process {pid}) cannot reach what the state is shared by, though this"
+                    " process can: it goes on with what it knows",
+                    number=member.number,
+                    pid=member.pid,
+                )
             member.send(Ping(self._pings, member.settle(written)))
 
     def _assign(self, *, again: bool = False) -> None:

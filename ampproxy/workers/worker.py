@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
-from zope.interface import implementer, provider
+from zope.interface import implementer
 
 from ampproxy import __version__
 from ampproxy.assembly import Hearers, Outside, Start, assemble
@@ -123,11 +123,6 @@ def first_message(sock: socket.socket) -> tuple[WorkerStart | None, list[int], l
             return unpacked(WorkerStart, message.blob), own, whole[1:]
 
 
-@provider(ILogObserver)
-def _ignored(event: LogEvent) -> None:
-    """That the supervisor has ended is logged once, not for each thing that it did."""
-
-
 @implementer(ILogObserver)
 class WithoutPorts:
     """The worker's log without Twisted's own lines on ports."""
@@ -180,7 +175,8 @@ class Worker:
 
     def _assembled(self, descriptors: list[int]) -> tuple[GatewayService, ChannelLink]:
         start, reactor, reporter = self._start, self._reactor, self._reporter
-        view = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
+        # That the supervisor has ended is logged once, not for each thing that it did.
+        view = View("the supervisor", reactor, time.time, self._log, quiet=True)
         shared = ChannelLink(view, reporter.send)
         outside = Outside(
             reactor=reactor,
@@ -363,6 +359,7 @@ class Worker:
         reporter.update()
         lags, self._lags[:] = tuple(self._lags), []
         begun = runtime.pool_state.begun
+        shared = runtime.shared.report()
         reporter.send(
             Beat(
                 ping.number,
@@ -376,6 +373,7 @@ class Worker:
                 tuple((name, why, count) for (name, why), count in begun.items()),
                 tuple(runtime.lessons.learned.items()),
                 self._standings(),
+                bool(shared.by) and not shared.connected,
             )
         )
 

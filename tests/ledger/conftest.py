@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from random import getrandbits as randbits
 from time import monotonic
 from typing import Any
 
@@ -64,7 +63,7 @@ class Kept:
 def shared(postgres: Postgres, folder: Path, **settings: Any) -> Kept:
     """A ledger at PostgreSQL, as a process with a folder of its own has it."""
     config = Ledger(url=Secret(postgres.url), **settings)
-    return Kept(Place(folder / NAME, config), assembly._store(folder, randbits(63), monotonic, config))
+    return Kept(Place(folder / NAME, config), assembly._store(folder, monotonic, config))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -131,7 +131,7 @@ def test_a_file_needs_no_database(tmp_path: Path) -> None:
         "from ampproxy.model.ledger import Ledger\n"
         "import ampproxy.dashboard.questions, ampproxy.cli.doctor, ampproxy.cli.log, ampproxy.cli.usage\n"
         "from ampproxy.ledger.place import Place\n"
-        f"store = assembly._store(Path({str(tmp_path)!r}), 1, float, Ledger())\n"
+        f"store = assembly._store(Path({str(tmp_path)!r}), float, Ledger())\n"
         "store.write([], str)\n"
         "Place(store.path).open().close()\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('sqlalchemy', 'psycopg')])\n"

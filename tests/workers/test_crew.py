@@ -36,6 +36,7 @@ from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.status import SharedReport
 from ampproxy.workers.beginning import Beginning
 from ampproxy.workers.crew import LOST, Supervisor
 from ampproxy.workers.starting import NewConfig, WorkerStart, unpacked
@@ -49,7 +50,7 @@ class Double:
         self.pid = pid
         self.got: list[Any] = []
         self.complaints: tuple[str, ...] | None = ()
-        self.silent = False
+        self.silent = self.away = False
         self.link = Link(reactor, sock, self)
         self.link.start()
 
@@ -59,7 +60,7 @@ class Double:
         message = from_supervisor(payload)
         self.got.append(message)
         if isinstance(message, Ping) and not self.silent:
-            self.send(Beat(message.number, 1, 2, 30, 0.5, lags=(0.25,)))
+            self.send(Beat(message.number, 1, 2, 30, 0.5, lags=(0.25,), away=self.away))
         if isinstance(message, Prepare) and self.complaints is not None:
             self.send(Prepared(self.complaints))
 
@@ -106,7 +107,9 @@ class World:
         self.lifecycle.to(Phase.SERVING)
         pool_state = SimpleNamespace(begun={})
         limiter = SimpleNamespace(running=Counter(), last={})
-        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state, limiter=limiter)
+        self.shared = SharedReport("redis", connected=True)
+        shared = SimpleNamespace(report=lambda: self.shared)
+        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state, limiter=limiter, shared=shared)
         self.ledger = SimpleNamespace(position=0, settled=0)
         self.live: dict[int, ExchangeRecord] = runtime.live
         current = SimpleNamespace(runtime=runtime, report=self.reports.append, config=Config())
@@ -305,6 +308,26 @@ def test_one_hangs(world: World) -> None:
     world.workers[-1].send(Ready(102, __version__))
     world.settle()
     assert world.crew.all_answer()
+
+
+def test_one_cannot_share(world: World) -> None:
+    """A worker that misses the shared state is logged once; not where the supervisor misses it, too: that
+    logs it itself.
+    """
+    world.all_ready()
+    world.shared = SharedReport("redis", connected=False)
+    world.workers[0].away = True
+    world.advance(20)
+    assert not [line for line in world.events if "cannot reach" in line]
+    world.shared = SharedReport("redis", connected=True)
+    for _ in range(2):
+        world.advance(20)
+        world.workers[0].away = False
+        world.advance(3)
+        world.workers[0].away = True
+    lines = [line for line in world.events if "cannot reach" in line]
+    assert len(lines) == 2
+    assert "Worker 1 (process 100) cannot reach what the state is shared by" in lines[0]
 
 
 def test_a_reload(world: World) -> None:
