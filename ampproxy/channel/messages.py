@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ampproxy.model.clients import Standing
+from ampproxy.relay.elsewhere import Given, Sought
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.state.entries import Entry
@@ -175,6 +176,33 @@ class Unlock(Message, frozen=True):
     lease: int
 
 
+# Both ways.
+
+
+class Seek(Message, frozen=True):
+    """Parts of answers, and whole ones, that a client refers to and this process does not keep; :class:`Has`
+    answers with the same number.
+    """
+
+    number: int
+    client: str
+    sought: Sought
+
+
+class Has(Message, frozen=True):
+    """What is kept of what was sought."""
+
+    number: int
+    given: Given
+
+
+class Forget(Message, frozen=True):
+    """A client has deleted a whole answer."""
+
+    client: str
+    id: str
+
+
 # From the supervisor.
 
 
@@ -294,6 +322,9 @@ FromWorker = (
     | Claim
     | Lock
     | Unlock
+    | Seek
+    | Has
+    | Forget
 )
 FromSupervisor = (
     Start
@@ -309,6 +340,9 @@ FromSupervisor = (
     | Known
     | Claimed
     | Locked
+    | Seek
+    | Has
+    | Forget
 )
 
 

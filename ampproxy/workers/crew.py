@@ -46,6 +46,7 @@ from ampproxy.workers.limiting import Gate
 from ampproxy.workers.member import Member
 from ampproxy.workers.notes import keep
 from ampproxy.workers.proving import Proofs
+from ampproxy.workers.searching import SEARCHING, Searches
 from ampproxy.workers.seats import Deaths, assigned, spread
 from ampproxy.workers.sharing import HubOfWorkers
 from ampproxy.workers.spawning import Spawner, SpawnFailed
@@ -112,6 +113,7 @@ class Supervisor:
         self._over = self._renewing = False
         self._pings = 0
         self._proofs = Proofs()
+        self._searches = Searches()
 
     # What the service asks for.
 
@@ -291,6 +293,8 @@ class Supervisor:
             self._gate.enter(member, message)
         elif kind is Left:
             self._gate.left(member, message.tenant)
+        elif kind in SEARCHING:
+            self._searches.message(member, message, self._all())
         else:
             self.hub.message(member, message)
 
@@ -348,6 +352,7 @@ class Supervisor:
         """See :class:`~ampproxy.workers.member.Owner`."""
         self.hub.left(member)
         self._gate.gone(member)
+        self._searches.gone(member)
         self._lose(member)
         if member in self._old:
             self._old.discard(member)

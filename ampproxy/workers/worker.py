@@ -49,6 +49,7 @@ from ampproxy.logs.twistd import is_about_port
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.model.clients import Standing
+from ampproxy.relay.elsewhere import Keeps
 from ampproxy.service import GatewayService
 from ampproxy.state.view import View
 from ampproxy.wire.redact import Secret
@@ -56,6 +57,7 @@ from ampproxy.workers.limiting import Entrance
 from ampproxy.workers.notes import ReportedClients, ReportedNotes, ReportedRoutes
 from ampproxy.workers.orphan import Orphan
 from ampproxy.workers.reporting import ChannelOutput, Reporter
+from ampproxy.workers.searching import SEARCHING, Seeker
 from ampproxy.workers.sharing import ChannelLink
 from ampproxy.workers.starting import NewConfig, WorkerStart, inherited, kept, unpacked
 from ampproxy.workers.template import named
@@ -200,6 +202,9 @@ class Worker:
             ),
             Hearers(in_force=(self._use,), supervised=True),
         )
+        of = assembly.runtime
+        keeps = Keeps(of.remembered, of.stored, time.monotonic, lambda id_: of.pins.owner(id_) is not None)
+        self._seeker = Seeker(keeps, reactor, reporter.send)
         runtime = replace(
             assembly.runtime,
             observers=(reporter.ended,),
@@ -209,6 +214,7 @@ class Worker:
             seen_clients=ReportedClients(reporter.send, self._log),
             unknown_routes=ReportedRoutes(reporter.send, reactor, self._log),
             elsewhere=lambda generation: SupervisorResource(generation, reactor, reporter.send),
+            kept_elsewhere=self._seeker,
         )
         view.use(shared)
         self._entrance = Entrance(runtime.limiter, reactor, reporter.send)
@@ -295,6 +301,8 @@ class Worker:
             self._end()
         elif isinstance(message, Entered):
             self._entrance.message(message)
+        elif isinstance(message, SEARCHING):
+            self._seeker.message(message)
         else:
             self._shared.message(message)
 

@@ -50,7 +50,7 @@ def config(
 
 @pytest.fixture
 def service(tmp_path: Path, vendor: Any) -> Iterator[Running]:
-    running = Running(tmp_path, config(vendor, free_port()))
+    running = Running(tmp_path, config(vendor, free_port(), more="limits: {max-stored: 1MiB}\n"))
     running.wait_for_log("is ready", 2)
     yield running
     running.stop()
@@ -97,8 +97,19 @@ def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
     wait_for(lambda: ledger(tmp_path) == len(vendor.requests) - before == 22)
     assert service.log_text.count("code=worker_ended") == lost
     assert "signal 9 (SIGKILL)" in service.log_text
+    check_conversation(service)
     check_sdks(service)
     assert "Traceback" not in service.log_text
+
+
+def check_conversation(service: Running) -> None:
+    """A client goes on from an answer over other connections, each of which may be another worker's."""
+    before = ""
+    for _ in range(6):
+        with openai.OpenAI(base_url=f"{service.url}/v1", api_key="k", max_retries=0) as client:
+            more: Any = {"previous_response_id": before} if before else {}
+            before = client.responses.create(model=MODEL, input="hi", **more).id
+            assert client.responses.retrieve(before).id == before
 
 
 def check_sdks(service: Running) -> None:
