@@ -123,7 +123,9 @@ def test_the_pages_usage(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_file_needs_no_database(tmp_path: Path) -> None:
-    """Who has none loads neither client library: not to write, not to read, not for the page."""
+    """Who has none loads neither client library: not to serve, not to write, not to read, not for the page.
+    Nor is Redis' loaded where nothing is shared.
+    """
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -134,7 +136,14 @@ def test_a_file_needs_no_database(tmp_path: Path) -> None:
         f"store = assembly._store(Path({str(tmp_path)!r}), float, Ledger())\n"
         "store.write([], str)\n"
         "Place(store.path).open().close()\n"
-        "print([name for name in sys.modules if name.split('.')[0] in ('sqlalchemy', 'psycopg')])\n"
+        "from twisted.internet import reactor\n"
+        "from ampproxy.config.load import parse\n"
+        "from ampproxy.tap import build\n"
+        "config = parse('port: 0\\napi-keys: [k]', name='c', environ={}, home=Path('/h'), read_secret=str)\n"
+        "service = build(config, reactor, environ={}, observer=lambda event: None)\n"
+        "assert service.current.runtime.shared.report().by == ''\n"
+        "libraries = ('sqlalchemy', 'psycopg', 'redis')\n"
+        "print([name for name in sys.modules if name.split('.')[0] in libraries])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=TREE, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
