@@ -28,13 +28,11 @@ from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
-from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.place import SPOOL, name_of, server_of
-from ampproxy.ledger.recorder import Recorder, new_writer
-from ampproxy.ledger.writing import Writes
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.making import make_ledger
+from ampproxy.ledger.recorder import Recorder
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
-from ampproxy.model.ledger import Ledger
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -276,10 +274,11 @@ def assemble(
         random=chance,
         asks=not hearers.supervised,
     )
-    keeps = outside.state is not None and not hearers.supervised
-    ledger = make_ledger(outside.state, reactor, log) if keeps and outside.state is not None else None
-    lifecycle = Lifecycle(held=start.failed is not None)
     live: dict[int, ExchangeRecord] = {}
+    ledger = None
+    if outside.state is not None and not hearers.supervised:
+        ledger = make_ledger(outside.state, reactor, log, live)
+    lifecycle = Lifecycle(held=start.failed is not None)
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
     shared = _shared(config, outside, log, quiet=hearers.supervised)
     runtime = replace(
@@ -421,43 +420,6 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
             error=str(error.strerror or error),
         )
         return kept_salt(None)
-
-
-def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
-    """The ledger of a service; it touches nothing before it is started.
-
-    :param state: the folder of its state.
-    """
-    return Recorder(
-        lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
-        partial(_store, state, reactor.seconds),
-        clock=reactor,
-        in_thread=_in_thread(reactor),
-        wall=time.time,
-        log=log,
-        writer=new_writer(),
-    )
-
-
-def _store(state: Path, seconds: Callable[[], float], settings: Ledger) -> Writes:
-    """What keeps the rows by some settings. Loads SQLite, or SQLAlchemy.
-
-    :raises LedgerError: a package is not installed.
-    """
-    if settings.url is None:
-        from ampproxy.ledger.store import Store
-
-        return Store(state / NAME, settings.max_series)
-    server = server_of(settings)
-    from ampproxy.ledger.database_store import MAX_SERIES, DatabaseStore
-    from ampproxy.ledger.shared import SharedStore
-    from ampproxy.ledger.spool import Spool
-
-    return SharedStore(
-        DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
-        Spool(state / SPOOL, new_writer(), settings.spool_size),
-        seconds,
-    )
 
 
 def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from random import SystemRandom
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, beside, entry_of, is_kept
+from ampproxy.ledger.watch import Watch
 from ampproxy.ledger.writing import Progress, Writes
 from ampproxy.model.ledger import Ledger
 from ampproxy.relay.record import ExchangeRecord
@@ -43,6 +45,12 @@ def new_writer() -> int:
     return SystemRandom().getrandbits(63)
 
 
+def row_keys(writer: int) -> Callable[[], tuple[int, int]]:
+    """Gives the rows of a writer their numbers."""
+    numbers = count(1)
+    return lambda: (writer, next(numbers))
+
+
 class Recorder:
     """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
     none of them waits or raises.
@@ -55,7 +63,9 @@ class Recorder:
         load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
-    :param writer: what the rows of exchanges are known by that have no key yet, with their count.
+    :param new_row: gives the rest of a row's key, to exchanges that have none yet.
+    :param watch: keeps what is under way, for the case that the process is killed; ``None``: another process
+        does that.
     :ivar settled: how many rows are written, or given up.
     """
 
@@ -68,7 +78,8 @@ class Recorder:
         in_thread: InThread[Any],
         wall: Callable[[], float],
         log: Logger,
-        writer: int,
+        new_row: Callable[[], tuple[int, int]],
+        watch: Watch | None = None,
     ) -> None:
         self._name_of = name
         self._make_store = make_store
@@ -76,8 +87,8 @@ class Recorder:
         self._in_thread = in_thread
         self._wall = wall
         self._log = log
-        self._writer = writer
-        self._count = 0
+        self._new_row = new_row
+        self._watch = watch
         self._settings = Ledger(enable=False)
         self._redacted: Callable[[str], str] = str
         self._store: Writes | None = None
@@ -114,6 +125,8 @@ class Recorder:
         self._settings = settings
         self._redacted = redacted
         self._room_due = 0.0
+        if self._watch is not None:
+            self._watch.management = settings.management if settings.enable else None
         if self._running:
             self._wake(0.0)
 
@@ -123,6 +136,8 @@ class Recorder:
         """
         self._running = True
         self._wake(0.0)
+        if self._watch is not None:
+            self._watch.start()
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended."""
@@ -143,7 +158,7 @@ class Recorder:
                 )
             return
         try:
-            entry = entry_of(record, record.ended_at or self._wall(), *(record.row or self._row()))
+            entry = entry_of(record, record.ended_at or self._wall(), *(record.row or self._new_row()))
             waiting.append(entry)
             if record.usage is not None and record.usage.beside:
                 waiting.extend(beside(entry, record.usage))
@@ -158,10 +173,6 @@ class Recorder:
             self._wake(INTERVAL)
         elif before < BATCH <= len(waiting):
             self._wake(0.0)
-
-    def _row(self) -> tuple[int, int]:
-        self._count += 1
-        return self._writer, self._count
 
     def stop(self) -> Deferred[None]:
         """Write what waits, and close the file; fires when that is done, or cannot be."""
@@ -181,6 +192,8 @@ class Recorder:
             if await self._write():
                 self._succeeded()
         await self._close()
+        if self._watch is not None:
+            await self._watch.stop()
 
     def _unfinished(self, failure: Failure) -> None:
         if failure.check(TimeoutError) is None:

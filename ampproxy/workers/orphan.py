@@ -10,10 +10,10 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from ampproxy.assembly import make_ledger
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.entry import Entry, entry_of
+from ampproxy.ledger.making import make_ledger
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.recorder import RETRY, Recorder
 from ampproxy.ledger.written import unwritten

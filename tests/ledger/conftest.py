@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ampproxy import assembly
 from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.file import DAY
+from ampproxy.ledger.making import make_store
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.reading import Readable
 from ampproxy.ledger.store import Store
@@ -63,7 +63,7 @@ class Kept:
 def shared(postgres: Postgres, folder: Path, **settings: Any) -> Kept:
     """A ledger at PostgreSQL, as a process with a folder of its own has it."""
     config = Ledger(url=Secret(postgres.url), **settings)
-    return Kept(Place(folder / NAME, config), assembly._store(folder, monotonic, config))
+    return Kept(Place(folder / NAME, config), make_store(folder, monotonic, config))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -129,11 +129,11 @@ def test_a_file_needs_no_database(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from ampproxy import assembly\n"
+        "from ampproxy.ledger.making import make_store\n"
         "from ampproxy.model.ledger import Ledger\n"
         "import ampproxy.dashboard.questions, ampproxy.cli.doctor, ampproxy.cli.log, ampproxy.cli.usage\n"
         "from ampproxy.ledger.place import Place\n"
-        f"store = assembly._store(Path({str(tmp_path)!r}), float, Ledger())\n"
+        f"store = make_store(Path({str(tmp_path)!r}), float, Ledger())\n"
         "store.write([], str)\n"
         "Place(store.path).open().close()\n"
         "from twisted.internet import reactor\n"

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, formatEvent
 
 from ampproxy.ledger import LedgerError, recorder
-from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder
+from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder, row_keys
 from ampproxy.ledger.writing import Progress
 from ampproxy.model.events import Beside, Usage
 from ampproxy.model.ledger import Ledger
@@ -86,7 +86,7 @@ class World:
             in_thread=self.disk.in_thread,
             wall=lambda: WALL + self.clock.seconds(),
             log=Logger(observer=self.events.append),
-            writer=7,
+            new_row=row_keys(7),
         )
         self.recorder.configure(settings)
         if start:

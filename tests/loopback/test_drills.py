@@ -106,7 +106,7 @@ class Gateways:
         time.sleep(2)
         rows = self.postgres.rows
         sums = self.postgres.ask("SELECT sum(requests) FROM daily")[0][0]
-        print(f"vendor {asked}, rows {rows}, daily sums {sums}")
+        print(f"the vendor counted {asked}; rows {rows}, daily sums {sums}")
         assert asked == rows == sums
         return rows
 
@@ -187,7 +187,7 @@ class Load:
                 self.found[f"stream {error!r}"] += 1
 
 
-async def once(front: Replicated, thread: str, model: str = MODEL) -> int:
+async def once(front: Replicated, thread: str, model: str = MODEL, key: str = KEY) -> int:
     """The status of one request."""
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", front.port, ssl=front.context, server_hostname="127.0.0.1"
@@ -196,8 +196,8 @@ async def once(front: Replicated, thread: str, model: str = MODEL) -> int:
     lines = (
         "POST /v1/messages HTTP/1.1",
         f"Host: {NAME}",
-        f"X-Api-Key: {KEY}",
-        f"X-Amp-Thread-Id: {thread}",
+        f"X-Api-Key: {key}",
+        *([f"X-Amp-Thread-Id: {thread}"] if thread else []),
         "Connection: close",
         f"Content-Length: {len(body)}",
         "",
@@ -392,21 +392,31 @@ def test_clocks_differ(tmp_path: Path, postgres: Postgres, redis: RedisServer) -
     gateways = Gateways(tmp_path, postgres, redis, wrappers, {"api-keys": ["owner", limits]})
 
     async def work() -> None:
-        asks = (once(gateways.front, f"T-{number % 5}") for number in range(300))
-        found = Counter(await asyncio.gather(*asks))
+        found = Counter(await asyncio.gather(*(once(gateways.front, "") for _ in range(300))))
         print(f"\n{dict(found)}")
         assert found == {200: 100, 429: 200}
         homes: dict[str, set[str]] = {}
-        for request in gateways.vendor.requests:
-            headers = dict(request.headers)
-            homes.setdefault(headers.get("x-amp-thread-id", ""), set()).add(headers["x-api-key"])
+        for number in range(40):
+            thread = f"T-{number % 8}"
+            assert await once(gateways.front, thread, key="owner") == 200
+            asked = dict(gateways.vendor.requests[-1].headers)
+            homes.setdefault(thread, set()).add(asked["x-api-key"])
         print(homes)
+        assert all(len(accounts) == 1 for accounts in homes.values())
+        assert len(set.union(*homes.values())) == 2
+        assert await once(gateways.front, "", LIMITED, key="owner") == 429
+        await asyncio.sleep(1)
+        before = len(gateways.vendor.requests)
+        assert {await once(gateways.front, "", LIMITED, key="owner") for _ in range(6)} == {429}
+        assert len(gateways.vendor.requests) == before
 
     try:
-        for service, shift in zip(gateways.services, (3600, -3600), strict=True):
-            stamp = service.log_text.partition(" ")[0]
-            print(stamp, shift)
+        print([service.log_text.partition(" ")[0] for service in gateways.services])
         run(work())
-        gateways.check_ledger()
+        # Those that were refused have rows, too.
+        until(lambda: gateways.postgres.rows == 300 + 40 + 7, 60)
+        days = gateways.postgres.ask("SELECT sum(requests), sum(metered) FROM daily")
+        print(days)
+        assert days == [(347, 140)]
     finally:
         gateways.stop()
