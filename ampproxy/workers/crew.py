@@ -240,7 +240,10 @@ class Supervisor:
         member.link.start()
 
     def _spawned(self, member: Member, pid: int, why: str) -> None:
-        member.pid = pid
+        member.pid, member.answered = pid, self._reactor.seconds()
+        if pid and member.killed:
+            # There was no process yet when that was decided.
+            self._kill_process(member)
         if not pid:
             self._log.error("Worker {number} cannot be started: {why}", number=member.number, why=why)
             member.link.close()
@@ -430,7 +433,8 @@ class Supervisor:
         limit = self._service.current.config.timeouts.worker
         shared = self._service.current.runtime.shared.report().connected
         for member in [*self._members.values(), *self._old]:
-            if not member.killed and now - member.answered > limit:
+            # As long as it has no process, it is the template that takes its time.
+            if member.pid and not member.killed and now - member.answered > limit:
                 self._destroy(member, f"has not answered for {limit:g} s (setting: timeouts.worker)")
             if shared and member.misses_alone():
                 self._log.warn(

@@ -77,7 +77,7 @@ class Double:
 class World:
     """A supervisor, its service as far as it asks it, and what it starts."""
 
-    def __init__(self, count: int = 2) -> None:
+    def __init__(self, count: int = 2, *, slow: bool = False) -> None:
         self.reactor = TurnedReactor()
         self.workers: list[Double] = []
         self.killed: list[tuple[int, int]] = []
@@ -87,6 +87,8 @@ class World:
         self.events: list[str] = []
         self.closed = 0
         self.refuse = ""
+        self.slow = slow
+        self.forking: list[Any] = []
         log = Logger(observer=lambda event: self.events.append(formatEvent(event)))  # type: ignore[arg-type]
         self.crew = Supervisor(
             count,
@@ -134,7 +136,20 @@ class World:
             return
         pid = 100 + len(self.workers)
         self.workers.append(Double(self.reactor, channel.dup(), pid))
-        done(pid, "")
+        if self.slow:
+            self.workers[-1].silent = True
+            self.forking.append(lambda: done(pid, ""))
+        else:
+            done(pid, "")
+
+    def fork(self) -> None:
+        """The template, which was slow, does what it was asked for."""
+        self.slow = False
+        forking, self.forking = self.forking, []
+        for each in forking:
+            each()
+        for worker in self.workers:
+            worker.silent = False
 
     def close(self) -> None:
         self.closed += 1
@@ -328,6 +343,28 @@ def test_one_cannot_share(world: World) -> None:
     lines = [line for line in world.events if "cannot reach" in line]
     assert len(lines) == 2
     assert "Worker 1 (process 100) cannot reach what the state is shared by" in lines[0]
+
+
+def test_a_template_that_takes_its_time() -> None:
+    """On a busy machine it is long until there are any workers: they accept all the same, and their own time
+    begins then. One that is of no use any more is killed as soon as it is there.
+    """
+    world = World(slow=True)
+    world.advance(30)
+    assert world.killed == []
+    world.crew.prepare(Config(), {})
+    world.crew.commit(2)
+    world.fork()
+    assert world.killed == [(100, signal.SIGKILL), (101, signal.SIGKILL)]
+    world.slow = True
+    for number in (0, 1):
+        world.die(number)
+    world.advance(30)
+    world.fork()
+    world.advance(15)
+    world.all_ready()
+    assert world.workers[-1].last(Accept).slots == (1,)
+    assert len(world.killed) == 2
 
 
 def test_a_reload(world: World) -> None:
