@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ampproxy.dialects.bending import bent
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
     MAX_TEXT_CHARS,
@@ -29,8 +29,6 @@ from ampproxy.dialects.refusal_words import (
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
-#: The statuses of refusals.
-STATUSES = frozenset((400, 422))
 #: So many complaints of one refusal are looked at, and so many lessons come of them.
 MAX_COMPLAINTS = 32
 #: How deep envelopes stand in one another.

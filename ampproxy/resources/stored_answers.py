@@ -8,7 +8,6 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from ampproxy.dialects.base import Storing
-from ampproxy.dialects.common import encode
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault
 from ampproxy.generation import Generation
@@ -16,6 +15,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stored import StoredAnswer
 from ampproxy.routing.vendor_calls import VendorCall
 from ampproxy.server.site import GatewayRequest
+from ampproxy.wire.values import encode
 
 #: Items in a page of a list, unless the client asks for more or fewer; and the most.
 _PAGE, _MAX_PAGE = 20, 100
@@ -52,6 +52,8 @@ def _body(
         raise ClientFault.of("invalid_request", "Only a response in the background can be cancelled.")
     if request.method == b"DELETE":
         generation.runtime.stored.forget(record.client, call.thing)
+        if generation.runtime.kept_elsewhere is not None:
+            generation.runtime.kept_elsewhere.forget(record.client, call.thing)
         return encode({"id": call.thing, "object": "response", "deleted": True})
     if call.tail.endswith(b"/input_items"):
         before = generation.runtime.stored.before(record.client, call.thing, storing, output=False)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from msgspec.structs import replace
 from twisted.web.http_headers import Headers
 
 from ampproxy.amp.asks import PATHS, Ask
@@ -221,7 +222,7 @@ def _question(endpoint: Endpoint, route: Route) -> ModelRequest:
         headers=(),
         query=b"",
         route=replace(route, suffix=None),
-        facts=BodyFacts(Peek(), thinks=False, sealed=False),
+        facts=BodyFacts(Peek(), thinks=False, foreign_signatures=False),
     )
 
 

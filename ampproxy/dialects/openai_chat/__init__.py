@@ -2,62 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow, one_of
-from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.base import Dialect, anyhow, one_of
+from ampproxy.dialects.later import later
+from ampproxy.dialects.openai import OPENAI, error_event, uncounted
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
-from ampproxy.dialects.openai_chat.request_in import parse_request
-from ampproxy.dialects.openai_chat.request_out import render_request
-from ampproxy.dialects.openai_chat.response import parse_response, render_response
-from ampproxy.dialects.openai_chat.stream_in import ChatStreamParser
-from ampproxy.dialects.openai_chat.stream_out import ChatStreamRenderer
 from ampproxy.model.base import CHAT
-from ampproxy.model.events import ChatResponse
-from ampproxy.model.request import ChatRequest
 
-__all__ = ["ChatDialect"]
-
-
-class ChatDialect(OpenAIDialect):
-    """See :class:`~ampproxy.dialects.base.Dialect`."""
-
-    name = CHAT
-    passthrough = PASSTHROUGH
-    compacting: Compacting | None = None
-    harmless: Mapping[str, Callable[[bytes], bool]] = {
+DIALECT = Dialect(
+    name=CHAT,
+    passthrough=PASSTHROUGH,
+    harmless={
         "functions": anyhow,
         "safety_identifier": anyhow,
         "stream_options": anyhow,
         "prompt_cache_retention": anyhow,
         "store": one_of(b"false"),
-    }
-
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_request(body, model=model, stream=stream)
-
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_request(request, target)
-
-    def parse_response(self, body: bytes) -> ChatResponse:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_response(body)
-
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_response(response, context)
-
-    def stream_parser(self) -> ChatStreamParser:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return ChatStreamParser()
-
-    def stream_renderer(self, context: AnswerContext) -> ChatStreamRenderer:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return ChatStreamRenderer(context)
-
-
-DIALECT = ChatDialect()
+    },
+    parse_request=later(__name__, "request_in.parse_request"),
+    render_request=later(__name__, "request_out.render_request"),
+    parse_response=later(__name__, "response.parse_response"),
+    render_response=later(__name__, "response.render_response"),
+    stream_parser=later(__name__, "stream_in.ChatStreamParser"),
+    stream_renderer=later(__name__, "stream_out.ChatStreamRenderer"),
+    error_event=error_event,
+    count_request=uncounted,
+    **OPENAI,
+)

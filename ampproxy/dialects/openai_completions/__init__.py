@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow
-from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.base import Dialect, anyhow
+from ampproxy.dialects.later import later
+from ampproxy.dialects.openai import OPENAI, error_event, uncounted
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
-from ampproxy.dialects.openai_completions.request_in import parse_request
-from ampproxy.dialects.openai_completions.request_out import render_request
-from ampproxy.dialects.openai_completions.response import parse_response, render_response
-from ampproxy.dialects.openai_completions.stream_in import CompletionsStreamParser
-from ampproxy.dialects.openai_completions.stream_out import CompletionsStreamRenderer
 from ampproxy.model.base import COMPLETIONS
-from ampproxy.model.events import ChatResponse
-from ampproxy.model.request import ChatRequest
 
-__all__ = ["CompletionsDialect"]
-
-
-class CompletionsDialect(OpenAIDialect):
-    """See :class:`~ampproxy.dialects.base.Dialect`."""
-
-    name = COMPLETIONS
-    passthrough = PASSTHROUGH
-    compacting: Compacting | None = None
-    #: The answer's renderer repeats the prompt.
-    harmless: Mapping[str, Callable[[bytes], bool]] = {"echo": anyhow}
-
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_request(body, model=model, stream=stream)
-
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_request(request, target)
-
-    def parse_response(self, body: bytes) -> ChatResponse:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_response(body)
-
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_response(response, context)
-
-    def stream_parser(self) -> CompletionsStreamParser:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return CompletionsStreamParser()
-
-    def stream_renderer(self, context: AnswerContext) -> CompletionsStreamRenderer:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return CompletionsStreamRenderer(context)
-
-
-DIALECT = CompletionsDialect()
+DIALECT = Dialect(
+    name=COMPLETIONS,
+    passthrough=PASSTHROUGH,
+    # The answer's renderer repeats the prompt.
+    harmless={"echo": anyhow},
+    parse_request=later(__name__, "request_in.parse_request"),
+    render_request=later(__name__, "request_out.render_request"),
+    parse_response=later(__name__, "response.parse_response"),
+    render_response=later(__name__, "response.render_response"),
+    stream_parser=later(__name__, "stream_in.CompletionsStreamParser"),
+    stream_renderer=later(__name__, "stream_out.CompletionsStreamRenderer"),
+    error_event=error_event,
+    count_request=uncounted,
+    **OPENAI,
+)
