@@ -84,9 +84,9 @@ class User:
         _, headers, _ = get(get(url)[1]["location"])
         if self._visit is None:
             self.pages.append(get(headers["location"]))
-            self.done.set()
         else:
             self._visit(headers["location"])
+        self.done.set()
 
     def _lines(self, take):
         if self._types is None:
@@ -225,6 +225,7 @@ def test_both_addresses(world, six, address):
     by_name(world, f"http://localhost:{world.port}")
     user = User(world, visit=lambda location: user.pages.append(get(location.replace("localhost", address))))
     assert world.server.knows(log_in(world, "claude", user).access_token)
+    assert user.done.wait(10)
     assert user.pages[0][0] == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -100,7 +101,10 @@ def test_not_too_often(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(turns.events) == 1
     monkeypatch.setattr(stalls, "PAUSE", 0.0)
     turns.turn(lambda: busy(0.4))
-    assert "2 more such turns" in turns.told(2)[1]["more"]
+    # On a busy machine a turn in which nothing was done may have been one, too.
+    more = re.search(r"(\d+) more such turns", turns.told(2)[1]["more"])
+    assert more
+    assert int(more[1]) >= 2
 
 
 def test_idle(turns: Turns) -> None:
