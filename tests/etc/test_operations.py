@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import re
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -27,12 +30,20 @@ def test_files_are_there() -> None:
 @functools.cache
 def texts() -> list[str]:
     """Every string of the program, put together where it is written in pieces."""
-    found = []
-    for path in (TREE / "ampproxy").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
-    return found
+    # As Python has compiled them, which is read a good deal sooner than the source.
+    loaders = (SourceFileLoader("", str(path)) for path in (TREE / "ampproxy").rglob("*.py"))
+    return [text for loader in loaders for text in within(loader.get_code(""))]
+
+
+def within(constant: Any) -> Iterator[str]:
+    """The texts of a constant: of a module's code, too, and of all that is in it."""
+    if isinstance(constant, str):
+        yield constant
+    elif isinstance(constant, (tuple, frozenset)):
+        for one in constant:
+            yield from within(one)
+    elif isinstance(constant, CodeType):
+        yield from within(constant.co_consts)
 
 
 FAULTS = [line.split(" | ") for line in TEXT.partition("## Faults")[2].splitlines() if line.startswith("| ")]

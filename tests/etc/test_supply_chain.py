@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
+@cache
 def wanted() -> dict[str, list[Requirement]]:
     """What setup.py asks for: the packages to run on under an empty name, and the extras."""
     code = (
