@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -267,9 +268,12 @@ def serve(descriptor: int, loaded: Iterable[str]) -> str:
     """Fork for whoever asks over a socket, until it ends; gives, in each forked process, the code to run."""
     from ampproxy.workers.template import load
 
+    # What is loaded stays: the garbage collector would only look at it again and again.
+    gc.disable()
     load()
     for name in loaded:
         importlib.import_module(name)
+    gc.enable()
     return _Forking(socket.socket(fileno=descriptor)).run()
 
 
