@@ -12,4 +12,4 @@ def facts(dialect: str, body: bytes) -> BodyFacts:
     try:
         return facts_of(DIALECTS[dialect], body)
     except ValueError:
-        return BodyFacts(Peek(), thinks=True, sealed=MARK in body)
+        return BodyFacts(Peek(), thinks=True, foreign_signatures=MARK in body)

@@ -31,7 +31,7 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -90,7 +90,7 @@ def raws(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
 
 
 seals = st.builds(
-    Sealed,
+    Signature,
     st.sampled_from(VENDORS),
     st.sampled_from(["c2VhbA==", "EqoBCkgIARAB", "gAAAAA-_x", "AbCd"]),
     st.sampled_from([None, "rs_1"]),
@@ -112,7 +112,7 @@ reasonings = st.one_of(
     st.builds(Reasoning, st.just(""), seals, st.just(True)),
 )
 calls = st.builds(
-    ToolCall, ids, names, arguments, sealed=st.none() | seals.filter(lambda s: s.vendor == "gemini")
+    ToolCall, ids, names, arguments, signature=st.none() | seals.filter(lambda s: s.vendor == "gemini")
 )
 inner_parts = st.one_of(st.builds(Text, texts), st.builds(Image, sources))
 results = st.builds(ToolResult, ids, st.lists(inner_parts, max_size=2).map(tuple), st.booleans())

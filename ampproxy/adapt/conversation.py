@@ -110,7 +110,7 @@ class _Turn:
             if kind is not Text or part is NOTHING:
                 self.left_out = True
                 self.has_calls = self.has_calls or kind is ToolCall
-            if part is not NOTHING and (own or kind is not Text or part.text or part.sealed):  # type: ignore[union-attr]
+            if part is not NOTHING and (own or kind is not Text or part.text or part.signature):  # type: ignore[union-attr]
                 self.parts.append(_Placed(f"{at}.parts[{number}]", part))
 
 
@@ -330,12 +330,12 @@ class _Settling:
             return parts
         call = parts[first]
         assert isinstance(call, ToolCall)
-        if call.sealed is not None or self._profile.proof_extra in call.extras:
+        if call.signature is not None or self._profile.proof_extra in call.extras:
             return parts
         self._losses(
             "missing_signature", turn.parts[first].at, "The call is not Gemini's; its check is skipped."
         )
-        signed = msgspec.structs.replace(call, sealed=proof)
+        signed = msgspec.structs.replace(call, signature=proof)
         return (*parts[:first], signed, *parts[first + 1 :])
 
     def _note_order(self, turn: _Turn) -> None:

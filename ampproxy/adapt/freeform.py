@@ -22,8 +22,6 @@ SCHEMA: Final = Json(
 def described(tool: Tool) -> str | None:
     """The description of a tool that is declared as such a function: the model reads its grammar there."""
     grammar = loads(tool.grammar) if tool.freeform and tool.grammar is not None else None
-    if isinstance(grammar, dict) and isinstance(grammar.get("grammar"), dict):
-        grammar = grammar["grammar"]
     rule = grammar.get("definition") if isinstance(grammar, dict) else None
     if not isinstance(rule, str) or not isinstance(grammar, dict):
         return tool.description

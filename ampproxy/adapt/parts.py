@@ -26,15 +26,15 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
     ToolResult,
 )
 from ampproxy.model.request import ChatRequest, Role, Turn
-from ampproxy.wire.json import BAD_JSON, members
-from ampproxy.wire.values import object_or_empty, raw_str
+from ampproxy.wire.json import members
+from ampproxy.wire.values import loads, object_or_empty, raw_str
 
 
 class MediaFitter:
@@ -219,11 +219,11 @@ class PartFitter:
         return _FITS[type(part)](self, part, role, at)
 
     def _text(self, part: Text, role: Role, at: str) -> Part:
-        if part.sealed is not None or part.cache is not None or part.extras:
+        if part.signature is not None or part.cache is not None or part.extras:
             part = self._plain(part, at, proofs=self._profile.part_proofs)
         text = part.text
         if not text:
-            kept = part.sealed is not None or (self._own and self._profile.blank_texts)
+            kept = part.signature is not None or (self._own and self._profile.blank_texts)
             return part if kept else NOTHING
         if not self._profile.blank_texts and text.isspace():
             self._losses("blank_text", at, "A text of blanks alone is refused.")
@@ -263,20 +263,20 @@ class PartFitter:
 
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
-        sealed, profile = part.sealed, self._profile
-        if sealed is not None and sealed.vendor != profile.dialect:
-            return "foreign_proof", f"The proof of this thinking is {sealed.vendor}'s."
+        signature, profile = part.signature, self._profile
+        if signature is not None and signature.vendor != profile.dialect:
+            return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
             read = not part.text or self._thought
             return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
-        if sealed is None:
+        if signature is None:
             kept = self._own and profile.own_unsigned
             return (
                 None if kept else (profile.unsigned, f"{profile.vendor} takes no thinking without its proof.")
             )
         if profile.thinkers_alone and not self._thinks:
             return "reasoning", "The model does not think and takes no thinking back."
-        if not (sealed.value or (self._stored and sealed.item)):
+        if not (signature.value or (self._stored and signature.item)):
             return profile.unsigned, "The thinking came without its proof."
         if profile.whole_thoughts and not (part.text or part.bare or self._own):
             return "unsigned_thinking", "The signature is present, but not the thinking that it signs."
@@ -324,10 +324,10 @@ class PartFitter:
     def _plain(self, part: T, at: str, *, proofs: bool = False) -> T:
         """A part without what only another vendor knows of it."""
         changed: dict[str, Any] = {}
-        sealed: Sealed | None = getattr(part, "sealed", None)
-        if sealed is not None and not (proofs and sealed.vendor in self._profile.provers):
-            self._losses("foreign_proof", at, f"The proof on this part is {sealed.vendor}'s.")
-            changed["sealed"] = None
+        signature: Signature | None = getattr(part, "signature", None)
+        if signature is not None and not (proofs and signature.vendor in self._profile.provers):
+            self._losses("foreign_proof", at, f"The proof on this part is {signature.vendor}'s.")
+            changed["signature"] = None
         if not self._own:
             if getattr(part, "cache", None) is not None and not self._profile.cache_marks:
                 self._losses(
@@ -382,7 +382,6 @@ _WORDS: Final = frozenset(
     (*_NAMED, "text", "content", "summary", "input", "diff", "output", "stdout", "stderr", "error", "message")
 )
 _DEEPEST: Final = 8
-_LOADS: Final = msgspec.json.Decoder()
 
 
 def parts_to_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
@@ -427,11 +426,7 @@ def _text_of(part: Part, own: str, path: str, losses: Losses) -> Part:
 
 def words_of(raw: Json) -> Iterator[str]:
     """The words in a part's JSON text, in their order."""
-    try:
-        value = _LOADS.decode(raw)
-    except BAD_JSON:
-        return
-    yield from _words(value, 0)
+    yield from _words(loads(raw), 0)
 
 
 def _words(value: Any, depth: int) -> Iterator[str]:
@@ -475,9 +470,9 @@ def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
 
 
 def _is_remembered(part: Part) -> bool:
-    if not isinstance(part, Reasoning) or part.sealed is None:
+    if not isinstance(part, Reasoning) or part.signature is None:
         return False
-    return bool(part.sealed.item) and not part.sealed.value
+    return bool(part.signature.item) and not part.signature.value
 
 
 def _has_text(part: Part) -> bool:
@@ -485,4 +480,4 @@ def _has_text(part: Part) -> bool:
 
 
 def _in_words(part: Part) -> Part:
-    return msgspec.structs.replace(part, sealed=None) if _is_remembered(part) else part
+    return msgspec.structs.replace(part, signature=None) if _is_remembered(part) else part

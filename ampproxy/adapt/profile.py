@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ampproxy.model.base import Json, Value
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Signature
 
 #: Everything that ``Sampling`` has for the way in which tokens are drawn.
 DRAWING = frozenset(
@@ -256,7 +256,7 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     result_media: Literal["kept", "beside", "moved"] = "kept"
     newer_media: bool = False
     calls_last: bool = False
-    no_proof: Sealed | None = None
+    no_proof: Signature | None = None
     proof_extra: str = ""
     vain_thinking: str = ""
     opening: str = ""

@@ -1,6 +1,6 @@
-"""JSON Schema as Anthropic accepts it.
+"""JSON Schema as vendors accept it.
 
-Tools carry JSON Schema, of which the vendor takes only part at the top of ``input_schema``, and answers 400
+Tools carry JSON Schema, of which Anthropic takes only part at the top of ``input_schema``, and answers 400
 to the rest: what it is known to accept is kept, the rest is rewritten where that loses nothing, and else
 left out and said.
 
@@ -10,11 +10,13 @@ bounded, and what is cut is said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
-from ampproxy.adapt.schema_tree import Node, array_of, encode, member, node_of, quoted, strings
 from ampproxy.model.base import Json
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, Losses
+from ampproxy.wire.json import NULL, elements, members
+from ampproxy.wire.values import encode, loads, to_raw
 
 _EMPTY_OBJECT = b'{"type":"object","properties":{}}'
 _DEEPEST_FLATTENING = 16
@@ -22,7 +24,6 @@ _MOST_BRANCHES = 256
 #: What references may bring in, in bytes: references to one large definition must not multiply it. A schema
 #: that is larger itself may have as much again.
 _MOST_REFERRED = 1024 * 1024
-_MOST_LOSSES = 32
 _COMBINERS = ("allOf", "anyOf", "oneOf")
 
 
@@ -33,22 +34,22 @@ def lower(schema: bytes | Json, path: str = "schema") -> tuple[bytes, tuple[Loss
     :returns: the lowered schema, and what it could not keep. Never raises: what is no schema at all
         becomes the schema of any object.
     """
-    losses = Losses(path)
+    losses = Losses()
     node = node_of(schema)
     if node is None:
-        losses.add("", "schema_type", "the schema is not a JSON object, so any object is accepted instead")
+        losses("schema_type", path, "The schema is not a JSON object, so any object is accepted instead.")
         node = {}
-    return _lowered(bytes(schema), node, losses), losses.found()
+    return _lowered(bytes(schema), node, path, losses), losses.all()
 
 
-def _lowered(text: bytes, node: Node, losses: Losses) -> bytes:
+def _lowered(text: bytes, node: Node, path: str, losses: Losses) -> bytes:
     """``input_schema`` must say ``type: object`` at its top, and no allOf, anyOf or oneOf beside it."""
     if member(node, "type") == "object" and not any(key in node for key in (*_COMBINERS, "$ref")):
         return text
-    flat = _Flattening(node, max(_MOST_REFERRED, len(text)), losses).flat(node)
+    flat = _Flattening(node, max(_MOST_REFERRED, len(text)), path, losses).flat(node)
     kind = member(flat, "type")
     if kind is not None and kind != "object" and kind != ["object"]:
-        losses.add("/type", "schema_type", "a tool's arguments must be an object")
+        losses("schema_type", f"{path}/type", "A tool's arguments must be an object.")
         return _EMPTY_OBJECT
     flat["type"] = Json(b'"object"')
     flat.setdefault("properties", Json(b"{}"))
@@ -61,8 +62,9 @@ class _Flattening:
     :param room: how many bytes references may bring in.
     """
 
-    def __init__(self, root: Node, room: int, losses: Losses) -> None:
+    def __init__(self, root: Node, room: int, path: str, losses: Losses) -> None:
         self._root = Root(root)
+        self._path = path
         self._losses = losses
         self._left = _MOST_BRANCHES
         self._room = room
@@ -71,9 +73,8 @@ class _Flattening:
         """The node without references and combiners at its top."""
         self._left -= 1
         if depth > _DEEPEST_FLATTENING or self._left < 0 or self._room < 0:
-            self._losses.add(
-                "", "schema_size", "too many or too deep references or combinations at the top level"
-            )
+            why = "Too many or too deep references or combinations at the top level."
+            self._losses("schema_size", self._path, why)
             return {}
         found = {key: value for key, value in node.items() if key not in (*_COMBINERS, "$ref")}
         target = self._root.resolve(member(node, "$ref")) if "$ref" in node else None
@@ -81,11 +82,13 @@ class _Flattening:
             self._room -= sum(len(memoryview(value)) for value in target.values())
             found = merge(found, [self.flat(target, depth + 1)], every=True)
         for key in _COMBINERS:
-            branches = array_of(node.get(key))
+            branches = elements(node.get(key))
             if not branches:
                 continue
             if key != "allOf":
-                self._losses.add("/" + key, "schema_choice", "top-level alternatives became one object")
+                self._losses(
+                    "schema_choice", f"{self._path}/{key}", "Top-level alternatives became one object."
+                )
             merged = [self.flat(node_of(branch) or {}, depth + 1) for branch in branches]
             merged = [one for one in merged if member(one, "type") != "null"]
             found = merge(found, merged, every=key == "allOf")
@@ -120,7 +123,7 @@ class Root:
         place = self._below.get(name)
         if place is None:
             node = node_of(found)
-            if node is None and (items := array_of(found)) is not None:
+            if node is None and (items := elements(found)):
                 node = {str(index): item for index, item in enumerate(items)}
             place = self._below[name] = Root(node)
         return place
@@ -151,7 +154,7 @@ def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
     ):
         merged.pop(key, None)
         if found:
-            merged[key] = quoted(found)
+            merged[key] = to_raw(found)
     return merged
 
 
@@ -172,27 +175,81 @@ class _Properties:
 
     def together(self, combiner: str) -> Node:
         """All of them."""
-        mixed = {name: quoted({combiner: list(each.values())}) for name, each in self._several.items()}
+        mixed = {name: to_raw({combiner: list(each.values())}) for name, each in self._several.items()}
         return {**self._found, **mixed}
 
 
-class Losses:
-    """What lowering left out: each kind of thing once at each place, and not without end."""
+#: One schema: its members by name, each as exact text.
+Node: TypeAlias = dict[str, Json]
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._found: dict[tuple[str, str], Loss] = {}
 
-    def add(self, where: str, kind: str, why: str) -> None:
-        """Remember one.
+def node_of(text: bytes | Json | None) -> Node | None:
+    """The members of a JSON object; ``{}`` for ``true``; ``None`` for anything else."""
+    if text is None:
+        return None
+    return {} if bytes(text).strip() == b"true" else members(text)
 
-        :param where: a JSON pointer into the schema.
-        """
-        if len(self._found) < _MOST_LOSSES:
-            self._found.setdefault(
-                (where, kind), Loss(kind, self._path + where, why[:1].upper() + why[1:] + ".")
-            )
 
-    def found(self) -> tuple[Loss, ...]:
-        """All of them, in the order in which they were met."""
-        return tuple(self._found.values())
+def member(node: Node, key: str) -> Any:
+    """What a small member says; ``None`` where it is missing or cannot be read."""
+    return loads(node.get(key, NULL))
+
+
+def strings(text: bytes | Json | None) -> list[str]:
+    """The strings of a JSON array, in order; other elements are left out."""
+    found = loads(text or NULL)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def with_description(schema: Json, description: str | None) -> Json:
+    """A schema with the description that its dialect has beside it."""
+    node = node_of(schema)
+    if node is None or not description:
+        return schema
+    inner = member(node, "description")
+    if inner == description:
+        return schema
+    text = f"{description}\n\n{inner}" if isinstance(inner, str) else description
+    return Json(encode({**node, "description": to_raw(text)}))
+
+
+_STRICT_DEPTH = 64
+
+
+def is_strict(schema: bytes | Json) -> bool:
+    """Whether OpenAI takes a schema with ``strict: true``: each object in it is closed
+    (``additionalProperties: false``) and requires all of its properties.
+    """
+    tree = loads(schema)
+    return isinstance(tree, dict) and tree.get("type") == "object" and _closed(tree, 0)
+
+
+def _closed(node: object, depth: int) -> bool:
+    if depth > _STRICT_DEPTH:
+        return False
+    if not isinstance(node, dict):
+        return False
+    properties = node.get("properties")
+    if node.get("type") == "object" or properties is not None:
+        if not isinstance(properties, dict) or node.get("additionalProperties") is not False:
+            return False
+        required = node.get("required")
+        if not isinstance(required, list) or set(properties) - {str(name) for name in required}:
+            return False
+    if any(key in node for key in ("allOf", "oneOf", "not", "patternProperties", "if")):
+        return False
+    return all(_closed(child, depth + 1) for child in _children(node))
+
+
+def _children(node: Mapping[str, object]) -> list[object]:
+    found: list[object] = []
+    for key in ("properties", "$defs", "definitions"):
+        group = node.get(key)
+        if isinstance(group, dict):
+            found.extend(group.values())
+    if "items" in node:
+        found.append(node["items"])
+    choices = node.get("anyOf")
+    if isinstance(choices, list):
+        found.extend(choices)
+    return found

@@ -11,9 +11,7 @@ from ampproxy.adapt.freeform import SCHEMA, described
 from ampproxy.adapt.hosted import carried
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.profile import DialectProfile, Hosted
-from ampproxy.adapt.schema import lower
-from ampproxy.adapt.schema_tree import with_description
-from ampproxy.adapt.strict import is_strict
+from ampproxy.adapt.schema import is_strict, lower, with_description
 from ampproxy.adapt.target import Target, can_disable
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses

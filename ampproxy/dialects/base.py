@@ -20,7 +20,7 @@ from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
 from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
@@ -334,8 +334,8 @@ class StreamParser(Protocol):
 class StreamRenderer(Protocol):
     """Events in, bytes of the client's stream out."""
 
-    #: What could not be said so far.
-    losses: list[Loss]
+    #: What could not be expressed so far.
+    losses: Losses
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """Whole wire events for these; a ``Completed`` yields the dialect's own terminal event."""
@@ -369,49 +369,11 @@ class Compacting(Protocol):
         ...
 
 
-class ErrorDialect(Protocol):
-    """Errors and lists: what every dialect can say without translating anything."""
+class ParseRequest(Protocol):
+    """How a dialect reads a client's request."""
 
-    name: str
-
-    def error_body(self, error: WireError) -> bytes:
-        """The JSON body of an error response."""
-        ...
-
-    def error_event(self, error: WireError) -> bytes:
-        """The wire event that tells of an error after the stream began."""
-        ...
-
-    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-        """What a vendor's error response says. ``headers`` have lower-case names. Never raises."""
-        ...
-
-    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
-        """The answer of the dialect's list of models."""
-        ...
-
-    def model_body(self, model: ModelInfo) -> bytes:
-        """The answer for one model."""
-        ...
-
-
-class Dialect(ErrorDialect, Protocol):
-    """A wire dialect, whole: requests, answers and streams, both ways. All sans-I/O.
-
-    :ivar passthrough: what must be known of it where bytes pass.
-    :ivar harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
-        another vendor, each with the test of its JSON text for which that is so.
-    :ivar compacting: its call that compacts conversations; ``None``: it has none.
-    """
-
-    passthrough: Passthrough
-    harmless: Mapping[str, Callable[[bytes], bool]]
-    compacting: Compacting | None
-
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        """Read a client's request.
+    def __call__(self, body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+        """Read it.
 
         :param model: the model from the path, for a dialect that has it there.
         :param stream: likewise whether the path asks for a stream.
@@ -419,52 +381,63 @@ class Dialect(ErrorDialect, Protocol):
         """
         ...
 
-    def for_others(self, request: ChatRequest) -> ChatRequest:
-        """A request of this dialect as another dialect may be asked it; the same where nothing is in its way.
 
-        :raises ampproxy.errors.ClientFault: it refers to what only its own vendor stores.
-        """
-        ...
+def _as_asked(request: ChatRequest) -> ChatRequest:
+    return request
 
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        """Say a request to ``target``, obeying the vendor's own rules. Never raises for a request
-        that any dialect parsed: what cannot be said is a loss.
-        """
-        ...
 
-    def parse_response(self, body: bytes) -> ChatResponse:
-        """Read a vendor's whole answer.
+class Dialect(Value, frozen=True, kw_only=True):
+    """A wire dialect, whole: requests, answers, streams, errors and lists, both ways. All sans-I/O.
 
-        :raises ampproxy.errors.UpstreamFault: it is not one.
-        """
-        ...
+    :param name: in settings, logs and on the command line (see :mod:`ampproxy.model.base`).
+    :param passthrough: what must be known of it where bytes pass.
+    :param harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
+        another vendor, each with the test of its JSON text for which that is so.
+    :param compacting: its call that compacts conversations; ``None``: it has none.
 
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        """Say a whole answer to a client."""
-        ...
+    :param parse_request: reads a client's request.
+    :param for_others: a request of this dialect as another dialect may be asked it; the same object where
+        nothing is in its way. Raises :class:`~ampproxy.errors.ClientFault` where it refers to what only its
+        own vendor stores.
+    :param render_request: a request to a target, by the vendor's own rules. Never raises for a request that
+        any dialect parsed: what cannot be expressed is a loss.
+    :param parse_response: reads a vendor's whole answer; raises :class:`~ampproxy.errors.UpstreamFault` where
+        it is not one.
+    :param render_response: a whole answer for a client.
+    :param stream_parser: a parser for one stream; ``stream_renderer``: a renderer for one.
 
-    def stream_parser(self) -> StreamParser:
-        """A parser for one stream."""
-        ...
+    :param error_body: the JSON body of an error response; ``error_event``: the wire event that reports an
+        error after the stream began.
+    :param parse_error: what a vendor's error response means: from its status, its headers (lower-case names)
+        and its body. Never raises.
+    :param models_body: the answer of the dialect's list of models; ``model_body``: the one for one model.
 
-    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
-        """A renderer for one stream."""
-        ...
+    :param count_request: a rendered request as a counting request, without what only an answer needs. Beside
+        it, the model whose tokens are counted, for a dialect that has it in the path elsewhere.
+    :param parse_count: input tokens, from a vendor's answer to a counting request; raises
+        :class:`~ampproxy.errors.UpstreamFault` where it is not one.
+    :param count_body: the answer to a client's counting request.
+    """
 
-    def count_request(self, body: bytes, model: str) -> bytes:
-        """A rendered request as a counting request: without what only an answer needs.
+    name: str
+    passthrough: Passthrough
+    harmless: Mapping[str, Callable[[bytes], bool]] = {}
+    compacting: Compacting | None = None
 
-        :param model: whose tokens are counted, for a dialect that has it in the path elsewhere.
-        """
-        ...
+    parse_request: ParseRequest
+    for_others: Callable[[ChatRequest], ChatRequest] = _as_asked
+    render_request: Callable[[ChatRequest, Target], Rendered]
+    parse_response: Callable[[bytes], ChatResponse]
+    render_response: Callable[[ChatResponse, AnswerContext], bytes]
+    stream_parser: Callable[[], StreamParser]
+    stream_renderer: Callable[[AnswerContext], StreamRenderer]
 
-    def parse_count(self, body: bytes) -> int:
-        """Input tokens, from a vendor's answer to a counting request.
+    error_body: Callable[[WireError], bytes]
+    error_event: Callable[[WireError], bytes]
+    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
+    models_body: Callable[[Sequence[ModelInfo]], bytes]
+    model_body: Callable[[ModelInfo], bytes]
 
-        :raises ampproxy.errors.UpstreamFault: it is not one.
-        """
-        ...
-
-    def count_body(self, tokens: int) -> bytes:
-        """The answer to a client's counting request."""
-        ...
+    count_request: Callable[[bytes, str], bytes]
+    parse_count: Callable[[bytes], int]
+    count_body: Callable[[int], bytes]

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.refusal_places import is_empty, may_change
 from ampproxy.model.base import Json
 from ampproxy.model.lesson import EACH, Lesson, Place
 from ampproxy.model.loss import Loss
-from ampproxy.model.request import LEVELS, Level
+from ampproxy.model.request import LEVELS, Level, level_of
 from ampproxy.model.thinking import nearest_level
-from ampproxy.wire.json import BAD_JSON, members
+from ampproxy.wire.json import elements, members
 
 #: In place of a member's text: it is to be left out.
 GONE = b""
 _Change = Callable[[bytes], bytes | None]
 
-_list = msgspec.json.Decoder(list[Json])
 #: Words for how much to think, from the least; ``none`` is before them all.
 _EFFORTS: tuple[str, ...] = ("none", *LEVELS)
 #: What all models that take efforts have: where an outer one is refused, the way leads there.
@@ -105,10 +102,7 @@ def _each(text: bytes, rest: Place, change: _Change) -> bytes | None:
     if values is not None:
         changes = {key: new for key, old in values.items() if (new := _inner(bytes(old), rest, change))}
         return encode({**values, **{key: Json(new) for key, new in changes.items()}}) if changes else None
-    try:
-        items = _list.decode(text)
-    except BAD_JSON:
-        return None
+    items = elements(text)
     found = [_inner(bytes(item), rest, change) for item in items]
     if not any(found):
         return None
@@ -160,11 +154,7 @@ def _nearest(value: str, words: tuple[str, ...]) -> str | None:
     if not allowed:
         # Groq's qwen: "none" or "default".
         return spelled.get("default") if asked != "none" else None
-    return spelled[nearest_level("minimal" if asked == "none" else _level(asked), allowed)]
-
-
-def _level(word: str) -> Level:
-    return next(level for level in LEVELS if level == word)
+    return spelled[nearest_level(level_of(asked) or "minimal", allowed)]
 
 
 def _not(value: Any, lesson: Lesson) -> bytes | None:
@@ -175,7 +165,7 @@ def _not(value: Any, lesson: Lesson) -> bytes | None:
     allowed = tuple(level for level in _USUAL if level not in refused)
     if asked not in _EFFORTS or not allowed:
         return GONE
-    word: str = nearest_level("minimal" if asked == "none" else _level(asked), allowed)
+    word: str = nearest_level(level_of(asked) or "minimal", allowed)
     return encode(word.upper() if value.isupper() else word)
 
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
 
+from ampproxy.dialects.monitor import Members as Members
 from ampproxy.dialects.tool_names import ToolNames
-from ampproxy.wire.json import BAD_JSON, members, replace_members, string
+from ampproxy.wire.json import elements, members, replace_members, string
+from ampproxy.wire.values import encode
 
 Raw = msgspec.Raw
-#: An object's members: name -> exact text of the value.
-Members: TypeAlias = Mapping[str, Raw]
 #: What is to change of an object: name -> new text.
 Changes: TypeAlias = dict[str, bytes]
-
-_list = msgspec.json.Decoder(list[Raw])
-_encode = msgspec.json.Encoder().encode
-
-NULL = Raw(b"null")
-
-
-def items(raw: bytes | Raw | None) -> list[Raw]:
-    """The elements of a JSON list; none for any other value."""
-    if raw is None:
-        return []
-    try:
-        return _list.decode(raw)
-    except BAD_JSON:
-        return []
 
 
 def edit_object(
@@ -48,16 +33,36 @@ def edit_object(
 
 def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> bytes | None:
     """The list with its elements as ``rule`` gives them (``None``: as it is); ``None`` if none changed."""
-    elements = items(raw)
-    edited = [rule(element) for element in elements]
+    given = elements(raw)
+    edited = [rule(element) for element in given]
     if all(new is None for new in edited):
         return None
-    return join(old if new is None else new for old, new in zip(elements, edited, strict=True))
+    return join(old if new is None else new for old, new in zip(given, edited, strict=True))
 
 
-def join(elements: Iterable[bytes | Raw]) -> bytes:
+def edit_items(
+    body: bytes | Raw,
+    name: str,
+    rule: Callable[[int, Raw], bytes | Raw | None],
+    known: Members | None = None,
+) -> bytes | Raw:
+    """An object with the elements of one of its lists as ``rule`` gives them, by their numbers: the very same
+    element: it stays; ``None``: it is left out.
+
+    :param known: the object's members, where they have been read already.
+    :returns: the same object where nothing changed.
+    """
+    values = known if known is not None else members(body) or {}
+    given = elements(values.get(name))
+    edited = [rule(number, element) for number, element in enumerate(given)]
+    if all(new is old for new, old in zip(edited, given, strict=True)):
+        return body
+    return replace_members(body, {name: join(new for new in edited if new is not None)}, values)
+
+
+def join(pieces: Iterable[bytes | Raw]) -> bytes:
     """A JSON list of elements that are JSON text."""
-    return b"[" + b",".join(map(bytes, elements)) + b"]"
+    return b"[" + b",".join(map(bytes, pieces)) + b"]"
 
 
 def put(changes: Changes, name: str, value: bytes | None) -> None:
@@ -80,7 +85,7 @@ class Exchange:
     def __init__(
         self, declared: Callable[[bytes], ToolNames], model: str, request: bytes, *, drop_thinking: bool
     ) -> None:
-        self.model = _encode(model) if model else None
+        self.model = encode(model) if model else None
         self.drop_thinking = drop_thinking
         self._declared = declared
         self._request = request
@@ -95,7 +100,7 @@ class Exchange:
             self._names = self._declared(self._request)
             self._request = b""
         restored = self._names.restore(name)
-        return None if restored == name else _encode(restored)
+        return None if restored == name else encode(restored)
 
     def tool_name_changes(self, values: Members) -> Changes:
         """The change of a ``name`` member."""

@@ -35,14 +35,14 @@ class BodyFacts(Value, frozen=True):
 
     :param found: the members that routing looks at.
     :param thinks: whether its history may hold thinking.
-    :param sealed: whether it may hold a proof that another vendor issued, in our mark.
+    :param foreign_signatures: whether it may hold a proof that another vendor issued, in our mark.
     :param mixed: the dialect in which it is written, where that is not plainly its path's; empty: it is.
     :param continued: what it was by itself, where its answer may be kept; ``None``: it may not.
     """
 
     found: Peek
     thinks: bool
-    sealed: bool
+    foreign_signatures: bool
     mixed: str = ""
     continued: Continued | None = None
 

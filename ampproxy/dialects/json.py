@@ -1,23 +1,155 @@
-"""JSON objects of a client, member by member: what is taken is typed, what is left keeps its text."""
+"""JSON, as all dialects read it: with errors that name the member.
+
+What is taken is typed; what is left keeps its exact text. No wire format of any one dialect is known here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
-import msgspec
+from msgspec.json import Decoder as Decoder
 
-from ampproxy.dialects.common import NULL, Members, bad_request, members, read_request, without_nulls
+from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
+from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.values import NULL as NULL
+from ampproxy.wire.values import Members as Members
+from ampproxy.wire.values import bytes_of, whole_surrogates
+from ampproxy.wire.values import encode as encode
+from ampproxy.wire.values import is_object as is_object
+from ampproxy.wire.values import loads as loads
+from ampproxy.wire.values import object_or_empty as object_or_empty
+from ampproxy.wire.values import raw_str as raw_str
+from ampproxy.wire.values import raw_text as raw_text
+from ampproxy.wire.values import text_of as text_of
+from ampproxy.wire.values import to_raw as to_raw
+from ampproxy.wire.values import without_nulls as without_nulls
 
 T = TypeVar("T")
+F = TypeVar("F", bound="Fields")
+
+#: The members of an object, and the items of an array, uninterpreted.
+MEMBERS: Final = Decoder(Members)
+ITEMS: Final = Decoder(list[Json])
+
+
+def read_request(decoder: Decoder[T], body: bytes | Json, at: str = "") -> T:
+    """Decode a client's JSON, which is not copied.
+
+    :param at: where ``body`` stands in the whole request (``messages[3]``), for the message.
+    :raises ampproxy.errors.ClientFault: it is not JSON, or a member has the wrong type; ``param`` and
+        the message name it.
+    """
+    try:
+        if not at and not (whole := bytes_of(body)).isascii():
+            # What is not interpreted here would otherwise fail later, or reach a vendor as it is.
+            whole.decode()
+        return decoder.decode(body)
+    except BAD_JSON as problem:
+        if fixed := whole_surrogates(bytes_of(body)):
+            return read_request(decoder, fixed, at)
+        path, why = explain(problem, at)
+    return bad_request(path, why)
+
+
+def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
+    """Decode a vendor's JSON.
+
+    :param what: names the thing in the message: ``answer``, ``event``.
+    :raises ampproxy.errors.UpstreamFault: it is not what the dialect promises.
+    """
+    try:
+        return decoder.decode(body)
+    except BAD_JSON as problem:
+        if fixed := whole_surrogates(body):
+            return read_answer(decoder, fixed, what)
+        path, why = explain(problem)
+        where = f" at {path}" if path else ""
+    raise bad_answer(f"The vendor's {what} could not be read{where}: {why}")
+
+
+def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:
+    """Decode JSON; ``otherwise`` where it is not of that kind: whoever it is for says so."""
+    try:
+        return decoder.decode(raw)
+    except BAD_JSON:
+        return otherwise
+
+
+def read_or_none(decoder: Decoder[T], raw: bytes | Json) -> T | None:
+    """Decode JSON; ``None`` where it is not of that kind."""
+    try:
+        return decoder.decode(raw)
+    except BAD_JSON:
+        return None
+
+
+def bad_request(path: str, why: str) -> NoReturn:
+    """Refuse a client's request.
+
+    :param path: the member, as the client wrote it; empty for the whole body.
+    :param why: what is wrong and what was expected.
+    :raises ampproxy.errors.ClientFault: always.
+    """
+    message = f"{path}: {why}" if path else f"The request body is not valid: {why}"
+    raise ClientFault.of("invalid_request", message, param=path or None)
+
+
+def bad_answer(message: str) -> UnreadableAnswer:
+    """The fault of a vendor whose answer is not one; to be raised."""
+    return UnreadableAnswer(message)
+
+
+def no_answer() -> UnreadableAnswer:
+    """The fault of a stream that ended in order, and told nothing; to be raised."""
+    return bad_answer("The vendor ended its stream without an answer.")
+
+
+def explain(problem: BaseException, at: str = "") -> tuple[str, str]:
+    """The member and the reason, of anything that reading JSON raises.
+
+    ``Expected `str`, got `int` - at `$.messages[0].role``` gives ``messages[0].role`` and the rest.
+    """
+    if isinstance(problem, RecursionError):
+        return at, "It is nested too deeply."
+    why, _, path = str(problem).partition(" - at `$")
+    path = path.rstrip("`").replace("[...]", "[]")
+    path = at + path if at else path.removeprefix(".")
+    return path, why.replace("`", "'")
+
+
+def members(raw: bytes | Json, at: str = "") -> Members:
+    """The members of a JSON object, uninterpreted.
+
+    :raises ampproxy.errors.ClientFault: it is not an object.
+    """
+    return read_request(MEMBERS, raw, at)
+
+
+def members_again(body: bytes) -> Members:
+    """The members of a request that :func:`read_request` has found to be an object in UTF-8: it is not
+    looked through for that a second time.
+    """
+    try:
+        return MEMBERS.decode(body)
+    except BAD_JSON:
+        return members(body)
+
+
+def items(raw: bytes | Json, at: str = "") -> list[Json]:
+    """The items of a JSON array, uninterpreted.
+
+    :raises ampproxy.errors.ClientFault: it is not an array.
+    """
+    return read_request(ITEMS, raw, at)
 
 
 @lru_cache(maxsize=64)
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+def _decoder(kind: Any) -> Decoder[Any]:
     """A decoder for a kind of values, and ``null``."""
-    return msgspec.json.Decoder(kind | None)
+    return Decoder(kind | None)
 
 
 def is_null(value: Json) -> bool:
@@ -64,9 +196,11 @@ class Fields:
         text = self.left.pop(name, None)
         if text is None:
             return None
-        wanted: Any = kind
-        value: T | None = read_request(_decoder(wanted), text, f"{self.at}.{name}" if self.at else name)
-        return value
+        decoder: Decoder[T | None] = _decoder(kind)  # type: ignore[arg-type]
+        try:
+            return decoder.decode(text)
+        except BAD_JSON:
+            return read_request(decoder, text, self.path(name))
 
     def need(self, name: str, kind: type[T]) -> T:
         """Like :meth:`take`, for a member that must be there."""
@@ -87,32 +221,22 @@ class Fields:
             bad_request(self.path(name), "It is required.")
         return text
 
-    def take_object(self, name: str) -> Fields | None:
+    def take_object(self: F, name: str) -> F | None:
         """Remove a member and give its members, without those that are null; ``None`` when it is absent or
         null.
 
         :raises ampproxy.errors.ClientFault: it is not an object.
         """
         text = self.take_raw(name)
-        return None if text is None else Fields(text, self.path(name), nulls=False)
+        return None if text is None else type(self)(text, self.path(name), nulls=False)
 
-    def need_object(self, name: str) -> Fields:
+    def need_object(self: F, name: str) -> F:
         """Like :meth:`take_object`, for a member that must be there."""
-        return Fields(self.need_raw(name), self.path(name), nulls=False)
+        return type(self)(self.need_raw(name), self.path(name), nulls=False)
 
     def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
         return {name: value for name, value in self.left.items() if not is_null(value)}
-
-
-def member(found: Members, name: str, kind: type[T], at: str) -> T | None:
-    """The value of a member, which stays where it is; ``None`` when it is absent or null.
-
-    :param at: where the object stands in the request.
-    :raises ampproxy.errors.ClientFault: it is something else than ``kind``.
-    """
-    text = found.get(name)
-    return None if text is None else read(text, kind, f"{at}.{name}" if at else name)
 
 
 def read(text: bytes | Json, kind: type[T], at: str) -> T | None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from ampproxy.model.events import Usage, tier_of
-from ampproxy.wire.json import BAD_JSON, members, string
+from ampproxy.model.events import Usage
+from ampproxy.wire.json import NULL, elements, members, string
+from ampproxy.wire.values import loads
 
 Raw = msgspec.Raw
+#: An object's members: name -> exact text of the value.
 Members: TypeAlias = Mapping[str, Raw]
-NULL = Raw(b"null")
 #: OpenAI's end mark; servers of other dialects send it behind their last event.
 DONE = b"[DONE]"
-_list = msgspec.json.Decoder(list[Raw])
 
 
 def inner(values: Members, name: str) -> Members:
@@ -27,38 +27,17 @@ def inner(values: Members, name: str) -> Members:
 
 def items(values: Members, name: str) -> list[Raw]:
     """The elements of a list within; none of anything else."""
-    try:
-        return _list.decode(values.get(name, NULL))
-    except BAD_JSON:
-        return []
+    return elements(values.get(name))
 
 
-def count(values: Members, name: str) -> int:
-    """A number of tokens; 0 of anything else."""
-    text = bytes(values.get(name, NULL))
-    return int(text) if text.isdigit() and len(text) < 19 else 0
+def plain(values: Members) -> dict[str, Any]:
+    """The members as plain values."""
+    return {name: loads(raw) for name, raw in values.items()}
 
 
 def given(values: Members, name: str) -> bool:
     """Whether a member says something."""
     return bytes(values.get(name, NULL)) not in (b"null", b'""')
-
-
-def openai_usage(usage: Members, prompt: str, answer: str) -> Usage:
-    """OpenAI's counts, whose input includes what was read from and written to the cache.
-
-    :param prompt: the member that counts the input; ``answer``: the one that counts the output.
-    """
-    before = inner(usage, prompt + "_details")
-    read, written = count(before, "cached_tokens"), count(before, "cache_write_tokens")
-    return Usage(
-        max(0, count(usage, prompt) - read - written),
-        read,
-        written,
-        count(usage, answer),
-        count(inner(usage, answer + "_details"), "reasoning_tokens"),
-        tier=tier_of(string(usage[TIER]) or "") if TIER in usage else "",
-    )
 
 
 #: What OpenAI says beside the usage, and Gemini in it.
@@ -152,7 +131,7 @@ class StreamMonitor:
         found: Members = members(usage) or {}
         if answer is not None:
             found = tiered(found, answer)
-        self._usage.update((name, value) for name, value in found.items() if bytes(value) != b"null")
+        self._usage.update((name, value) for name, value in found.items() if value != NULL)
 
     def keep(self, events: bytes) -> None:
         """Keep events of calls. Of those beyond all measure nothing is: half of a call proves nothing."""

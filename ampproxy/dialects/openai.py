@@ -7,28 +7,69 @@ it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypedDict
 
 import msgspec
 
+from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.common import (
-    bad_answer,
-    encode,
-    is_context_length,
-    kind_of_status,
-    loads,
-    plain_message,
-    retry_after,
-    to_raw,
-)
-from ampproxy.dialects.openai_models import model_body, models_body
+from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
+from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
-from ampproxy.model.request import ChatRequest
-from ampproxy.wire.json import BAD_JSON
+
+
+def model_object(model: ModelInfo) -> dict[str, Any]:
+    """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
+    in common for what is known of it.
+    """
+    family, thinks = model.family, model.thinks
+    known: dict[str, Any] = {
+        "name": model.display_name,
+        "context_length": family.context,
+        "max_completion_tokens": family.max_output,
+        "architecture": _architecture(family),
+        "capabilities": _known(
+            tools=family.tools,
+            vision=None if family.input is None else "image" in family.input,
+            reasoning=thinks,
+        ),
+        "reasoning_efforts": list(family.levels) if family.levels and thinks else None,
+        "lifecycle": None if model.lifecycle == "active" else model.lifecycle,
+        "shutdown_date": None if model.lifecycle == "active" else family.retires,
+        "replacement": None if model.lifecycle == "active" else family.successor or None,
+    }
+    entry = {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+    return entry | (_known(**known) or {})
+
+
+def _known(**members: Any) -> dict[str, Any] | None:
+    """The members of which anything is known; ``None``: of none."""
+    return {name: value for name, value in members.items() if value is not None} or None
+
+
+def _architecture(family: Family) -> dict[str, Any] | None:
+    """The media, as OpenRouter says them."""
+    return _known(
+        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
+        output_modalities=None if family.output is None else list(family.output),
+    )
+
+
+_MEDIA = {"pdf": "file"}
+
+
+def models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The answer to ``GET /v1/models``."""
+    return encode({"object": "list", "data": [model_object(model) for model in models]})
+
+
+def model_body(model: ModelInfo) -> bytes:
+    """The answer to ``GET /v1/models/{id}``."""
+    return encode(model_object(model))
+
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -257,30 +298,36 @@ def no_chunk(value: object) -> UpstreamFault:
 
 
 def usage_of(
-    *,
-    prompt: int,
-    cached: int,
-    written: int,
-    output: int,
-    reasoning: int,
-    total: int | None = None,
-    extras: dict[str, Json] | None = None,
-    tier: object = None,
+    body: Mapping[str, Any], prompt: str, answer: str, tier: object = None, *, extras: bool = False
 ) -> Usage:
-    """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
+    """OpenAI's counts, in which the input includes what was cached, as our disjoint classes.
 
-    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
-    their total.
+    Also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi (``cached_tokens``) report what was cached.
+    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by their
+    total.
 
+    :param prompt: the member that counts the input; ``answer``: the one that counts the output.
     :param tier: the answer's ``service_tier``.
+    :param extras: whether counts that we have no place for are kept.
     """
-    cached = min(cached, prompt)
-    written = min(written, prompt - cached)
-    if total is not None and reasoning and total == prompt + output + reasoning:
+    details = {name: _object(body.get(name)) for name in (f"{prompt}_details", f"{answer}_details")}
+    before, after = details.values()
+    cached = _count(before.pop("cached_tokens", None))
+    cached = cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens"))
+    written = _count(before.pop("cache_write_tokens", None))
+    reasoning = _count(after.pop("reasoning_tokens", None))
+    whole, output, total = _count(body.get(prompt)), _count(body.get(answer)), body.get("total_tokens")
+    cached = min(cached, whole)
+    written = min(written, whole - cached)
+    if reasoning and total == whole + output + reasoning:
         output += reasoning
+    rest: dict[str, Json] = {}
+    if extras:
+        known = (prompt, answer, "total_tokens", *details)
+        rest = {name: to_raw(one) for name, one in body.items() if name not in known and one is not None}
+        rest |= {name: to_raw(one) for name, one in details.items() if any(one.values())}
     served = tier_of(tier) if isinstance(tier, str) else ""
-    thought = min(reasoning, output)
-    return Usage(prompt - cached - written, cached, written, output, thought, extras or {}, tier=served)
+    return Usage(whole - cached - written, cached, written, output, min(reasoning, output), rest, tier=served)
 
 
 def total_input(usage: Usage) -> int:
@@ -289,36 +336,11 @@ def total_input(usage: Usage) -> int:
 
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-_COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
 
 
-def chat_usage(body: dict[str, Any], tier: object = None) -> Usage:
-    """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
-    (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
-
-    :param tier: the answer's ``service_tier``.
-    """
-    prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
-    cached = _count(prompt_details.pop("cached_tokens", None))
-    written = _count(prompt_details.pop("cache_write_tokens", None))
-    reasoning = _count(output_details.pop("reasoning_tokens", None))
-    total = body.get("total_tokens")
-    extras = {
-        name: to_raw(value) for name, value in body.items() if name not in _COUNTED and value is not None
-    }
-    for name, details in zip(_DETAILS, (prompt_details, output_details), strict=True):
-        if any(details.values()):
-            extras[name] = to_raw(details)
-    return usage_of(
-        prompt=_count(body.get("prompt_tokens")),
-        cached=cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens")),
-        written=written,
-        output=_count(body.get("completion_tokens")),
-        reasoning=reasoning,
-        total=total if isinstance(total, int) else None,
-        extras=extras,
-        tier=tier,
-    )
+def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
+    """``usage`` of chat and completions."""
+    return usage_of(body, "prompt_tokens", "completion_tokens", tier, extras=True)
 
 
 def _count(value: object) -> int:
@@ -354,7 +376,7 @@ class _Count(msgspec.Struct):
     input_tokens: Annotated[int, msgspec.Meta(ge=0)]
 
 
-_COUNT: Final = msgspec.json.Decoder(_Count)
+_COUNT: Final = Decoder(_Count)
 
 
 #: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
@@ -364,47 +386,45 @@ SHARED: Final = ("prompt_cache_options", "moderation")
 SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 
 
-class OpenAIDialect:
-    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.Dialect`)."""
+def error_event(error: WireError) -> bytes:
+    """``data: {"error": ...}``: chat and completions; Responses has its own."""
+    return b"data: " + error_body(error) + b"\n\n"
 
-    def error_body(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return error_body(error)
 
-    def error_event(self, error: WireError) -> bytes:
-        """``data: {"error": ...}``: chat and completions; Responses has its own."""
-        return b"data: " + error_body(error) + b"\n\n"
+def uncounted(body: bytes, model: str) -> bytes:
+    """The same: only Responses has a call that counts, so the others are never asked for this."""
+    return body
 
-    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return parse_error(status, headers, body)
 
-    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return models_body(models)
+def _parse_count(body: bytes) -> int:
+    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
-    def model_body(self, model: ModelInfo) -> bytes:
-        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
-        return model_body(model)
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    return read_answer(_COUNT, body, "count of tokens").input_tokens
 
-    def for_others(self, request: ChatRequest) -> ChatRequest:
-        """The same: only Responses refers to what its vendor stores."""
-        return request
 
-    def count_request(self, body: bytes, model: str) -> bytes:
-        """The same: only Responses has a call that counts, so nobody asks the others for this."""
-        return body
+def _count_body(tokens: int) -> bytes:
+    """The answer to a client's counting request (``InputTokenCountResponse``)."""
+    return encode({"object": "response.input_tokens", "input_tokens": tokens})
 
-    def parse_count(self, body: bytes) -> int:
-        """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
-        :raises ampproxy.errors.UpstreamFault: it is not one.
-        """
-        try:
-            return _COUNT.decode(body).input_tokens
-        except BAD_JSON as error:
-            raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
+class Shared(TypedDict):
+    """What is the same in all of OpenAI's dialects; see :class:`~ampproxy.dialects.base.Dialect`."""
 
-    def count_body(self, tokens: int) -> bytes:
-        """The answer to a client's counting request (``InputTokenCountResponse``)."""
-        return encode({"object": "response.input_tokens", "input_tokens": tokens})
+    error_body: Callable[[WireError], bytes]
+    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
+    models_body: Callable[[Sequence[ModelInfo]], bytes]
+    model_body: Callable[[ModelInfo], bytes]
+    parse_count: Callable[[bytes], int]
+    count_body: Callable[[int], bytes]
+
+
+OPENAI: Final = Shared(
+    error_body=error_body,
+    parse_error=parse_error,
+    models_body=models_body,
+    model_body=model_body,
+    parse_count=_parse_count,
+    count_body=_count_body,
+)

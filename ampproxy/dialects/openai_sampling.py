@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
+from ampproxy.dialects.json import NULL
 from ampproxy.model.base import Json
 from ampproxy.model.request import Sampling
-
-_NULL: Final = Json(b"null")
 
 
 class SamplingBody(msgspec.Struct):
@@ -24,7 +21,7 @@ class SamplingBody(msgspec.Struct):
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: Json = _NULL
+    logit_bias: Json = NULL
     n: int | None = None
 
     def sampling(self, logprobs: bool | None, top_logprobs: int | None) -> Sampling:
@@ -39,7 +36,7 @@ class SamplingBody(msgspec.Struct):
             seed=self.seed,
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
-            logit_bias=None if bytes(self.logit_bias) == b"null" else self.logit_bias,
+            logit_bias=None if self.logit_bias == NULL else self.logit_bias,
             logprobs=logprobs,
             top_logprobs=top_logprobs,
             candidates=self.n,

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ampproxy.dialects.proof import Place
+from ampproxy.model.parts import Image, Part, Reasoning, Text, ToolCall
 
 
 class Places:
@@ -45,3 +51,51 @@ def _root(links: list[int], number: int) -> int:
         links[number] = links[links[number]]
         number = links[number]
     return number
+
+
+class Carrier(Reasoning, frozen=True):
+    """A proof on its way to the part that it sat on, in thinking of its own."""
+
+    place: Place = "call"
+
+
+#: Where a carried proof belongs, and whether that part stands after its carrier.
+_HOMES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
+    "call": (ToolCall, True),
+    "text": (Text, False),
+    "image": (Image, False),
+}
+
+
+def carried(part: Reasoning, place: Place) -> Reasoning:
+    """Thinking of a client's, as the carrier that it is where its proof sat on something else."""
+    return part if place not in _HOMES else Carrier(**msgspec.structs.asdict(part), place=place)
+
+
+def settle(parts: Sequence[Part]) -> list[Part]:
+    """Put carried proofs back onto their parts: Gemini's on the call after or the text before the
+    carrier. One whose part is gone is dropped: its vendor would refuse it anywhere else.
+    """
+    if not any(isinstance(part, Carrier) for part in parts):
+        return list(parts)
+    found = list(parts)
+    free = {kind: Places(_unproven(parts, kind)) for kind, _ in _HOMES.values()}
+    for at, carrier in enumerate(parts):
+        if isinstance(carrier, Carrier):
+            kind, after = _HOMES[carrier.place]
+            home = _home(free[kind], at, after=after)
+            if home is not None:
+                found[home] = msgspec.structs.replace(found[home], signature=carrier.signature)
+    return [part for part in found if not isinstance(part, Carrier)]
+
+
+def _unproven(parts: Sequence[Part], kind: type[ToolCall | Text | Image]) -> list[int]:
+    """Where the parts of a kind stand that have no proof."""
+    return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.signature is None]
+
+
+def _home(free: Places, at: int, *, after: bool) -> int | None:
+    """The nearest part on the side on which it belongs, else on the other."""
+    first, second = (free.after, free.before) if after else (free.before, free.after)
+    home = first(at)
+    return second(at) if home is None else home

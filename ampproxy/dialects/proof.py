@@ -31,7 +31,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from ampproxy.dialects.registry import ROWS
-from ampproxy.model.parts import Reasoning, Sealed
+from ampproxy.model.parts import Reasoning, Signature
 
 Place = Literal["reasoning", "call", "text", "image", "bare"]
 
@@ -66,30 +66,30 @@ _CODINGS: tuple[Callable[[bytes], bytes], ...] = (
 )
 
 
-def seal(own: str, sealed: Sealed, place: Place = "reasoning") -> str:
-    """The text that carries ``sealed`` in the opaque field of dialect ``own``: bare for its own.
+def wrap_signature(own: str, signature: Signature, place: Place = "reasoning") -> str:
+    """The text that carries ``signature`` in the opaque field of dialect ``own``: bare for its own.
 
     :param place: what the proof sits on.
     """
-    if sealed.vendor == own:
-        return sealed.value
-    coding, value = _pack(sealed.value)
-    item = (sealed.item or "").encode()
-    head = _HEAD.pack(_VERSION, _index(sealed.vendor), PLACES.index(place), coding, len(item))
+    if signature.vendor == own:
+        return signature.value
+    coding, value = _pack(signature.value)
+    item = (signature.item or "").encode()
+    head = _HEAD.pack(_VERSION, _index(signature.vendor), PLACES.index(place), coding, len(item))
     return MARK + base64.b64encode(head + item + value).decode()
 
 
-def unseal(value: str, own: str) -> Sealed:
+def unwrap_signature(value: str, own: str) -> Signature:
     """The proof in an opaque field of dialect ``own``. Never raises.
 
     A marked value that cannot be read has the vendor :data:`UNKNOWN`.
     """
     if not value.startswith(MARK):
-        return Sealed(own, value)
+        return Signature(own, value)
     return _read(value)[0]
 
 
-def seal_summary(text: str) -> str:
+def wrap_summary(text: str) -> str:
     """The text that carries a summary of a conversation in an opaque field of the client's.
 
     It is a record of another version than a proof's, so that no reader takes it for one.
@@ -97,8 +97,8 @@ def seal_summary(text: str) -> str:
     return MARK + base64.b64encode(bytes((_SUMMARY,)) + text.encode("utf-8", "replace")).decode()
 
 
-def open_summary(value: str) -> str | None:
-    """The summary that :func:`seal_summary` sealed; ``None`` for anything else. Never raises."""
+def unwrap_summary(value: str) -> str | None:
+    """The summary that :func:`wrap_summary` wrapped; ``None`` for anything else. Never raises."""
     if not value.startswith(MARK):
         return None
     try:
@@ -144,7 +144,7 @@ def _pack(value: str) -> tuple[int, bytes]:
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
-def _read(value: str) -> tuple[Sealed, Place]:
+def _read(value: str) -> tuple[Signature, Place]:
     try:
         body = value[len(MARK) :].encode().translate(_TO_STANDARD)
         data = base64.b64decode(body + b"=" * (-len(body) % 4), validate=True)
@@ -155,6 +155,6 @@ def _read(value: str) -> tuple[Sealed, Place]:
         if len(item) != length:
             raise ValueError(length)
         text = _CODINGS[coding](rest).decode()
-        return Sealed(VENDORS[vendor], text, item.decode() or None), PLACES[place]
+        return Signature(VENDORS[vendor], text, item.decode() or None), PLACES[place]
     except (ValueError, LookupError, struct.error):
-        return Sealed(UNKNOWN, value), "reasoning"
+        return Signature(UNKNOWN, value), "reasoning"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ampproxy.dialects.bending import bent
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
     MAX_TEXT_CHARS,

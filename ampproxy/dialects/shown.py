@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
+from ampproxy.dialects.json import Decoder, read_or
 from ampproxy.model.roles import Shown
-from ampproxy.wire.json import BAD_JSON, Peek
+from ampproxy.wire.json import Peek
 
 
 class _Function(msgspec.Struct):
@@ -26,18 +26,8 @@ class _Choice(msgspec.Struct):
     function: _Function | None = None
 
 
-_tools = msgspec.json.Decoder(list[_Tool])
-_choice = msgspec.json.Decoder(_Choice)
-
-
-def read(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, otherwise: Any) -> Any:
-    """What stands there, or what stands for its absence where it is not as its vendor wants it: the vendor
-    says so.
-    """
-    try:
-        return decoder.decode(raw)
-    except BAD_JSON:
-        return otherwise
+_tools = Decoder(list[_Tool])
+_choice = Decoder(_Choice)
 
 
 def only(names: list[str]) -> str:
@@ -47,12 +37,12 @@ def only(names: list[str]) -> str:
 
 def flat(tools: msgspec.Raw) -> list[str]:
     """``tools[].name``."""
-    return [tool.name for tool in read(_tools, tools, ()) if tool.name]
+    return [tool.name for tool in read_or(_tools, tools, []) if tool.name]
 
 
 def functions(tools: msgspec.Raw) -> list[str]:
     """``tools[].function.name``."""
-    return [tool.function.name for tool in read(_tools, tools, ()) if tool.function is not None]
+    return [tool.function.name for tool in read_or(_tools, tools, []) if tool.function is not None]
 
 
 def flat_shown(found: Peek, body: bytes) -> Shown:
@@ -75,7 +65,7 @@ def shown_by(names: Callable[[msgspec.Raw], list[str]]) -> Callable[[Peek, bytes
 def _forced(names: Callable[[msgspec.Raw], list[str]], found: Peek) -> str:
     if bytes(found.choice) == b'"required"':
         return only(names(found.tools))
-    choice: _Choice = read(_choice, found.choice, _Choice())
+    choice = read_or(_choice, found.choice, _Choice())
     if choice.type == "any":
         return only(names(found.tools))
     return choice.name or (choice.function.name if choice.function is not None else "")

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ampproxy.dialects.common import loads
+from ampproxy.dialects.json import loads
 from ampproxy.model.base import Value
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import Peek
 
 #: So many ids of one request, and of the beginning of one answer, are looked at.
 MAX_IDS = 64
@@ -43,19 +44,11 @@ class Issue(Value, frozen=True, kw_only=True):
     """Ids that answers issue.
 
     :param pattern: has the id in its first group.
-    :param beside: a text that the request must have for them to count; empty: none.
-    :param unless: found in a request for which they do not count.
+    :param counts: whether they do in an answer to this request.
     """
 
     pattern: re.Pattern[bytes]
-    beside: bytes = b""
-    unless: re.Pattern[bytes] | None = None
-
-    def counts(self, body: bytes) -> bool:
-        """Whether an answer to this request may issue such ids that count."""
-        if self.beside and body.rfind(self.beside) < 0:
-            return False
-        return self.unless is None or self.unless.search(body) is None
+    counts: Callable[[Peek], bool] = lambda found: True
 
 
 class VendorState(Value, frozen=True, kw_only=True):
@@ -96,12 +89,12 @@ class VendorState(Value, frozen=True, kw_only=True):
                 break
         return tuple(found)
 
-    def issued(self, body: bytes, part: bytes) -> tuple[str, ...]:
+    def issued(self, request: Peek, part: bytes) -> tuple[str, ...]:
         """The ids that a part of an answer issues to the request that it answers."""
         found: dict[str, None] = {}
         for issue in self.issues:
             texts = issue.pattern.findall(part)[:MAX_IDS]
-            if texts and issue.counts(body):
+            if texts and issue.counts(request):
                 found.update((text.decode("ascii", "replace"), None) for text in texts)
         return tuple(found)
 

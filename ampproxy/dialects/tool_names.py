@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.wire.json import BAD_JSON
+from ampproxy.dialects.json import Decoder, read_or
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
 _CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
@@ -46,7 +46,7 @@ class Declaring(msgspec.Struct):
     tool_config: Any = None
 
 
-_request = msgspec.json.Decoder(Declaring)
+_request = Decoder(Declaring)
 
 
 def declared(names: Callable[[Declaring], Iterator[Any]], body: bytes) -> ToolNames:
@@ -54,10 +54,7 @@ def declared(names: Callable[[Declaring], Iterator[Any]], body: bytes) -> ToolNa
 
     :param names: where a dialect has them; what is no text among them does not count.
     """
-    try:
-        request = _request.decode(body)
-    except BAD_JSON:
-        return ToolNames()
+    request = read_or(_request, body, Declaring())
     return ToolNames(name for name in names(request) if isinstance(name, str) and name)
 
 

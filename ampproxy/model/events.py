@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from ampproxy.model.base import Json, Value
-from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: ``blocked``: the prompt or the answer was withheld by the vendor's safety system. ``pause``: the
 #: vendor stopped a long turn that the client may continue (Anthropic's ``pause_turn``). ``unknown``: the
@@ -150,7 +150,7 @@ class PartSigned(Value, frozen=True):
     """The proof of reasoning (or the one on a call or text) of part ``index``."""
 
     index: int
-    sealed: Sealed
+    signature: Signature
 
 
 class PartExtras(Value, frozen=True):

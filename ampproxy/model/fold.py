@@ -33,7 +33,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Signature, Text, ToolCall
 
 #: What stands between the sections of a reasoning summary where they are told as one text.
 SECTION_GAP = "\n\n"
@@ -48,22 +48,22 @@ _replace = msgspec.structs.replace
 class _Open:
     """A part while it grows."""
 
-    __slots__ = ("extras", "part", "sealed", "sections")
+    __slots__ = ("extras", "part", "sections", "signature")
 
     def __init__(self, part: AnswerPart) -> None:
         self.part = part
         self.sections: list[list[str]] = [[_words(part)]]
         if isinstance(part, Reasoning) and part.sections:
             self.sections = [[section] for section in part.sections]
-        self.sealed: Sealed | None = None
+        self.signature: Signature | None = None
         self.extras: dict[str, Json] = {}
 
     def whole(self) -> AnswerPart:
         """The part with everything that came."""
         fields: dict[str, Any] = _grown(self.part, self.sections)
         known = self.part.__struct_fields__
-        if self.sealed is not None and "sealed" in known:
-            fields["sealed"] = self.sealed
+        if self.signature is not None and "signature" in known:
+            fields["signature"] = self.signature
         if self.extras and "extras" in known:
             fields["extras"] = {**getattr(self.part, "extras", {}), **self.extras}
         return _replace(self.part, **fields) if fields else self.part
@@ -119,7 +119,7 @@ class _Answer:
 
     def prove(self, event: PartSigned) -> None:
         if part := self.parts.get(event.index):
-            part.sealed = event.sealed
+            part.signature = event.signature
 
     def extend(self, event: PartExtras) -> None:
         if part := self.parts.get(event.index):
@@ -220,9 +220,9 @@ def _unfold_part(
     elif isinstance(part, Reasoning):
         sections = part.sections or sections
         # Redacted thinking has no text in which its proof could come late.
-        bare = _replace(part, text="", sections=(), sealed=part.sealed if part.redacted else None)
-        if part.sealed and not part.redacted:
-            late.append(PartSigned(index, part.sealed))
+        bare = _replace(part, text="", sections=(), signature=part.signature if part.redacted else None)
+        if part.signature and not part.redacted:
+            late.append(PartSigned(index, part.signature))
     elif isinstance(part, Text):
         bare = _replace(part, text="", extras={})
         if part.extras:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from ampproxy.model.base import Json, Value
 
 
-class Sealed(Value, frozen=True):
+class Signature(Value, frozen=True):
     """A vendor's opaque proof of its own reasoning; only that vendor may be given it back.
 
     :param vendor: the dialect that issued it (``anthropic``: ``signature`` or
@@ -52,12 +52,12 @@ class Text(Value, frozen=True):
     """Words. ``cache`` is Anthropic's ``cache_control``; ``extras`` are members one dialect knows
     (citations, annotations), by their wire name.
 
-    ``sealed`` is Gemini's proof where it sits on a text part.
+    ``signature`` is Gemini's proof where it sits on a text part.
     """
 
     text: str
     cache: Json | None = None
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012 - msgspec copies an empty mutable default
 
 
@@ -67,7 +67,7 @@ class Image(Value, frozen=True):
     source: Source
     detail: str | None = None
     cache: Json | None = None
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012
 
 
@@ -97,7 +97,7 @@ class ToolCall(Value, frozen=True):
     :param arguments: the arguments' exact JSON text (an object; ``{}`` for none), or the free text
         of a custom tool when ``freeform``.
     :param item: the id of the item that carried the call (Responses' ``fc_...``), where there is one.
-    :param sealed: Gemini's proof, which sits on the call itself.
+    :param signature: Gemini's proof, which sits on the call itself.
     """
 
     id: str
@@ -105,7 +105,7 @@ class ToolCall(Value, frozen=True):
     arguments: str
     freeform: bool = False
     item: str | None = None
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     cache: Json | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012
 
@@ -135,7 +135,7 @@ class Reasoning(Value, frozen=True):
     """
 
     text: str
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     redacted: bool = False
     sections: tuple[str, ...] = ()
     bare: bool = False

@@ -12,6 +12,11 @@ Level = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 LEVELS: tuple[Level, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
+def level_of(word: str | None) -> Level | None:
+    """The level of a vendor's word for it, which is the same one; ``None``: it is none of ours."""
+    return next((level for level in LEVELS if level == word), None)
+
+
 class Turn(Value, frozen=True):
     """One message. Tool results are parts of a ``user`` turn; a ``system`` turn stands in
     mid-conversation (leading system texts are ``ChatRequest.system``).
@@ -128,7 +133,7 @@ class ChatRequest(Value, frozen=True, kw_only=True):
     :param model: the model's name as asked, thinking suffix included.
     :param include_usage: the client wants usage in the stream (chat: ``stream_options``); dialects
         that always report it say ``True``.
-    :param include_sealed: the client wants proofs of reasoning (Responses:
+    :param include_signatures: the client wants proofs of reasoning (Responses:
         ``include: ["reasoning.encrypted_content"]``); dialects that always give them say ``True``.
     :param user: a stable id of the end user, for abuse tracking.
     :param metadata: free string pairs, where the dialect has them.
@@ -151,7 +156,7 @@ class ChatRequest(Value, frozen=True, kw_only=True):
     modalities: tuple[str, ...] = ()
     stream: bool = False
     include_usage: bool = True
-    include_sealed: bool = True
+    include_signatures: bool = True
     user: str | None = None
     metadata: dict[str, str] = {}  # noqa: RUF012
     service_tier: str | None = None

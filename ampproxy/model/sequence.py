@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
 
@@ -22,36 +22,55 @@ from ampproxy.model.events import (
 _OF_PART = (Delta, SectionBreak, PartSigned, PartExtras, PartClosed)
 
 
-class Sequencer:
-    """Reorders events so that no two parts are open at once, and numbers the parts 0, 1, 2, ...
+class _Lane:
+    """Parts of which no two may be open at once.
 
-    A part that opens while another is open is held back, with everything that belongs to it, until
-    the open one closes; parts come out in the order in which they opened. ``Finished`` and
-    ``Completed`` close what is open and let go what is held. A proof or extras that arrive after
-    their part was closed are given with the part's number; what to do with them is the renderer's.
-
-    Only the parts and the end of the first candidate pass: the dialects that need this have no others.
-
-    :ivar ignored: the numbers of the candidates that were left out, so that the loss can be told.
+    :param choice: the candidate that they are of.
+    :ivar open: the part that is open, as it came; -1: none is.
+    :ivar held: the parts that wait, in the order in which they opened, each with its events.
     """
 
-    __slots__ = ("_count", "_held", "_numbers", "_open", "_same", "ignored")
+    __slots__ = ("choice", "held", "open")
 
-    def __init__(self) -> None:
-        self._open = -1
+    def __init__(self, choice: int) -> None:
+        self.choice = choice
+        self.open = -1
+        # A plain dict would look at all places that were given free before.
+        self.held: OrderedDict[int, list[Event]] = OrderedDict()
+
+
+class Sequencer:
+    """Reorders events so that no two parts of one lane are open at once.
+
+    A part that opens while another one is open is held back, with everything that belongs to it, until
+    the open one closes; parts come out in the order in which they opened. ``Finished`` (of their candidate)
+    and ``Completed`` close what is open and let go what is held. A proof or extras that arrive after
+    their part was closed are given with the part's number; what to do with them is the renderer's.
+
+    :param lane_of: the lane of a part. ``None``: all parts are in one, numbered 0, 1, 2, ..., and only the
+        parts and the end of the first candidate pass: some dialects have no others.
+    :ivar plain: the open parts that keep their number: their deltas may pass without a call of :meth:`feed`.
+    :ivar ignored: the numbers of the candidates that were left out, so that the loss can be reported.
+    """
+
+    __slots__ = ("_count", "_lane", "_lane_of", "_lanes", "_numbers", "ignored", "plain")
+
+    def __init__(self, lane_of: Callable[[PartStarted], Hashable] | None = None) -> None:
+        self._lane_of = lane_of
         self._count = 0
-        #: The part's number as it came -> as it goes out; absent for held and foreign parts.
+        self._lanes: dict[Hashable, _Lane] = {}
+        #: The lane of each part, and its number as it goes out; held parts have none yet.
+        self._lane: dict[int, _Lane] = {}
         self._numbers: dict[int, int] = {}
-        self._same = True
-        self._held: OrderedDict[int, list[Event]] = OrderedDict()
+        self.plain: set[int] = set()
         self.ignored: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Take the next events; give those that may be said now, in order."""
+        """Take the next events; give those that may go out now, in order."""
         out: list[Event] = []
         for event in events:
-            # The common case first: the open part goes on and nothing was renumbered.
-            if type(event) is Delta and event.index == self._open and self._same:
+            # The common case first: an open part goes on and was not renumbered.
+            if type(event) is Delta and event.index in self.plain:
                 out.append(event)
             elif isinstance(event, PartStarted):
                 self._opened(event, out)
@@ -62,59 +81,78 @@ class Sequencer:
         return out
 
     def _opened(self, event: PartStarted, out: list[Event]) -> None:
-        if event.choice:
+        if self._lane_of is None and event.choice:
             self.ignored.add(event.choice)
-        elif self._open < 0:
-            self._begin(event, out)
+            return
+        key = 0 if self._lane_of is None else self._lane_of(event)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane(event.choice)
+        self._lane[event.index] = lane
+        if lane.open < 0:
+            self._begin(lane, event, out)
         else:
-            self._held[event.index] = [event]
+            lane.held[event.index] = [event]
 
-    def _begin(self, event: PartStarted, out: list[Event]) -> None:
-        number, self._count = self._count, self._count + 1
-        self._open = event.index
+    def _begin(self, lane: _Lane, event: PartStarted, out: list[Event]) -> None:
+        number = self._count if self._lane_of is None else event.index
+        self._count += 1
+        lane.open = event.index
         self._numbers[event.index] = number
-        self._same = number == event.index
+        if number == event.index:
+            self.plain.add(number)
         out.append(_numbered(event, number))
 
     def _of_part(
         self, event: Delta | SectionBreak | PartSigned | PartExtras | PartClosed, out: list[Event]
     ) -> None:
         index = event.index
-        if index in self._held:
-            self._held[index].append(event)
+        lane = self._lane.get(index)
+        if lane is None:
             return
-        number = self._numbers.get(index)
-        late = index != self._open and not isinstance(event, PartSigned | PartExtras)
-        if number is None or late:
+        if index in lane.held:
+            lane.held[index].append(event)
             return
-        out.append(_numbered(event, number))
+        late = index != lane.open and not isinstance(event, PartSigned | PartExtras)
+        if late or index not in self._numbers:
+            return
+        out.append(_numbered(event, self._numbers[index]))
         if isinstance(event, PartClosed):
-            self._open = -1
-            self._release(out)
+            self._end(lane)
+            self._release(lane, out)
 
-    def _release(self, out: list[Event]) -> None:
-        """The open part closed: say held ones, up to one that is not closed itself."""
-        while self._held and self._open < 0:
-            # A plain dict would look at all places that were given free before.
-            first, (opened, *rest) = self._held.popitem(last=False)
+    def _end(self, lane: _Lane) -> None:
+        self.plain.discard(lane.open)
+        lane.open = -1
+
+    def _release(self, lane: _Lane, out: list[Event]) -> None:
+        """The open part closed: give held ones, up to one that is not closed itself."""
+        while lane.held and lane.open < 0:
+            first, (opened, *rest) = lane.held.popitem(last=False)
             assert isinstance(opened, PartStarted)  # what _opened put there first
-            self._begin(opened, out)
+            self._begin(lane, opened, out)
             number = self._numbers[first]
             for event in rest:
                 out.append(_numbered(event, number))
                 if isinstance(event, PartClosed):
-                    self._open = -1
+                    self._end(lane)
 
     def _other(self, event: Event, out: list[Event]) -> None:
-        if isinstance(event, Finished) and event.choice:
-            self.ignored.add(event.choice)
-            return
-        if isinstance(event, Finished | Completed):
-            while self._open >= 0:
-                out.append(PartClosed(self._numbers[self._open]))
-                self._open = -1
-                self._release(out)
+        if isinstance(event, Finished):
+            if self._lane_of is None and event.choice:
+                self.ignored.add(event.choice)
+                return
+            self._finish([lane for lane in self._lanes.values() if lane.choice == event.choice], out)
+        elif isinstance(event, Completed):
+            self._finish(list(self._lanes.values()), out)
         out.append(event)
+
+    def _finish(self, lanes: Sequence[_Lane], out: list[Event]) -> None:
+        for lane in lanes:
+            while lane.open >= 0:
+                out.append(PartClosed(self._numbers[lane.open]))
+                self._end(lane)
+                self._release(lane, out)
 
 
 def _numbered(event: Event, number: int) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.web.http_headers import Headers
 
-from ampproxy.dialects.common import retry_after
+from ampproxy.dialects.errors import retry_after
 from ampproxy.http.headers import those_of
 from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import Redactor

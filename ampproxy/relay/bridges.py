@@ -126,7 +126,8 @@ class BridgeMaker:
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
         # a request has to be understood although both sides speak its dialect.
-        understood = bool(question.route.suffix) or question.facts.sealed or bool(question.facts.mixed)
+        facts = question.facts
+        understood = bool(question.route.suffix) or facts.foreign_signatures or bool(facts.mixed)
         operation = question.endpoint.operation
         summary = operation is Operation.COMPACT and not provider.compacts(question.endpoint)
         if spoken == asked and not summary and not (understood and operation in _PARSED):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ampproxy.dialects.common import loads
 from ampproxy.model.base import Json
 from ampproxy.model.parts import Opaque
+from ampproxy.wire.values import loads
 
 #: Members with words, in the order in which they are given; others are looked into if they are lists or
 #: objects.

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 
 from ampproxy.credentials.lessons import Key, Lessons
 from ampproxy.credentials.outcomes import classify_fault
-from ampproxy.dialects.common import encode
 from ampproxy.errors import ExchangeError
 from ampproxy.model.base import Value
 from ampproxy.model.lesson import STATUSES, Lesson
@@ -22,6 +21,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.routing.route import RouteTarget
 from ampproxy.wire.json import members
 from ampproxy.wire.redact import LOOKED_AT, printable
+from ampproxy.wire.values import encode
 
 #: It decides which members Anthropic takes.
 _BETA = b"anthropic-beta"

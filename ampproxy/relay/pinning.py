@@ -20,7 +20,6 @@ from ampproxy.credentials.names import account_name
 from ampproxy.credentials.pins import PinnedSelection, Pins
 from ampproxy.credentials.pool import Pool, Selection
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.state import VendorState
 from ampproxy.errors import ClientFault, ExchangeError
@@ -35,6 +34,7 @@ from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Route, RouteTarget
 from ampproxy.routing.vendor_calls import GOOGLE
 from ampproxy.wire.redact import LOOKED_AT, printable
+from ampproxy.wire.values import encode, loads
 
 #: A vendor says that a proof of thinking is not its own, or not this account's.
 _PROOF_REFUSED = re.compile(
@@ -181,7 +181,7 @@ class Pinning:
             # As the batch that a method of a model begins.
             self._pins.pin(issued(GOOGLE, part[:LOOKED_THROUGH]), self._name(offer))
             return
-        found = [*state.issued(question.body, part[:LOOKED_THROUGH])]
+        found = [*state.issued(question.facts.found, part[:LOOKED_THROUGH])]
         if question.refers:
             found += state.references(question.body)
         if found:
@@ -198,7 +198,7 @@ class Pinning:
         state, tools = self._of(question), bytes(question.facts.found.tools)
         if not any(tool in tools for tool in state.tools):
             return inner
-        issued = partial(state.issued, question.body)
+        issued = partial(state.issued, question.facts.found)
         return _Watched(inner, issued, partial(self._pins.pin, account=self._name(offer)))
 
     def _of(self, question: ModelRequest) -> VendorState:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import loads, to_raw
 from ampproxy.dialects.ends import NAMELESS
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -28,6 +27,7 @@ from ampproxy.model.events import (
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
 from ampproxy.relay.foreign import explanation, page_notes, words_of
+from ampproxy.wire.values import loads, to_raw
 
 #: Events that are none of these need no look.
 _LOOKED_AT: Final = frozenset((Started, PartStarted, PartExtras, PartClosed, Finished, Completed))
@@ -85,7 +85,10 @@ class Settling:
         out: list[Event] = []
         for event in events:
             kind = type(event)
-            if kind is UsageReport:
+            if kind is Delta and not self._left_out:
+                # Nearly all.
+                out.append(event)
+            elif kind is UsageReport:
                 self._usage = event.usage  # type: ignore[union-attr]
                 out.append(event)
             elif kind is Started:

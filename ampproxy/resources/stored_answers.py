@@ -8,7 +8,6 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from ampproxy.dialects.base import Storing
-from ampproxy.dialects.common import encode
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault
 from ampproxy.generation import Generation
@@ -16,6 +15,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stored import StoredAnswer
 from ampproxy.routing.vendor_calls import VendorCall
 from ampproxy.server.site import GatewayRequest
+from ampproxy.wire.values import encode
 
 #: Items in a page of a list, unless the client asks for more or fewer; and the most.
 _PAGE, _MAX_PAGE = 20, 100

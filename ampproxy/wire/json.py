@@ -20,7 +20,8 @@ _NEAR = 8192
 _FLAT = rb'(?:[^{}\[\]"\\]|"[^"\\]*")*'
 
 
-_NULL = msgspec.Raw(b"null")
+#: JSON's ``null`` as uninterpreted JSON, which compares by content.
+NULL = msgspec.Raw(b"null")
 
 
 class Peek(
@@ -35,28 +36,34 @@ class Peek(
     :param choice: of ``tool_choice``.
     :param generation: of Gemini's ``generationConfig``.
     :param configured: of Gemini's ``toolConfig``.
+    :param store: of OpenAI's ``store``.
+    :param thread: of Anthropic's ``thread``.
     """
 
     model: str | None = None
     stream: bool = False
-    tools: msgspec.Raw = _NULL
-    choice: msgspec.Raw = _NULL
-    generation: msgspec.Raw = _NULL
-    configured: msgspec.Raw = _NULL
+    tools: msgspec.Raw = NULL
+    choice: msgspec.Raw = NULL
+    generation: msgspec.Raw = NULL
+    configured: msgspec.Raw = NULL
+    store: msgspec.Raw = NULL
+    thread: msgspec.Raw = NULL
 
     @property
     def demands(self) -> bool:
         """Whether it may demand that some tool be called."""
-        return self.choice is not _NULL or self.configured is not _NULL
+        return self.choice is not NULL or self.configured is not NULL
 
 
 class _Found(msgspec.Struct):
-    model: msgspec.Raw = _NULL
+    model: msgspec.Raw = NULL
     stream: msgspec.Raw = msgspec.Raw(b"false")
-    tools: msgspec.Raw = _NULL
-    tool_choice: msgspec.Raw = _NULL
-    toolConfig: msgspec.Raw = _NULL
-    generationConfig: msgspec.Raw = _NULL
+    tools: msgspec.Raw = NULL
+    tool_choice: msgspec.Raw = NULL
+    toolConfig: msgspec.Raw = NULL
+    generationConfig: msgspec.Raw = NULL
+    store: msgspec.Raw = NULL
+    thread: msgspec.Raw = NULL
 
 
 class _Model(msgspec.Struct):
@@ -68,6 +75,7 @@ _found = msgspec.json.Decoder(_Found)
 _model = msgspec.json.Decoder(_Model)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 #: What reading bad JSON raises: malformed or mistyped, not UTF-8, nested without end.
@@ -102,6 +110,8 @@ def _odd(body: bytes) -> Peek:
         found.tool_choice,
         found.generationConfig,
         found.toolConfig,
+        found.store,
+        found.thread,
     )
 
 
@@ -119,6 +129,16 @@ def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
         return _members.decode(raw)
     except BAD_JSON:
         return None
+
+
+def elements(raw: bytes | msgspec.Raw | None) -> list[msgspec.Raw]:
+    """The elements of a JSON list, as their exact text; none of any other value."""
+    if raw is None:
+        return []
+    try:
+        return _elements.decode(raw)
+    except BAD_JSON:
+        return []
 
 
 def sole_members(body: bytes, inner: Collection[str] = ()) -> bytes:

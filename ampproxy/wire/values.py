@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.json import NULL as NULL
 
 #: JSON that nobody here interprets.
 Json = msgspec.Raw
@@ -107,10 +108,6 @@ def raw_str(raw: Json) -> str:
 def bytes_of(raw: bytes | Json) -> bytes:
     """JSON text as bytes, without a copy where it is such."""
     return raw if isinstance(raw, bytes) else bytes(raw)
-
-
-#: JSON's ``null`` as uninterpreted JSON compares by content.
-NULL: Final = Json(b"null")
 
 
 def without_nulls(found: Members) -> Members:

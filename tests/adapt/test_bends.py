@@ -10,13 +10,13 @@ import pytest
 
 from ampproxy.adapt.target import Target
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.proof import Place, seal
+from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_at
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Sealed, ToolCall
+from ampproxy.model.parts import Signature, ToolCall
 from ampproxy.model.request import ChatRequest, Turn
 from ampproxy.relay.translate import render_for, rendered_for
 from tests.adapt.test_servers import COMPLETIONS, MESSAGES, SCHEMA
@@ -57,7 +57,7 @@ def test_gemini_wants_its_proofs_back_beside_the_calls() -> None:
 def test_gemini_gets_the_proofs_that_it_issued(vendor: str) -> None:
     """By either of Google's dialects; a later call of the same message needs none."""
     calls = (
-        ToolCall("c1", "f", "{}", sealed=Sealed(vendor, "c2ln")),
+        ToolCall("c1", "f", "{}", signature=Signature(vendor, "c2ln")),
         ToolCall("c2", "f", "{}"),
     )
     request = ChatRequest(dialect=ANTHROPIC, model="m", turns=(Turn("assistant", calls),))
@@ -70,7 +70,7 @@ def test_gemini_gets_the_proofs_that_it_issued(vendor: str) -> None:
 
 def test_another_vendors_proof_is_no_proof_to_gemini() -> None:
     """It is left out, and the stand-in takes its place."""
-    calls = (ToolCall("c1", "f", "{}", sealed=Sealed(ANTHROPIC, "c2ln")),)
+    calls = (ToolCall("c1", "f", "{}", signature=Signature(ANTHROPIC, "c2ln")),)
     request = ChatRequest(dialect=ANTHROPIC, model="m", turns=(Turn("assistant", calls),))
     rendered = rendered_for(request, DIALECTS[CHAT], target_at(CHAT, "gemini-3-flash", GOOGLE))
     assert b"c2ln" not in rendered.body
@@ -398,7 +398,7 @@ def items(*between: dict[str, Any]) -> ChatRequest:
 def reasoning(place: Place, *texts: str) -> dict[str, Any]:
     """Anthropic's thinking, as a client of Responses gives it back."""
     summary = [{"type": "summary_text", "text": text} for text in texts]
-    proof = seal(RESPONSES, Sealed(ANTHROPIC, "c2ln"), place)
+    proof = wrap_signature(RESPONSES, Signature(ANTHROPIC, "c2ln"), place)
     return {"type": "reasoning", "summary": summary, "encrypted_content": proof, "id": "rs_1"}
 
 
@@ -636,5 +636,5 @@ def test_a_proof_that_comes_after_its_call_is_the_calls(late: dict[str, Any], to
     answer = fold([*events, *parser.end()])
     (part,) = answer.candidates[0].parts
     assert isinstance(part, ToolCall)
-    assert part.sealed == Sealed(GEMINI, "c2ln")
+    assert part.signature == Signature(GEMINI, "c2ln")
     assert json.loads(part.arguments) == {"a": 1}

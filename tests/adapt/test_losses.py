@@ -21,7 +21,7 @@ ROOMS = ("dialects/", "relay/", "amp/", "providers/", "resources/")
 REASONS = {
     "dialects/*/stream_out.py": "of an answer: made while its events are written",
     "dialects/*/response.py": "of an answer",
-    "dialects/anthropic/unasked.py": "of an answer: thinking that its client did not ask for",
+    "dialects/openai_answers.py": "of an answer: made while its chunks are written",
     "dialects/anthropic/proofs.py": "of bytes that pass, which are not taken apart",
     "dialects/*/passthrough.py": "of bytes that pass, which are not taken apart",
     "dialects/openai_responses/codex.py": "of bytes that pass: what the backend of logins refuses",

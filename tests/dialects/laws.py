@@ -3,7 +3,7 @@
 Subclass :class:`DialectLaws` together with ``unittest.TestCase``, name the dialect and its vectors::
 
     class ChatLaws(DialectLaws, unittest.TestCase):
-        dialect = ChatDialect()
+        dialect = DIALECT
         vectors = VECTORS / "openai_chat"
         terminal = re.compile(rb"data: \\[DONE\\]")
 

@@ -6,7 +6,9 @@ import unittest
 
 import msgspec
 
-from ampproxy.dialects import common
+from ampproxy.adapt import names as naming
+from ampproxy.dialects import errors
+from ampproxy.dialects import json as reading
 from ampproxy.dialects.freeform import FreeformCalls, unwrap, wrap
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
@@ -28,13 +30,13 @@ class ReadingTests(unittest.TestCase):
     def test_complaint_names_the_member(self) -> None:
         """A client with a wrong body is told which member to mend."""
         with self.assertRaises(ClientFault) as caught:
-            common.read_request(BODY, b'{"messages": [{"role": 1}]}')
+            reading.read_request(BODY, b'{"messages": [{"role": 1}]}')
         error = caught.exception.error
         self.assertEqual(error.param, "messages[0].role")
         self.assertIn("messages[0].role", error.message)
         self.assertEqual((error.status, error.kind), (400, "invalid_request"))
         with self.assertRaises(ClientFault) as caught:
-            common.read_request(BODY, b'{"messages": 1}', "tools[2]")
+            reading.read_request(BODY, b'{"messages": 1}', "tools[2]")
         self.assertEqual(caught.exception.error.param, "tools[2].messages")
 
     def test_bad_bodies_never_raise_anything_else(self) -> None:
@@ -50,14 +52,14 @@ class ReadingTests(unittest.TestCase):
             b'{"messages":["\xff"]}',
         ]:
             with self.subTest(body[:9]), self.assertRaises(ClientFault):
-                common.read_request(BODY, body)
+                reading.read_request(BODY, body)
             with self.subTest(body[:9]), self.assertRaises(UpstreamFault):
-                common.read_answer(BODY, body)
-            self.assertIsNone(common.loads(body))
+                reading.read_answer(BODY, body)
+            self.assertIsNone(reading.loads(body))
 
     def test_half_an_emoji_does_not_break_a_thread(self) -> None:
         """A string that JavaScript cut in a surrogate pair is read with a replacement character."""
-        found = common.read_request(BODY, b'{"messages": [{"role": "a\\ud83d \\ud83d\\ude00 \\\\ud800"}]}')
+        found = reading.read_request(BODY, b'{"messages": [{"role": "a\\ud83d \\ud83d\\ude00 \\\\ud800"}]}')
         self.assertEqual(found.messages[0].role, "a\ufffd \U0001f600 \\ud800")
 
     def test_arguments_are_always_an_object(self) -> None:
@@ -69,7 +71,7 @@ class ReadingTests(unittest.TestCase):
             ("[1]", b'{"_raw":"[1]"}'),
             ('{"cut', b'{"_raw":"{\\"cut"}'),
         ]:
-            self.assertEqual(bytes(common.object_or_empty(text)), told)
+            self.assertEqual(bytes(reading.object_or_empty(text)), told)
 
 
 class HintTests(unittest.TestCase):
@@ -91,13 +93,13 @@ class HintTests(unittest.TestCase):
             ({}, 0.0, None),
         ]:
             with self.subTest(headers):
-                self.assertEqual(common.retry_after(headers, now), seconds)
+                self.assertEqual(errors.retry_after(headers, now), seconds)
 
     def test_status_says_the_kind(self) -> None:
         """Statuses that nobody listed still say whose fault it is."""
-        self.assertEqual(common.kind_of_status(529), "overloaded")
-        self.assertEqual(common.kind_of_status(418), "invalid_request")
-        self.assertEqual(common.kind_of_status(599), "internal")
+        self.assertEqual(errors.kind_of_status(529), "overloaded")
+        self.assertEqual(errors.kind_of_status(418), "invalid_request")
+        self.assertEqual(errors.kind_of_status(599), "internal")
 
     def test_words_for_a_full_context(self) -> None:
         """A prompt that is too long is told apart from other refusals."""
@@ -105,20 +107,20 @@ class HintTests(unittest.TestCase):
             "prompt is too long: 210000 tokens > 200000 maximum",
             "This model's maximum context length is 8192",
         ]:
-            self.assertTrue(common.is_context_length(words))
-        self.assertFalse(common.is_context_length("temperature is too high"))
+            self.assertTrue(errors.is_context_length(words))
+        self.assertFalse(errors.is_context_length("temperature is too high"))
 
     def test_page_instead_of_an_error(self) -> None:
         """A gateway's HTML page becomes a sentence without markup."""
         page = b"<html><head><title>502 Bad\n Gateway</title></head><body>x</body></html>"
-        self.assertEqual(common.plain_message(502, page), "HTTP 502: 502 Bad Gateway")
-        self.assertIn("503", common.plain_message(503, b""))
+        self.assertEqual(errors.plain_message(502, page), "HTTP 502: 502 Bad Gateway")
+        self.assertIn("503", errors.plain_message(503, b""))
 
 
 class NameTests(unittest.TestCase):
     def test_names_become_legal_and_stay_apart(self) -> None:
         """Tools whose names a vendor refuses are still told apart, and a good name is never changed."""
-        names = common.ToolNameMap(r"[^a-z_]", 14, ["a.b", "a_b", "longer_than_that", "longer_than_this"])
+        names = naming.ToolNameMap(r"[^a-z_]", 14, ["a.b", "a_b", "longer_than_that", "longer_than_this"])
         sent = [names(name) for name in ("a_b", "a.b", "longer_than_that", "longer_than_this", "", "a.b")]
         self.assertEqual(sent[0], "a_b")
         self.assertEqual(sent[1], sent[5])
@@ -129,9 +131,9 @@ class NameTests(unittest.TestCase):
 
     def test_long_ids_are_cut_the_same_way_every_time(self) -> None:
         """A call is found again in the next request."""
-        self.assertEqual(common.shorten("x" * 90, 40), common.shorten("x" * 90, 40))
-        self.assertNotEqual(common.shorten("x" * 90, 40), common.shorten("x" * 91, 40))
-        self.assertEqual(len(common.shorten("x" * 90, 40)), 40)
+        self.assertEqual(naming.shorten("x" * 90, 40), naming.shorten("x" * 90, 40))
+        self.assertNotEqual(naming.shorten("x" * 90, 40), naming.shorten("x" * 91, 40))
+        self.assertEqual(len(naming.shorten("x" * 90, 40)), 40)
 
 
 class FreeformTests(unittest.TestCase):

@@ -24,16 +24,16 @@ def test_thinking(dialect: str, text: str) -> None:
     """Thinking in the history is seen, and whether a proof of it may be another vendor's."""
     own = f'{{"model":"m","stream":true,"x":[{text}]}}'.encode()
     facts = facts_of(DIALECTS[dialect], own)
-    assert (facts.thinks, facts.sealed) == (True, False)
+    assert (facts.thinks, facts.foreign_signatures) == (True, False)
     assert (facts.found.model, facts.found.stream) == ("m", True)
-    assert facts_of(DIALECTS[dialect], own.replace(b"PROOF", MARK.encode() + b"x")).sealed
+    assert facts_of(DIALECTS[dialect], own.replace(b"PROOF", MARK.encode() + b"x")).foreign_signatures
 
 
 @pytest.mark.parametrize("dialect", list(DIALECTS))
 def test_none(dialect: str) -> None:
     """A history without thinking has no proofs to look for."""
     facts = facts_of(DIALECTS[dialect], b'{"model":"m","x":"' + MARK.encode() + b'"}')
-    assert (facts.thinks, facts.sealed) == (False, False)
+    assert (facts.thinks, facts.foreign_signatures) == (False, False)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"", b"\xff", b"[" * 100_000])
@@ -49,7 +49,7 @@ _LARGE = (
 
 
 @pytest.mark.parametrize(
-    ("message", "thinks", "sealed"),
+    ("message", "thinks", "signature"),
     [
         (b'{"role":"user","content":"a \\"thinking\\" b"}', False, False),
         (b'{"role":"user","content":[{"type":"text","text":"\\"signature\\""}]}', False, False),
@@ -64,11 +64,11 @@ _LARGE = (
         (b"7", False, False),
     ],
 )
-def test_a_large_body(message: bytes, thinks: bool, sealed: bool) -> None:
+def test_a_large_body(message: bytes, thinks: bool, signature: bool) -> None:
     """Of a large body the same is found, in one pass; what only talks of thinking holds none."""
     body = _LARGE % message.replace(b"MARK", MARK.encode())
     facts = facts_of(DIALECTS["anthropic"], body)
-    assert (facts.thinks, facts.sealed) == (thinks, sealed)
+    assert (facts.thinks, facts.foreign_signatures) == (thinks, signature)
     assert (facts.found.model, facts.found.stream) == ("m", True)
     assert bytes(facts.found.choice) == b'{"type":"any"}'
 

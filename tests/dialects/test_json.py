@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ampproxy.dialects.json import Fields, member
+from ampproxy.dialects.json import Fields
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 
@@ -34,7 +34,6 @@ def test_taken_and_left() -> None:
         (lambda fields: fields.take("i", str), "at.i"),
         (lambda fields: fields.take_object("i"), "at.i"),
         (lambda fields: fields.need_object("o").take("k", bool), "at.o.k"),
-        (lambda fields: member(fields.left, "rest", str, "at"), "at.rest"),
     ],
 )
 def test_what_is_wrong_is_named(read, place) -> None:
@@ -44,11 +43,3 @@ def test_what_is_wrong_is_named(read, place) -> None:
     assert wrong.value.error.param == place
     with pytest.raises(ClientFault):
         Fields(b"[]", "at")
-
-
-def test_a_look_takes_nothing() -> None:
-    """A member may also be read where it stands."""
-    fields = Fields(TEXT)
-    assert member(fields.left, "s", str, "") == "x"
-    assert member(fields.left, "n", str, "") is None
-    assert "s" in fields.left

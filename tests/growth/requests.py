@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ampproxy.dialects.proof import seal
+from ampproxy.dialects.proof import wrap_signature
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Signature
 
 #: A part: its kind and what it holds.
 Said = tuple[str, Any]
@@ -147,7 +147,7 @@ TALKS: dict[str, Callable[[int], Talk]] = {
 
 
 def _carried(dialect: str, place: Any) -> str:
-    return seal(dialect, Sealed(GEMINI, "AAAA"), place)
+    return wrap_signature(dialect, Signature(GEMINI, "AAAA"), place)
 
 
 def _anthropic_block(part: Said) -> Members:

@@ -28,10 +28,10 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import fold, unfold
-from ampproxy.model.parts import Image, Inline, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Image, Inline, Reasoning, Refusal, Signature, Text, ToolCall
 from tests import strategies
 
-SEAL = Sealed("gemini", "c2ln")
+SEAL = Signature("gemini", "c2ln")
 
 
 class FoldTests(unittest.TestCase):
@@ -121,12 +121,12 @@ class FoldTests(unittest.TestCase):
     def test_parts_without_deltas_and_all_else_survive_unfolding(self) -> None:
         """Whatever an answer holds comes back from its own events."""
         parts = (
-            Image(Inline("image/png", "aGk="), sealed=SEAL),
+            Image(Inline("image/png", "aGk="), signature=SEAL),
             Refusal("no"),
             Reasoning("", SEAL, redacted=True),
             Reasoning("a\n\nb", SEAL, sections=("a", "b")),
-            ToolCall("i", "n", "text", freeform=True, item="fc", sealed=SEAL),
-            Text("hi", sealed=SEAL, extras={"citations": Json(b"[]")}),
+            ToolCall("i", "n", "text", freeform=True, item="fc", signature=SEAL),
+            Text("hi", signature=SEAL, extras={"citations": Json(b"[]")}),
         )
         events: list[Event] = [Started("i")]
         events += [PartStarted(number, part) for number, part in enumerate(parts)]

@@ -20,7 +20,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Sealed, Text, ToolCall
+from ampproxy.model.parts import Signature, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 from tests import strategies
 
@@ -100,7 +100,7 @@ class SequencerTests(unittest.TestCase):
         """A proof after its part was closed is told with that part's number; late text is not."""
         sequencer = Sequencer()
         sequencer.feed([PartStarted(3, A), PartClosed(3), PartStarted(4, B)])
-        proof = Sealed("gemini", "x")
+        proof = Signature("gemini", "x")
         self.assertEqual(
             sequencer.feed([PartSigned(3, proof), Delta(3, "late"), PartClosed(3)]), [PartSigned(0, proof)]
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ampproxy.dialects.proof import open_summary, seal_summary
+from ampproxy.dialects.proof import unwrap_summary, wrap_summary
 from tests.resources.harness import World
 
 KEY = "client-key-1"
@@ -65,7 +65,7 @@ def test_another_vendor(path: str, asked: dict[str, Any]) -> None:
     assert told["object"] == "response.compaction"
     message, item = told["output"]
     assert message["content"] == ITEMS[0]["content"]
-    assert (item["type"], open_summary(item["encrypted_content"])) == ("compaction", "Sum.")
+    assert (item["type"], unwrap_summary(item["encrypted_content"])) == ("compaction", "Sum.")
     assert told["usage"]["total_tokens"] == 11
 
 
@@ -94,7 +94,7 @@ def test_openai_itself() -> None:
 def test_summaries_for_openai(path: str) -> None:
     """A summary of ours is text for OpenAI, which could not read it."""
     world = World(ACCOUNTS)
-    ours = {"type": "compaction", "id": "cmp_1", "encrypted_content": seal_summary("Ünïque.")}
+    ours = {"type": "compaction", "id": "cmp_1", "encrypted_content": wrap_summary("Ünïque.")}
     ask(world, path, model="gpt-5.5", input=[ours, *ITEMS])
     first = json.loads(world.client.sent[0].body)["input"][0]
     assert first["role"] == "user"

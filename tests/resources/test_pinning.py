@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ampproxy.credentials.pins import NAME
-from ampproxy.dialects.proof import seal
-from ampproxy.model.parts import Sealed
+from ampproxy.dialects.proof import wrap_signature
+from ampproxy.model.parts import Signature
 from tests.resources.harness import CLIENT_KEY, Connection, World
 
 CONFIG = f"""
@@ -517,7 +517,7 @@ def test_refused_signatures() -> None:
 def test_proofs_of_translated_requests() -> None:
     """A client of another dialect carries them in its own field; they stay with their account all the same."""
     talk = Talk()
-    signature = seal("anthropic", Sealed("openai-responses", "gAAAproof", "rs_1"))
+    signature = wrap_signature("anthropic", Signature("openai-responses", "gAAAproof", "rs_1"))
     turns = [
         {"role": "user", "content": "hi"},
         {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ampproxy.config.schema import Limits
-from ampproxy.dialects.openai_responses.references import with_items
+from ampproxy.dialects.openai_responses.stored import with_items
 from ampproxy.relay.remembered import Remembered
 from tests.resources.harness import CLIENT_KEY, Connection, World
 from tests.resources.test_bent_answers import MESSAGES, config, messages, objects

@@ -222,7 +222,7 @@ def _question(endpoint: Endpoint, route: Route) -> ModelRequest:
         headers=(),
         query=b"",
         route=replace(route, suffix=None),
-        facts=BodyFacts(Peek(), thinks=False, sealed=False),
+        facts=BodyFacts(Peek(), thinks=False, foreign_signatures=False),
     )
 
 

@@ -6,24 +6,26 @@ that is not known to a type in the part's ``extras``: both go back untouched to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.anthropic.blocks_fast import parse_plain
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
+    Fields,
     Members,
     items,
     loads,
     members,
     raw_str,
+    read_or_none,
     text_of,
     to_raw,
 )
-from ampproxy.dialects.json import Fields
-from ampproxy.dialects.places import Places
-from ampproxy.dialects.proof import place_of, unseal
+from ampproxy.dialects.places import carried, settle
+from ampproxy.dialects.proof import MARK, place_of, unwrap_signature
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
@@ -34,7 +36,7 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -58,7 +60,8 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     plain = parse_plain(raw)
     if plain is not None:
         return plain
-    return settle([parse_block(block, f"{at}[{number}]") for number, block in enumerate(items(raw, at))])
+    blocks = enumerate(items(raw, at))
+    return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])
 
 
 def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
@@ -164,17 +167,14 @@ def _as_result(part: Part) -> Text | Image | Document:
 
 
 def _thinking(block: Fields, raw: Json) -> Part:
-    signature = block.take("signature", str)
-    sealed = unseal(signature, ANTHROPIC) if signature and signature.strip() else None
-    return Reasoning(block.take("thinking", str) or "", sealed)
+    text = block.take("signature", str)
+    signature = unwrap_signature(text, ANTHROPIC) if text and text.strip() else None
+    return Reasoning(block.take("thinking", str) or "", signature)
 
 
 def _redacted(block: Fields, raw: Json) -> Part:
     data = block.need("data", str)
-    place = place_of(data)
-    sealed = unseal(data, ANTHROPIC)
-    # A carrier of a proof that sat on another part; settle() puts it back there.
-    return Reasoning("", sealed, redacted=True) if place in ("reasoning", "bare") else _Carrier(sealed, place)  # type: ignore[return-value]
+    return carried(Reasoning("", unwrap_signature(data, ANTHROPIC), redacted=True), place_of(data))
 
 
 _READERS: Final[dict[str, Reader]] = {
@@ -188,46 +188,118 @@ _READERS: Final[dict[str, Reader]] = {
 }
 
 
-class _Carrier:
-    """A proof on its way to the part that it sat on."""
+# ---------------------------------------------------------------------------------- the short way
 
-    def __init__(self, sealed: Sealed, place: str) -> None:
-        self.sealed = sealed
-        self.place = place
+# A message that has only text, inline pictures, thinking, calls and results, and no member that is not known,
+# is decoded in one go, which gives the same parts. Long threads are thousands of such blocks.
 
 
-#: Where a carried proof belongs, and whether that part stands after its carrier (see response.carrier).
-_PLACES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
+class _Block(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
+    pass
+
+
+class _Text(_Block, tag="text"):
+    text: str
+    cache_control: Json = NULL
+
+
+class _Bytes(msgspec.Struct, tag_field="type", tag="base64", forbid_unknown_fields=True):
+    media_type: str
+    data: str
+
+
+class _Image(_Block, tag="image"):
+    source: _Bytes
+    cache_control: Json = NULL
+
+
+class _Thinking(_Block, tag="thinking"):
+    thinking: str
+    signature: str
+
+
+class _Redacted(_Block, tag="redacted_thinking"):
+    data: str
+
+
+class _Call(_Block, tag="tool_use"):
+    id: str
+    name: str
+    input: Json
+    cache_control: Json = NULL
+
+
+class _Result(_Block, tag="tool_result"):
+    tool_use_id: str
+    content: str | list[_Text | _Image] = ""
+    is_error: bool = False
+    cache_control: Json = NULL
+
+
+_BLOCKS: Final = Decoder(list[_Text | _Image | _Thinking | _Redacted | _Call | _Result])
+
+
+def parse_plain(raw: Json) -> list[Part] | None:
+    """The parts of a list of blocks; ``None``: read it the long way, which also names what is wrong."""
+    found = read_or_none(_BLOCKS, raw)
+    if found is None:
+        return None
+    parts: list[Part] = []
+    for block in found:
+        part = _PLAIN[type(block)](block)
+        if part is None:
+            return None
+        parts.append(part)
+    return parts
+
+
+def _plain_cache(raw: Json) -> Json | None:
+    return None if raw == NULL else raw
+
+
+def _plain_text(block: _Text) -> Part:
+    cache = block.cache_control
+    return Text(block.text, None if cache == NULL else cache)
+
+
+def _plain_image(block: _Image) -> Part:
+    source = Inline(block.source.media_type, block.source.data)
+    return Image(source, cache=_plain_cache(block.cache_control))
+
+
+def _plain_thinking(block: _Thinking) -> Part | None:
+    signature = block.signature
+    if signature.startswith(MARK) or not signature.strip():
+        return None
+    return Reasoning(block.thinking, Signature(ANTHROPIC, signature))
+
+
+def _plain_redacted(block: _Redacted) -> Part | None:
+    data = block.data
+    return None if data.startswith(MARK) else Reasoning("", Signature(ANTHROPIC, data), redacted=True)
+
+
+def _plain_call(block: _Call) -> Part | None:
+    arguments = bytes(block.input)
+    if not arguments.startswith(b"{"):
+        return None
+    return ToolCall(block.id, block.name, arguments.decode(), cache=_plain_cache(block.cache_control))
+
+
+def _plain_result(block: _Result) -> Part:
+    content = block.content
+    if isinstance(content, str):
+        parts: tuple[Any, ...] = (Text(content),) if content else ()
+    else:
+        parts = tuple([_PLAIN[type(inner)](inner) for inner in content])
+    return ToolResult(block.tool_use_id, parts, block.is_error, cache=_plain_cache(block.cache_control))
+
+
+_PLAIN: Final[dict[type, Callable[[Any], Part | None]]] = {
+    _Text: _plain_text,
+    _Image: _plain_image,
+    _Thinking: _plain_thinking,
+    _Redacted: _plain_redacted,
+    _Call: _plain_call,
+    _Result: _plain_result,
 }
-
-
-def settle(parts: Iterable[Part]) -> list[Part]:
-    """Put carried proofs back onto their parts: Gemini's on the call after or the text before the
-    carrier. One whose part is gone is dropped: its vendor would refuse it anywhere else.
-    """
-    found: list[Part | _Carrier] = list(parts)
-    if not any(isinstance(part, _Carrier) for part in found):
-        return found  # type: ignore[return-value]
-    free = {kind: Places(_unproven(found, kind)) for kind, _ in _PLACES.values()}
-    for at, carrier in enumerate(found):
-        if isinstance(carrier, _Carrier):
-            kind, after = _PLACES[carrier.place]
-            home = _home(free[kind], at, after=after)
-            if home is not None:
-                found[home] = msgspec.structs.replace(found[home], sealed=carrier.sealed)  # type: ignore[type-var]
-    return [part for part in found if not isinstance(part, _Carrier)]
-
-
-def _unproven(found: Sequence[Part | _Carrier], kind: type[ToolCall | Text | Image]) -> list[int]:
-    """Where the parts of a kind stand that have no proof."""
-    return [at for at, part in enumerate(found) if isinstance(part, kind) and part.sealed is None]
-
-
-def _home(free: Places, at: int, *, after: bool) -> int | None:
-    """The nearest part on the side on which it belongs, else on the other."""
-    first, second = (free.after, free.before) if after else (free.before, free.after)
-    home = first(at)
-    return second(at) if home is None else home

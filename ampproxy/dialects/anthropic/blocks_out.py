@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects.common import raw_text
-from ampproxy.dialects.json import put
-from ampproxy.dialects.proof import seal
+from ampproxy.dialects.json import put, raw_text
+from ampproxy.dialects.proof import wrap_signature
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
@@ -18,7 +17,7 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -61,10 +60,10 @@ class BlockWriter:
         return part.raw
 
     def _reasoning(self, part: Reasoning) -> Block:
-        sealed = part.sealed or Sealed(ANTHROPIC, "")
+        signature = part.signature or Signature(ANTHROPIC, "")
         if part.redacted:
-            return {"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}
-        return {"type": "thinking", "thinking": part.text, "signature": sealed.value}
+            return {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature)}
+        return {"type": "thinking", "thinking": part.text, "signature": signature.value}
 
     def _call(self, part: ToolCall) -> Block:
         id_, name = self._ids(part.id), self._names(part.name)

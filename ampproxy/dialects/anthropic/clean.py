@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ampproxy.dialects.json import Decoder
 from ampproxy.wire.json import BAD_JSON, remove_members, replace_members, string
 
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
@@ -33,11 +34,11 @@ class _Block(msgspec.Struct):
     signature: _Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_body = msgspec.json.Decoder(_Body)
-_asked = msgspec.json.Decoder(_Asked)
-_message = msgspec.json.Decoder(_Message)
-_block = msgspec.json.Decoder(_Block)
-_list = msgspec.json.Decoder(list[_Raw])
+_body = Decoder(_Body)
+_asked = Decoder(_Asked)
+_message = Decoder(_Message)
+_block = Decoder(_Block)
+_list = Decoder(list[_Raw])
 
 
 def clean_beta(value: str) -> str:

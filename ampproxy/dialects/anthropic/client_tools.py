@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, loads, members, to_raw
+from ampproxy.dialects.json import NULL, loads, members, to_raw
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool
 

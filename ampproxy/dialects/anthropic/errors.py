@@ -9,15 +9,8 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
-from ampproxy.dialects.common import (
-    encode,
-    is_context_length,
-    kind_of_status,
-    loads,
-    plain_message,
-    read_answer,
-    retry_after,
-)
+from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
+from ampproxy.dialects.json import Decoder, encode, loads, read_answer
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ErrorKind, WireError
 
@@ -47,7 +40,7 @@ class _Count(msgspec.Struct):
     input_tokens: Annotated[int, msgspec.Meta(ge=0)]
 
 
-_COUNT: Final = msgspec.json.Decoder(_Count)
+_COUNT: Final = Decoder(_Count)
 
 
 def error_body(error: WireError) -> bytes:
@@ -184,6 +177,11 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
             "last_id": models[-1].id if models else None,
         }
     )
+
+
+def model_body(model: ModelInfo) -> bytes:
+    """One model."""
+    return encode(model_members(model))
 
 
 def parse_count(body: bytes) -> int:

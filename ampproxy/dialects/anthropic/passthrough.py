@@ -5,48 +5,73 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import msgspec
+
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
-from ampproxy.dialects.anthropic.limits import limit_headers
-from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import REASONS, billing, usual_usage
+from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
+from ampproxy.dialects.json import Decoder, read_or_none, to_raw
+from ampproxy.dialects.limits import anthropic_limits
+from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import string
+from ampproxy.wire.json import NULL, Peek, string
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str = ""
+    signature: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Message(msgspec.Struct, gc=False):
+    content: str | list[_Block] = ""
+
+
+class _Body(Peek, frozen=True, gc=False):
+    messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
+
+
+_body = Decoder(_Body)
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether a message holds thinking or a proof of it; ``None``: the body is
+    not as Anthropic takes it.
+    """
+    found = read_or_none(_body, body)
+    if found is None:
+        return None
+    return found, any(_thinks(message.content) for message in found.messages)
+
+
+def _thinks(content: str | list[_Block]) -> bool:
+    if isinstance(content, str):
+        return False
+    # "redacted_thinking", too.
+    return any(block.signature is not msgspec.UNSET or "thinking" in block.type for block in content)
+
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 
 
-def usage_of(usage: Members) -> Usage:
-    """Anthropic's classes are ours."""
-    details = inner(usage, "output_tokens_details")
-    return Usage(
-        count(usage, "input_tokens"),
-        count(usage, "cache_read_input_tokens"),
-        count(usage, "cache_creation_input_tokens"),
-        count(usage, "output_tokens"),
-        count(details, "thinking_tokens"),
-        **billing(usage),
-    )
-
-
 def _answer_usage(answer: Members) -> Usage | None:
-    raw = answer.get("usage", NULL)
-    usage = usual_usage(raw)
-    if usage is None:
-        found = inner(answer, "usage")
-        usage = usage_of(found) if found else None
+    usage = usual_usage(answer.get("usage", NULL))
+    if usage is None and (found := inner(answer, "usage")):
+        usage = read_usage(found)
     return usage
+
+
+def _usage_of(usage: Members) -> Usage:
+    return usual_usage(to_raw(usage)) or read_usage(usage)
 
 
 def _is_answer(answer: Members) -> bool:
@@ -76,7 +101,7 @@ class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error and the usage."""
 
     __slots__ = ()
-    read = staticmethod(usage_of)
+    read = staticmethod(_usage_of)
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
@@ -146,7 +171,10 @@ _STATE = VendorState(
     members=frozenset(("file_id", "container", "previous_message_id")),
     prefixes=("file_", "container_", "msg_"),
     issues=(
-        Issue(pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'), beside=b'"thread"'),
+        Issue(
+            pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'),
+            counts=lambda found: bytes(found.thread) != b"null",
+        ),
         Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
     ),
     tools=(b'"code_execution', b'"bash_code_execution'),
@@ -178,5 +206,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=_STATE,
-    limits=limit_headers,
+    limits=anthropic_limits,
 )

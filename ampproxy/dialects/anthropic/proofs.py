@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects.common import encode, loads
-from ampproxy.dialects.edit import items, join
+from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.state import Foreign
 from ampproxy.model.base import Json
-from ampproxy.model.loss import Loss
-from ampproxy.wire.json import members, replace_members
+from ampproxy.model.loss import Loss, Losses
+from ampproxy.wire.json import elements, members, replace_members
 
 _WHY = "The account does not accept the signature of this thinking."
 
@@ -19,34 +19,32 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     the middle of a tool loop, where older models want their thinking back, the wish to think is left out too.
     """
     found = members(body) or {}
-    losses: list[Loss] = []
-    turns: list[Json | bytes] = []
-    for number, turn in enumerate(items(found.get("messages"))):
-        kept = _kept(turn, number, foreign, losses)
-        if kept is not None:
-            turns.append(kept)
-    if not losses:
+    losses = Losses()
+
+    def kept(number: int, turn: Json) -> Json | bytes | None:
+        return _kept(turn, f"messages[{number}]", foreign, losses)
+
+    left = edit_items(body, "messages", kept, found)
+    if left is body:
         return body, ()
-    changes = {"messages": join(turns)}
+    turns = elements((members(left) or {}).get("messages"))
     if _asks_to_think(found) and turns and _answers_a_call(turns[-1]):
-        losses.append(Loss("thinking", "thinking", "The thinking of this tool loop cannot be sent back."))
-        changes["thinking"] = encode({"type": "disabled"})
-    return replace_members(body, changes), tuple(losses)
+        losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
+        left = replace_members(left, {"thinking": encode({"type": "disabled"})})
+    return bytes(left), losses.all()
 
 
-def _kept(turn: Json, number: int, foreign: Foreign, losses: list[Loss]) -> Json | bytes | None:
+def _kept(turn: Json, at: str, foreign: Foreign, losses: Losses) -> Json | bytes | None:
     """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
-    fields = members(turn)
-    blocks = items(fields.get("content")) if fields else []
-    left = []
-    for place, block in enumerate(blocks):
-        if _is_foreign(block, foreign):
-            losses.append(Loss("foreign_proof", f"messages[{number}].content[{place}]", _WHY))
-        else:
-            left.append(block)
-    if len(left) == len(blocks):
-        return turn
-    return replace_members(turn, {"content": join(left)}) if left else None
+
+    def own(place: int, block: Json) -> Json | None:
+        if not _is_foreign(block, foreign):
+            return block
+        losses("foreign_proof", f"{at}.content[{place}]", _WHY)
+        return None
+
+    left = edit_items(turn, "content", own)
+    return left if left is turn or elements((members(left) or {}).get("content")) else None
 
 
 def _is_foreign(block: Json, foreign: Foreign) -> bool:
@@ -66,4 +64,4 @@ def _asks_to_think(found: dict[str, Json]) -> bool:
 
 def _answers_a_call(turn: Json | bytes) -> bool:
     fields = members(turn) or {}
-    return any(b'"tool_result"' in bytes(block) for block in items(fields.get("content")))
+    return any(b'"tool_result"' in bytes(block) for block in elements(fields.get("content")))

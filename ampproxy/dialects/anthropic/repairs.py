@@ -11,19 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ampproxy.dialects.edit import (
-    NULL,
-    Changes,
-    Exchange,
-    Members,
-    Raw,
-    edit_list,
-    edit_object,
-    items,
-    join,
-    put,
-)
-from ampproxy.wire.json import members, replace_members, string
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _TOOL_USE = b'"tool_use"'
 _THINKING = b'"thinking"'
@@ -101,7 +90,7 @@ class AnthropicRules:
             put(changes, "content", edit_list(content, lambda raw: edit_object(raw, self._block)))
         changes.update(self._stop_reason(values))
         if self._tool_seen and self._exchange.drop_thinking:
-            blocks = items(changes.get("content", values.get("content")))
+            blocks = elements(changes.get("content", values.get("content")))
             kept = [block for block in blocks if not _is_thinking(block)]
             if len(kept) < len(blocks):
                 changes["content"] = join(kept)

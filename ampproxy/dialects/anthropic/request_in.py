@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from ampproxy.dialects.anthropic.blocks import parse_content
-from ampproxy.dialects.common import (
-    NULL,
-    bad_request,
-    items,
-    text_of,
-    to_raw,
-)
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import NULL, Fields, bad_request, items, text_of, to_raw
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
-    LEVELS,
     ChatRequest,
     HostedTool,
     Level,
@@ -26,6 +18,7 @@ from ampproxy.model.request import (
     Tool,
     ToolChoice,
     Turn,
+    level_of,
 )
 
 _ROLES: Final = ("user", "assistant", "system")
@@ -39,7 +32,7 @@ HOSTED: Final = (
 )
 
 
-def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
     :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
@@ -107,11 +100,11 @@ def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """``thinking`` and ``output_config``, which tell one wish together.
 
     The client's own words stay in ``extras["thinking"]`` (``null``: it named an effort and nothing
-    else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.thinking`.
+    else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.request_out`.
     """
     config = top.take_object("output_config") or Fields(b"{}")
     effort = config.take("effort", str)
-    level: Level | None = effort if effort in LEVELS else None
+    level = level_of(effort)
     if effort and level is None:
         config.left["effort"] = to_raw(effort)
     formats = config.take_object("format")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target
-from ampproxy.adapt.thinking import MEMBER
+from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.profile import PROFILE
-from ampproxy.dialects.anthropic.thinking import thinking_member, without_stale_member
-from ampproxy.dialects.anthropic.tools import betas, choice_of, declared
+from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.common import Losses, Members, encode, loads, members
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import NULL, Members, encode, loads, members, put
 from ampproxy.dialects.unsupported import is_harmless
-from ampproxy.model.base import ANTHROPIC
-from ampproxy.model.request import ChatRequest
+from ampproxy.errors import ClientFault
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.loss import Losses
+from ampproxy.model.request import ChatRequest, Tool
 
 #: Extras that are written with something else.
 _WRITTEN: Final = frozenset((MEMBER, "output_config", "betas"))
@@ -81,7 +82,97 @@ def _headers(asked: ChatRequest) -> dict[str, str]:
     return {"anthropic-beta": ",".join(wanted)} if wanted else {}
 
 
-def for_counting(body: bytes) -> bytes:
+def for_counting(body: bytes, model: str) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
     found: Members = members(body)
     return encode({name: raw for name, raw in found.items() if name in _COUNTED})
+
+
+# ------------------------------------------------------------------------------------------ tools
+
+
+_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
+
+
+def declared(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
+    """The ``tools`` member.
+
+    :param names: gives the names to send.
+    """
+    tools: list[Any] = [_tool(tool, names(tool.name)) for tool in request.tools]
+    return [*tools, *(hosted.raw for hosted in request.hosted)]
+
+
+def _tool(tool: Tool, name: str) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": name}
+    put(body, {"description": tool.description or None, "input_schema": tool.schema})
+    put(body, {"strict": tool.strict, "cache_control": tool.cache})
+    return {**body, **tool.extras}
+
+
+def betas(request: ChatRequest) -> list[str]:
+    """The beta features that tools of other vendors' need here."""
+    likes = [PROFILE.hosted.get(one.kind) for one in request.hosted if one.dialect != ANTHROPIC]
+    return [like.beta for like in likes if like is not None and like.beta]
+
+
+def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
+    """The ``tool_choice`` member."""
+    choice, single = request.choice, request.parallel is False
+    if choice is None:
+        return {"type": "auto", "disable_parallel_tool_use": True} if single else None
+    body: dict[str, Any] = {"type": _CHOICES[choice.mode]}
+    if choice.mode == "named":
+        body["name"] = names(choice.name or "")
+    if choice.mode != "none" and request.parallel is not None and (single or request.dialect == ANTHROPIC):
+        body["disable_parallel_tool_use"] = single
+    return body
+
+
+# --------------------------------------------------------------------------------------- thinking
+
+
+def thinking_member(request: ChatRequest) -> Json | dict[str, Any] | None:
+    """The member of a request whose thinking is planned; ``None``: it is left out."""
+    raw, wish = request.extras.get(MEMBER), request.thinking
+    if raw is not None:
+        return None if raw == NULL else raw
+    if wish is None:
+        return None
+    if wish.mode == "off":
+        return {"type": "disabled"}
+    if wish.mode == "budget":
+        member: dict[str, Any] = {"type": "enabled", "budget_tokens": wish.budget}
+        # Models that take a budget show their thinking unless they are told not to.
+        return member if wish.show is not False else {**member, "display": "omitted"}
+    member = {"type": "adaptive"}
+    put(member, {"display": None if wish.show is None else "summarized" if wish.show else "omitted"})
+    return member
+
+
+def without_stale_member(request: ChatRequest, target: Target) -> ChatRequest:
+    """The request without its client's own ``thinking`` member (``null`` for an effort alone), unless that is
+    still what is wished, and of a kind that the model takes.
+    """
+    raw, wish = request.extras.get(MEMBER), request.thinking
+    if request.dialect != ANTHROPIC or raw is None:
+        return request
+    try:
+        same = wish is not None and read_thinking(raw, wish.level) == wish
+    except ClientFault:
+        same = False
+    if same and _fits(loads(raw), target):
+        return request
+    return without_member(request)
+
+
+def _fits(value: Any, target: Target) -> bool:
+    """Whether a model takes a ``thinking`` member of this dialect; one that nobody described takes any."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind == "disabled":
+        return target.can_disable
+    if kind == "between_tools":
+        return target.between_tools or target.thinking == "unknown"
+    if kind == "enabled":
+        return target.thinking != "level"
+    return target.thinking != "budget"

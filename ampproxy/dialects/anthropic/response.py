@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.unasked import asks_for_none, without
@@ -18,7 +16,10 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import (
+from ampproxy.dialects.freeform import wrap
+from ampproxy.dialects.json import (
+    ITEMS,
+    MEMBERS,
     Members,
     bad_answer,
     encode,
@@ -27,15 +28,12 @@ from ampproxy.dialects.common import (
     read_answer,
     without_nulls,
 )
-from ampproxy.dialects.freeform import wrap
-from ampproxy.dialects.proof import Place, seal
+from ampproxy.dialects.places import Carrier
+from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
-from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
-
-_MEMBERS: Final = msgspec.json.Decoder(Members)
-_ITEMS: Final = msgspec.json.Decoder(list[Json])
+from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: Members of an answer that every answer has or that are told elsewhere.
 _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -46,13 +44,13 @@ def parse_response(body: bytes) -> ChatResponse:
 
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
-    message = without_nulls(read_answer(_MEMBERS, body))
+    message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
     if loads(message.get("type", b"null")) != "message" or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
-    parts = tuple(answer_part(block) for block in read_answer(_ITEMS, bytes(message["content"])))
-    usage = read_answer(_MEMBERS, bytes(message["usage"])) if "usage" in message else None
+    parts = tuple(answer_part(block) for block in read_answer(ITEMS, bytes(message["content"])))
+    usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)
@@ -87,7 +85,7 @@ def answer_part(raw: Json) -> AnswerPart:
         part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
-    if isinstance(part, Text | Reasoning | ToolCall | Opaque):
+    if isinstance(part, Text | Reasoning | ToolCall | Opaque) and not isinstance(part, Carrier):
         return part
     return Opaque(ANTHROPIC, "unknown", raw)
 
@@ -143,11 +141,15 @@ def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
     if isinstance(part, Reasoning):
         return [reasoning_block(part)]
     if isinstance(part, ToolCall):
-        return [*carrier(part.sealed, "call"), call_block(part, own=own)]
+        return [*carrier(part.signature, "call"), call_block(part, own=own)]
     if isinstance(part, Text):
         extras = part.extras if own else {}
         block = {"type": "text", "text": part.text, **extras}
-        return [block, *carrier(part.sealed, "text")] if part.text or extras else carrier(part.sealed, "text")
+        return (
+            [block, *carrier(part.signature, "text")]
+            if part.text or extras
+            else carrier(part.signature, "text")
+        )
     if isinstance(part, Refusal):
         return [{"type": "text", "text": part.text}] if part.text else []
     if isinstance(part, Opaque):
@@ -162,21 +164,21 @@ def reasoning_block(part: Reasoning) -> dict[str, Any]:
 
     ``signature`` is always there: clients fail without it.
     """
-    sealed = part.sealed
-    if sealed and not part.text and (part.redacted or sealed.vendor != ANTHROPIC):
-        return {"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}
-    signature = seal(ANTHROPIC, sealed) if sealed else ""
-    return {"type": "thinking", "thinking": part.text, "signature": signature}
+    signature = part.signature
+    if signature and not part.text and (part.redacted or signature.vendor != ANTHROPIC):
+        return {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature)}
+    text = wrap_signature(ANTHROPIC, signature) if signature else ""
+    return {"type": "thinking", "thinking": part.text, "signature": text}
 
 
-def carrier(sealed: Sealed | None, place: Place) -> list[dict[str, Any] | Json]:
+def carrier(signature: Signature | None, place: Place) -> list[dict[str, Any] | Json]:
     """A block for a proof that sits on a call or a text: right before the call, right after the text.
 
-    The client gives it back and :func:`~ampproxy.dialects.anthropic.blocks.settle` puts it in its place.
+    The client gives it back and :func:`~ampproxy.dialects.places.settle` puts it in its place.
     """
-    if sealed is None:
+    if signature is None:
         return []
-    return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed, place)}]
+    return [{"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature, place)}]
 
 
 def call_block(part: ToolCall, *, own: bool) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import msgspec
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
-from ampproxy.dialects.common import (
+from ampproxy.dialects.ends import CUT_CALL
+from ampproxy.dialects.json import (
+    MEMBERS,
     NULL,
+    Decoder,
     Members,
-    bad_answer,
     encode,
     is_object,
     loads,
@@ -22,15 +24,14 @@ from ampproxy.dialects.common import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.ends import CUT_CALL
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.proof import unwrap_signature
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     Finished,
     PartClosed,
     PartExtras,
@@ -42,7 +43,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.parts import Opaque, Reasoning, Text, ToolCall
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader, EventTooLargeError
+from ampproxy.wire.sse import EventReader
 
 
 class _Delta(msgspec.Struct):
@@ -74,9 +75,8 @@ class _Wire(msgspec.Struct):
     usage: Json = NULL
 
 
-_BLOCK: Final = msgspec.json.Decoder(_Block)
-_WIRE: Final = msgspec.json.Decoder(_Wire)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
+_BLOCK: Final = Decoder(_Block)
+_WIRE: Final = Decoder(_Wire)
 
 
 def _block(data: bytes) -> _Block:
@@ -103,11 +103,12 @@ class _Open:
         self.input: list[str] = []
 
 
-class AnthropicStreamParser:
+class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
     """Bytes of a Messages stream in, events out (:class:`~ampproxy.dialects.base.StreamParser`)."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        super().__init__(self._reader.feed)
         self._open: dict[int, _Open] = {}
         self._usage: Members = {}
         self._began = False
@@ -115,31 +116,20 @@ class AnthropicStreamParser:
         self._called = False
         self._cut = False
         self._finished = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes; give the events that are complete."""
-        if self._over:
-            return []
-        try:
-            wire = self._reader.feed(data)
-        except EventTooLargeError as problem:
-            return self._fail(bad_answer(str(problem)).error)
-        return self._events(wire)
 
     def end(self) -> list[Event]:
         """The body ended.
 
         :raises ampproxy.errors.TruncatedStream: ``message_stop`` was not seen.
         """
-        events = [] if self._over else self._events(self._reader.end())
+        events = [] if self._over else self._read(self._reader.end())
         if not self._over:
             raise TruncatedStream
         return events
 
-    def _events(self, wire: list[tuple[bytes, bytes]]) -> list[Event]:
+    def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        for name, data in wire:
+        for name, data in pieces:
             if self._over:
                 break
             try:
@@ -150,10 +140,6 @@ class AnthropicStreamParser:
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
         return out
-
-    def _fail(self, error: WireError) -> list[Event]:
-        self._over = True
-        return [Failed(error)]
 
     def _delta(self, event: _Block, out: list[Event]) -> None:
         delta = event.delta
@@ -232,7 +218,7 @@ class AnthropicStreamParser:
             if not any(block.input) and block.part.arguments != "{}":
                 out.append(Delta(index, block.part.arguments))
         if signature := "".join(block.signature):
-            out.append(PartSigned(index, unseal(signature, ANTHROPIC)))
+            out.append(PartSigned(index, unwrap_signature(signature, ANTHROPIC)))
         if block.citations:
             out.append(PartExtras(index, {"citations": to_raw(block.citations)}))
         out.append(PartClosed(index))
@@ -293,7 +279,7 @@ def _members(raw: Json) -> Members:
     """
     if raw == NULL:
         return {}
-    return without_nulls(read_answer(_MEMBERS, bytes(raw), "event"))
+    return without_nulls(read_answer(MEMBERS, bytes(raw), "event"))
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:
@@ -303,7 +289,7 @@ def _bare(part: Any) -> tuple[Any, str | None]:
     if isinstance(part, ToolCall):
         return msgspec.structs.replace(part, arguments=""), None
     if isinstance(part, Reasoning) and not part.redacted:
-        return Reasoning(""), part.sealed.value if part.sealed else None
+        return Reasoning(""), part.signature.value if part.signature else None
     return part, None
 
 

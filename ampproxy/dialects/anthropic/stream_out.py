@@ -17,8 +17,9 @@ from ampproxy.dialects.anthropic.response import (
 from ampproxy.dialects.anthropic.unasked import LOST, Unasked, asks_for_none
 from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_members
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.proof import Place
+from ampproxy.dialects.streams import Renderer
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import (
     AnswerPart,
@@ -34,16 +35,14 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Audio, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.loss import part_kind
+from ampproxy.model.parts import Audio, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
-PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 #: A delta up to its text, by the type of the delta and the member that has the text.
@@ -60,31 +59,29 @@ _FIELDS: Final[dict[type, tuple[bytes, bytes]]] = {
 _PLACES: Final[dict[type, Place]] = {ToolCall: "call", Text: "text"}
 
 
-class AnthropicStreamRenderer:
+class AnthropicStreamRenderer(Renderer):
     """Events in, bytes of a Messages stream out (:class:`~ampproxy.dialects.base.StreamRenderer`).
 
     Blocks never overlap and are numbered 0, 1, 2, ...: a block more than there are parts where a
     proof needs a carrier, so the numbers are counted here.
     """
 
+    KEEPALIVE = b'event: ping\ndata: {"type":"ping"}\n\n'
+
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._context = context
+        super().__init__(context)
         self._sequencer = Sequencer()
         self._unasked = Unasked() if asks_for_none(context) else None
-        self._own = False
         self._start: Started | None = Started()
-        self._usage: Usage | None = None
         self._finish: Finished | None = None
         self._called = False
-        self._over = False
         #: The open block: its part's number, the part, the beginning of its deltas.
         self._part = -1
         self._kind: AnswerPart | None = None
         self._prefix = b""
         self._slow_prefix = b""
         self._block = 0
-        self._sealed: Sealed | None = None
+        self._signature: Signature | None = None
         #: Part number -> what it was, for proofs that come after it was closed.
         self._closed: dict[int, type] = {}
         self._waiting: list[Any] = []
@@ -97,11 +94,15 @@ class AnthropicStreamRenderer:
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)
-        for event in self._sequencer.feed(events):
-            if type(event) is Delta and event.index == self._part and self._prefix:
+        sequencer, plain = self._sequencer, self._sequencer.plain
+        for event in events:
+            # The common case first, without a call.
+            if type(event) is Delta and self._prefix and event.index == self._part and self._part in plain:
                 out += (self._prefix, encode(event.text), _DELTA_END)
-            elif not self._over and (step := _STEPS.get(type(event))):
-                step(self, event, out)
+                continue
+            for one in sequencer.feed((event,)):
+                if not self._over and (step := _STEPS.get(type(one))):
+                    step(self, one, out)
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)
@@ -114,17 +115,13 @@ class AnthropicStreamRenderer:
         before = unasked.dropped
         events = unasked.feed(events)
         if unasked.dropped and not before:
-            self.losses.append(LOST)
+            self.losses("unasked", "answer", LOST)
         return events
 
     def error(self, error: WireError) -> bytes:
         """The ``error`` event; nothing is said after it."""
         self._over = True
         return error_event(error)
-
-    def keepalive(self) -> bytes:
-        """A ``ping``, as the vendor itself sends it; clients' stall timers count it."""
-        return b"" if self._over else PING
 
     # ------------------------------------------------------------------------------- the message
 
@@ -151,9 +148,6 @@ class AnthropicStreamRenderer:
         }
         out.insert(0, _event("message_start", message=message))
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
     def _finished(self, event: Finished, out: list[bytes]) -> None:
         self._finish = event
 
@@ -169,16 +163,18 @@ class AnthropicStreamRenderer:
     def _note_candidates(self) -> None:
         for choice in sorted(self._sequencer.ignored):
             why = "Messages has one candidate; the others were dropped."
-            self.losses.append(Loss("candidates", f"candidates[{choice}]", why))
+            self.losses("candidates", f"candidates[{choice}]", why)
 
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """See :meth:`Renderer.failed`."""
         self._begin(out)
         self._part, self._prefix = -1, b""
-        out.append(self.error(event.error))
+        super().failed(event, out)
 
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
+    def ping(self, event: Ping, out: list[bytes]) -> None:
+        """See :meth:`Renderer.ping`."""
         self._begin(out)
-        out.append(PING)
+        super().ping(event, out)
 
     # -------------------------------------------------------------------------------- the blocks
 
@@ -186,7 +182,7 @@ class AnthropicStreamRenderer:
         self._begin(out)
         self._carry(out)
         part = event.part
-        self._part, self._kind, self._sealed = event.index, part, getattr(part, "sealed", None)
+        self._part, self._kind, self._signature = event.index, part, getattr(part, "signature", None)
         self._prefix = b""
         if isinstance(part, ToolCall):
             self._open_call(part, out)
@@ -202,9 +198,9 @@ class AnthropicStreamRenderer:
 
     def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
         self._called = True
-        for block in carrier(part.sealed, "call"):
+        for block in carrier(part.signature, "call"):
             self._render_whole(block, out)
-        self._sealed = None
+        self._signature = None
         bare = {**call_block(part, own=self._own), "input": {}}
         self._open(part, bare, "", out)
         if part.freeform:
@@ -237,10 +233,9 @@ class AnthropicStreamRenderer:
             for block in blocks:
                 self._render_whole(block, out)
         if not blocks or isinstance(part, Audio):
-            kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
-            self.losses.append(Loss(kind, f"parts[{event.index}]", why))
-        self._sealed = None
+            self.losses(part_kind(part), f"parts[{event.index}]", why)
+        self._signature = None
         self._kind = None
 
     def _render_whole(self, block: Any, out: list[bytes]) -> None:
@@ -265,20 +260,20 @@ class AnthropicStreamRenderer:
 
     def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         if event.index == self._part and self._kind is not None:
-            self._sealed = event.sealed
+            self._signature = event.signature
         else:
-            self._wait(event.sealed, self._closed.get(event.index, Reasoning))
+            self._wait(event.signature, self._closed.get(event.index, Reasoning))
 
-    def _wait(self, sealed: Sealed, kind: type) -> None:
+    def _wait(self, signature: Signature, kind: type) -> None:
         """A proof whose block cannot take it (any more): carried in one of its own, when none is open."""
-        self._waiting += carrier(sealed, _PLACES.get(kind, "reasoning"))
+        self._waiting += carrier(signature, _PLACES.get(kind, "reasoning"))
 
     def _drop_waiting(self, out: list[bytes]) -> None:
         """Nothing follows: clients show the last block of an answer, which has to be its text or a call."""
         if not self._block:
             self._carry(out)
         if self._waiting:
-            self.losses.append(Loss("foreign_proof", "answer", LAST_PROOF))
+            self.losses("foreign_proof", "answer", LAST_PROOF)
         self._waiting = []
 
     def _carry(self, out: list[bytes]) -> None:
@@ -294,32 +289,32 @@ class AnthropicStreamRenderer:
                 out.append(_event("content_block_delta", index=self._block, delta=delta))
             return
         why = "Annotations of another dialect, or annotations that came after their text had ended."
-        self.losses.append(Loss("extras", f"parts[{event.index}].extras", why))
+        self.losses("extras", f"parts[{event.index}].extras", why)
 
     def _close(self, event: PartClosed, out: list[bytes]) -> None:
-        part, sealed = self._kind, self._sealed
-        self._part, self._kind, self._prefix, self._sealed = -1, None, b"", None
+        part, signature = self._kind, self._signature
+        self._part, self._kind, self._prefix, self._signature = -1, None, b"", None
         if part is None:
             return
         self._closed[event.index] = type(part)
         if self._held:
             self._held = b""
-            self._waiting += carrier(sealed, "text")
+            self._waiting += carrier(signature, "text")
             return
         if isinstance(part, ToolCall) and part.freeform:
             out.append(self._text('"}'))
-        if sealed is not None and isinstance(part, Reasoning):
-            signature = reasoning_block(Reasoning("-", sealed))["signature"]
+        if signature is not None and isinstance(part, Reasoning):
+            signature = reasoning_block(Reasoning("-", signature))["signature"]
             delta = {"type": "signature_delta", "signature": signature}
             out.append(_event("content_block_delta", index=self._block, delta=delta))
-        elif sealed is not None:
-            self._wait(sealed, type(part))
+        elif signature is not None:
+            self._wait(signature, type(part))
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
 
 
 def _is_redacted(part: Reasoning) -> bool:
-    return part.redacted and part.sealed is not None and not part.text
+    return part.redacted and part.signature is not None and not part.text
 
 
 def _event(name: str, **members: Any) -> bytes:
@@ -335,9 +330,9 @@ _STEPS: Final[dict[type, _Step]] = {
     PartSigned: AnthropicStreamRenderer._proof,
     PartExtras: AnthropicStreamRenderer._extras,
     PartClosed: AnthropicStreamRenderer._close,
-    UsageReport: AnthropicStreamRenderer._report,
+    UsageReport: AnthropicStreamRenderer.report,
     Finished: AnthropicStreamRenderer._finished,
     Completed: AnthropicStreamRenderer._completed,
-    Failed: AnthropicStreamRenderer._failed,
-    Ping: AnthropicStreamRenderer._ping,
+    Failed: AnthropicStreamRenderer.failed,
+    Ping: AnthropicStreamRenderer.ping,
 }

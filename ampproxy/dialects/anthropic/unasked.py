@@ -14,14 +14,12 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.model.events import Delta, Event, PartClosed, PartSigned, PartStarted, SectionBreak
-from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Audio, Opaque, Reasoning
 
 _AnyPart = TypeVar("_AnyPart")
 
-LOST: Final = Loss(
-    "unasked", "answer", "The client did not ask for thinking, so neither it nor its signature was sent."
-)
+#: Why thinking, and proofs of it, are left out.
+LOST: Final = "The client did not ask for thinking, so neither it nor its signature was sent."
 
 
 def asks_for_none(context: AnswerContext) -> bool:
@@ -41,9 +39,9 @@ def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:
 
 def bare(part: _AnyPart) -> _AnyPart:
     """The part without a proof."""
-    if isinstance(part, Audio | Opaque) or getattr(part, "sealed", None) is None:
+    if isinstance(part, Audio | Opaque) or getattr(part, "signature", None) is None:
         return part
-    stripped: _AnyPart = msgspec.structs.replace(part, sealed=None)  # type: ignore[type-var]
+    stripped: _AnyPart = msgspec.structs.replace(part, signature=None)  # type: ignore[type-var]
     return stripped
 
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects.common import Members, loads, without_nulls
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.json import NULL, Decoder, Members, loads, read_or_none, without_nulls
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
-from ampproxy.wire.json import BAD_JSON, string
+from ampproxy.wire.json import string
 
 _KNOWN: Final = (
     "input_tokens",
@@ -65,14 +65,13 @@ class _Usual(msgspec.Struct):
     iterations: None = None
 
 
-_usual = msgspec.json.Decoder(_Usual)
+_usual = Decoder(_Usual)
 
 
 def usual_usage(raw: msgspec.Raw) -> Usage | None:
     """A usage in one look; ``None``: it has to be read member by member."""
-    try:
-        found = _usual.decode(raw)
-    except BAD_JSON:
+    found = read_or_none(_usual, raw)
+    if found is None:
         return None
     return Usage(
         found.input_tokens,
@@ -84,9 +83,9 @@ def usual_usage(raw: msgspec.Raw) -> Usage | None:
     )
 
 
-def read_usage(found: Members) -> Usage:
+def read_usage(found: Mapping[str, Json]) -> Usage:
     """Usage from its members. Input excludes what was read from or written to the cache, as here."""
-    rest = without_nulls(found)
+    rest = without_nulls(dict(found))
     fresh, read, written, output = (_count(rest.pop(name, None)) for name in _KNOWN)
     details = loads(rest.get("output_tokens_details", b"null"))
     thought = details.get("thinking_tokens") if isinstance(details, dict) else None
@@ -122,11 +121,10 @@ class _Iteration(msgspec.Struct):
         return Usage(fresh, read, written, output, cache_write_1h=min(kept, written))
 
 
-_CREATION: Final = msgspec.json.Decoder(_Creation)
-_ITERATIONS: Final = msgspec.json.Decoder(list[_Iteration])
+_CREATION: Final = Decoder(_Creation)
+_ITERATIONS: Final = Decoder(list[_Iteration])
 #: Those that the top-level counts leave out (``BetaIterationsUsage``) -> whether another model is asked.
 _BESIDE: Final = {"compaction": False, "advisor_message": True}
-_NULL: Final = msgspec.Raw(b"null")
 
 
 def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
@@ -135,17 +133,17 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     """
     body: dict[str, Any] = {}
     if "cache_creation" in usage:
-        kept = _decoded(_CREATION, usage["cache_creation"])
+        kept = read_or_none(_CREATION, usage["cache_creation"])
         if kept is not None and (hour := _natural(kept.ephemeral_1h_input_tokens)):
             body["cache_write_1h"] = hour
-    tier = "fast" if string(usage.get("speed", _NULL)) == "fast" else ""
+    tier = "fast" if string(usage.get("speed", NULL)) == "fast" else ""
     # Anthropic's priority tier is capacity that is paid for beforehand; its tokens have no other price.
-    if not tier and string(usage.get("service_tier", _NULL)) == "batch":
+    if not tier and string(usage.get("service_tier", NULL)) == "batch":
         tier = "batch"
     if tier:
         body["tier"] = tier_of(tier)
     if "iterations" in usage:
-        body.update(_iterated(_decoded(_ITERATIONS, usage["iterations"]) or []))
+        body.update(_iterated(read_or_none(_ITERATIONS, usage["iterations"]) or []))
     return body
 
 
@@ -162,13 +160,6 @@ def _iterated(iterations: list[_Iteration]) -> dict[str, Any]:
         if one.type not in _BESIDE
     ]
     return {"beside": beside, "longest": max(prompts) if len(prompts) > 1 else 0}
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> Any:
-    try:
-        return decoder.decode(raw)
-    except BAD_JSON:
-        return None
 
 
 def _count(raw: Json | None) -> int:

@@ -7,8 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
-from ampproxy.dialects.gemini.errors import error_of
+from ampproxy.dialects.gemini.errors import parse_error
 from ampproxy.dialects.gemini.wire import (
     ABSENT,
     BROKEN,
@@ -30,7 +29,8 @@ from ampproxy.dialects.gemini.wire import (
     standard_base64,
     usage_of,
 )
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
+from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     AnswerPart,
@@ -47,8 +47,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Sealed, Text, ToolCall
-from ampproxy.wire.json import BAD_JSON
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Signature, Text, ToolCall
 
 _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = {
@@ -157,7 +156,7 @@ class Answer:
         :param payload: the chunk as it came, for what its record does not hold.
         """
         if given(chunk.error):
-            self._fail(error_of(payload, 0, {}), out)
+            self._fail(parse_error(0, {}, payload), out)
             return
         if chunk.is_bare:
             self._fail(
@@ -247,11 +246,11 @@ class Answer:
         self, choice: _Choice, part: Part, place: tuple[int, int], payload: bytes, out: list[Event]
     ) -> None:
         if part.function_call is not None:
-            self._call(choice, part.function_call, _sealed(part), out)
+            self._call(choice, part.function_call, _signature(part), out)
         elif part.inline_data is not None:
             media, data = part.inline_data.mime_type, standard_base64(part.inline_data.data)
             if media.startswith("image/"):
-                self._whole(choice, Image(Inline(media, data), sealed=_sealed(part)), out)
+                self._whole(choice, Image(Inline(media, data), signature=_signature(part)), out)
             elif media.startswith("audio/"):
                 self._whole(choice, Audio(Inline(media, data)), out)
             else:
@@ -264,30 +263,32 @@ class Answer:
     def _words(self, choice: _Choice, part: Part, out: list[Event]) -> None:
         """Text or thought. A signature ends its part; on an empty text it belongs to what came before."""
         thought = part.thought is True
-        sealed = _sealed(part)
+        signature = _signature(part)
         text = part.text or ""
         if choice.held is not None:
-            late = sealed if not text and not thought else None
+            late = signature if not text and not thought else None
             self._give(choice, late, out)
             if late is not None:
                 return
         if choice.open >= 0 and choice.thought is not thought:
             self._close(choice, out)
         if choice.open < 0:
-            if not text and sealed is None:
+            if not text and signature is None:
                 return
             redacted = thought and not text
-            empty = Reasoning("", sealed if redacted else None, redacted=redacted) if thought else Text("")
+            empty = Reasoning("", signature if redacted else None, redacted=redacted) if thought else Text("")
             choice.open = self._open(choice, empty, out)
             choice.thought = thought
         if text:
             choice.has_content = True
             out.append(Delta(choice.open, text))
-        if sealed is not None:
-            out.append(PartSigned(choice.open, sealed))
+        if signature is not None:
+            out.append(PartSigned(choice.open, signature))
             self._close(choice, out)
 
-    def _call(self, choice: _Choice, call: FunctionCall, sealed: Sealed | None, out: list[Event]) -> None:
+    def _call(
+        self, choice: _Choice, call: FunctionCall, signature: Signature | None, out: list[Event]
+    ) -> None:
         if given(call.partial_args) or call.will_continue:
             message = "Streamed function call arguments cannot be sent to this client."
             self._fail(WireError("not_implemented", message, 501), out)
@@ -295,19 +296,19 @@ class Answer:
         self._close(choice, out)
         made = call.id or self._made(call.name)
         choice.called = choice.has_content = True
-        choice.held = ToolCall(made, call.name, "", sealed=sealed), args_text(call.args)
-        if sealed is not None:
+        choice.held = ToolCall(made, call.name, "", signature=signature), args_text(call.args)
+        if signature is not None:
             self._give(choice, None, out)
 
-    def _give(self, choice: _Choice, sealed: Sealed | None, out: list[Event]) -> None:
+    def _give(self, choice: _Choice, signature: Signature | None, out: list[Event]) -> None:
         """Give the call that was held back, if there is one.
 
-        :param sealed: its signature, where that came after it.
+        :param signature: its signature, where that came after it.
         """
         if choice.held is None:
             return
         (call, arguments), choice.held = choice.held, None
-        number = self._open(choice, call if sealed is None else replace(call, sealed=sealed), out)
+        number = self._open(choice, call if signature is None else replace(call, signature=signature), out)
         out += (Delta(number, arguments), PartClosed(number))
 
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
@@ -342,9 +343,9 @@ class Answer:
         if self._counts is not None:
             self._usage = _usage_in(self._counts, self._usage)
             self._counts = None
-        usage = usage_of(self._usage) if given(self._usage) else None
-        if usage is not None:
-            out.append(UsageReport(usage))
+        found = loads(self._usage) if given(self._usage) else None
+        if isinstance(found, dict):
+            out.append(UsageReport(usage_of(found)))
 
     def _fail(self, error: WireError, out: list[Event]) -> None:
         self._report(out)
@@ -367,15 +368,13 @@ class Answer:
 
 def _usage_in(payload: bytes, known: Json) -> Json:
     """The usage in a chunk of which only the words were read."""
-    try:
-        return QUICK_CHUNK.decode(payload).usage_metadata
-    except BAD_JSON:
-        return known
+    chunk = read_or_none(QUICK_CHUNK, payload)
+    return known if chunk is None else chunk.usage_metadata
 
 
-def _sealed(part: Part) -> Sealed | None:
+def _signature(part: Part) -> Signature | None:
     signature = part.thought_signature
-    return unseal(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
+    return unwrap_signature(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
 
 
 def _logprobs(raw: Json) -> tuple[TokenLogprob, ...]:

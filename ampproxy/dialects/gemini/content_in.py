@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, CamelFields, args_text, standard_base64
+from ampproxy.dialects.json import (
+    Fields,
     Members,
     bad_request,
     encode,
@@ -19,14 +21,10 @@ from ampproxy.dialects.common import (
     loads,
     members,
     raw_str,
-    raw_text,
     text_of,
     to_raw,
-    without_nulls,
 )
-from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
-from ampproxy.dialects.json import member
-from ampproxy.dialects.proof import is_bare, unseal
+from ampproxy.dialects.proof import is_bare, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -38,7 +36,7 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -53,14 +51,6 @@ _KINDS = ("functionCall", "functionResponse", "inlineData", "fileData", "text")
 _WORDS = ("result", "output", "content")
 
 
-def object_members(raw: Json, at: str) -> Members:
-    """The members of an object, by their camelCase names, without those that are null.
-
-    :raises ampproxy.errors.ClientFault: it is not an object.
-    """
-    return {camel(name): value for name, value in without_nulls(members(raw, at)).items()}
-
-
 def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
     """The texts of a system instruction: a content, or a plain string.
 
@@ -68,7 +58,7 @@ def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
     """
     if (text := text_of(raw)) is not None:
         return (Text(text),), False
-    parts = History().parts(object_members(raw, at).get("parts"), at, "user")
+    parts = History().parts(CamelFields(raw, at).take_raw("parts"), at, "user")
     texts = tuple(part for part in parts if isinstance(part, Text))
     return texts, len(texts) != len(parts)
 
@@ -88,11 +78,11 @@ class History:
         :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
         """
         at = "contents"
-        found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
+        found = [CamelFields(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
         self._ids = set(_ids_in(found))
         rows: list[list[Turn]] = []
-        for n, content in enumerate(found):
-            turn = self._turn(content, f"{at}[{n}]", rows[-1][0].role if rows else None)
+        for content in found:
+            turn = self._turn(content, rows[-1][0].role if rows else None)
             # Google's SDK keeps a streamed answer as one content for each chunk.
             if rows and turn.role == "assistant" == rows[-1][0].role:
                 rows[-1].append(turn)
@@ -100,15 +90,15 @@ class History:
                 rows.append([turn])
         return tuple(map(_one_turn, rows))
 
-    def _turn(self, content: Members, at: str, before: Role | None) -> Turn:
-        name = member(content, "role", str, at) or "user"
+    def _turn(self, content: CamelFields, before: Role | None) -> Turn:
+        name = content.take("role", str) or "user"
         role = _ROLES.get(name)
         if role is None:
-            bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
-        if role == "assistant" != before and b"unction" in bytes(content.get("parts", b"")):
+            bad_request(content.path("role"), f"Expected 'user' or 'model', got '{name}'.")
+        parts = content.take_raw("parts")
+        if role == "assistant" != before and parts is not None and b"unction" in bytes(parts):
             self._waiting = _Waiting()
-        extras = {name: value for name, value in content.items() if name not in ("role", "parts")}
-        return Turn(role, tuple(self.parts(content.get("parts"), f"{at}.parts", role)), extras)
+        return Turn(role, tuple(self.parts(parts, content.path("parts"), role)), content.left)
 
     def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
         """The parts of a content."""
@@ -117,7 +107,8 @@ class History:
         return _joined([part for part in parts if part is not None], role)
 
     def _part(self, raw: Json, at: str, role: Role) -> Part | None:
-        found = object_members(raw, at)
+        part = CamelFields(raw, at)
+        found = part.left
         kind = next((name for name in _KINDS if name in found), None)
         if kind is None:
             own = next((name for name in found if name not in ("thought", "thoughtSignature")), None)
@@ -129,9 +120,8 @@ class History:
             kind, found["text"] = "text", Json(b'""')
         value = found.pop(kind)
         thought = loads(found.pop("thought", b"false")) is True
-        signature = member(found, "thoughtSignature", str, at)
-        found.pop("thoughtSignature", None)
-        return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, signature, thought))
+        signature = part.take("thoughtSignature", str)
+        return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
 
     # -- one kind of part each
 
@@ -140,67 +130,53 @@ class History:
         if text is None:
             bad_request(at, "Expected a string.")
         if around.thought:
-            sealed = around.sealed
-            return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=around.bare)
-        return Text(text, sealed=around.sealed, extras=around.rest)
+            signature = around.signature
+            return Reasoning(text, signature, redacted=not text and signature is not None, bare=around.bare)
+        return Text(text, signature=around.signature, extras=around.rest)
 
     def _inline(self, value: Json, at: str, around: _Around) -> Part:
-        found = object_members(value, at)
-        data = member(found, "data", str, at)
-        media = member(found, "mimeType", str, at)
+        blob = CamelFields(value, at)
+        data, media = blob.take("data", str), blob.take("mimeType", str)
         if data is None or media is None:
             bad_request(at, "mimeType and data are required.")
-        name = member(found, "displayName", str, at)
-        return _media(Inline(media, standard_base64(data)), media, name, around)
+        return _media(Inline(media, standard_base64(data)), media, blob.take("displayName", str), around)
 
     def _file(self, value: Json, at: str, around: _Around) -> Part:
-        found = object_members(value, at)
-        uri = member(found, "fileUri", str, at)
-        if uri is None:
-            bad_request(f"{at}.fileUri", "It is required.")
-        media = member(found, "mimeType", str, at)
+        file = CamelFields(value, at)
+        uri, media = file.need("fileUri", str), file.take("mimeType", str)
         own = uri.startswith("gs://") or ("generativelanguage" in uri and "/files/" in uri)
         source: Source = FileId(GEMINI, uri, media) if own else Link(uri, media)
-        return _media(source, media or "", member(found, "displayName", str, at), around)
+        return _media(source, media or "", file.take("displayName", str), around)
 
     def _call(self, value: Json, at: str, around: _Around) -> Part:
-        found = object_members(value, at)
-        name = member(found, "name", str, at)
+        call = CamelFields(value, at)
+        name = call.take("name", str)
         if not name:
-            bad_request(f"{at}.name", "It is required.")
-        arguments = found.pop("args", None)
+            bad_request(call.path("name"), "It is required.")
+        arguments = call.take_raw("args")
         if arguments is not None:
-            members(arguments, f"{at}.args")
-        call = member(found, "id", str, at) or self._made()
-        self._waiting.add(call, name)
-        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
-        extras = {"functionCall": to_raw(rest)} if rest else {}
-        return ToolCall(
-            call, name, args_text(arguments), sealed=around.sealed, extras={**extras, **around.rest}
-        )
+            members(arguments, call.path("args"))
+        id_ = call.take("id", str) or self._made()
+        self._waiting.add(id_, name)
+        extras = _beside("functionCall", call, around)
+        return ToolCall(id_, name, args_text(arguments), signature=around.signature, extras=extras)
 
     def _result(self, value: Json, at: str, around: _Around) -> Part:
-        found = object_members(value, at)
-        name = member(found, "name", str, at)
-        response = found.pop("response", None)
-        call = self._answered(member(found, "id", str, at), name)
+        result = CamelFields(value, at)
+        name, response = result.take("name", str), result.take_raw("response")
+        call = self._answered(result.take("id", str), name)
         texts, is_error = _words(response)
         media: list[Text | Image | Document | Audio] = []
-        for n, raw in enumerate(items(found.pop("parts"), f"{at}.parts") if "parts" in found else ()):
-            part = self._part(raw, f"{at}.parts[{n}]", "user")
+        given = result.take_raw("parts")
+        for n, raw in enumerate(items(given, result.path("parts")) if given is not None else ()):
+            part = self._part(raw, f"{result.path('parts')}[{n}]", "user")
             if isinstance(part, (Text, Image, Document, Audio)):
                 media.append(part)
             elif isinstance(part, Opaque):
                 media.append(Text(raw_str(part.raw)))
-        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
-        extras = {"functionResponse": to_raw(rest)} if rest else {}
+        extras = _beside("functionResponse", result, around)
         return ToolResult(
-            call,
-            (*texts, *media),
-            is_error=is_error,
-            name=name,
-            structured=response,
-            extras={**extras, **around.rest},
+            call, (*texts, *media), is_error=is_error, name=name, structured=response, extras=extras
         )
 
     # -- ids
@@ -269,12 +245,12 @@ class _Waiting:
 class _Around:
     """What stands beside a part's own member."""
 
-    __slots__ = ("bare", "raw", "rest", "sealed", "thought")
+    __slots__ = ("bare", "raw", "rest", "signature", "thought")
 
     def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
         self.raw = raw
         self.rest = rest
-        self.sealed = _sealed(signature)
+        self.signature = _signature(signature)
         self.bare = is_bare(signature or "")
         self.thought = thought
 
@@ -286,6 +262,11 @@ _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
     "functionCall": History._call,
     "functionResponse": History._result,
 }
+
+
+def _beside(kind: str, member: Fields, around: _Around) -> Members:
+    """What else stands in a part's own member, and beside it."""
+    return {**({kind: to_raw(member.left)} if member.left else {}), **around.rest}
 
 
 def _one_turn(row: list[Turn]) -> Turn:
@@ -311,11 +292,11 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
     pieces: list[str] = []
     for part in parts:
         last = found[-1] if found else None
-        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None
+        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.signature is None
         if isinstance(part, Reasoning) and thought:
             pieces.append(part.text)
-            if part.sealed is not None:
-                found[-1] = _thought(pieces, part.sealed, bare=part.bare)
+            if part.signature is not None:
+                found[-1] = _thought(pieces, part.signature, bare=part.bare)
                 pieces = []
         elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
             pieces.append(part.text)
@@ -334,26 +315,26 @@ def _finish(found: list[Part], pieces: list[str]) -> None:
         found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
 
 
-def _thought(pieces: list[str], sealed: Sealed | None, *, bare: bool = False) -> Reasoning:
+def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = False) -> Reasoning:
     text = "".join(pieces)
-    return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=bare and not text)
+    return Reasoning(text, signature, redacted=not text and signature is not None, bare=bare and not text)
 
 
 def _is_plain(part: Part) -> TypeGuard[Text]:
-    return isinstance(part, Text) and part.sealed is None and not part.extras
+    return isinstance(part, Text) and part.signature is None and not part.extras
 
 
-def _sealed(signature: str | None) -> Sealed | None:
+def _signature(signature: str | None) -> Signature | None:
     if not signature or signature == SKIP_SIGNATURE:
         return None
-    return unseal(signature, GEMINI)
+    return unwrap_signature(signature, GEMINI)
 
 
 def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:
     if media.startswith("image/"):
         extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
-        return Image(source, sealed=around.sealed, extras=extras)
-    if around.sealed is not None or (media.startswith("audio/") and (around.rest or name)):
+        return Image(source, signature=around.signature, extras=extras)
+    if around.signature is not None or (media.startswith("audio/") and (around.rest or name)):
         return Opaque(GEMINI, "inlineData" if isinstance(source, Inline) else "fileData", around.raw)
     if media.startswith("audio/"):
         return Audio(source)
@@ -375,11 +356,11 @@ def _words(response: Json | None) -> tuple[tuple[Text, ...], bool]:
     return (Text(raw_str(response)),) if found else (), False
 
 
-def _ids_in(contents: list[Members]) -> list[str]:
+def _ids_in(contents: list[CamelFields]) -> list[str]:
     """Ids that the client gave, so that none is made twice."""
     found = []
     for content in contents:
-        text = bytes(content.get("parts", raw_text("[]")))
+        text = bytes(content.left.get("parts", b"[]"))
         if MADE.encode() not in text:
             continue
         for part in loads(text, []):

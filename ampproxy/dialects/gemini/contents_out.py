@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.common import loads, raw_text
 from ampproxy.dialects.gemini.wire import EMPTY, MADE
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import loads, put, raw_text
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -59,7 +58,9 @@ class ContentWriter:
     def _text(self, part: Text) -> Wire:
         body = {"text": part.text}
         return (
-            body if part.sealed is None and not part.extras else {**body, **_signature(part), **part.extras}
+            body
+            if part.signature is None and not part.extras
+            else {**body, **_signature(part), **part.extras}
         )
 
     def _reasoning(self, part: Reasoning) -> Wire:
@@ -118,7 +119,7 @@ class ContentWriter:
 
 
 def _signature(part: Text | Image | Reasoning | ToolCall) -> dict[str, str]:
-    return {} if part.sealed is None else {"thoughtSignature": part.sealed.value}
+    return {} if part.signature is None else {"thoughtSignature": part.signature.value}
 
 
 _WRITERS: dict[type, Callable[[ContentWriter, Any], Wire | Json]] = {

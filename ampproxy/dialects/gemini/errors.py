@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
-from ampproxy.dialects.common import encode, is_context_length, kind_of_status, loads, plain_message
-from ampproxy.dialects.common import retry_after as header_retry_after
+from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message
+from ampproxy.dialects.errors import retry_after as header_retry_after
+from ampproxy.dialects.json import bad_answer, encode, loads
 from ampproxy.model.events import ErrorKind, WireError
 
 #: Google's codes (google.rpc.Code) and what they mean.
@@ -86,7 +87,7 @@ def error_event(error: WireError, end: bytes = b"\r\n\r\n") -> bytes:
     return b"data: " + error_body(error) + end
 
 
-def error_of(body: bytes, status: int, headers: Mapping[str, str]) -> WireError:
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
     """What an error of Google's says. Never raises.
 
     :param status: the HTTP status; 0 for an error in mid-stream, which has its code inside.
@@ -182,3 +183,25 @@ def _known(model: ModelInfo) -> dict[str, Any]:
 def models_body(models: Sequence[ModelInfo]) -> bytes:
     """The list of models."""
     return encode({"models": [model_members(model) for model in models]})
+
+
+def model_body(model: ModelInfo) -> bytes:
+    """The answer for one model."""
+    return encode(model_members(model))
+
+
+def parse_count(body: bytes) -> int:
+    """Input tokens, from a vendor's answer to a counting request.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    found = loads(body)
+    total = found.get("totalTokens") if isinstance(found, dict) else None
+    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise bad_answer("The vendor's answer has no number in totalTokens.")
+    return total
+
+
+def count_body(tokens: int) -> bytes:
+    """The answer to a client's counting request."""
+    return encode({"totalTokens": tokens})

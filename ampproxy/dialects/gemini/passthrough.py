@@ -12,31 +12,26 @@ import msgspec
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
-from ampproxy.dialects.monitor import Members, StreamMonitor, count, given, has_list, inner, items
-from ampproxy.dialects.shown import only, read
+from ampproxy.dialects.gemini.wire import usage_of
+from ampproxy.dialects.json import NULL, Decoder, encode, read_or
+from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
+from ampproxy.dialects.shown import only
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
-from ampproxy.model.events import Usage, tier_of
+from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek, members, string
 
 _NEXT = b"}" + NEXT_DATA
-_NULL = msgspec.Raw(b"null")
 
 
-def usage_of(usage: Members) -> Usage:
-    """Gemini's candidates exclude its thoughts; its prompt includes what the cache gave."""
-    cached = count(usage, "cachedContentTokenCount")
-    thoughts = count(usage, "thoughtsTokenCount")
-    prompt = count(usage, "promptTokenCount") + count(usage, "toolUsePromptTokenCount")
-    output = count(usage, "candidatesTokenCount") + thoughts
-    tier = string(usage.get("serviceTier", usage.get("trafficType", _NULL))) or ""
-    return Usage(max(0, prompt - cached), cached, 0, output, thoughts, tier=tier_of(tier))
+def _usage_of(usage: Members) -> Usage:
+    return usage_of(plain(usage))
 
 
 def _answer_usage(answer: Members) -> Usage | None:
     usage = inner(answer, "usageMetadata")
-    return usage_of(usage) if usage else None
+    return _usage_of(usage) if usage else None
 
 
 def _is_answer(answer: Members) -> bool:
@@ -71,7 +66,7 @@ class GenerateMonitor(StreamMonitor):
     """Looks for a finish reason, a block, an error and the usage."""
 
     __slots__ = ()
-    read = staticmethod(usage_of)
+    read = staticmethod(_usage_of)
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
@@ -82,7 +77,7 @@ class GenerateMonitor(StreamMonitor):
         if given(values, "error"):
             self.fail()
         elif blocked or any(given(held, "finishReason") for held in candidates):
-            words = {string(held.get("finishReason", _NULL)) for held in candidates} - {None}
+            words = {string(held.get("finishReason", NULL)) for held in candidates} - {None}
             self.doubtful = not words <= GOOD_ENDS
             self.close()
         if not self.content:
@@ -105,7 +100,7 @@ class GeminiFastPath:
     __slots__ = ("_model", "_new", "_old", "_ready", "_stops", "_tail")
 
     def __init__(self, model: str, monitor: StreamMonitor) -> None:
-        self._model = msgspec.json.encode(model) if model else b""
+        self._model = encode(model) if model else b""
         self._stops = _CALLS if model else _ENDS
         self._old = b""
         self._new = b""
@@ -129,6 +124,11 @@ class GeminiFastPath:
         if 2 * len(pieces) != lines + 2 or 2 * whole.count(self._tail) != lines:
             return None
         return self._new.join(pieces)
+
+    def reach(self, whole: bytes) -> int:
+        """See :meth:`FastPath.reach`."""
+        stops = [at for at in map(whole.find, self._stops) if at >= 0] if self._ready else []
+        return whole.rfind(b"\n\n", 0, min(stops)) + 2 if stops else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""
@@ -178,33 +178,33 @@ class _ToolConfig(msgspec.Struct):
 
 class _Config(msgspec.Struct):
     responseModalities: Any = None
-    responseJsonSchema: msgspec.Raw = _NULL
-    responseSchema: msgspec.Raw = _NULL
+    responseJsonSchema: msgspec.Raw = NULL
+    responseSchema: msgspec.Raw = NULL
 
 
-_tools = msgspec.json.Decoder(list[_Tool])
-_tool_config = msgspec.json.Decoder(_ToolConfig)
-_config = msgspec.json.Decoder(_Config)
+_tools = Decoder(list[_Tool])
+_tool_config = Decoder(_ToolConfig)
+_config = Decoder(_Config)
 
 
 def _functions(tools: msgspec.Raw) -> list[str]:
-    return [found.name for tool in read(_tools, tools, ()) for found in tool.functionDeclarations]
+    return [found.name for tool in read_or(_tools, tools, []) for found in tool.functionDeclarations]
 
 
 def _shown(found: Peek, body: bytes) -> Shown:
-    config: _Config = read(_config, found.generation, _Config())
+    config = read_or(_config, found.generation, _Config())
     wanted = config.responseModalities
     return Shown(
         declared=lambda: _functions(found.tools),
         forced=_forced(found),
         draws=isinstance(wanted, list) and "IMAGE" in wanted,
-        shapes=bytes(config.responseJsonSchema) != b"null" or bytes(config.responseSchema) != b"null",
+        shapes=config.responseJsonSchema != NULL or config.responseSchema != NULL,
         attached=b'"inlineData"' in body or b'"fileData"' in body,
     )
 
 
 def _forced(found: Peek) -> str:
-    calling: _Calling = read(_tool_config, found.configured, _ToolConfig()).functionCallingConfig
+    calling = read_or(_tool_config, found.configured, _ToolConfig()).functionCallingConfig
     if calling.mode.upper() != "ANY":
         return ""
     return only(calling.allowedFunctionNames or _functions(found.tools))

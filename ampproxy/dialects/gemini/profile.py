@@ -7,7 +7,7 @@ from typing import Final
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted
 from ampproxy.dialects.gemini.wire import SKIP_SIGNATURE
 from ampproxy.model.base import GEMINI
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Signature
 
 PROFILE: Final = DialectProfile(
     dialect=GEMINI,
@@ -47,7 +47,7 @@ PROFILE: Final = DialectProfile(
     kinds_are_members=True,
     result_media="beside",
     newer_media=True,
-    no_proof=Sealed(GEMINI, SKIP_SIGNATURE),
+    no_proof=Signature(GEMINI, SKIP_SIGNATURE),
     opening="Continue.",
     closing="Continue.",
 )

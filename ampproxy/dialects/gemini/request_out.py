@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.gemini.contents_out import ContentWriter
 from ampproxy.dialects.gemini.profile import PROFILE
-from ampproxy.dialects.json import put
+from ampproxy.dialects.gemini.wire import SAMPLING
+from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice
 
 
@@ -37,19 +36,6 @@ def thinking_config(wish: Thinking | None) -> dict[str, Any]:
     return found
 
 
-#: Member of ``generationConfig`` -> field of ``Sampling``.
-_SAMPLING = {
-    "maxOutputTokens": "max_tokens",
-    "temperature": "temperature",
-    "topP": "top_p",
-    "topK": "top_k",
-    "presencePenalty": "presence_penalty",
-    "frequencyPenalty": "frequency_penalty",
-    "seed": "seed",
-    "responseLogprobs": "logprobs",
-    "logprobs": "top_logprobs",
-    "candidateCount": "candidates",
-}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
@@ -66,14 +52,16 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["tools"] = tools
     if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
-    if config := _generation_config(request, _members(extras.pop("generationConfig", None))):
+    if config := _generation_config(request, extras.pop("generationConfig", None)):
         body["generationConfig"] = config
     put(body, {"serviceTier": request.service_tier})
     return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=wrapped)
 
 
-def _members(raw: Json | None) -> dict[str, Any]:
-    return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
+def for_counting(body: bytes, model: str) -> bytes:
+    """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
+    rest = body.lstrip()[1:]
+    return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
 
 
 def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
@@ -110,20 +98,22 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
 # -- generationConfig
 
 
-def _generation_config(request: ChatRequest, found: dict[str, Any]) -> dict[str, Any]:
+def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any]:
     config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
-    return config | found
+    return config if more is None else config | members(more)
 
 
 def _sampling(sampling: Sampling) -> dict[str, Any]:
-    found = {member: getattr(sampling, field) for member, field in _SAMPLING.items()}
-    found["stopSequences"] = sampling.stop or None
-    return {name: value for name, value in found.items() if value is not None}
+    found: dict[str, Any] = {}
+    put(found, {member: getattr(sampling, field) for member, field in SAMPLING.items()})
+    if sampling.stop:
+        found["stopSequences"] = sampling.stop
+    return found
 
 
 def _output(output: OutputFormat | None) -> dict[str, Any]:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import bad_answer, encode, object_or_empty, read_answer
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, given, reason_of, usage_members
-from ampproxy.dialects.proof import Place, reasoning_place, seal
+from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer
+from ampproxy.dialects.proof import Place, reasoning_place, wrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Event, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import fold
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Losses
 from ampproxy.model.parts import (
     Audio,
     FileId,
@@ -23,7 +23,7 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Source,
     Text,
     ToolCall,
@@ -32,74 +32,71 @@ from ampproxy.model.parts import (
 Wire = dict[str, Any]
 
 
-def signature(sealed: Sealed | None, place: Place) -> Wire:
+def proof_member(signature: Signature | None, place: Place) -> Wire:
     """The member that carries a proof; another vendor's is marked, so that it finds home again."""
-    return {} if sealed is None else {"thoughtSignature": seal(GEMINI, sealed, place)}
+    return {} if signature is None else {"thoughtSignature": wrap_signature(GEMINI, signature, place)}
 
 
-def answer_part(part: AnswerPart, losses: list[Loss]) -> list[Any]:
+def answer_part(part: AnswerPart, losses: Losses) -> list[Any]:
     """One part of an answer; none if it cannot be said, which is then a loss."""
     return _RENDERERS[type(part)](part, losses)
 
 
-def call_part(part: ToolCall, losses: list[Loss]) -> Wire:
+def call_part(part: ToolCall, losses: Losses) -> Wire:
     """A call, whole. Its arguments must be an object."""
     arguments = wrap(part.arguments) if part.freeform else part.arguments
     args = object_or_empty(arguments)
     if arguments.strip() and bytes(args).decode() != arguments:
-        losses.append(
-            Loss("arguments", part.id, ("The arguments are not a JSON object and were wrapped in one."))
-        )
+        losses("arguments", part.id, "The arguments are not a JSON object and were wrapped in one.")
     call = {"id": part.id, "name": part.name, "args": args}
-    return {"functionCall": call, **signature(part.sealed, "call")}
+    return {"functionCall": call, **proof_member(part.signature, "call")}
 
 
-def _text(part: Text, losses: list[Loss]) -> list[Wire]:
-    found = signature(part.sealed, "text")
+def _text(part: Text, losses: Losses) -> list[Wire]:
+    found = proof_member(part.signature, "text")
     return [{"text": part.text, **found}] if part.text or found else []
 
 
-def _reasoning(part: Reasoning, losses: list[Loss]) -> list[Wire]:
-    return [{"text": part.text, "thought": True, **signature(part.sealed, reasoning_place(part))}]
+def _reasoning(part: Reasoning, losses: Losses) -> list[Wire]:
+    return [{"text": part.text, "thought": True, **proof_member(part.signature, reasoning_place(part))}]
 
 
-def _refusal(part: Refusal, losses: list[Loss]) -> list[Wire]:
-    losses.append(Loss("refusal", "", "A refusal becomes text."))
+def _refusal(part: Refusal, losses: Losses) -> list[Wire]:
+    losses("refusal", "", "A refusal becomes text.")
     return [{"text": part.text}] if part.text else []
 
 
-def _image(part: Image, losses: list[Loss]) -> list[Wire]:
+def _image(part: Image, losses: Losses) -> list[Wire]:
     return [
-        {**found, **signature(part.sealed, "image")} for found in _media(part.source, "image/png", losses)
+        {**found, **proof_member(part.signature, "image")}
+        for found in _media(part.source, "image/png", losses)
     ]
 
 
-def _audio(part: Audio, losses: list[Loss]) -> list[Wire]:
+def _audio(part: Audio, losses: Losses) -> list[Wire]:
     if part.transcript:
-        losses.append(Loss("audio", "", "The transcript of audio was dropped."))
+        losses("audio", "", "The transcript of audio was dropped.")
     return _media(part.source, "audio/wav", losses)
 
 
-def _opaque(part: Opaque, losses: list[Loss]) -> list[Json]:
+def _opaque(part: Opaque, losses: Losses) -> list[Json]:
     if part.dialect == GEMINI:
         return [part.raw]
-    losses.append(
-        Loss("opaque", "", f"Gemini's answers have no equivalent of a part of the kind {part.kind}.")
-    )
+    losses("opaque", "", f"Gemini's answers have no equivalent of a part of the kind {part.kind}.")
     return []
 
 
-def _media(source: Source, usual: str, losses: list[Loss]) -> list[Wire]:
+def _media(source: Source, usual: str, losses: Losses) -> list[Wire]:
     if isinstance(source, Inline):
         return [{"inlineData": {"mimeType": source.media_type, "data": source.data}}]
     if isinstance(source, FileId) and source.vendor != GEMINI:
-        losses.append(Loss("file", "", "A file stored at another vendor was dropped."))
+        losses("file", "", "A file stored at another vendor was dropped.")
         return []
     uri = source.id if isinstance(source, FileId) else source.url
     return [{"fileData": {"mimeType": source.media_type or usual, "fileUri": uri}}]
 
 
-_RENDERERS: dict[type, Callable[[Any, list[Loss]], list[Any]]] = {
+_RENDERERS: dict[type, Callable[[Any, Losses], list[Any]]] = {
     Text: _text,
     Reasoning: _reasoning,
     Refusal: _refusal,
@@ -157,7 +154,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Say a whole answer."""
-    losses: list[Loss] = []
+    losses = Losses()
     own = response.dialect == GEMINI
     extras = response.extras if own else {}
     finish = response.candidates[0].finish if response.candidates else None
@@ -182,7 +179,7 @@ _ENDS_OF_ANSWER = (
 )
 
 
-def _candidate(number: int, candidate: Candidate, own: bool, losses: list[Loss]) -> Wire:
+def _candidate(number: int, candidate: Candidate, own: bool, losses: Losses) -> Wire:
     parts = [wire for part in candidate.parts for wire in answer_part(part, losses)]
     # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
     found: Wire = {"content": {"parts": parts or [{"text": ""}], "role": "model"}}

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.adapt.schema_tree import Node, array_of, encode, member, node_of, strings, value_of
+from ampproxy.adapt.schema import Node, member, node_of, strings
+from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.model.base import Json
+from ampproxy.wire.json import elements
 
 #: Levels of a schema that are said; what is below them stays as it is.
 _DEEPEST = 24
@@ -52,21 +54,19 @@ def _raised(node: Node, depth: int) -> dict[str, Any]:
         elif key in ("items", "additionalProperties") and depth < _DEEPEST and bytes(raw)[:1] == b"{":
             found[key] = _raised(node_of(raw) or {}, depth + 1)
         elif key == "anyOf" and depth < _DEEPEST:
-            found[key] = [_raised(node_of(text) or {}, depth + 1) for text in array_of(raw) or ()]
+            found[key] = [_raised(node_of(text) or {}, depth + 1) for text in elements(raw)]
         elif key == "type":
-            kind = value_of(raw)
+            kind = loads(raw)
             if isinstance(kind, str) and kind.upper() != "TYPE_UNSPECIFIED":
                 found[key] = kind.lower()
             elif isinstance(kind, list):
                 found[key] = raw
         elif key in _INT64:
-            text = value_of(raw)
+            text = loads(raw)
             found[key] = Json(text.encode()) if isinstance(text, str) and text.isdecimal() else raw
         elif key == "example":
             found["examples"] = [raw]
-        elif key not in ("nullable", "propertyOrdering") and not (
-            key == "format" and value_of(raw) == "enum"
-        ):
+        elif key not in ("nullable", "propertyOrdering") and not (key == "format" and loads(raw) == "enum"):
             found[key] = raw
     ordering = node.get("propertyOrdering", node.get("property_ordering"))
     if ordering is not None and isinstance(found.get("properties"), dict):
@@ -84,7 +84,7 @@ def _with_null(found: dict[str, Any]) -> dict[str, Any]:
         found["type"] = [found["type"], "null"]
     elif "anyOf" in found:
         found["anyOf"].append({"type": "null"})
-    values = array_of(found["enum"]) if "enum" in found else None
-    if values is not None and Json(b"null") not in values:
-        found["enum"] = [*values, Json(b"null")]
+    values = elements(found.get("enum"))
+    if values and NULL not in values:
+        found["enum"] = [*values, NULL]
     return found

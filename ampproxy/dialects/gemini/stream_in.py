@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ampproxy.dialects.common import bad_answer, read_answer
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.template import Template
 from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK
+from ampproxy.dialects.json import bad_answer, read_answer
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Delta, Event
 from ampproxy.wire.json import BAD_JSON

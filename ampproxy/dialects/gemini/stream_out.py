@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, encode, repeated
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.gemini.errors import error_body
 from ampproxy.dialects.gemini.response import (
@@ -19,10 +18,12 @@ from ampproxy.dialects.gemini.response import (
     call_part,
     end_members,
     logprobs_members,
-    signature,
+    proof_member,
     tail_members,
 )
+from ampproxy.dialects.json import encode
 from ampproxy.dialects.proof import reasoning_place
+from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     Completed,
@@ -36,16 +37,13 @@ from ampproxy.model.events import (
     PartStarted,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.loss import Loss
-from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
+from ampproxy.model.sequence import Sequencer
 from ampproxy.wire.sse import escape_separators
-
-Framing = Literal["sse", "array"]
 
 _CRLF = b"\r\n\r\n"
 
@@ -56,45 +54,38 @@ class _Open:
     :ivar head: what stands before its words in an event, ``tail`` what stands after them.
     """
 
-    __slots__ = ("arguments", "choice", "head", "part", "sealed", "tail")
+    __slots__ = ("arguments", "choice", "head", "part", "signature", "tail")
 
     def __init__(self, part: Text | Reasoning | Refusal | ToolCall, choice: int) -> None:
         self.part = part
         self.choice = choice
-        self.sealed: Sealed | None = getattr(part, "sealed", None)
+        self.signature: Signature | None = getattr(part, "signature", None)
         self.arguments: list[str] = []
         self.head = b""
         self.tail = b""
 
 
-class GeminiStreamRenderer:
+class GeminiStreamRenderer(Renderer):
     """Events in, Gemini's stream out; see :class:`ampproxy.dialects.base.StreamRenderer`.
 
     Words are told as they come. Calls are told when they are whole, because Gemini has no fragments
     of arguments. The ends and the usage stand in one last event, which is also the terminal one.
-
-    :param framing: ``array`` for a client that did not ask for server-sent events.
     """
 
-    def __init__(self, context: AnswerContext, framing: Framing = "sse") -> None:
-        self.losses: list[Loss] = []
-        self._context = context
-        self._before, self._after = (b"data: ", _CRLF) if framing == "sse" else (b"", b"")
-        self._array = framing == "array"
+    # A comment line breaks Google's SDK.
+    KEEPALIVE = b""
+
+    def __init__(self, context: AnswerContext) -> None:
+        super().__init__(context)
+        self._array = context.framing == "array"
+        self._before, self._after = (b"", b"") if self._array else (b"data: ", _CRLF)
         self._wrote = False
-        self._over = False
-        self._own = False
         self._id = ""
         self._extras: dict[str, Json] = {}
         self._repeated: dict[str, Json] = {}
-        self._usage: Usage | None = None
+        #: Each candidate's parts are written one after the other.
+        self._sequencer = Sequencer(attrgetter("choice"))
         self._open: dict[int, _Open] = {}
-        #: The part that is being written, of each candidate that has one.
-        self._current: dict[int, int] = {}
-        #: Parts that opened while another was being written, with what came of them since.
-        self._held: dict[int, list[Event]] = {}
-        #: The numbers of the held parts, of each candidate, in the order in which they opened.
-        self._queues: dict[int, deque[int]] = {}
         self._finished: dict[int, Finished] = {}
         self._with_content: set[int] = set()
 
@@ -109,10 +100,9 @@ class GeminiStreamRenderer:
                     if self._array:
                         self._separate(out, 3)
                     continue
-            if self._held and (held := self._held.get(getattr(event, "index", -1))) is not None:
-                held.append(event)
-            elif not self._over and (step := _STEPS.get(type(event))) is not None:
-                step(self, event, out)
+            for ordered in self._sequencer.feed((event,)):
+                if not self._over and (step := _STEPS.get(type(ordered))) is not None:
+                    step(self, ordered, out)
         return escape_separators(b"".join(out))
 
     def error(self, error: WireError) -> bytes:
@@ -122,10 +112,6 @@ class GeminiStreamRenderer:
         out: list[bytes] = []
         self._emit(error_body(error), out)
         return escape_separators(b"".join(self._closed(out)))
-
-    def keepalive(self) -> bytes:
-        """Nothing: a comment line breaks Google's SDK."""
-        return b""
 
     # -- events
 
@@ -139,17 +125,12 @@ class GeminiStreamRenderer:
 
     def _opened(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
-        if event.choice in self._current:
-            self._held[event.index] = [event]
-            self._queues.setdefault(event.choice, deque()).append(event.index)
-            return
         self._with_content.add(event.choice)
         if isinstance(part, (Image, Audio, Opaque)):
             for wire in answer_part(part, self.losses):
                 self._chunk(event.choice, wire, out)
             return
         grown = self._open[event.index] = _Open(part, event.choice)
-        self._current[event.choice] = event.index
         if isinstance(part, ToolCall):
             grown.arguments.append(part.arguments)
             return
@@ -158,7 +139,7 @@ class GeminiStreamRenderer:
         grown.tail = thought + b'}],"role":"model"},"index":%d}],' % event.choice + self._identity()
         grown.tail += b"}" + self._after
         if isinstance(part, Refusal):
-            self.losses.append(Loss("refusal", "", "A refusal becomes text."))
+            self.losses("refusal", "", "A refusal becomes text.")
         if part.text:
             self._delta(Delta(event.index, part.text), out)
 
@@ -181,60 +162,34 @@ class GeminiStreamRenderer:
     def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         part = self._open.get(event.index)
         if part is not None:
-            part.sealed = event.sealed
+            part.signature = event.signature
         else:
-            self.losses.append(Loss("foreign_proof", "", "A signature came after its part and was dropped."))
+            self.losses("foreign_proof", "", "A signature came after its part and was dropped.")
 
     def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
-        self.losses.append(Loss("extras", "", "Citations and annotations of a text were dropped."))
+        self.losses("extras", "", "Citations and annotations of a text were dropped.")
 
     def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
-        part = self._open.get(event.index)
-        self._end_part(event.index, out)
-        if part is not None:
-            self._release(part.choice, out)
-
-    def _end_part(self, index: int, out: list[bytes]) -> None:
-        part = self._open.pop(index, None)
-        if part is not None:
-            del self._current[part.choice]
-            self._close(part, out)
-
-    def _release(self, choice: int, out: list[bytes]) -> None:
-        """Write a candidate's parts that were held back, up to one that is not closed itself."""
-        queue = self._queues.get(choice)
-        while queue and choice not in self._current:
-            index = queue.popleft()
-            for event in self._held.pop(index, ()):
-                if isinstance(event, PartClosed):
-                    self._end_part(index, out)
-                else:
-                    _STEPS[type(event)](self, event, out)
-
-    def _close(self, part: _Open, out: list[bytes]) -> None:
+        part = self._open.pop(event.index, None)
+        if part is None:
+            return
         whole = part.part
         if isinstance(whole, ToolCall):
             arguments = "".join(part.arguments)
-            call = msgspec.structs.replace(whole, arguments=arguments, sealed=part.sealed)
+            call = msgspec.structs.replace(whole, arguments=arguments, signature=part.signature)
             self._chunk(part.choice, call_part(call, self.losses), out)
-        elif part.sealed is not None:
+        elif part.signature is not None:
             thought = isinstance(whole, Reasoning)
             place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
-            mark = signature(part.sealed, place)
+            mark = proof_member(part.signature, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
-
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT and not self._own:
-            self.losses.append(Loss(event.reason, "finish", f"Gemini cannot express {BENT[event.reason]}."))
+            self.losses(event.reason, "finish", f"Gemini cannot express {BENT[event.reason]}.")
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
-        while self._open:
-            for index in list(self._open):
-                self._closed_part(PartClosed(index), out)
         first = next(iter(self._finished.values()), None)
         if first is not None and first.reason == "blocked" and not self._with_content:
             found: Wire = blocked_members(first, self._extras)
@@ -252,9 +207,6 @@ class GeminiStreamRenderer:
         # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
         content = {"parts": [{"text": ""}], "role": "model"}
         return {"content": content, **end_members(finish, own=self._own), "index": number}
-
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
-        out.append(self.error(event.error))
 
     # -- writing
 
@@ -288,8 +240,6 @@ class GeminiStreamRenderer:
     def _closed(self, out: list[bytes]) -> list[bytes]:
         self._over = True
         self._open.clear()
-        self._held.clear()
-        self._queues.clear()
         if self._array:
             out.append(b"]" if self._wrote else b"[]")
         return out
@@ -303,8 +253,8 @@ _STEPS: dict[type, Callable[[GeminiStreamRenderer, Any, list[bytes]], None]] = {
     PartSigned: GeminiStreamRenderer._proof,
     PartExtras: GeminiStreamRenderer._part_extras,
     PartClosed: GeminiStreamRenderer._closed_part,
-    UsageReport: GeminiStreamRenderer._report,
+    UsageReport: GeminiStreamRenderer.report,
     Finished: GeminiStreamRenderer._finish,
     Completed: GeminiStreamRenderer._complete,
-    Failed: GeminiStreamRenderer._failed,
+    Failed: GeminiStreamRenderer.failed,
 }

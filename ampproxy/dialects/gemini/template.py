@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
+from ampproxy.dialects.json import Decoder
 from ampproxy.wire.json import BAD_JSON
 
 #: The value of a part's text, from its opening quote on, after the candidates' beginning.
@@ -18,7 +17,7 @@ _TEXT = re.compile(rb'"text"\s*:\s*"')
 _STRING = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
 _NEXT = (b'"usageMetadata"', b'"modelVersion"')
 
-_decode = msgspec.json.Decoder(str).decode
+_decode = Decoder(str).decode
 
 
 class Template:

@@ -6,12 +6,13 @@ of the ``google-genai`` SDK.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import loads, raw_text, to_raw
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.json import Decoder, Fields, loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
@@ -157,9 +158,9 @@ class RawChunk(msgspec.Struct):
     candidates: list[RawCandidate] | None = None
 
 
-CHUNK: Final = msgspec.json.Decoder(Chunk)
-QUICK_CHUNK: Final = msgspec.json.Decoder(QuickChunk)
-RAW_CHUNK: Final = msgspec.json.Decoder(RawChunk)
+CHUNK: Final = Decoder(Chunk)
+QUICK_CHUNK: Final = Decoder(QuickChunk)
+RAW_CHUNK: Final = Decoder(RawChunk)
 
 # ---------------------------------------------------------------------------------- ends
 
@@ -253,15 +254,10 @@ _COUNTS: Final = (
 _TOOL_USE: Final = "toolUsePromptTokenCount"
 
 
-def usage_of(raw: Json) -> Usage | None:
+def usage_of(found: Mapping[str, Any]) -> Usage:
     """Read ``usageMetadata``. ``promptTokenCount`` includes what came from the cache, and
     ``candidatesTokenCount`` excludes the thoughts; tokens of the vendor's own tools are input.
-
-    ``None``: it is no object.
     """
-    found = loads(raw)
-    if not isinstance(found, dict):
-        return None
     prompt, cached, answered, thought, tools = (_count(found.get(name)) for name in _COUNTS[:5])
     extras = {name: to_raw(value) for name, value in found.items() if name not in _COUNTS}
     if tools:
@@ -304,6 +300,22 @@ def _count(value: object) -> int:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
+# ------------------------------------------------------------------------------ requests
+
+#: Member of ``generationConfig`` -> field of ``Sampling``.
+SAMPLING: Final = {
+    "maxOutputTokens": "max_tokens",
+    "temperature": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+    "seed": "seed",
+    "responseLogprobs": "logprobs",
+    "logprobs": "top_logprobs",
+    "candidateCount": "candidates",
+}
+
 # --------------------------------------------------------------------------------- names
 
 #: Google's documented value for a function call that has no signature because another model made it
@@ -327,6 +339,16 @@ def camel(name: str) -> str:
         return name
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+class CamelFields(Fields):
+    """The members of an object by their camelCase names, without those that are null."""
+
+    __slots__ = ()
+
+    def __init__(self, text: bytes | Json, at: str = "", *, nulls: bool = False) -> None:
+        super().__init__(text, at, nulls=nulls)
+        self.left = {camel(name): value for name, value in self.left.items()}
 
 
 def args_text(raw: Json | None) -> str:

@@ -5,78 +5,29 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-from ampproxy.dialects.base import (
-    AnswerContext,
-    Compacting,
-    Rendered,
-    StreamParser,
-    StreamRenderer,
-    Target,
-    anyhow,
-    one_of,
-)
-from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.base import Dialect, anyhow, one_of
+from ampproxy.dialects.openai import OPENAI, error_event, uncounted
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.model.base import CHAT
-from ampproxy.model.events import ChatResponse
-from ampproxy.model.request import ChatRequest
+from ampproxy.wire.late import Late
 
-__all__ = ["ChatDialect"]
-
-
-class ChatDialect(OpenAIDialect):
-    """See :class:`~ampproxy.dialects.base.Dialect`."""
-
-    name = CHAT
-    passthrough = PASSTHROUGH
-    compacting: Compacting | None = None
-    harmless: Mapping[str, Callable[[bytes], bool]] = {
+DIALECT = Dialect(
+    name=CHAT,
+    passthrough=PASSTHROUGH,
+    harmless={
         "functions": anyhow,
         "safety_identifier": anyhow,
         "stream_options": anyhow,
         "prompt_cache_retention": anyhow,
         "store": one_of(b"false"),
-    }
-
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.request_in import parse_request
-
-        return parse_request(body, model=model, stream=stream)
-
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.request_out import render_request
-
-        return render_request(request, target)
-
-    def parse_response(self, body: bytes) -> ChatResponse:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.response import parse_response
-
-        return parse_response(body)
-
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.response import render_response
-
-        return render_response(response, context)
-
-    def stream_parser(self) -> StreamParser:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.stream_in import ChatStreamParser
-
-        return ChatStreamParser()
-
-    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        from ampproxy.dialects.openai_chat.stream_out import ChatStreamRenderer
-
-        return ChatStreamRenderer(context)
-
-
-DIALECT = ChatDialect()
+    },
+    parse_request=Late(f"{__name__}.request_in", "parse_request"),
+    render_request=Late(f"{__name__}.request_out", "render_request"),
+    parse_response=Late(f"{__name__}.response", "parse_response"),
+    render_response=Late(f"{__name__}.response", "render_response"),
+    stream_parser=Late(f"{__name__}.stream_in", "ChatStreamParser"),
+    stream_renderer=Late(f"{__name__}.stream_out", "ChatStreamRenderer"),
+    error_event=error_event,
+    count_request=uncounted,
+    **OPENAI,
+)

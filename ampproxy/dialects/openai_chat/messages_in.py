@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     bad_request,
     loads,
     members,
@@ -18,7 +20,17 @@ from ampproxy.dialects.common import (
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Sealed, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Audio,
+    FileId,
+    Part,
+    Reasoning,
+    Refusal,
+    Signature,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import Role, Turn
 
 
@@ -26,7 +38,7 @@ class FunctionCall(msgspec.Struct):
     """The name and arguments of a call, in a request and in an answer."""
 
     name: str
-    arguments: Json = Json(b"null")
+    arguments: Json = NULL
 
 
 class CustomCall(msgspec.Struct):
@@ -43,15 +55,15 @@ class CallMessage(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
-    extra_content: Json = Json(b"null")
+    extra_content: Json = NULL
 
 
-def proof_of(extra: Json) -> Sealed | None:
+def proof_of(extra: Json) -> Signature | None:
     """The proof that Google's server of this dialect puts beside a call, and wants back there."""
     found = loads(extra)
     google = found.get("google") if isinstance(found, dict) else None
     value = google.get("thought_signature") if isinstance(google, dict) else None
-    return Sealed(CHAT, value) if isinstance(value, str) and value else None
+    return Signature(CHAT, value) if isinstance(value, str) and value else None
 
 
 class _AudioId(msgspec.Struct):
@@ -67,11 +79,11 @@ class _Message(msgspec.Struct):
     refusal: str | None = None
     audio: _AudioId | None = None
     reasoning_content: str | None = None
-    reasoning: Json = Json(b"null")
+    reasoning: Json = NULL
 
 
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_CALL: Final = msgspec.json.Decoder(CallMessage)
+_MESSAGE: Final = Decoder(_Message)
+_CALL: Final = Decoder(CallMessage)
 _KNOWN: Final = frozenset(_Message.__struct_fields__)
 #: An empty list says nothing.
 _NONE: Final = Json(b"[]")
@@ -149,9 +161,7 @@ class _Conversation:
         parse = _ROLES.get(message.role)
         if parse is None:
             bad_request(f"{at}.role", f"Unknown role; expected one of {', '.join(sorted(_ROLES))}.")
-        found = without_nulls(members(raw, at))
-        extras = {name: value for name, value in found.items() if name not in _KNOWN and value != _NONE}
-        parse(self, message, extras, at)
+        parse(self, message, _others(raw, at, _KNOWN), at)
 
     def close(self) -> None:
         """No more results follow those that came."""
@@ -220,7 +230,7 @@ class _Conversation:
         return f"call_{self._calls}"
 
     def result(self, message: _Message, extras: dict[str, Json], at: str) -> None:
-        name = text_of(extras.pop("name", Json(b"null")))
+        name = text_of(extras.pop("name", NULL))
         # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
         call = message.tool_call_id or self._waiting.first(name)
         if call is None:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id
-from ampproxy.dialects.urls import url_of
+from ampproxy.dialects.openai_parts import url_of
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
     Audio,
@@ -172,8 +172,8 @@ class MessageWriter:
         else:
             function = {"name": name, "arguments": part.arguments or "{}"}
             body = {"id": id_, "type": "function", "function": function}
-        if part.sealed is not None:
-            body[PROOFS] = {"google": {"thought_signature": part.sealed.value}}
+        if part.signature is not None:
+            body[PROOFS] = {"google": {"thought_signature": part.signature.value}}
         return finished(body, part)
 
     def _result(self, part: ToolResult) -> dict[str, Any]:

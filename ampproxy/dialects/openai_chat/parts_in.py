@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from ampproxy.dialects.common import Members, bad_request, members, raw_str, read_request, without_nulls
-from ampproxy.dialects.urls import file_source, source_of
+from ampproxy.dialects.json import Fields, bad_request, is_string, raw_str, text_of
+from ampproxy.dialects.openai_parts import file_source, read_refusal, read_sound, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,
@@ -18,170 +16,93 @@ from ampproxy.model.parts import (
     Inline,
     Opaque,
     Part,
-    Refusal,
     Source,
     Text,
     ToolCall,
     ToolResult,
 )
 
-#: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
-AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+#: A message's content.
+_CONTENT: Final[Any] = str | list[Json]
 
 
-class _Typed(msgspec.Struct):
-    type: str
+def _cache(part: Fields) -> Json | None:
+    """The cache mark: Anthropic's, which servers that route to several vendors take."""
+    return part.take_raw("cache_control")
 
 
-class _Text(msgspec.Struct):
-    text: str
+def _text(part: Fields, raw: Json) -> Part:
+    text = part.take("text", str)
+    if text is None:
+        bad_request(part.at, "It needs 'text'.")
+    return Text(text, _cache(part), extras=part.left)
 
 
-class _Refusal(msgspec.Struct):
-    refusal: str
-
-
-class _ImageUrl(msgspec.Struct):
-    url: str
-    detail: str | None = None
-
-
-class _Image(msgspec.Struct):
-    #: Some clients write the bare URL.
-    image_url: _ImageUrl | str
-
-
-class _AudioData(msgspec.Struct):
-    data: str
-    format: str = "wav"
-
-
-class _Audio(msgspec.Struct):
-    input_audio: _AudioData
-
-
-class _FileData(msgspec.Struct):
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-
-
-class _File(msgspec.Struct):
-    file: _FileData
-
-
-_TYPED: Final = msgspec.json.Decoder(_Typed)
-_TEXT: Final = msgspec.json.Decoder(_Text)
-_REFUSAL: Final = msgspec.json.Decoder(_Refusal)
-_IMAGE: Final = msgspec.json.Decoder(_Image)
-_AUDIO: Final = msgspec.json.Decoder(_Audio)
-_FILE: Final = msgspec.json.Decoder(_File)
-
-
-def _extras(raw: Json, at: str, *known: str) -> tuple[Json | None, dict[str, Json]]:
-    """The cache mark (Anthropic's, which servers that route to several vendors take) and what is
-    left of a part when its known members are taken.
-    """
-    found: Members = without_nulls(members(raw, at))
-    for name in ("type", *known):
-        found.pop(name, None)
-    return found.pop("cache_control", None), found
-
-
-def _text(raw: Json, at: str) -> Part:
-    text = read_request(_TEXT, bytes(raw), at).text
-    cache, extras = _extras(raw, at, "text")
-    return Text(text, cache=cache, extras=extras)
-
-
-def _image(raw: Json, at: str) -> Part:
-    image = read_request(_IMAGE, bytes(raw), at).image_url
-    cache, extras = _extras(raw, at, "image_url")
-    if isinstance(image, str):
-        return Image(source_of(image), cache=cache, extras=extras)
-    return Image(source_of(image.url), image.detail, cache=cache, extras=extras)
-
-
-def _audio(raw: Json, at: str) -> Part:
-    audio = read_request(_AUDIO, bytes(raw), at).input_audio
-    extras = _extras(raw, at, "input_audio")[1]
-    return Audio(Inline(AUDIO_TYPES.get(audio.format, f"audio/{audio.format}"), audio.data), extras=extras)
-
-
-def _file(raw: Json, at: str) -> Part:
-    file = read_request(_FILE, bytes(raw), at).file
-    cache, extras = _extras(raw, at, "file")
-    source: Source
-    if file.file_id:
-        source = FileId(CHAT, file.file_id)
-    elif file.file_data:
-        source = file_source(file.file_data)
+def _image(part: Fields, raw: Json) -> Part:
+    image = part.need_raw("image_url")
+    detail = None
+    if is_string(image):
+        # Some clients write the bare URL.
+        url = text_of(image) or ""
     else:
-        bad_request(f"{at}.file", "It needs 'file_data' or 'file_id'.")
-    return Document(source, name=file.filename, cache=cache, extras=extras)
+        inner = Fields(image, part.path("image_url"), nulls=False)
+        url, detail = inner.need("url", str), inner.take("detail", str)
+    return Image(source_of(url), detail, _cache(part), extras=part.left)
 
 
-def _refusal(raw: Json, at: str) -> Part:
-    return Refusal(read_request(_REFUSAL, bytes(raw), at).refusal)
+def _audio(part: Fields, raw: Json) -> Part:
+    _cache(part)
+    return Audio(read_sound(part), extras=part.left)
 
 
-class _Use(msgspec.Struct):
-    id: str
-    name: str
-    input: Json = Json(b"{}")
+def _file(part: Fields, raw: Json) -> Part:
+    file = part.need_object("file")
+    name, id_, data = (file.take(member, str) for member in ("filename", "file_id", "file_data"))
+    source: Source
+    if id_:
+        source = FileId(CHAT, id_)
+    elif data:
+        source = file_source(data)
+    else:
+        bad_request(file.at, "It needs 'file_data' or 'file_id'.")
+    return Document(source, name=name, cache=_cache(part), extras=part.left)
 
 
-class _Result(msgspec.Struct):
-    tool_use_id: str
-    content: str | list[Json] | None = None
-    is_error: bool = False
-
-
-class _Source(msgspec.Struct):
-    type: str
-    media_type: str = ""
-    data: str = ""
-    url: str = ""
-
-
-class _Sourced(msgspec.Struct):
-    source: _Source
-
-
-_USE: Final = msgspec.json.Decoder(_Use)
-_RESULT: Final = msgspec.json.Decoder(_Result)
-_SOURCED: Final = msgspec.json.Decoder(_Sourced)
-
-
-def _tool_use(raw: Json, at: str) -> Part:
+def _tool_use(part: Fields, raw: Json) -> Part:
     """Anthropic's call, which Cursor writes among the parts here."""
-    use = read_request(_USE, bytes(raw), at)
-    return ToolCall(use.id, use.name, raw_str(use.input), cache=_extras(raw, at)[0])
+    arguments = part.take_raw("input")
+    return ToolCall(
+        part.need("id", str),
+        part.need("name", str),
+        "{}" if arguments is None else raw_str(arguments),
+        cache=_cache(part),
+    )
 
 
-def _tool_result(raw: Json, at: str) -> Part:
+def _tool_result(part: Fields, raw: Json) -> Part:
     """Anthropic's result of a call."""
-    result = read_request(_RESULT, bytes(raw), at)
-    parts = result_parts(result.content, f"{at}.content")
-    return ToolResult(result.tool_use_id, parts, is_error=result.is_error, cache=_extras(raw, at)[0])
+    parts = result_parts(part.take("content", _CONTENT), part.path("content"))
+    is_error = part.take("is_error", bool) is True
+    return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
 
 
-def _anthropic_image(raw: Json, at: str) -> Part:
-    source = read_request(_SOURCED, bytes(raw), at).source
-    cache = _extras(raw, at)[0]
-    if source.type == "base64":
-        return Image(Inline(source.media_type, source.data), cache=cache)
-    if source.type == "url":
-        return Image(source_of(source.url), cache=cache)
+def _anthropic_image(part: Fields, raw: Json) -> Part:
+    source = part.need_object("source")
+    kind = source.need("type", str)
+    if kind == "base64":
+        media, data = source.take("media_type", str) or "", source.take("data", str) or ""
+        return Image(Inline(media, data), cache=_cache(part))
+    if kind == "url":
+        return Image(source_of(source.take("url", str) or ""), cache=_cache(part))
     return Opaque(CHAT, "image", raw)
 
 
-def _input_image(raw: Json, at: str) -> Part:
+def _input_image(part: Fields, raw: Json) -> Part:
     """Responses' image."""
-    return _image(raw, at) if b'"image_url"' in bytes(raw) else Opaque(CHAT, "input_image", raw)
+    return _image(part, raw) if "image_url" in part.left else Opaque(CHAT, "input_image", raw)
 
 
-_PARTS: Final[dict[str, Callable[[Json, str], Part]]] = {
+_PARTS: Final[dict[str, Callable[[Fields, Json], Part]]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
@@ -192,7 +113,7 @@ _PARTS: Final[dict[str, Callable[[Json, str], Part]]] = {
     "image_url": _image,
     "input_audio": _audio,
     "file": _file,
-    "refusal": _refusal,
+    "refusal": lambda part, raw: read_refusal(part),
 }
 
 
@@ -210,9 +131,10 @@ def content_parts(content: str | list[Json] | None, at: str) -> list[Part]:
 
 
 def _part(raw: Json, at: str) -> Part:
-    kind = read_request(_TYPED, bytes(raw), at).type
-    parse = _PARTS.get(kind)
-    return Opaque(CHAT, kind, raw) if parse is None else parse(raw, at)
+    part = Fields(raw, at, nulls=False)
+    kind = part.need("type", str)
+    read = _PARTS.get(kind)
+    return Opaque(CHAT, kind, raw) if read is None else read(part, raw)
 
 
 def text_parts(content: str | list[Json] | None, at: str) -> tuple[Text, ...]:
@@ -220,7 +142,12 @@ def text_parts(content: str | list[Json] | None, at: str) -> tuple[Text, ...]:
 
     :raises ampproxy.errors.ClientFault: there is something else in it.
     """
-    return tuple(_only(Text, part, f"{at}[{n}]") for n, part in enumerate(content_parts(content, at)))
+    texts: list[Text] = []
+    for number, part in enumerate(content_parts(content, at)):
+        if not isinstance(part, Text):
+            bad_request(f"{at}[{number}]", "Only text parts are allowed here.")
+        texts.append(part)
+    return tuple(texts)
 
 
 def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Image | Document, ...]:
@@ -238,10 +165,3 @@ def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Imag
         else:
             bad_request(f"{at}[{number}]", "A tool's message has text parts only.")
     return tuple(parts)
-
-
-def _only(wanted: Any, part: Part, at: str) -> Text:
-    if not isinstance(part, wanted):
-        bad_request(at, "Only text parts are allowed here.")
-    assert isinstance(part, Text)
-    return part

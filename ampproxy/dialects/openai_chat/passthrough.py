@@ -13,18 +13,18 @@ from typing import Any
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
-from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
-from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
-from ampproxy.model.base import CHAT, RESPONSES
-from ampproxy.model.loss import Loss
-from ampproxy.wire.json import Peek, remove_members, replace_members
+from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.loss import Loss, Losses
+from ampproxy.wire.json import Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -37,29 +37,18 @@ def without_reasoning(
 
     :param families: what is known of models; ``None``: the shipped table.
     :returns: the body, and what was left out.
-    :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
     """
     if _MEMBER not in body or (families or shipped()).find(model).openai_members is not True:
         return body, ()
-    text = members(body).get("messages")
-    if text is None:
-        return body, ()
-    losses: list[Loss] = []
-    kept: list[bytes] = []
-    for number, message in enumerate(items(text, "messages")):
-        raw = bytes(message)
-        if _MEMBER in raw and "reasoning_content" in members(message, f"messages[{number}]"):
-            raw = remove_members(raw, _NAMES)
-            losses.append(
-                Loss("reasoning", f"messages[{number}]", "This vendor accepts no thinking in the history.")
-            )
-        kept.append(raw)
-    if not losses:
-        return body, ()
-    try:
-        return replace_members(body, {"messages": b"[" + b",".join(kept) + b"]"}), tuple(losses)
-    except ValueError as problem:
-        return bad_request("", str(problem))
+    losses = Losses()
+
+    def without(number: int, message: Json) -> bytes | Json:
+        if _MEMBER not in bytes(message) or "reasoning_content" not in (members(message) or {}):
+            return message
+        losses("reasoning", f"messages[{number}]", "This vendor accepts no thinking in the history.")
+        return remove_members(message, _NAMES)
+
+    return bytes(edit_items(body, "messages", without)), losses.all()
 
 
 def _own(
@@ -105,6 +94,6 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, _names),
     shown=shown_by(functions),
     state=_STATE,
-    limits=limit_headers,
+    limits=openai_limits,
     gives_up=((b"user-agent", b"QwenCode/"),),
 )

@@ -16,7 +16,7 @@ from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target, is_known
 from ampproxy.dialects.openai import SHARED, SHARED_OF_PARTS
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Signature
 
 #: Call ids: at most 40 characters. Kimi's (``functions.bash:0``) have dots and colons, so all visible
 #: characters of ASCII pass.
@@ -100,7 +100,7 @@ _SERVERS: Final = DialectProfile(
     interrupted="interrupted",
     result_media="moved",
     calls_last=True,
-    no_proof=Sealed(GEMINI, NO_PROOF),
+    no_proof=Signature(GEMINI, NO_PROOF),
     proof_extra="extra_content",
 )
 _OPENAI: Final = msgspec.structs.replace(

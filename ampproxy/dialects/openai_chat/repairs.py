@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, put
-from ampproxy.wire.json import members, replace_members, string
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
+from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _STOP = b'"stop"'
 _TOOL_CALLS = b'"tool_calls"'
@@ -70,7 +70,7 @@ class ChatRules:
         index = bytes(values.get("index", Raw(b"0")))
         changes: Changes = {}
         delta = members(values.get("delta", NULL)) or {}
-        if items(delta.get("tool_calls")):
+        if elements(delta.get("tool_calls")):
             calls = self._calls.setdefault(index, _Calls())
 
             def call(raw: Raw) -> bytes | None:
@@ -103,7 +103,7 @@ class ChatRules:
     def _choice(self, values: Members) -> Changes:
         message = members(values.get("message", NULL)) or {}
         calls = message.get("tool_calls")
-        if not items(calls):
+        if not elements(calls):
             return {}
         changes: Changes = {}
         edited = edit_list(calls, lambda raw: edit_object(raw, lambda held: self._call(held, None)))

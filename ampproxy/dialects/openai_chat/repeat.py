@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from ampproxy.dialects.common import encode
+from ampproxy.dialects.json import Decoder, encode
 from ampproxy.model.events import Delta
 
-_decode_string: Final = msgspec.json.Decoder(str).decode
+_decode_string: Final = Decoder(str).decode
 #: The beginning of a block that never comes: blocks are cut at blank lines.
 _NO_BLOCK: Final = b"\n\n"
 #: The members that hold a chunk's words. A key with its quotes cannot stand inside a JSON string.

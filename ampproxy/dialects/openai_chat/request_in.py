@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     Members,
     bad_request,
     members_again,
@@ -29,22 +31,20 @@ from ampproxy.dialects.openai_chat.tools_in import (
 from ampproxy.dialects.openai_sampling import SamplingBody
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import (
-    LEVELS,
     ChatRequest,
     HostedTool,
     OutputFormat,
     Thinking,
     Tool,
     ToolChoice,
+    level_of,
 )
-
-_NULL: Final = Json(b"null")
 
 
 class _Schema(msgspec.Struct):
     name: str | None = None
     description: str | None = None
-    schema: Json = _NULL
+    schema: Json = NULL
     strict: bool | None = None
 
 
@@ -59,9 +59,9 @@ class _Body(SamplingBody):
     stream: bool | None = None
     stream_options: dict[str, Json] | None = None
     tools: list[Json] | None = None
-    tool_choice: Json = _NULL
+    tool_choice: Json = NULL
     functions: list[Json] | None = None
-    function_call: Json = _NULL
+    function_call: Json = NULL
     parallel_tool_calls: bool | None = None
     response_format: _Format | None = None
     reasoning_effort: str | None = None
@@ -73,10 +73,10 @@ class _Body(SamplingBody):
     service_tier: str | None = None
     prompt_cache_key: str | None = None
     modalities: list[str] | None = None
-    web_search_options: Json = _NULL
+    web_search_options: Json = NULL
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+_BODY: Final = Decoder(_Body)
 _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
@@ -96,7 +96,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     extras = {key: raw for key, raw in without_nulls(members_again(body)).items() if key not in _KNOWN}
     thinking = _thinking(asked.reasoning_effort)
     _keep_odd_ones(asked, thinking, extras)
-    usage = bytes((asked.stream_options or {}).get("include_usage", _NULL)) == b"true"
+    usage = bytes((asked.stream_options or {}).get("include_usage", NULL)) == b"true"
     return ChatRequest(
         dialect=CHAT,
         model=name,
@@ -112,7 +112,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         modalities=tuple(asked.modalities or ()),
         stream=bool(asked.stream) if stream is None else stream,
         include_usage=usage,
-        include_sealed=False,
+        include_signatures=False,
         user=asked.user or asked.safety_identifier,
         metadata=asked.metadata or {},
         service_tier=asked.service_tier,
@@ -125,7 +125,7 @@ def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], Tool
     tools, hosted = parse_tools(asked.tools or ())
     if asked.functions:
         tools += parse_functions(asked.functions)
-    if bytes(asked.web_search_options) != b"null":
+    if asked.web_search_options != NULL:
         raw = to_raw({"web_search_options": asked.web_search_options})
         hosted += (HostedTool("web_search", CHAT, raw),)
     return tools, hosted, parse_choice(asked.tool_choice) or parse_function_call(asked.function_call)
@@ -134,10 +134,8 @@ def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], Tool
 def _thinking(effort: str | None) -> Thinking | None:
     if effort == "none":
         return Thinking("off")
-    for level in LEVELS:
-        if effort == level:
-            return Thinking("level", level=level)
-    return None
+    level = level_of(effort)
+    return None if level is None else Thinking("level", level=level)
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:
@@ -150,7 +148,7 @@ def _output(asked: _Format | None) -> OutputFormat | None:
     schema = asked.json_schema
     return OutputFormat(
         "schema",
-        None if bytes(schema.schema) == b"null" else schema.schema,
+        None if schema.schema == NULL else schema.schema,
         schema.name,
         schema.description,
         schema.strict,

@@ -11,13 +11,13 @@ from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.common import Losses, encode, loads, members
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.profile import is_openai_own, profile_of
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, HostedTool, OutputFormat, Sampling, Thinking, Tool, ToolChoice
 
 

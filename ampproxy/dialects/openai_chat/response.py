@@ -8,36 +8,38 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.base_resp import error_in
-from ampproxy.dialects.common import Members, bad_answer, encode, loads, read_answer, to_raw, without_nulls
 from ampproxy.dialects.ends import NAMELESS
-from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
-from ampproxy.dialects.openai_chat.answer_parts import (
-    annotations_body,
-    answer_id,
-    audio_body,
-    image_body,
-    legacy_functions,
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
+    bad_answer,
+    loads,
+    read_or_none,
+    to_raw,
 )
+from ampproxy.dialects.openai import error_from
+from ampproxy.dialects.openai_answers import AnswerWire, broken_end, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    NULL,
+    FORM,
     CallIds,
     LogprobsWire,
-    broken_end,
+    annotations_body,
+    audio_body,
     content_pieces,
     finish_word,
     finished,
+    image_body,
+    legacy_functions,
     logprobs_body,
     reasoning_of,
 )
-from ampproxy.dialects.urls import source_of
+from ampproxy.dialects.openai_parts import source_of
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse
 from ampproxy.model.parts import Audio, Image, Inline, Reasoning, Refusal, Text, ToolCall
-from ampproxy.wire.json import BAD_JSON
 
 
 class AudioWire(msgspec.Struct):
@@ -82,20 +84,12 @@ class _Choice(msgspec.Struct):
         return bool(self.message.content or self.message.refusal)
 
 
-class _Answer(msgspec.Struct):
+class _Answer(AnswerWire):
     choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    created: float | None = None
-    usage: dict[str, Any] | None = None
-    service_tier: Any = None
-    error: Json = NULL
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
-_IMAGE: Final = msgspec.json.Decoder(_Image)
-_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"} - {"service_tier"})
+_ANSWER: Final = Decoder(_Answer)
+_IMAGE: Final = Decoder(_Image)
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -103,30 +97,15 @@ def parse_response(body: bytes) -> ChatResponse:
 
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
-    answer = read_answer(_ANSWER, body)
-    if bytes(answer.error) != b"null":
-        raise UpstreamFault(error_from(loads(body)), retryable=True)
-    if not answer.choices:
-        if error := error_in(loads(body)):
-            raise UpstreamFault(error, retryable=True)
-        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
+    answer = read_whole(_ANSWER, body)
     ids = CallIds()
     ids.answer(answer.id, answer.created)
-    choices = _numbered(answer.choices)
+    choices = _numbered(answer.choices or ())
     count = max(choices, default=0) + 1
     if count > len(choices) + 128:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
     candidates = tuple(_candidate(choices.get(number, ()), number, ids) for number in range(count))
-    members = without_nulls(read_answer(_MEMBERS, body))
-    return ChatResponse(
-        id=answer.id,
-        model=answer.model,
-        created=None if answer.created is None else int(answer.created),
-        candidates=candidates,
-        usage=None if answer.usage is None else chat_usage(answer.usage, answer.service_tier),
-        dialect=CHAT,
-        extras={name: raw for name, raw in members.items() if name not in _KNOWN},
-    )
+    return whole_of(answer, candidates, body, CHAT)
 
 
 def _numbered(choices: Sequence[_Choice]) -> dict[int, list[_Choice]]:
@@ -191,10 +170,8 @@ def _media(message: _Message) -> list[AnswerPart]:
 
 def image_part(raw: Json) -> Image | None:
     """One of ``images``, where routers put the pictures that a model made."""
-    try:
-        return Image(source_of(_IMAGE.decode(raw).image_url.url))
-    except BAD_JSON:
-        return None
+    found = read_or_none(_IMAGE, raw)
+    return None if found is None else Image(source_of(found.image_url.url))
 
 
 def audio_part(audio: AudioWire) -> Audio:
@@ -227,27 +204,16 @@ def _calls(messages: Sequence[_Message], choice: int, ids: CallIds) -> list[Answ
         if not part.name:
             raise UpstreamFault(NAMELESS, retryable=True)
         id = ids.take(call.id, choice, number, part.name)
-        calls.append(msgspec.structs.replace(part, id=id, sealed=proof_of(call.extra_content)))
+        calls.append(msgspec.structs.replace(part, id=id, signature=proof_of(call.extra_content)))
     return calls
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Say a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
-    same = response.dialect == CHAT
-    body: dict[str, Any] = {
-        "id": answer_id(response.id, response.dialect, context),
-        "object": "chat.completion",
-        "created": context.created if response.created is None else response.created,
-        "model": context.model,
-        "choices": [
-            _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
-        ],
-    }
-    if response.usage is not None:
-        body["usage"] = chat_usage_body(response.usage, extras=same)
-    if same:
-        body.update(response.extras)
-    return encode(body)
+    choices = [
+        _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
+    ]
+    return whole_body(response, context, FORM, choices)
 
 
 def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> dict[str, Any]:

@@ -9,18 +9,17 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects.common import is_object, loads, text_of, to_raw
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
+from ampproxy.dialects.openai_answers import broken_end
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    NULL,
     CallIds,
     LogprobsWire,
-    broken_end,
     content_pieces,
     finished,
     reasoning_of,
@@ -38,7 +37,7 @@ from ampproxy.model.events import (
     TokenLogprob,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Signature, Text, ToolCall
 
 Kind = Literal["text", "reasoning", "refusal"]
 _EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
@@ -163,7 +162,7 @@ class Choice:
         delta = wire.delta
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
-        if wire.error is not NULL and bytes(wire.error) != b"null":
+        if wire.error is not NULL and wire.error != NULL:
             return error_from(loads(wire.error))
         if wire.finish_reason:
             if error := broken_end(wire.finish_reason):
@@ -260,18 +259,18 @@ class Choice:
             self._given(call, wire.id)
         if call.closed:
             return
-        sealed = None if wire.extra_content is NULL else proof_of(wire.extra_content)
+        signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
         piece = _arguments(wire)
         if piece:
             call.pieces.append(piece)
         if call.part >= 0:
             if piece:
                 out.append(Delta(call.part, piece))
-            if sealed is not None:
-                out.append(PartSigned(call.part, sealed))
+            if signature is not None:
+                out.append(PartSigned(call.part, signature))
         elif name:
             call.freeform = wire.custom is not None
-            self._open_call(call, name, out, sealed)
+            self._open_call(call, name, out, signature)
 
     def _given(self, call: _Call, id: str) -> None:
         call.given = id
@@ -279,14 +278,14 @@ class Choice:
         if known is None or known.number < call.number:
             self._by_id[id] = call
 
-    def _open_call(self, call: _Call, name: str, out: list[Event], sealed: Sealed | None) -> None:
+    def _open_call(self, call: _Call, name: str, out: list[Event], signature: Signature | None) -> None:
         self._untag(out)
         self._close_words(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
-        part = ToolCall(id_, name, "", freeform=call.freeform, sealed=sealed)
+        part = ToolCall(id_, name, "", freeform=call.freeform, signature=signature)
         out.append(PartStarted(call.part, part, self.number))
         if call.pieces:
             out.append(Delta(call.part, "".join(call.pieces)))
@@ -350,7 +349,7 @@ def _arguments(wire: CallDelta) -> str:
     text = text_of(raw)
     if text is not None:
         return text
-    return "" if bytes(raw) == b"null" else arguments_text(raw)
+    return "" if raw == NULL else arguments_text(raw)
 
 
 def _is_cut(call: _Call) -> bool:

@@ -12,25 +12,24 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.base_resp import error_in
-from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
-from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
+from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
+from ampproxy.dialects.openai import chat_usage, error_from
+from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
-from ampproxy.dialects.openai_chat.wire import NULL, CallIds
+from ampproxy.dialects.openai_chat.wire import CallIds
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     Started,
     UsageReport,
-    WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block, part, split_blocks
+from ampproxy.wire.sse import BlockSplitter, is_cut, parse_block, part, split_blocks
 
 
 class _Tier(msgspec.Struct):
@@ -61,18 +60,14 @@ class _Head(msgspec.Struct):
     created: float | None = None
 
 
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
-_HEAD: Final = msgspec.json.Decoder(_Head)
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
-_TIER: Final = msgspec.json.Decoder(_Tier)
+_CHUNK: Final = Decoder(_Chunk)
+_HEAD: Final = Decoder(_Head)
+_TIER: Final = Decoder(_Tier)
 
 
 def _tier(chunk: bytes) -> str | None:
     """The ``service_tier`` of a chunk that tells the usage: others need not be read for it."""
-    try:
-        return _TIER.decode(chunk).service_tier
-    except BAD_JSON:
-        return None
+    return read_or(_TIER, chunk, _Tier()).service_tier
 
 
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
@@ -83,19 +78,12 @@ def _is_whole(block: bytes) -> bool:
     return data.strip() == b"[DONE]" or loads(data) is not None
 
 
-def _error_instead(chunk: _Chunk, data: bytes) -> WireError | None:
-    """The error of a chunk without choices, if it is not one of those that tell of something else."""
-    found = loads(data, {})
-    if error := error_in(found):
-        return error
-    return no_chunk(found).error if chunk.choices is None and not is_chunk(found) else None
-
-
-class ChatStreamParser:
+class ChatStreamParser(Parser[bytes]):
     """See :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
         self._splitter = BlockSplitter()
+        super().__init__(self._splitter.feed)
         self._choices: dict[int, Choice] = {}
         self._arguments: dict[int, list[str]] = {}
         self._ids = CallIds()
@@ -103,16 +91,6 @@ class ChatStreamParser:
         # No method of ours: the choices keep it, and we keep them.
         self._new_part = count().__next__
         self._started = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        if self._over:
-            return []
-        try:
-            return self._read(self._splitter.feed(data))
-        except EventTooLargeError as problem:
-            return self._fail(bad_answer(str(problem)).error)
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`.
@@ -131,10 +109,10 @@ class ChatStreamParser:
             self._complete(out)
         return out
 
-    def _read(self, blocks: list[bytes]) -> list[Event]:
+    def _read(self, pieces: list[bytes]) -> list[Event]:
         out: list[Event] = []
         repeat = self._repeat
-        for block in blocks:
+        for block in pieces:
             words = repeat.words(block)
             if words is not None:
                 if words:
@@ -190,10 +168,7 @@ class ChatStreamParser:
         self._chunk(chunk, data, out)
 
     def _chunk(self, chunk: _Chunk, data: bytes, out: list[Event]) -> None:
-        if chunk.error is not NULL and bytes(chunk.error) != b"null":
-            out += self._fail(error_from(loads(data)))
-            return
-        if not chunk.choices and (error := _error_instead(chunk, data)):
+        if (chunk.error is not NULL or not chunk.choices) and (error := fault_in(chunk, data)):
             out += self._fail(error)
             return
         if not self._started and not self._start(chunk, data, out):
@@ -213,16 +188,14 @@ class ChatStreamParser:
         """The first chunk that says who answers; Azure's very first only tells of its filters."""
         try:
             head = read_answer(_HEAD, data, "event")
-            members = _MEMBERS.decode(data)
+            members = MEMBERS.decode(data)
         except (UpstreamFault, ValueError, RecursionError):
             head, members = _Head(), {}
         if not chunk.choices and chunk.usage is None and not head.id:
             return False
         self._started = True
         self._ids.answer(head.id, head.created)
-        extras = {
-            name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and bytes(raw) != b"null"
-        }
+        extras = {name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and raw != NULL}
         created = None if head.created is None else int(head.created)
         out.append(Started(head.id, head.model, created, CHAT, extras))
         return True
@@ -241,7 +214,3 @@ class ChatStreamParser:
         out += ends
         out.append(Completed())
         self._over = True
-
-    def _fail(self, error: WireError) -> list[Event]:
-        self._over = True
-        return [Failed(error)]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, loads, repeated
 from ampproxy.dialects.ends import BENT
-from ampproxy.dialects.openai import chat_usage_body, error_body
-from ampproxy.dialects.openai_chat.answer_parts import (
+from ampproxy.dialects.json import encode, loads
+from ampproxy.dialects.openai_answers import ChunkRenderer
+from ampproxy.dialects.openai_chat.wire import (
+    FORM,
     annotations_body,
-    answer_id,
     audio_body,
+    finish_word,
     image_body,
     legacy_functions,
+    logprobs_body,
 )
-from ampproxy.dialects.openai_chat.wire import finish_word, logprobs_body
-from ampproxy.model.base import CHAT
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -32,13 +31,11 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
-    WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
+from ampproxy.model.sequence import Sequencer
 
 #: The member of a delta that words of each kind go into, up to the words.
 _MEMBERS: dict[type, bytes] = {
@@ -46,63 +43,56 @@ _MEMBERS: dict[type, bytes] = {
     Reasoning: b'{"reasoning_content":',
     Refusal: b'{"refusal":',
 }
-_KEEPALIVE = b": keep-alive\n\n"
+
+
+def _lane(event: PartStarted) -> object:
+    """Parts that share a member of the message, which has one after the other."""
+    kind = type(event.part)
+    return (event.choice, kind) if kind in _MEMBERS else event.index
 
 
 class _Words:
-    """A part whose deltas are told: the bytes before and after each piece."""
+    """A part whose deltas are sent: the bytes before and after each piece."""
 
-    __slots__ = ("after", "before", "choice", "closed", "gap", "has_words", "held", "refusal")
+    __slots__ = ("after", "before", "choice", "gap", "has_words", "refusal")
 
     def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
         self.before = before
         self.after = after
         self.choice = choice
         self.refusal = refusal
-        #: Whether words were told, and whether a paragraph ended: its gap comes before the next words.
+        #: Whether words were sent, and whether a paragraph ended: its gap comes before the next words.
         self.has_words = False
         self.gap = False
-        #: Words that wait until an earlier part of their kind is closed; ``None``: they need not.
-        self.held: list[Delta | SectionBreak] | None = None
-        self.closed = False
 
 
 class _Choice:
-    """What was told of a choice."""
+    """What was sent of a choice."""
 
-    __slots__ = ("calls", "finished", "open", "refused")
+    __slots__ = ("calls", "finished", "refused")
 
     def __init__(self) -> None:
         self.calls = 0
-        #: The parts whose words are told, or wait.
-        self.open: dict[int, None] = {}
         self.refused = False
         self.finished = False
 
 
-class ChatStreamRenderer:
+class ChatStreamRenderer(ChunkRenderer):
     """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
 
+    FORM = FORM
+
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._lost: set[Loss] = set()
-        self._context = context
+        super().__init__(context)
         self._legacy = legacy_functions(context)
-        self._wants_usage = context.request is not None and context.request.include_usage
-        self._head = b""
         self._tail = b',"logprobs":null,"finish_reason":null}]' + (
             b',"usage":null}\n\n' if self._wants_usage else b"}\n\n"
         )
-        self._same = False
+        self._sequencer = Sequencer(_lane)
         self._words: dict[int, _Words] = {}
-        #: Open parts that share a member of the message, which tells one after the other: the first
-        #: one talks, the others wait.
-        self._queues: dict[bytes, deque[int]] = {}
         #: The frames of parts in which the next words need nothing but a frame.
         self._frames: dict[int, tuple[bytes, bytes]] = {}
         self._choices: dict[int, _Choice] = {}
-        self._usage: Usage | None = None
-        self._over = False
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
@@ -113,50 +103,28 @@ class ChatStreamRenderer:
                 frame := frames.get(event.index)
             ):  # fmt: skip
                 out += (frame[0], encode(event.text), frame[1])
-            elif not self._over and (render := self._RENDERERS.get(type(event))):
-                render(self, event, out)
+                continue
+            for ordered in self._sequencer.feed((event,)):
+                if not self._over and (render := self._RENDERERS.get(type(ordered))):
+                    render(self, ordered, out)
         return b"".join(out)
 
-    def error(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
-        if self._over:
-            return b""
-        self._end()
-        return b"data: " + error_body(error) + b"\n\n"
-
-    def keepalive(self) -> bytes:
-        """A comment: readers of this dialect skip it."""
-        return b"" if self._over else _KEEPALIVE
-
     def _end(self) -> None:
-        self._over = True
+        super()._end()
         self._frames.clear()
 
     # ------------------------------------------------------------------------------ one event each
 
-    def _started(self, event: Started, out: list[bytes]) -> None:
-        if self._head:
-            return
-        context = self._context
-        self._same = event.dialect == CHAT
-        head: dict[str, Any] = {
-            "id": answer_id(event.id, event.dialect, context),
-            "object": "chat.completion.chunk",
-            "created": context.created if event.created is None else event.created,
-            "model": context.model,
-        }
-        if self._same:
-            kept = repeated(event.extras)
-            head.update(kept)
-            for name in event.extras.keys() - kept.keys():
-                self._note("extras", "answer", f"'{name[:40]}' is too large for each chunk to repeat it.")
-        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
-        self._choice(0, out)
+    def started(self, event: Started, out: list[bytes]) -> None:
+        """An answer begins, and with it its first choice."""
+        if not self._head:
+            super().started(event, out)
+            self._choice(0, out)
 
     def _choice(self, number: int, out: list[bytes]) -> _Choice:
         """A choice, whose first chunk tells the role."""
         if not self._head:
-            self._started(Started(), out)
+            self.started(Started(), out)
         choice = self._choices.get(number)
         if choice is None:
             choice = self._choices[number] = _Choice()
@@ -184,7 +152,7 @@ class ChatStreamRenderer:
                 refusal=refusal,
             )
             self._open_words(event.index, words, part.text, out)
-            if isinstance(part, Text | Reasoning) and part.sealed is not None:
+            if isinstance(part, Text | Reasoning) and part.signature is not None:
                 self._lose_proof(event.index)
         elif isinstance(part, Image) and (image := image_body(part)):
             out.append(self._chunk(event.choice, encode({"images": [image]})))
@@ -195,11 +163,6 @@ class ChatStreamRenderer:
 
     def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
         self._words[index] = words
-        self._choices[words.choice].open[index] = None
-        queue = self._queues.setdefault(words.before, deque())
-        if queue:
-            words.held = []
-        queue.append(index)
         if text:
             self._delta(Delta(index, text), out)
 
@@ -209,7 +172,7 @@ class ChatStreamRenderer:
         if self._legacy and at:
             self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")
             return
-        if part.sealed is not None:
+        if part.signature is not None:
             self._lose_proof(index)
         before = self._before(number)
         if self._legacy:
@@ -231,9 +194,6 @@ class ChatStreamRenderer:
         words = self._words.get(event.index)
         if words is None:
             return
-        if words.held is not None:
-            words.held.append(event)
-            return
         text = event.text
         if text:
             # From here on a frame is enough.
@@ -248,30 +208,11 @@ class ChatStreamRenderer:
             out += (words.before, encode(text), words.after)
 
     def _closed(self, event: PartClosed, out: list[bytes]) -> None:
-        words = self._words.get(event.index)
-        if words is None:
-            return
-        words.closed = True
-        self._choices[words.choice].open.pop(event.index, None)
-        queue = self._queues[words.before]
-        while queue and self._words[queue[0]].closed:
-            queue.popleft()
-            if queue:
-                self._let_talk(self._words[queue[0]], out)
-
-    def _let_talk(self, words: _Words, out: list[bytes]) -> None:
-        held, words.held = words.held or [], None
-        for event in held:
-            if isinstance(event, Delta):
-                self._delta(event, out)
-            else:
-                self._section(event, out)
+        self._frames.pop(event.index, None)
 
     def _section(self, event: SectionBreak, out: list[bytes]) -> None:
         words = self._words.get(event.index)
-        if words is not None and words.held is not None:
-            words.held.append(event)
-        elif words is not None and words.has_words:
+        if words is not None and words.has_words:
             words.gap = True
             self._frames.pop(event.index, None)
 
@@ -290,63 +231,41 @@ class ChatStreamRenderer:
                 "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
             )
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
-    def _finished(self, event: Finished, out: list[bytes]) -> None:
+    def finished(self, event: Finished, out: list[bytes]) -> None:
+        """A choice ends."""
         if event.reason in BENT:
-            self._note(event.reason, "finish", f"Chat Completions cannot express {BENT[event.reason]}.")
-        self._finish(event.choice, event, out)
+            self.losses(event.reason, "finish", f"Chat Completions cannot express {BENT[event.reason]}.")
+        super().finished(event, out)
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
         choice = self._choice(number, out)
         if choice.finished:
             return
         choice.finished = True
-        for index in tuple(choice.open):
-            self._closed(PartClosed(index), out)
         word = finish_word(end, called=choice.calls > 0, refused=choice.refused, legacy=self._legacy)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(word))
         out.append(self._before(number) + b"{}" + tail)
 
-    def _completed(self, event: Completed, out: list[bytes]) -> None:
-        for number in [*self._choices] or [0]:
-            self._finish(number, None, out)
-        if self._wants_usage and self._usage is not None:
-            usage = encode(chat_usage_body(self._usage, extras=self._same))
-            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
-        out.append(b"data: [DONE]\n\n")
-        self._end()
-
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
-        out.append(self.error(event.error))
-
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(_KEEPALIVE)
+    def _begun(self) -> Iterable[int]:
+        return self._choices
 
     def _lose_proof(self, index: int) -> None:
         self._lose("foreign_proof", index, "Chat Completions has no field for a signature of reasoning.")
 
     def _lose(self, kind: str, index: int, why: str) -> None:
-        self._note(kind, f"parts[{index}]", why)
-
-    def _note(self, kind: str, path: str, why: str) -> None:
-        loss = Loss(kind, path, why)
-        if loss not in self._lost:
-            self._lost.add(loss)
-            self.losses.append(loss)
+        self.losses(kind, f"parts[{index}]", why)
 
     _RENDERERS: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: _started,
+        Started: started,
         PartStarted: _opened,
         Delta: _delta,
         SectionBreak: _section,
         PartClosed: _closed,
         PartSigned: _proof,
         PartExtras: _part_extras,
-        UsageReport: _report,
-        Finished: _finished,
-        Completed: _completed,
-        Failed: _failed,
-        Ping: _ping,
+        UsageReport: ChunkRenderer.report,
+        Finished: finished,
+        Completed: ChunkRenderer.completed,
+        Failed: ChunkRenderer.failed,
+        Ping: ChunkRenderer.ping,
     }

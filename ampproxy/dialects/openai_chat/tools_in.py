@@ -5,98 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-import msgspec
-
-from ampproxy.dialects.common import (
-    bad_request,
-    loads,
-    members,
-    raw_text,
-    read_request,
-    text_of,
-    to_raw,
-    without_nulls,
-)
+from ampproxy.dialects.json import NULL, Fields, bad_request, raw_text, text_of
+from ampproxy.dialects.openai_parts import flat_grammar
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import HostedTool, Tool, ToolChoice
 
 _Mode = Literal["auto", "none", "required", "named"]
-
-
-class _Function(msgspec.Struct):
-    name: str
-    description: str | None = None
-    parameters: Json = Json(b"null")
-    strict: bool | None = None
-
-
-class _Custom(msgspec.Struct):
-    name: str
-    description: str | None = None
-    format: Json = Json(b"null")
-
-
-class _Declaration(msgspec.Struct):
-    type: str = "function"
-    function: _Function | None = None
-    custom: _Custom | None = None
-    #: Of a tool that is declared flat, as Responses has it, or in Anthropic's form.
-    name: str | None = None
-    description: str | None = None
-    parameters: Json = Json(b"null")
-    input_schema: Json = Json(b"null")
-    strict: bool | None = None
-    format: Json = Json(b"null")
-
-
-#: The members of a flat declaration.
+_MODES: Final[dict[str, _Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+#: A choice among several tools.
+_ALLOWED: Final[Any] = Literal["auto", "required"]
+#: The members of a tool that is declared flat, as Responses has it, or in Anthropic's form.
 _FLAT: Final = ("name", "description", "parameters", "input_schema", "strict", "format")
 
 
-class _Named(msgspec.Struct):
-    name: str
+def _function(function: Fields, cache: Json | None, extras: dict[str, Json]) -> Tool:
+    name, description = function.need("name", str), function.take("description", str)
+    schema = function.take_raw("parameters")
+    return Tool(name, description, schema, function.take("strict", bool), cache=cache, extras=extras)
 
 
-class _Allowed(msgspec.Struct):
-    tools: list[_Choice]
-    mode: Literal["auto", "required"] = "auto"
+def _custom(custom: Fields, cache: Json | None, extras: dict[str, Json]) -> Tool:
+    name, description = custom.need("name", str), custom.take("description", str)
+    grammar = flat_grammar(custom.take_raw("format"))
+    return Tool(name, description, freeform=True, grammar=grammar, cache=cache, extras=extras)
 
 
-class _Choice(msgspec.Struct):
-    type: str = "function"
-    function: _Named | None = None
-    custom: _Named | None = None
-    #: Responses' flat form, which some clients write here.
-    name: str | None = None
-    allowed_tools: _Allowed | None = None
-
-
-_DECLARATION: Final = msgspec.json.Decoder(_Declaration)
-_FUNCTION: Final = msgspec.json.Decoder(_Function)
-_CHOICE: Final = msgspec.json.Decoder(_Choice)
-_ALLOWED: Final = msgspec.json.Decoder(_Allowed)
-_NAMED: Final = msgspec.json.Decoder(_Named)
-_MODES: Final[dict[str, _Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
-
-
-def _function(function: _Function, extras: dict[str, Json]) -> Tool:
-    return Tool(
-        function.name,
-        function.description,
-        None if bytes(function.parameters) == b"null" else function.parameters,
-        function.strict,
-        cache=extras.pop("cache_control", None),
-        extras=extras,
-    )
-
-
-def flat_grammar(raw: Json) -> Json | None:
-    """A custom tool's format as Responses writes it: ``{"type": "grammar", "syntax", "definition"}``."""
-    value = loads(raw)
-    if not isinstance(value, dict):
-        return None
-    grammar = value.get("grammar")
-    return to_raw({"type": value.get("type"), **grammar}) if isinstance(grammar, dict) else raw
+_READERS: Final = {"function": _function, "custom": _custom}
 
 
 def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -107,44 +41,29 @@ def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTo
     own: list[Tool] = []
     hosted: list[HostedTool] = []
     for number, raw in enumerate(tools):
-        at = f"tools[{number}]"
-        tool = read_request(_DECLARATION, bytes(raw), at)
-        extras = without_nulls(members(raw, at))
-        for known in ("type", "function", "custom"):
-            extras.pop(known, None)
-        function, custom = _nested(tool, extras)
-        if function is not None:
-            own.append(_function(function, extras))
-        elif custom is not None:
-            grammar = flat_grammar(custom.format)
-            own.append(Tool(custom.name, custom.description, freeform=True, grammar=grammar, extras=extras))
-        elif tool.type in ("function", "custom"):
-            bad_request(f"{at}.{tool.type}", "It is missing.")
-        else:
-            hosted.append(HostedTool(_hosted_kind(tool.type), CHAT, raw))
+        tool = Fields(raw, f"tools[{number}]", nulls=False)
+        kind = tool.take("type", str) or "function"
+        if kind not in _READERS:
+            hosted.append(HostedTool(_hosted_kind(kind), CHAT, raw))
+            continue
+        declared = tool.take_object(kind)
+        if declared is None:
+            kind, declared = _flat(tool, kind)
+        for other in _READERS:
+            tool.left.pop(other, None)
+        own.append(_READERS[kind](declared, tool.take_raw("cache_control"), tool.left))
     return tuple(own), tuple(hosted)
 
 
-def _nested(tool: _Declaration, extras: dict[str, Json]) -> tuple[_Function | None, _Custom | None]:
-    """The function or the custom tool, where it stands or flat, as Cursor declares tools here.
-
-    :param extras: loses what belongs to the tool.
-    """
-    if tool.type == "function" and tool.function is not None:
-        return tool.function, None
-    if tool.type == "custom" and tool.custom is not None:
-        return None, tool.custom
-    if tool.name is None or tool.type not in ("function", "custom"):
-        return None, None
-    for name in _FLAT:
-        extras.pop(name, None)
-    schema = tool.parameters if tool.input_schema == _NULL else tool.input_schema
-    if tool.type == "custom" and schema == _NULL:
-        return None, _Custom(tool.name, tool.description, tool.format)
-    return _Function(tool.name, tool.description, schema, tool.strict), None
-
-
-_NULL: Final = Json(b"null")
+def _flat(tool: Fields, kind: str) -> tuple[str, Fields]:
+    """The kind and the members of a tool that is declared flat, as Cursor declares tools here."""
+    if "name" not in tool.left:
+        bad_request(tool.path(kind), "It is missing.")
+    declared = Fields(b"{}", tool.at)
+    declared.left = {name: tool.left.pop(name) for name in _FLAT if name in tool.left}
+    if (schema := declared.take_raw("input_schema")) is not None:
+        declared.left["parameters"] = schema
+    return "function" if "parameters" in declared.left else kind, declared
 
 
 def is_flat(tools: bytes) -> bool:
@@ -173,7 +92,7 @@ def _hosted_kind(type_: str) -> str:
 def parse_functions(functions: Sequence[Json]) -> tuple[Tool, ...]:
     """``functions``, which ``tools`` took the place of."""
     return tuple(
-        _function(read_request(_FUNCTION, bytes(raw), f"functions[{number}]"), {})
+        _function(Fields(raw, f"functions[{number}]", nulls=False), None, {})
         for number, raw in enumerate(functions)
     )
 
@@ -183,17 +102,17 @@ def parse_choice(raw: Json) -> ToolChoice | None:
 
     :raises ampproxy.errors.ClientFault: it is none of them.
     """
-    if bytes(raw) == b"null":
+    if raw == NULL:
         return None
     word = text_of(raw)
     if word is not None:
         if word not in _MODES:
             bad_request("tool_choice", "Expected auto, none, required or an object.")
         return ToolChoice(_MODES[word])
-    choice = read_request(_CHOICE, bytes(raw), "tool_choice")
-    if choice.type == "allowed_tools":
-        allowed = _allowed(choice, raw)
-        return ToolChoice(allowed.mode, allowed=tuple(filter(None, map(_name, allowed.tools))))
+    choice = Fields(raw, "tool_choice", nulls=False)
+    if choice.take("type", str) == "allowed_tools":
+        mode, names = _allowed(choice)
+        return ToolChoice(mode, allowed=tuple(filter(None, names)))
     name = _name(choice)
     if name is None:
         bad_request("tool_choice", "It names no tool: 'function.name' is missing.")
@@ -204,20 +123,25 @@ def is_understood(raw: Json) -> bool:
     """Whether all that ``tool_choice`` allows are the client's own tools, which have names."""
     if bytes(raw)[:1] != b"{":
         return True
-    choice = read_request(_CHOICE, bytes(raw), "tool_choice")
-    if choice.type != "allowed_tools":
-        return True
-    return all(map(_name, _allowed(choice, raw).tools))
+    choice = Fields(raw, "tool_choice", nulls=False)
+    return choice.take("type", str) != "allowed_tools" or all(_allowed(choice)[1])
 
 
-def _allowed(choice: _Choice, raw: Json) -> _Allowed:
-    """The SDK's type nests the list; the flat form is Responses'."""
-    return choice.allowed_tools or read_request(_ALLOWED, bytes(raw), "tool_choice")
+def _allowed(choice: Fields) -> tuple[Literal["auto", "required"], list[str | None]]:
+    """The mode and the names. The SDK's type nests the list; the flat form is Responses'."""
+    allowed = choice.take_object("allowed_tools") or choice
+    tools = allowed.need("tools", list[Json])
+    at = allowed.path("tools")
+    names = [_name(Fields(tool, f"{at}[{number}]", nulls=False)) for number, tool in enumerate(tools)]
+    return allowed.take("mode", _ALLOWED) or "auto", names
 
 
-def _name(choice: _Choice) -> str | None:
-    named: Any = choice.function or choice.custom or choice
-    return named.name  # type: ignore[no-any-return]
+def _name(choice: Fields) -> str | None:
+    """The name of a tool, where it stands, or flat as Responses has it."""
+    for kind in _READERS:
+        if (named := choice.take_object(kind)) is not None:
+            return named.need("name", str)
+    return choice.take("name", str)
 
 
 def parse_function_call(raw: Json) -> ToolChoice | None:
@@ -225,9 +149,8 @@ def parse_function_call(raw: Json) -> ToolChoice | None:
 
     :raises ampproxy.errors.ClientFault: it is neither a word nor names a function.
     """
-    if bytes(raw) == b"null":
+    if raw == NULL:
         return None
-    word = text_of(raw)
-    if word is None:
-        return ToolChoice("named", read_request(_NAMED, bytes(raw), "function_call").name)
+    if text_of(raw) is None:
+        return ToolChoice("named", Fields(raw, "function_call", nulls=False).need("name", str))
     return parse_choice(raw_text(bytes(raw)))

@@ -8,33 +8,22 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import text_of
-from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
-from ampproxy.model.base import Json
-from ampproxy.model.events import Finished, TokenLogprob, WireError
-from ampproxy.wire.json import BAD_JSON
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.json import NULL, Decoder, loads, read_or, text_of
+from ampproxy.dialects.openai_answers import (
+    FINISH_WORDS,
+    Form,
+    TokenWire,
+    logprob_objects,
+    read_logprobs,
+    reason_of,
+)
+from ampproxy.dialects.openai_parts import url_of
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.events import Finished, TokenLogprob
+from ampproxy.model.parts import Audio, FileId, Image, Inline
 
-NULL: Final = Json(b"null")
-
-
-class TopWire(msgspec.Struct):
-    """One of the likeliest tokens in a place."""
-
-    token: str
-    logprob: float = 0.0
-
-
-class TokenWire(msgspec.Struct):
-    """A token's log probability."""
-
-    token: str
-    logprob: float = 0.0
-    top_logprobs: list[TopWire] | None = None
-
-    def token_logprob(self) -> TokenLogprob:
-        """As the vocabulary has it."""
-        top = tuple((other.token, other.logprob) for other in self.top_logprobs or ())
-        return TokenLogprob(self.token, self.logprob, top)
+FORM: Final = Form(CHAT, "chat.completion", "chat.completion.chunk", "chatcmpl-")
 
 
 class LogprobsWire(msgspec.Struct):
@@ -45,23 +34,12 @@ class LogprobsWire(msgspec.Struct):
 
     def tokens(self) -> tuple[TokenLogprob, ...]:
         """As the vocabulary has them."""
-        return tuple(map(TokenWire.token_logprob, self.content or self.refusal or ()))
+        return read_logprobs(self.content or self.refusal)
 
 
 def logprobs_body(tokens: Sequence[TokenLogprob], member: str = "content") -> dict[str, Any]:
-    """``logprobs`` of a choice; ``bytes`` are the token's own."""
-    rendered = [
-        {
-            **_token_body(token.token, token.logprob),
-            "top_logprobs": [_token_body(other, logprob) for other, logprob in token.top],
-        }
-        for token in tokens
-    ]
-    return {"content": None, "refusal": None, member: rendered}
-
-
-def _token_body(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+    """``logprobs`` of a choice."""
+    return {"content": None, "refusal": None, member: logprob_objects(tokens)}
 
 
 class CallIds:
@@ -106,7 +84,7 @@ def content_pieces(content: str | list[Json] | None) -> list[tuple[str, str]]:
         return [("text", content)]
     pieces: list[tuple[str, str]] = []
     for raw in content:
-        piece = _piece(raw)
+        piece = read_or(_PIECE, raw, _Piece())
         if piece.type == "thinking":
             pieces.append(("reasoning", "".join(inner.text or "" for inner in piece.thinking or ())))
         elif piece.text:
@@ -120,14 +98,7 @@ class _Piece(msgspec.Struct):
     thinking: list[_Piece] | None = None
 
 
-_PIECE: Final = msgspec.json.Decoder(_Piece)
-
-
-def _piece(raw: Json) -> _Piece:
-    try:
-        return _PIECE.decode(raw)
-    except BAD_JSON:
-        return _Piece()
+_PIECE: Final = Decoder(_Piece)
 
 
 def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:
@@ -136,11 +107,9 @@ def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> F
     Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
     whether one was seen decides. ``None``: the vendor gave no word, and only whole calls prove an end.
 
-    :param word: no word of a broken end; see :func:`broken_end`.
+    :param word: no word of a broken end; see :func:`ampproxy.dialects.openai_answers.broken_end`.
     """
-    reason = end_of(word)
-    if isinstance(reason, WireError):
-        reason = "unknown"
+    reason = reason_of(word)
     if called and (reason == "stop" or not word):
         reason = "tool_calls"
     elif reason == "stop" and refused:
@@ -162,7 +131,42 @@ def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bo
     return word
 
 
-def broken_end(word: str | None) -> WireError | None:
-    """The error that a ``finish_reason`` tells of."""
-    meant = end_of(word)
-    return meant if isinstance(meant, WireError) else None
+def image_body(image: Image) -> dict[str, Any] | None:
+    """An entry of ``images``, the member that routers use for pictures that a model made."""
+    url = url_of(image.source)
+    return None if url is None else {"type": "image_url", "image_url": {"url": url}}
+
+
+def audio_body(audio: Audio, context: AnswerContext) -> dict[str, Any]:
+    """``audio`` of a message; all four members are required by the SDK's type."""
+    source = audio.source
+    if isinstance(source, FileId):
+        return {"id": source.id, "data": "", "expires_at": 0, "transcript": audio.transcript or ""}
+    known = {name: loads(raw) for name, raw in audio.extras.items()}
+    return {
+        "id": known.get("id") or context.new_id("audio_"),
+        "data": source.data if isinstance(source, Inline) else "",
+        "expires_at": known.get("expires_at") or context.created + 3600,
+        "transcript": audio.transcript or "",
+    }
+
+
+def annotations_body(extras: dict[str, Json]) -> list[Any]:
+    """Citations of pages: chat's own, or Responses' flat ones put into chat's shape."""
+    found = loads(extras["annotations"], []) if "annotations" in extras else []
+    annotations: list[Any] = []
+    for entry in found if isinstance(found, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        if "url_citation" in entry:
+            annotations.append(entry)
+        elif entry.get("type") == "url_citation":
+            flat = {name: entry.get(name) for name in ("url", "title", "start_index", "end_index")}
+            annotations.append({"type": "url_citation", "url_citation": flat})
+    return annotations
+
+
+def legacy_functions(context: AnswerContext) -> bool:
+    """Whether the client declared ``functions`` and so expects ``function_call``."""
+    request = context.request
+    return request is not None and request.dialect == CHAT and "functions" in request.extras

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ampproxy.dialects.base import Passthrough
+from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
-from ampproxy.dialects.openai_limits import limit_headers
 
 PASSTHROUGH = Passthrough(
-    events=EVENTS, usage=answer_usage, is_answer=is_answer, ends_well=ends_well, limits=limit_headers
+    events=EVENTS, usage=answer_usage, is_answer=is_answer, ends_well=ends_well, limits=openai_limits
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from ampproxy.dialects.common import (
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
     Members,
     bad_request,
     items,
@@ -25,14 +25,13 @@ from ampproxy.model.base import COMPLETIONS, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest, Turn
 
-_NULL: Final = Json(b"null")
 #: How many likely tokens can be asked for.
 MAX_LOGPROBS: Final = 5
 
 
 class _Body(SamplingBody):
     model: str | None = None
-    prompt: Json = _NULL
+    prompt: Json = NULL
     stream: bool | None = None
     stream_options: dict[str, Json] | None = None
     suffix: str | None = None
@@ -42,7 +41,7 @@ class _Body(SamplingBody):
     user: str | None = None
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+_BODY: Final = Decoder(_Body)
 _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
@@ -60,7 +59,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     extras: Members = {key: raw for key, raw in without_nulls(members(body)).items() if key not in _KNOWN}
     if asked.echo:
         extras["echo"] = to_raw(value=True)
-    usage = bytes((asked.stream_options or {}).get("include_usage", _NULL)) == b"true"
+    usage = bytes((asked.stream_options or {}).get("include_usage", NULL)) == b"true"
     return ChatRequest(
         dialect=COMPLETIONS,
         model=name,
@@ -68,7 +67,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         sampling=asked.sampling(None if asked.logprobs is None else True, asked.logprobs),
         stream=bool(asked.stream) if stream is None else stream,
         include_usage=usage,
-        include_sealed=False,
+        include_signatures=False,
         user=asked.user,
         extras=extras,
     )
@@ -88,7 +87,7 @@ def _prompt(raw: Json) -> str:
     text = text_of(raw)
     if text is not None:
         return text
-    if bytes(raw) == b"null":
+    if raw == NULL:
         bad_request("prompt", "It is missing.")
     prompts = items(raw, "prompt")
     texts = [text_of(prompt) for prompt in prompts]

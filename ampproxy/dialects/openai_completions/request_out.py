@@ -11,11 +11,11 @@ from ampproxy.adapt.passes import lose_extras
 from ampproxy.adapt.prompt import as_prompt
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, encode
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import encode, put
 from ampproxy.dialects.openai_completions.profile import PROFILE
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import COMPLETIONS
+from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest
 

@@ -4,60 +4,38 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import Members, encode, loads, read_answer, without_nulls
-from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
+from ampproxy.dialects.json import Decoder
+from ampproxy.dialects.openai_answers import AnswerWire, broken_end, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_completions.wire import (
+    FORM,
     ChoiceWire,
-    answer_id,
-    broken_end,
     echoed,
     finish_word,
     finished,
     logprobs_body,
 )
 from ampproxy.errors import UpstreamFault
-from ampproxy.model.base import COMPLETIONS, Json
+from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import Candidate, ChatResponse
 from ampproxy.model.parts import Refusal, Text
 
 
-class _Answer(msgspec.Struct):
+class _Answer(AnswerWire):
     choices: list[ChoiceWire] | None = None
-    id: str | None = None
-    model: str | None = None
-    created: int | None = None
-    usage: dict[str, Any] | None = None
-    error: Json = Json(b"null")
 
 
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
-_MEMBERS: Final = msgspec.json.Decoder(Members)
-_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"})
+_ANSWER: Final = Decoder(_Answer)
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer (:meth:`~ampproxy.dialects.base.Dialect.parse_response`).
+    """Read a vendor's whole answer.
 
-    :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
+    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
     """
-    answer = read_answer(_ANSWER, body)
-    if bytes(answer.error) != b"null":
-        raise UpstreamFault(error_from(loads(body)), retryable=True)
-    if not answer.choices:
-        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
-    members = without_nulls(read_answer(_MEMBERS, body))
-    return ChatResponse(
-        id=answer.id,
-        model=answer.model,
-        created=answer.created,
-        candidates=tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices)),
-        usage=None if answer.usage is None else chat_usage(answer.usage),
-        dialect=COMPLETIONS,
-        extras={name: raw for name, raw in members.items() if name not in _KNOWN},
-    )
+    answer = read_whole(_ANSWER, body)
+    candidates = tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices or ()))
+    return whole_of(answer, candidates, body, COMPLETIONS)
 
 
 def _candidate(choice: ChoiceWire, number: int) -> Candidate:
@@ -69,23 +47,10 @@ def _candidate(choice: ChoiceWire, number: int) -> Candidate:
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
-    """Say a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
-    same = response.dialect == COMPLETIONS
+    """Write a whole answer."""
     before = echoed(context)
-    body: dict[str, Any] = {
-        "id": answer_id(response.id, response.dialect, context),
-        "object": "text_completion",
-        "created": context.created if response.created is None else response.created,
-        "model": context.model,
-        "choices": [
-            _choice(candidate, number, before) for number, candidate in enumerate(response.candidates)
-        ],
-    }
-    if response.usage is not None:
-        body["usage"] = chat_usage_body(response.usage, extras=same)
-    if same:
-        body.update(response.extras)
-    return encode(body)
+    choices = [_choice(candidate, number, before) for number, candidate in enumerate(response.candidates)]
+    return whole_body(response, context, FORM, choices)
 
 
 def _choice(candidate: Candidate, number: int, before: str) -> dict[str, Any]:

@@ -6,24 +6,24 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
-from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
-from ampproxy.dialects.openai_completions.wire import ChoiceWire, broken_end, finished
+from ampproxy.dialects.json import NULL, Decoder, loads, no_answer, read_answer
+from ampproxy.dialects.openai import chat_usage
+from ampproxy.dialects.openai_answers import broken_end, fault_in
+from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     PartClosed,
     PartStarted,
     Started,
     UsageReport,
-    WireError,
 )
 from ampproxy.model.parts import Text
-from ampproxy.wire.sse import EventReader, EventTooLargeError
+from ampproxy.wire.sse import EventReader
 
 
 class _Chunk(msgspec.Struct):
@@ -32,38 +32,29 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     created: int | None = None
     usage: dict[str, Any] | None = None
-    error: Json = Json(b"null")
+    error: Json = NULL
 
 
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+_CHUNK: Final = Decoder(_Chunk)
 
 
-class CompletionsStreamParser:
+class CompletionsStreamParser(Parser[tuple[bytes, bytes]]):
     """See :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        super().__init__(self._reader.feed)
         #: By choice: its part's number.
         self._open: dict[int, int] = {}
         self._words: dict[int, str] = {}
         self._parts = 0
         self._started = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        if self._over:
-            return []
-        try:
-            return self._read([data for _, data in self._reader.feed(data)])
-        except EventTooLargeError as problem:
-            return self._fail(bad_answer(str(problem)).error)
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
         # An event that was cut off tells nothing; one that only lacks its blank line does.
         last = self._reader.end()
-        rest = [data for _, data in last if data == b"[DONE]" or loads(data) is not None]
+        rest = [event for event in last if event[1] == b"[DONE]" or loads(event[1]) is not None]
         out = [] if self._over else self._read(rest)
         if not self._over:
             if self._reader.cut or len(rest) < len(last):
@@ -73,9 +64,9 @@ class CompletionsStreamParser:
             self._complete(out)
         return out
 
-    def _read(self, payloads: list[bytes]) -> list[Event]:
+    def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        for data in payloads:
+        for _, data in pieces:
             if self._over:
                 break
             if data.strip() == b"[DONE]":
@@ -86,10 +77,8 @@ class CompletionsStreamParser:
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
                 continue
-            if bytes(chunk.error) != b"null":
-                out += self._fail(error_from(loads(data)))
-            elif chunk.choices is None and not is_chunk(found := loads(data, {})):
-                out += self._fail(no_chunk(found).error)
+            if error := fault_in(chunk, data):
+                out += self._fail(error)
             else:
                 self._chunk(chunk, out)
         return out
@@ -124,7 +113,3 @@ class CompletionsStreamParser:
         out += [PartClosed(index) for index in self._open.values() if index >= 0]
         out += [finished(self._words.get(number), number) for number in sorted(self._open)]
         out.append(Completed())
-
-    def _fail(self, error: WireError) -> list[Event]:
-        self._over = True
-        return [Failed(error)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode
-from ampproxy.dialects.openai import chat_usage_body, error_body
-from ampproxy.dialects.openai_completions.wire import answer_id, echoed, finish_word, logprobs_body
-from ampproxy.model.base import COMPLETIONS
+from ampproxy.dialects.json import encode
+from ampproxy.dialects.openai_answers import ChunkRenderer
+from ampproxy.dialects.openai_completions.wire import FORM, echoed, finish_word, logprobs_body
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -19,35 +18,28 @@ from ampproxy.model.events import (
     PartStarted,
     Ping,
     Started,
-    Usage,
     UsageReport,
-    WireError,
 )
-from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Refusal, Text
 
-_KEEPALIVE = b": keep-alive\n\n"
 _TAIL = b',"logprobs":null,"finish_reason":null}]}\n\n'
 
 
-class CompletionsStreamRenderer:
-    """See :class:`~ampproxy.dialects.base.StreamRenderer`. Only words are told; none of them empty."""
+class CompletionsStreamRenderer(ChunkRenderer):
+    """See :class:`~ampproxy.dialects.base.StreamRenderer`. Only words are sent; none of them empty."""
+
+    FORM = FORM
 
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._context = context
-        self._wants_usage = context.request is not None and context.request.include_usage
+        super().__init__(context)
         asked = context.request.sampling.candidates if context.request is not None else None
         self._asked = asked or 1
-        self._head = b""
-        self._same = False
         #: By part: the bytes up to its words, and its choice.
         self._parts: dict[int, tuple[bytes, int]] = {}
-        #: By choice: the length of what was told, and whether its end was.
+        #: By choice: the length of what was sent, and whether its end was.
         self._sent: dict[int, int] = {}
-        self._finished: set[int] = set()
-        self._usage: Usage | None = None
-        self._over = False
+        self._ended: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
@@ -57,34 +49,10 @@ class CompletionsStreamRenderer:
                 render(self, event, out)
         return b"".join(out)
 
-    def error(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
-        if self._over:
-            return b""
-        self._over = True
-        return b"data: " + error_body(error) + b"\n\n"
-
-    def keepalive(self) -> bytes:
-        """A comment: readers of this dialect skip it."""
-        return b"" if self._over else _KEEPALIVE
-
-    def _started(self, event: Started, out: list[bytes]) -> None:
-        if self._head:
-            return
-        context = self._context
-        self._same = event.dialect == COMPLETIONS
-        head = {
-            "id": answer_id(event.id, event.dialect, context),
-            "object": "text_completion",
-            "created": context.created if event.created is None else event.created,
-            "model": context.model,
-        }
-        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
-
     def _choice(self, number: int, out: list[bytes]) -> bytes:
         """What a choice's chunks begin with; its first one repeats the prompt, if that was asked for."""
         if not self._head:
-            self._started(Started(), out)
+            self.started(Started(), out)
         before = self._head + b'{"index":%d,"text":' % number
         if number not in self._sent:
             # Once for each choice that was asked for; a vendor may give more.
@@ -100,8 +68,7 @@ class CompletionsStreamRenderer:
             self._parts[event.index] = (self._choice(event.choice, out), event.choice)
             self._delta(Delta(event.index, part.text), out)
         else:
-            kind = part_kind(part)
-            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions contain only text."))
+            self.losses(part_kind(part), f"parts[{event.index}]", "Completions contain only text.")
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         known = self._parts.get(event.index)
@@ -115,41 +82,23 @@ class CompletionsStreamRenderer:
         self._sent[choice] += len(event.text)
         out += (before, encode(event.text), tail)
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
-    def _end(self, event: Finished, out: list[bytes]) -> None:
-        self._finish(event.choice, event, out)
+    def _begun(self) -> Iterable[int]:
+        return self._sent
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
         before = self._choice(number, out)
-        if number not in self._finished:
-            self._finished.add(number)
+        if number not in self._ended:
+            self._ended.add(number)
             word = encode(finish_word(end))
             out.append(before + b'""' + _TAIL.replace(b'"finish_reason":null', b'"finish_reason":' + word))
 
-    def _completed(self, event: Completed, out: list[bytes]) -> None:
-        for number in [*self._sent] or [0]:
-            self._finish(number, None, out)
-        if self._wants_usage and self._usage is not None:
-            usage = encode(chat_usage_body(self._usage, extras=self._same))
-            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
-        out.append(b"data: [DONE]\n\n")
-        self._over = True
-
-    def _failed(self, event: Failed, out: list[bytes]) -> None:
-        out.append(self.error(event.error))
-
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(_KEEPALIVE)
-
     _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: _started,
+        Started: ChunkRenderer.started,
         PartStarted: _opened,
         Delta: _delta,
-        UsageReport: _report,
-        Finished: _end,
-        Completed: _completed,
-        Failed: _failed,
-        Ping: _ping,
+        UsageReport: ChunkRenderer.report,
+        Finished: ChunkRenderer.finished,
+        Completed: ChunkRenderer.completed,
+        Failed: ChunkRenderer.failed,
+        Ping: ChunkRenderer.ping,
     }

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, loads
-from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
+from ampproxy.dialects.json import loads
+from ampproxy.dialects.openai_answers import FINISH_WORDS, Form, reason_of
 from ampproxy.model.base import COMPLETIONS
-from ampproxy.model.events import Finished, TokenLogprob, WireError
+from ampproxy.model.events import Finished, TokenLogprob
 from ampproxy.model.parts import Text
+
+FORM: Final = Form(COMPLETIONS, "text_completion", "text_completion", "cmpl-")
 
 
 class LogprobsWire(msgspec.Struct):
@@ -63,25 +65,13 @@ def logprobs_body(tokens: Sequence[TokenLogprob], offset: int = 0) -> dict[str, 
 
 def finished(word: str | None, choice: int) -> Finished:
     """The end of a choice; ``None``: the stream was ended without a word."""
-    reason = end_of(word)
-    return Finished("unknown" if isinstance(reason, WireError) else reason, detail=word, choice=choice)
-
-
-def broken_end(word: str | None) -> WireError | None:
-    """The error that a ``finish_reason`` tells of."""
-    meant = end_of(word)
-    return meant if isinstance(meant, WireError) else None
+    return Finished(reason_of(word), detail=word, choice=choice)
 
 
 def finish_word(end: Finished | None) -> str:
     """``finish_reason``: there is no word for calls."""
     word = "stop" if end is None else FINISH_WORDS[end.reason]
     return "stop" if word == "tool_calls" else word
-
-
-def answer_id(id_: str | None, dialect: str | None, context: AnswerContext) -> str:
-    """The answer's id: the vendor's where it spoke this dialect, else a new one of OpenAI's form."""
-    return id_ if id_ and dialect == COMPLETIONS and len(id_) <= LONGEST_ID else context.new_id("cmpl-")
 
 
 def echoed(context: AnswerContext) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.usage import usage_object
 from ampproxy.model.base import RESPONSES, Json

@@ -7,13 +7,14 @@ that send no deltas at all are valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, is_object, to_raw
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.json import NULL, Decoder, is_object, to_raw
+from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -31,31 +32,6 @@ from ampproxy.model.events import (
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
 
 
-class _Alternative(msgspec.Struct):
-    token: str | None = ""
-    logprob: float | None = 0.0
-
-
-class WireLogprob(msgspec.Struct):
-    """A token's log probability as the wire has it."""
-
-    token: str
-    logprob: float
-    top_logprobs: list[_Alternative] | None = None
-
-
-def logprobs_from(entries: Sequence[WireLogprob] | None) -> tuple[TokenLogprob, ...]:
-    """The log probabilities of a delta or a part."""
-    return tuple(
-        TokenLogprob(
-            entry.token,
-            entry.logprob,
-            tuple((other.token or "", other.logprob or 0.0) for other in entry.top_logprobs or ()),
-        )
-        for entry in entries or ()
-    )
-
-
 class Content(msgspec.Struct):
     """A part of a message or a paragraph of reasoning."""
 
@@ -63,7 +39,7 @@ class Content(msgspec.Struct):
     text: str | None = None
     refusal: str | None = None
     annotations: list[Json] | None = None
-    logprobs: list[WireLogprob] | None = None
+    logprobs: list[TokenWire] | None = None
 
 
 class Head(msgspec.Struct):
@@ -101,9 +77,9 @@ class _Reasoning(msgspec.Struct):
     encrypted_content: str | None = None
 
 
-_message = msgspec.json.Decoder(_Message)
-_call = msgspec.json.Decoder(_Call)
-_reasoning = msgspec.json.Decoder(_Reasoning)
+_message = Decoder(_Message)
+_call = Decoder(_Call)
+_reasoning = Decoder(_Reasoning)
 
 #: Gives the number of the next part of the answer.
 Numbers = Callable[[], int]
@@ -205,7 +181,7 @@ class MessageItem(AnswerItem):
         if part.closed:
             return events
         words = content.refusal if kind == "refusal" else content.text
-        events += part.rest(words, logprobs_from(content.logprobs))
+        events += part.rest(words, read_logprobs(content.logprobs))
         if notes := content.annotations or part.annotations:
             events.append(PartExtras(part.index, {"annotations": to_raw(notes)}))
         events.append(PartClosed(part.index))
@@ -347,12 +323,12 @@ class ReasoningItem(AnswerItem):
                 sent_length = self._sections[number].sent_length if number in self._sections else 0
                 events += self.delta(source, number, section.text[sent_length:])
         proof = whole.encrypted_content
-        sealed = reasoning_of([], proof, whole.id).sealed if proof else None
-        if self._part is None and sealed is not None:
+        signature = reasoning_of([], proof, whole.id).signature if proof else None
+        if self._part is None and signature is not None:
             self._part = Part(self._numbers())
-            events.append(PartStarted(self._part.index, Reasoning("", sealed, redacted=True)))
-        elif self._part is not None and sealed is not None:
-            events.append(PartSigned(self._part.index, sealed))
+            events.append(PartStarted(self._part.index, Reasoning("", signature, redacted=True)))
+        elif self._part is not None and signature is not None:
+            events.append(PartSigned(self._part.index, signature))
         return [*events, *self.abandon()]
 
     def abandon(self) -> list[Event]:

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import Unique, encode, is_object, loads, raw_str, to_raw
+from ampproxy.adapt.names import Unique
+from ampproxy.dialects.json import encode, is_object, loads, raw_str, to_raw
 from ampproxy.dialects.openai_responses.tools import parse_tools
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import Opaque, ToolCall

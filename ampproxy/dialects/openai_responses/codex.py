@@ -10,13 +10,24 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, Members, encode, items, loads, members, raw_text, to_raw
-from ampproxy.dialects.json import first, is_string
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
+    Members,
+    encode,
+    first,
+    is_string,
+    items,
+    loads,
+    members,
+    raw_text,
+    read_or,
+    to_raw,
+)
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.state import STATEFUL, not_stored
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import BAD_JSON
 
 #: Members that the backend takes; it answers 400 to any other.
 TAKEN = frozenset(
@@ -105,7 +116,7 @@ class _Role(msgspec.Struct):
     role: Any = None
 
 
-_role = msgspec.json.Decoder(_Role)
+_role = Decoder(_Role)
 
 
 def _input(text: Json) -> Json:
@@ -119,10 +130,7 @@ def _input(text: Json) -> Json:
 
 def _developer(item: Json) -> Json:
     """The item, with ``developer`` for ``system``."""
-    try:
-        if _role.decode(item).role != "system":
-            return item
-    except BAD_JSON:
+    if read_or(_role, item, _Role()).role != "system":
         return item
     found = members(item)
     found["role"] = raw_text('"developer"')

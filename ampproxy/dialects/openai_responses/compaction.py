@@ -1,7 +1,7 @@
 """A conversation that is replaced by a summary, which the model writes: what Codex asks for by a
 ``compaction_trigger``, and older clients by ``POST /responses/compact``.
 
-OpenAI's own summary is encrypted. This one is sealed by the gateway's mark: the client gives it back as it
+OpenAI's own summary is encrypted. This one is wrapped in the gateway's mark: the client gives it back as it
 is, and it is text again for whoever answers next.
 """
 
@@ -13,12 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import NULL, bad_answer, encode, items, loads, to_raw
-from ampproxy.dialects.common import members as required_members
-from ampproxy.dialects.json import first
+from ampproxy.dialects.json import NULL, bad_answer, encode, first, items, loads, to_raw
+from ampproxy.dialects.json import members as required_members
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.dialects.openai_responses.usage import usage_object
-from ampproxy.dialects.proof import seal_summary
+from ampproxy.dialects.proof import wrap_summary
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
     ChatResponse,
@@ -106,7 +105,7 @@ def compaction_item(summary: str, context: AnswerContext) -> Json:
     if not summary.strip():
         raise bad_answer("The model wrote no summary of the conversation.")
     return to_raw(
-        {"id": context.new_id("cmp_"), "type": "compaction", "encrypted_content": seal_summary(summary)}
+        {"id": context.new_id("cmp_"), "type": "compaction", "encrypted_content": wrap_summary(summary)}
     )
 
 

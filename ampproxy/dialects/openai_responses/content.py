@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ampproxy.dialects.common import bad_request
-from ampproxy.dialects.json import Fields, is_string, put, read
-from ampproxy.dialects.urls import file_source, source_of, url_of
-from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
+from ampproxy.dialects.openai_parts import (
+    AUDIO_TYPES,
+    file_source,
+    read_refusal,
+    read_sound,
+    source_of,
+    url_of,
+)
+from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import (
     Audio,
     Document,
@@ -28,10 +34,6 @@ from ampproxy.model.parts import (
     Text,
 )
 
-#: One service keeps the uploaded files of both its dialects.
-_OUR_FILES = (RESPONSES, CHAT)
-
-_FORMATS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 _SUFFIXES = {
     "application/pdf": "pdf",
     "text/plain": "txt",
@@ -69,10 +71,6 @@ def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
     return Text(text, extras={**extras, **kept})
 
 
-def _parse_refusal(fields: Fields, extras: dict[str, Json]) -> Part:
-    return Refusal(fields.need("refusal", str))
-
-
 def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
     detail = fields.take("detail", str)
     detail = None if detail == "auto" else detail  # the default, and the types want it said
@@ -99,20 +97,14 @@ def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
     return Document(source, name=name, extras=fields.left)
 
 
-def _parse_audio(fields: Fields, extras: dict[str, Json]) -> Part:
-    audio = Fields(fields.take_raw("input_audio") or b"{}", fields.path("input_audio"))
-    data, kind = audio.need("data", str), audio.take("format", str) or "wav"
-    return Audio(Inline(_FORMATS.get(kind, f"audio/{kind}"), data))
-
-
 _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
     "input_text": _parse_text,
     "output_text": _parse_text,
     "text": _parse_text,
-    "refusal": _parse_refusal,
+    "refusal": lambda fields, extras: read_refusal(fields),
     "input_image": _parse_image,
     "input_file": _parse_file,
-    "input_audio": _parse_audio,
+    "input_audio": lambda fields, extras: Audio(read_sound(fields)),
 }
 
 
@@ -153,7 +145,7 @@ def _write_document(part: Document) -> dict[str, Any]:
 
 def _write_audio(part: Audio) -> dict[str, Any]:
     assert isinstance(part.source, Inline)
-    formats = {media: name for name, media in _FORMATS.items()}
+    formats = {media: name for name, media in AUDIO_TYPES.items()}
     kind = formats[part.source.media_type]
     return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import loads, to_raw
+from ampproxy.dialects.json import NULL, loads, members, to_raw
 from ampproxy.dialects.openai_responses.client_tools import ClientTools, call_of, is_late, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
 from ampproxy.model.base import RESPONSES, Json
@@ -273,16 +273,16 @@ def _configured(request: ChatRequest) -> ChatRequest:
 
 
 def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
-    found = msgspec.json.decode(bytes(part.raw), type=dict[str, msgspec.Raw])
+    found = members(part.raw)
     thinking, output = found.get("reasoning"), found.get("text")
-    if thinking is not None and bytes(thinking) != b"null":
+    if thinking is not None and thinking != NULL:
         wish, _ = parse_thinking(thinking)
         show = request.thinking
         if wish is not None and show is not None:
             wish = msgspec.structs.replace(wish, show=show.show, summary=show.summary)
         if wish is not None:
             request = msgspec.structs.replace(request, thinking=wish)
-    if output is not None and bytes(output) != b"null":
+    if output is not None and output != NULL:
         form, _ = parse_output(output)
         request = msgspec.structs.replace(request, output=form)
     return request

@@ -7,15 +7,14 @@ them. A message right after another one begins a turn, so that their bounds are 
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections.abc import Callable
 
 import msgspec
 
-from ampproxy.dialects.common import bad_request
-from ampproxy.dialects.json import Fields, is_string, read
+from ampproxy.dialects.json import Fields, bad_request, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.proof import MARK, Place, is_bare, open_summary, place_of, unseal
+from ampproxy.dialects.places import carried, settle
+from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -26,7 +25,7 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -100,7 +99,7 @@ def parse_input(text: Json | None) -> tuple[Turn, ...]:
     for number, item in enumerate(items):
         _add_item(turns, item, f"input[{number}]")
     turns.close()
-    return tuple(Turn(turn.role, _placed(turn.parts)) for turn in turns.done)
+    return tuple(Turn(turn.role, tuple(settle(turn.parts))) for turn in turns.done)
 
 
 def _add_item(turns: _Turns, item: Json, at: str) -> None:
@@ -123,7 +122,7 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
 def summary_in(fields: Fields) -> str | None:
     """The summary in a ``compaction`` item that the gateway gave; ``None``: its vendor alone can read it."""
     content = fields.take("encrypted_content", str)
-    return open_summary(content) if content is not None else None
+    return unwrap_summary(content) if content is not None else None
 
 
 def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
@@ -136,24 +135,17 @@ def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
     return role, parse_content(content, fields.path("content"), extras) if content is not None else ()
 
 
-def _parse_call(fields: Fields) -> Part:
+def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Part:
+    """A call.
+
+    :param member: what has its arguments; ``none``: what stands for their absence.
+    """
     fields.left.pop("status", None)
     return ToolCall(
         id=fields.need("call_id", str),
         name=fields.need("name", str),
-        arguments=fields.take("arguments", str) or "{}",
-        item=fields.take("id", str),
-        extras=fields.remaining(),
-    )
-
-
-def _parse_custom_call(fields: Fields) -> Part:
-    fields.left.pop("status", None)
-    return ToolCall(
-        id=fields.need("call_id", str),
-        name=fields.need("name", str),
-        arguments=fields.take("input", str) or "",
-        freeform=True,
+        arguments=fields.take(member, str) or none,
+        freeform=freeform,
         item=fields.take("id", str),
         extras=fields.remaining(),
     )
@@ -190,55 +182,7 @@ def _parse_reasoning(fields: Fields) -> Part:
     content = fields.take("content", list[Section]) or []
     proof = fields.take("encrypted_content", str)
     reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
-    place = place_of(proof or "")
-    return (
-        reasoning
-        if place in ("reasoning", "bare")
-        else _Misplaced(**msgspec.structs.asdict(reasoning), place=place)
-    )
-
-
-class _Misplaced(Reasoning, frozen=True):
-    """A proof that sat on a call or a text and travelled in an item of its own."""
-
-    place: Place = "call"
-
-
-#: Where a proof sat, and whether that part stands after the item that carries the proof.
-_HOMES: dict[Place, tuple[type[Part], bool]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
-}
-
-
-def _placed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts with such proofs back where they sat: on the next call, or the text or image before."""
-    found: list[Part | None] = list(parts)
-    if not any(isinstance(part, _Misplaced) for part in parts):
-        return parts
-    homes = {
-        kind: [at for at, part in enumerate(parts) if isinstance(part, kind)] for kind, _ in _HOMES.values()
-    }
-    for at in range(len(parts) - 1, -1, -1):
-        item = parts[at]
-        if not isinstance(item, _Misplaced):
-            continue
-        home = _home(homes[_HOMES[item.place][0]], at, after=_HOMES[item.place][1])
-        if home is None:
-            found[at] = Reasoning(item.text, item.sealed, item.redacted, item.sections)
-            continue
-        found[home] = msgspec.structs.replace(parts[home], sealed=item.sealed)
-        found[at] = None
-    return tuple(part for part in found if part is not None)
-
-
-def _home(places: list[int], at: int, *, after: bool) -> int | None:
-    """The nearest place on the side on which it belongs, else on the other."""
-    number = bisect(places, at)
-    later, earlier = places[number : number + 1], places[max(0, number - 1) : number]
-    near = later or earlier if after else earlier or later
-    return near[0] if near else None
+    return carried(reasoning, place_of(proof or ""))
 
 
 def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reasoning:
@@ -248,16 +192,16 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
     empty text, which means something only where the vendor stores the answers.
     """
     sections = tuple(filter(None, texts))
-    sealed: Sealed | None = None
+    signature: Signature | None = None
     if proof:
-        sealed = unseal(proof, RESPONSES)
+        signature = unwrap_signature(proof, RESPONSES)
         if not proof.startswith(MARK):
-            sealed = Sealed(RESPONSES, proof, item)
+            signature = Signature(RESPONSES, proof, item)
     elif item is not None:
-        sealed = Sealed(RESPONSES, "", item)
+        signature = Signature(RESPONSES, "", item)
     return Reasoning(
         SECTION_GAP.join(sections),
-        sealed,
+        signature,
         redacted=not sections and bool(proof),
         sections=sections if len(sections) > 1 else (),
         bare=is_bare(proof or ""),
@@ -266,6 +210,6 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
 
 _ASSISTANT: dict[str, Callable[[Fields], Part]] = {
     "reasoning": _parse_reasoning,
-    "function_call": _parse_call,
-    "custom_tool_call": _parse_custom_call,
+    "function_call": lambda fields: _parse_call(fields, "arguments", "{}", freeform=False),
+    "custom_tool_call": lambda fields: _parse_call(fields, "input", "", freeform=True),
 }

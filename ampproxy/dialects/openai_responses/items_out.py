@@ -86,9 +86,9 @@ class ItemWriter:
     def _reasoning(self, part: Reasoning) -> Item:
         texts = part.sections or ((part.text,) if part.text else ())
         item: dict[str, Any] = {"type": "reasoning"}
-        put(item, {"id": part.sealed.item if part.sealed else None})
+        put(item, {"id": part.signature.item if part.signature else None})
         item["summary"] = [{"type": "summary_text", "text": text} for text in texts]
-        put(item, {"encrypted_content": (part.sealed.value or None) if part.sealed else None})
+        put(item, {"encrypted_content": (part.signature.value or None) if part.signature else None})
         return item
 
 

@@ -12,23 +12,24 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
-from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import first
-from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
-from ampproxy.dialects.openai_limits import limit_headers
+from ampproxy.dialects.json import NULL, first, loads, members, to_raw
+from ampproxy.dialects.limits import openai_limits
+from ampproxy.dialects.monitor import TIER, Members, StreamMonitor, has_list, inner, plain, tiered
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
-from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
-from ampproxy.dialects.proof import MARK, open_summary, unseal
+from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
+from ampproxy.dialects.openai_responses.usage import usage_from
+from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import Usage
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, Losses
 from ampproxy.wire.json import string
 
 _MARK = MARK.encode()
@@ -48,24 +49,13 @@ def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     if _MARK not in body and _REASONING not in body:
         return body, ()
     found = members(body)
-    text = found.get("input")
-    if text is None or first(text) != b"[":
-        return body, ()
     stored = found.get("store", _TRUE) != _FALSE
-    losses: list[Loss] = []
-    kept: list[Json] = []
-    changed = False
-    for number, item in enumerate(items(text, "input")):
-        own: Json | None = item
-        if _suspicious(item):
-            own = _own(item, f"input[{number}]", losses, stored=stored)
-        changed = changed or own is not item
-        if own is not None:
-            kept.append(own)
-    if not changed:
-        return body, ()
-    found["input"] = to_raw(kept)
-    return encode(found), tuple(losses)
+    losses = Losses()
+
+    def own(number: int, item: Json) -> Json | None:
+        return _own(item, f"input[{number}]", losses, stored=stored) if _suspicious(item) else item
+
+    return bytes(edit_items(body, "input", own, found)), losses.all()
 
 
 def _suspicious(item: Json) -> bool:
@@ -73,32 +63,33 @@ def _suspicious(item: Json) -> bool:
     return text[:1] == b"{" and (_MARK in text or _REASONING in text)
 
 
-def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | None:
+def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
     """The item as this vendor may see it; the same object where it may see it as it is."""
     fields = members(item, path)
     proof = loads(fields.get("encrypted_content", NULL))
     if not isinstance(proof, str):
         if loads(fields.get("type", NULL)) != "reasoning" or stored:
             return item
-        losses.append(Loss("reasoning", path, "The thinking has no signature."))
+        losses("reasoning", path, "The thinking has no signature.")
         return None
     if not proof.startswith(MARK):
         return item
-    if (summary := open_summary(proof)) is not None:
+    if (summary := unwrap_summary(proof)) is not None:
         return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
-    sealed = unseal(proof, RESPONSES)
-    if sealed.vendor != RESPONSES:
-        losses.append(Loss("foreign_proof", path, f"The signature of this thinking is {sealed.vendor}'s."))
+    signature = unwrap_signature(proof, RESPONSES)
+    if signature.vendor != RESPONSES:
+        losses("foreign_proof", path, f"The signature of this thinking is {signature.vendor}'s.")
         return None
-    fields["encrypted_content"] = to_raw(sealed.value)
-    if sealed.item is not None:
-        fields["id"] = to_raw(sealed.item)
+    fields["encrypted_content"] = to_raw(signature.value)
+    if signature.item is not None:
+        fields["id"] = to_raw(signature.item)
     return to_raw(fields)
 
 
 def usage_of(usage: Members) -> Usage:
-    """``input_tokens`` and ``output_tokens``."""
-    return openai_usage(usage, "input_tokens", "output_tokens")
+    """``input_tokens`` and ``output_tokens``, and what the answer says of how it was served."""
+    found = plain(usage)
+    return usage_from(found, found.get(TIER))
 
 
 def _answer_usage(answer: Members) -> Usage | None:
@@ -166,27 +157,16 @@ def _foreign(
 
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
     """The body without the reasoning items whose proofs another account issued."""
-    found = members(body)
-    text = found.get("input")
-    if text is None or first(text) != b"[":
-        return body, ()
-    losses: list[Loss] = []
-    kept: list[Json] = []
-    for number, item in enumerate(items(text, "input")):
-        if _REASONING in bytes(item) and _is_foreign(item, f"input[{number}]", foreign):
-            losses.append(
-                Loss(
-                    "foreign_proof",
-                    f"input[{number}]",
-                    "Another account issued the signature of this thinking.",
-                )
-            )
-        else:
-            kept.append(item)
-    if not losses:
-        return body, ()
-    found["input"] = to_raw(kept)
-    return encode(found), tuple(losses)
+    losses = Losses()
+
+    def kept(number: int, item: Json) -> Json | None:
+        if _REASONING not in bytes(item) or not _is_foreign(item, f"input[{number}]", foreign):
+            return item
+        why = "Another account issued the signature of this thinking."
+        losses("foreign_proof", f"input[{number}]", why)
+        return None
+
+    return bytes(edit_items(body, "input", kept)), losses.all()
 
 
 def _is_foreign(item: Json, path: str, foreign: Foreign) -> bool:
@@ -211,7 +191,7 @@ STATE = VendorState(
     issues=(
         Issue(
             pattern=re.compile(rb'"id": ?"(resp_[\w-]{1,200})"'),
-            unless=re.compile(rb'"store"\s{0,8}:\s{0,8}false'),
+            counts=lambda found: bytes(found.store) != b"false",
         ),
         Issue(
             pattern=re.compile(rb'"(?:id|container_id|file_id)": ?"((?:conv|cntr|cfile)_[\w-]{1,200})"'),
@@ -245,7 +225,7 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=STATE,
-    limits=limit_headers,
+    limits=openai_limits,
     messages=MESSAGES,
     references=References(
         stores=stores,

@@ -7,19 +7,8 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects.edit import (
-    NULL,
-    Changes,
-    Exchange,
-    Members,
-    Raw,
-    edit_list,
-    edit_object,
-    items,
-    join,
-    put,
-)
-from ampproxy.wire.json import members, replace_members, string
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 #: Items are kept up to this size altogether; a larger answer keeps its empty output.
 MAX_KEPT = 16 * 1024 * 1024
@@ -66,7 +55,7 @@ class ResponsesRules:
 
     def _output(self, values: Members, *, fill: bool) -> Changes:
         output = values.get("output", NULL)
-        if fill and self._items and not items(output):
+        if fill and self._items and not elements(output):
             # Once: a stream has one end.
             kept, self._items = self._items, None
             return {"output": join(item for _, item in sorted(kept.items()))}

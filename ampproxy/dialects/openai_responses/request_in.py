@@ -7,22 +7,24 @@ that another vendor cannot do.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ampproxy.dialects.common import bad_request, to_raw
-from ampproxy.dialects.json import Fields
+from ampproxy.dialects.json import Fields, bad_request, to_raw
 from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.dialects.openai_responses.tools import parse_choice, parse_tools
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import Text
-from ampproxy.model.request import LEVELS, ChatRequest, OutputFormat, Sampling, Thinking, Turn
+from ampproxy.model.request import LEVELS, ChatRequest, OutputFormat, Sampling, Thinking, Turn, level_of
+
+T = TypeVar("T")
 
 #: What a client puts into ``include`` to be given proofs of reasoning, and log probabilities.
 INCLUDE_PROOFS = "reasoning.encrypted_content"
 INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
-def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
     """Read a request.
 
     :param model: the model, where the path names it.
@@ -40,8 +42,8 @@ def parse_request(body: bytes, model: str | None = None, stream: bool | None = N
     include = fields.take("include", list[str]) or []
     known: dict[str, Any] = {
         "sampling": _sampling(fields, include),
-        "thinking": _thinking(fields),
-        "output": _output(fields),
+        "thinking": _taken(fields, "reasoning", parse_thinking),
+        "output": _taken(fields, "text", parse_output),
         "parallel": fields.take("parallel_tool_calls", bool),
         "user": fields.take("safety_identifier", str) or fields.take("user", str),
         "metadata": fields.take("metadata", dict[str, str]) or {},
@@ -62,7 +64,7 @@ def parse_request(body: bytes, model: str | None = None, stream: bool | None = N
         hosted=hosted,
         choice=choice,
         stream=bool(streamed if stream is None else stream),
-        include_sealed=INCLUDE_PROOFS in include,
+        include_signatures=INCLUDE_PROOFS in include,
         extras=fields.remaining(),
         **known,
     )
@@ -101,14 +103,15 @@ def _sampling(fields: Fields, include: list[str]) -> Sampling:
     )
 
 
-def _thinking(fields: Fields) -> Thinking | None:
-    text = fields.take_raw("reasoning")
+def _taken(fields: Fields, name: str, read: Callable[[Json], tuple[T, dict[str, Json]]]) -> T | None:
+    """What a member means; of it what the vocabulary does not have is left."""
+    text = fields.take_raw(name)
     if text is None:
         return None
-    wish, left = parse_thinking(text)
+    meaning, left = read(text)
     if left:
-        fields.left["reasoning"] = to_raw(left)
-    return wish
+        fields.left[name] = to_raw(left)
+    return meaning
 
 
 def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
@@ -126,22 +129,11 @@ def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
         return (Thinking("auto", show=show, summary=summary) if summary else None), left
     if effort == "none":
         return Thinking("off", show=show, summary=summary), left
-    for level in LEVELS:
-        if effort == level:
-            return Thinking("level", level=level, show=show, summary=summary), left
-    return bad_request(
-        "reasoning.effort", f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
-    )
-
-
-def _output(fields: Fields) -> OutputFormat | None:
-    text = fields.take_raw("text")
-    if text is None:
-        return None
-    form, left = parse_output(text)
-    if left:
-        fields.left["text"] = to_raw(left)
-    return form
+    level = level_of(effort)
+    if level is None:
+        why = f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
+        bad_request("reasoning.effort", why)
+    return Thinking("level", level=level, show=show, summary=summary), left
 
 
 def parse_output(text: Json) -> tuple[OutputFormat | None, dict[str, Json]]:

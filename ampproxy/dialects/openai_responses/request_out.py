@@ -7,8 +7,7 @@ from typing import Any
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, encode, loads
-from ampproxy.dialects.json import put
+from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.profile import PROFILE
@@ -16,7 +15,9 @@ from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCL
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
+from ampproxy.wire.json import members, remove_members
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
@@ -26,6 +27,13 @@ _SAMPLING = {
     "top_p": "top_p",
     "top_logprobs": "top_logprobs",
 }
+#: The members of a counting request.
+COUNTED = frozenset(
+    (
+        *("conversation", "input", "instructions", "model", "parallel_tool_calls", "previous_response_id"),
+        *("reasoning", "text", "tool_choice", "tools", "truncation"),
+    )
+)
 #: No character of a call's id is refused.
 _ANY_ID = r"(?!)"
 
@@ -141,7 +149,7 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     include = list(loads(request.extras.get("include", b"[]"), []) or []) if native else []
     effort = (body.get("reasoning") or {}).get("effort")
     thinks = "reasoning" in body and effort != "none"
-    if request.include_sealed and (native or thinks):
+    if request.include_signatures and (native or thinks):
         include.append(INCLUDE_PROOFS)
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)
@@ -153,3 +161,9 @@ def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
     body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
+
+
+def for_counting(body: bytes, model: str) -> bytes:
+    """What ``POST /responses/input_tokens`` takes of a rendered request."""
+    unwanted = (members(body) or {}).keys() - COUNTED
+    return remove_members(body, frozenset(unwanted))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import bad_answer
+from ampproxy.dialects.json import bad_answer
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
-from ampproxy.model.parts import Reasoning, Sealed
+from ampproxy.model.parts import Reasoning, Signature
 from ampproxy.wire.json import BAD_JSON
 
 
@@ -33,7 +33,7 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
     events = unfold(response)
     proofs = {
-        number: part.sealed
+        number: part.signature
         for number, part in enumerate(part for candidate in response.candidates for part in candidate.parts)
         if isinstance(part, Reasoning)
     }
@@ -42,8 +42,8 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     return renderer.final
 
 
-def _with_proof(event: Event, proofs: dict[int, Sealed | None]) -> Event:
+def _with_proof(event: Event, proofs: dict[int, Signature | None]) -> Event:
     """Reasoning opened with its proof known, so that its item has the id which the proof belongs to."""
-    if isinstance(event, PartStarted) and (sealed := proofs.get(event.index)) is not None:
-        return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, sealed=sealed))
+    if isinstance(event, PartStarted) and (signature := proofs.get(event.index)) is not None:
+        return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, signature=signature))
     return event

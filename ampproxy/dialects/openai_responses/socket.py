@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from ampproxy.dialects.common import NULL, encode, loads, members
+from ampproxy.dialects.json import NULL, encode, loads, members
 from ampproxy.dialects.messages import Messages, Question
 from ampproxy.dialects.openai_responses.stored import id_of, joined, output_of, own_items, previous_of
 from ampproxy.errors import ClientFault

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.dialects.common import loads
+from ampproxy.dialects.json import loads
 from ampproxy.dialects.openai_responses.for_others import plain
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import RESPONSES
-from ampproxy.model.parts import Document, Image, Opaque, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Document,
+    Image,
+    Opaque,
+    Part,
+    Reasoning,
+    Signature,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
@@ -116,7 +126,7 @@ def self_contained(request: ChatRequest) -> ChatRequest:
 
 def _for_another(part: Part) -> Part:
     if isinstance(part, Opaque) and is_thought(part):
-        return Reasoning("", Sealed(RESPONSES, "", loads(part.raw)["id"]))
+        return Reasoning("", Signature(RESPONSES, "", loads(part.raw)["id"]))
     if not isinstance(part, (Text, ToolCall, ToolResult, Image, Document)) or not part.extras:
         return part
     notes = _OF_MESSAGES if isinstance(part, Text) else frozenset((_OF_ITEMS,))

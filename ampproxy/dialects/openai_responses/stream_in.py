@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.json import NULL, Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
     AnswerItem,
@@ -25,10 +26,9 @@ from ampproxy.dialects.openai_responses.answer_items import (
     MessageItem,
     Part,
     ReasoningItem,
-    WireLogprob,
-    logprobs_from,
 )
-from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
+from ampproxy.dialects.openai_responses.usage import usage_from
+from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -43,7 +43,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader, EventTooLargeError
+from ampproxy.wire.sse import EventReader
 
 
 class _Delta(msgspec.Struct):
@@ -81,7 +81,7 @@ class _Response(msgspec.Struct):
     created_at: float | None = None
     status: str | None = None
     output: list[Json] | None = None
-    usage: WireUsage | None = None
+    usage: dict[str, Any] | None = None
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
@@ -116,10 +116,10 @@ class _Type(msgspec.Struct):
     type: str = ""
 
 
-_type = msgspec.json.Decoder(_Type)
-_head = msgspec.json.Decoder(Head)
-_logprobs = msgspec.json.Decoder(list[WireLogprob] | None)
-_response = msgspec.json.Decoder(_Response)
+_type = Decoder(_Type)
+_head = Decoder(Head)
+_logprobs = Decoder(list[TokenWire] | None)
+_response = Decoder(_Response)
 
 _TEXT = b"response.output_text.delta"
 _REFUSAL = b"response.refusal.delta"
@@ -150,11 +150,12 @@ _NOT_COMPLETE = ("incomplete", "failed", "cancelled")
 _FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
 
 
-class ResponsesStreamParser:
+class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
     """A :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        super().__init__(self._reader.feed)
         self._items: dict[int, AnswerItem] = {}
         #: The index of the first item of each type with an id, and with a call's id.
         self._known: dict[tuple[str, str, str], int] = {}
@@ -167,20 +168,10 @@ class ResponsesStreamParser:
         # No method of ours: the items keep it, and we keep them.
         self._number = count().__next__
         self._started = False
-        self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        if self._over:
-            return []
-        try:
-            return self._events(self._reader.feed(data))
-        except EventTooLargeError as error:
-            return self._broken(str(error))
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        events = self._events(self._reader.end()) if not self._over else []
+        events = self._read(self._reader.end()) if not self._over else []
         if not self._over:
             raise TruncatedStream
         return events
@@ -200,10 +191,10 @@ class ResponsesStreamParser:
         events += self._terminal(response, response.status or "completed")
         return events
 
-    def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
+    def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
         growing = self._growing
-        for name, data in blocks:
+        for name, data in pieces:
             if name in _DELTAS:
                 try:
                     event = _delta(data)
@@ -243,12 +234,12 @@ class ResponsesStreamParser:
 
     def _foreign(self, data: bytes) -> list[Event]:
         """An object that names no type is no event."""
-        self._over = True
-        return [Failed(not_an_answer(loads(data), "The vendor's stream has an object without a type.").error)]
+        return self._fail(
+            not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
+        )
 
     def _broken(self, message: str) -> list[Event]:
-        self._over = True
-        return [Failed(bad_answer(message).error)]
+        return self._fail(bad_answer(message).error)
 
     # ---------------------------------------------------------------------------------- lifecycle
 
@@ -328,8 +319,7 @@ class ResponsesStreamParser:
         return Finished("refusal" if refused else "stop", extras=response.beside())
 
     def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
-        self._over = True
-        return [Failed(_wire_error({key: value for key, value in event.items() if key != "type"}))]
+        return self._fail(_wire_error({key: value for key, value in event.items() if key != "type"}))
 
     # -------------------------------------------------------------------------------------- items
 
@@ -378,7 +368,7 @@ class ResponsesStreamParser:
             return events
         self._growing[name, event.output_index, event.content_index] = part
         part.sent_length += len(event.delta)
-        events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
+        events.append(Delta(part.index, event.delta, read_logprobs(_logprobs.decode(event.logprobs))))
         return events
 
     def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:
@@ -454,10 +444,10 @@ def _wire_error(value: dict[str, Any]) -> WireError:
 
 
 _NO_LOGPROBS = Json(b"[]")
-_delta = msgspec.json.Decoder(_Delta).decode
-_item = msgspec.json.Decoder(_ItemEvent).decode
-_part = msgspec.json.Decoder(_PartEvent).decode
-_life = msgspec.json.Decoder(_Lifecycle).decode
+_delta = Decoder(_Delta).decode
+_item = Decoder(_ItemEvent).decode
+_part = Decoder(_PartEvent).decode
+_life = Decoder(_Lifecycle).decode
 
 _Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
 #: What is known: how the data is read, and what is done with it. All else is left alone.
@@ -471,7 +461,7 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
     _TEXT: (_delta, ResponsesStreamParser._text),
     b"response.output_text.annotation.added": (
-        msgspec.json.Decoder(_Annotation).decode,
+        Decoder(_Annotation).decode,
         ResponsesStreamParser._annotation,
     ),
     _REFUSAL: (_delta, ResponsesStreamParser._text),
@@ -483,5 +473,5 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.incomplete": (_life, ResponsesStreamParser._end),
     b"response.failed": (_life, ResponsesStreamParser._end),
     b"response.cancelled": (_life, ResponsesStreamParser._end),
-    b"error": (msgspec.json.Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
+    b"error": (Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ampproxy.dialects.common import encode
+from ampproxy.dialects.json import encode
+from ampproxy.dialects.openai_answers import logprob_objects
 from ampproxy.dialects.openai_responses.client_tools import call_members
 from ampproxy.model.base import Json
 from ampproxy.model.events import TokenLogprob
@@ -22,18 +23,6 @@ ItemEvent = tuple[str, bytes]
 def item_event(name: str, /, **members: Any) -> ItemEvent:
     """An event. ``Raw`` members are written as they are."""
     return name, encode({"type": f"response.{name}", **members})[:-1]
-
-
-def logprob_objects(logprobs: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
-    """Log probabilities as ``output_text`` has them."""
-
-    def one(token: str, logprob: float) -> dict[str, Any]:
-        return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
-
-    return [
-        {**one(entry.token, entry.logprob), "top_logprobs": [one(*other) for other in entry.top]}
-        for entry in logprobs
-    ]
 
 
 class Item:

@@ -12,8 +12,8 @@ from typing import Any
 
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects.ends import BENT as _BENT
+from ampproxy.dialects.json import encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
 from ampproxy.dialects.openai_responses.client_tools import ID_PREFIXES
@@ -29,6 +29,7 @@ from ampproxy.dialects.openai_responses.stream_items import (
     Whole,
     item_event,
 )
+from ampproxy.dialects.streams import LONGEST_ID, Renderer
 from ampproxy.model.base import GEMINI, RESPONSES, Json
 from ampproxy.model.events import (
     Completed,
@@ -43,46 +44,41 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    Usage,
     UsageReport,
     WireError,
 )
-from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.loss import part_kind
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
-KEEPALIVE = b": keep-alive\n\n"
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
 class _Open:
     """A part that is open: its item, once something of it was said.
 
-    ``sealed`` is the proof that is known; on a call it is said in a reasoning item before the call,
+    ``signature`` is the proof that is known; on a call it is said in a reasoning item before the call,
     so the call waits for its first delta.
     """
 
-    __slots__ = ("item", "part", "sealed")
+    __slots__ = ("item", "part", "signature")
 
     def __init__(self, part: Any) -> None:
         self.part = part
         self.item: Item | None = None
-        self.sealed: Sealed | None = getattr(part, "sealed", None)
+        self.signature: Signature | None = getattr(part, "signature", None)
 
 
-class ResponsesStreamRenderer:
+class ResponsesStreamRenderer(Renderer):
     """A :class:`~ampproxy.dialects.base.StreamRenderer`.
 
     Kept in memory: the pieces of open items and the JSON text of those that are done.
 
-    :ivar losses: what could not be said so far.
     :ivar final: the response object of the terminal event, once that was written.
     """
 
     def __init__(self, context: AnswerContext) -> None:
-        self.losses: list[Loss] = []
-        self._lost: set[Loss] = set()
+        super().__init__(context)
         self.final: bytes | None = None
-        self._context = context
         self._dialect: str | None = None
         self._frame: Frame | None = None
         self._sequence = 0
@@ -91,13 +87,11 @@ class ResponsesStreamRenderer:
         self._pending: int | None = None
         self._output: dict[int, bytes] = {}
         self._count = 0
-        self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._refused = False
         #: Ids of reasoning items, which no two items may share.
         self._proven: set[str] = set()
-        self._over = False
-        self._proofs = context.request is None or context.request.include_sealed
+        self._proofs = context.request is None or context.request.include_signatures
         tools = context.request.tools if context.request is not None else ()
         #: Name of a function -> what the client calls it.
         self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
@@ -123,12 +117,8 @@ class ResponsesStreamRenderer:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`: ``error``, then ``response.failed``."""
         out: list[bytes] = []
         if not self._over:
-            self._fail(Failed(error), out)
+            self.failed(Failed(error), out)
         return b"".join(out)
-
-    def keepalive(self) -> bytes:
-        """A comment, which readers of this dialect skip."""
-        return KEEPALIVE
 
     # ------------------------------------------------------------------------------ the lifecycle
 
@@ -151,15 +141,12 @@ class ResponsesStreamRenderer:
         )
         return self._frame
 
-    def _report(self, event: UsageReport, out: list[bytes]) -> None:
-        self._usage = event.usage
-
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
+            self._other(event.choice)
             return
         if event.reason in _BENT:
-            self._lose(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
+            self.losses(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
         self._finished = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
@@ -174,7 +161,8 @@ class ResponsesStreamRenderer:
         self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 
-    def _fail(self, event: Failed, out: list[bytes]) -> None:
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """See :meth:`Renderer.failed`."""
         frame = self._start(Started(), out)
         out.append(error_event(event.error, self._sequence))
         self._sequence += 1
@@ -184,16 +172,13 @@ class ResponsesStreamRenderer:
         self._over = True
         self._items.clear()
 
-    def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(KEEPALIVE)
-
     # ---------------------------------------------------------------------------------- the parts
 
     def _part(self, event: PartStarted, out: list[bytes]) -> None:
         self._start(Started(), out)
         self._settle(out)
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
+            self._other(event.choice)
             return
         part = event.part
         self._open[event.index] = opened = _Open(part)
@@ -210,6 +195,9 @@ class ResponsesStreamRenderer:
             self._write(out, opened.item.open())
         else:
             del self._open[event.index]
+
+    def _other(self, choice: int) -> None:
+        self.losses("candidates", f"candidates[{choice}]", "Responses returns one answer.")
 
     def _message(self, part: Text | Refusal) -> Item:
         id = self._context.new_id("msg_")
@@ -235,10 +223,10 @@ class ResponsesStreamRenderer:
         if isinstance(part, Audio) and part.transcript:
             item = Message(self._context.new_id("msg_"), 0)
             item.pieces.append(part.transcript)
-            self._lose("audio", "answer", "Responses answers in text: the audio's transcript is sent.")
+            self.losses("audio", "answer", "Responses answers in text: the audio's transcript is sent.")
             return item.item(item.content(), "completed")
         kind = part_kind(part)
-        self._lose(kind, "answer", f"Responses has no item for this part: {kind}.")
+        self.losses(kind, "answer", f"Responses has no item for this part: {kind}.")
         return None
 
     def _next_index(self) -> int:
@@ -255,9 +243,9 @@ class ResponsesStreamRenderer:
             return
         index, self._pending = self._pending, None
         opened = self._open[index]
-        part, sealed = opened.part, opened.sealed
+        part, signature = opened.part, opened.signature
         if isinstance(part, Reasoning):
-            own = sealed.item if sealed and sealed.vendor == RESPONSES else None
+            own = signature.item if signature and signature.vendor == RESPONSES else None
             id = (
                 own
                 if own and len(own) <= LONGEST_ID and own not in self._proven
@@ -266,8 +254,8 @@ class ResponsesStreamRenderer:
             self._proven.add(id)
             self._render_item(index, Thought(id, self._next_index()), out)
         else:
-            if sealed is not None:
-                self._render_proof(sealed, "call", out)
+            if signature is not None:
+                self._render_proof(signature, "call", out)
             self._render_item(index, self._call(part), out)
         for number, text in enumerate(_texts(part)):
             if number:
@@ -289,12 +277,12 @@ class ResponsesStreamRenderer:
             name, more = known.name, {**more, "namespace": to_raw(known.namespace)}
         return kind(id, self._next_index(), part.id, name, more)
 
-    def _render_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
+    def _render_proof(self, signature: Signature, place: proof.Place, out: list[bytes]) -> None:
         """A reasoning item that has nothing but the proof of another part."""
         if not self._proofs:
             return
         thought = Thought(self._context.new_id("rs_"), self._next_index())
-        thought.proof = proof.seal("", sealed, place)
+        thought.proof = proof.wrap_signature("", signature, place)
         self._write(out, thought.open())
         self._done(thought, "completed", out)
 
@@ -326,12 +314,12 @@ class ResponsesStreamRenderer:
     def _prove(self, event: PartSigned, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is None:
-            if event.sealed.vendor != RESPONSES:
-                self._render_proof(event.sealed, "reasoning", out)
+            if event.signature.vendor != RESPONSES:
+                self._render_proof(event.signature, "reasoning", out)
             return
-        opened.sealed = event.sealed
+        opened.signature = event.signature
         if isinstance(opened.part, ToolCall) and opened.item is not None:
-            self._render_proof(event.sealed, "call", out)
+            self._render_proof(event.signature, "call", out)
 
     def _extend(self, event: PartExtras, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
@@ -339,7 +327,7 @@ class ResponsesStreamRenderer:
         if opened is not None and isinstance(opened.item, Message) and notes:
             self._write(out, opened.item.annotate(notes))
         elif set(event.extras) - {"phase"}:
-            self._lose(
+            self.losses(
                 "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
             )
 
@@ -354,9 +342,9 @@ class ResponsesStreamRenderer:
         opened = self._open.get(index)
         if opened is None:
             return
-        part, sealed = opened.part, opened.sealed
+        part, signature = opened.part, opened.signature
         if index == self._pending:
-            keeps = sealed is not None and self._proofs
+            keeps = signature is not None and self._proofs
             if isinstance(part, Reasoning) and not keeps and not part.text:
                 self._pending = None  # thinking with nothing to show and nothing to keep
             else:
@@ -364,27 +352,21 @@ class ResponsesStreamRenderer:
         item = opened.item
         if isinstance(item, Call) and not any(item.pieces) and not part.freeform:
             self._delta(Delta(index, "{}"), out)
-        if isinstance(item, Thought) and sealed is not None and self._proofs:
-            own = sealed.vendor == RESPONSES and sealed.item == item.id
+        if isinstance(item, Thought) and signature is not None and self._proofs:
+            own = signature.vendor == RESPONSES and signature.item == item.id
             place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
-            item.proof = sealed.value if own else proof.seal("", sealed, place)
+            item.proof = signature.value if own else proof.wrap_signature("", signature, place)
         if item is not None:
             self._done(item, status, out)
         del self._open[index]
         self._items.pop(index, None)
-        if sealed is not None and isinstance(part, Text | Image):
-            self._render_proof(sealed, "text" if isinstance(part, Text) else "image", out)
+        if signature is not None and isinstance(part, Text | Image):
+            self._render_proof(signature, "text" if isinstance(part, Text) else "image", out)
 
     def _done(self, item: Item, status: str, out: list[bytes]) -> None:
         events, text = item.done(status)
         self._output[item.output_index] = text
         self._write(out, events)
-
-    def _lose(self, kind: str, path: str, why: str) -> None:
-        loss = Loss(kind, path, why)
-        if loss not in self._lost:
-            self._lost.add(loss)
-            self.losses.append(loss)
 
 
 def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
@@ -429,9 +411,9 @@ _STEPS: dict[type, _Step] = {
     PartSigned: ResponsesStreamRenderer._prove,
     PartExtras: ResponsesStreamRenderer._extend,
     PartClosed: ResponsesStreamRenderer._close,
-    UsageReport: ResponsesStreamRenderer._report,
+    UsageReport: ResponsesStreamRenderer.report,
     Finished: ResponsesStreamRenderer._finish,
     Completed: ResponsesStreamRenderer._complete,
-    Failed: ResponsesStreamRenderer._fail,
-    Ping: ResponsesStreamRenderer._ping,
+    Failed: ResponsesStreamRenderer.failed,
+    Ping: ResponsesStreamRenderer.ping,
 }

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.adapt.strict import is_strict
-from ampproxy.dialects.common import bad_request, loads, to_raw
-from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.adapt.schema import is_strict
+from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
+from ampproxy.dialects.openai_parts import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
@@ -67,7 +67,7 @@ def _parse_custom(fields: Fields) -> Tool:
         fields.need("name", str),
         fields.take("description", str),
         freeform=True,
-        grammar=fields.take_raw("format"),
+        grammar=flat_grammar(fields.take_raw("format")),
         extras=fields.remaining(),
     )
 
@@ -125,20 +125,12 @@ def _render_tool(tool: Tool, name: str, *, native: bool) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
     put(body, {"description": tool.description})
     if tool.freeform:
-        put(body, {"format": _flat(tool.grammar)})
+        put(body, {"format": tool.grammar})
     else:
         body["parameters"] = tool.schema
         # Not to say it means true here, and false everywhere else.
         put(body, {"strict": tool.strict if native else bool(tool.strict)})
     return {**body, **tool.extras}
-
-
-def _flat(grammar: Json | None) -> Json | None:
-    """A custom tool's format, as Responses has it: chat has one level more."""
-    value = loads(grammar) if grammar is not None else None
-    if isinstance(value, dict) and isinstance(value.get("grammar"), dict):
-        return to_raw({"type": "grammar", **value["grammar"]})
-    return grammar
 
 
 def render_choice(request: ChatRequest, names: Callable[[str], str]) -> str | dict[str, Any] | None:

@@ -6,17 +6,16 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.proof import place_of, unseal
+from ampproxy.dialects.proof import place_of, unwrap_signature
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, WireError
-from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Signature, Text, ToolCall
 from tests.dialects.laws import context_for
 
-DIALECT = AnthropicDialect()
-GEMINI = Sealed("gemini", "Zm9v")
+GEMINI = Signature("gemini", "Zm9v")
 
 
 def said(*parts: Any, finish: Finished | None = None, usage: Usage | None = None) -> Any:
@@ -32,7 +31,7 @@ class AnswerTests(unittest.TestCase):
             Reasoning("", GEMINI),
             Text("hi"),
             Text(""),
-            ToolCall("c1", "Bash", '{"n": 12345678901234567890}', sealed=GEMINI),
+            ToolCall("c1", "Bash", '{"n": 12345678901234567890}', signature=GEMINI),
             finish=Finished("stop"),
             usage=Usage(1, 2, 3, 4),
         )
@@ -42,7 +41,7 @@ class AnswerTests(unittest.TestCase):
             ["thinking", "redacted_thinking", "text", "redacted_thinking", "tool_use"],
         )
         data = told["content"][3]["data"]
-        self.assertEqual((unseal(data, ANTHROPIC), place_of(data)), (GEMINI, "call"))
+        self.assertEqual((unwrap_signature(data, ANTHROPIC), place_of(data)), (GEMINI, "call"))
         self.assertEqual(told["content"][4]["input"], {"n": 12345678901234567890})
         self.assertEqual(told["stop_reason"], "tool_use")
         self.assertEqual(

@@ -7,24 +7,24 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT as ANTHROPIC_DIALECT
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.gemini import GeminiDialect
-from ampproxy.dialects.openai_chat import ChatDialect
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.gemini import DIALECT as GEMINI_DIALECT
+from ampproxy.dialects.openai_chat import DIALECT as CHAT_DIALECT
+from ampproxy.dialects.openai_responses import DIALECT as RESPONSES_DIALECT
 from ampproxy.dialects.proof import MARK
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Image, Sealed, Text, ToolCall
+from ampproxy.model.parts import Image, Signature, Text, ToolCall
 from tests.dialects.anthropic.test_sdk import streamed
 from tests.dialects.laws import VECTORS, context_for
 
-ANTHROPIC = AnthropicDialect()
+ANTHROPIC = ANTHROPIC_DIALECT
 OTHERS: tuple[tuple[Dialect, str], ...] = (
-    (ChatDialect(), "gpt-4.1"),
-    (ResponsesDialect(), "gpt-5"),
-    (GeminiDialect(), "gemini-3-pro-preview"),
+    (CHAT_DIALECT, "gpt-4.1"),
+    (RESPONSES_DIALECT, "gpt-5"),
+    (GEMINI_DIALECT, "gemini-3-pro-preview"),
 )
 
 
@@ -78,25 +78,27 @@ class CrossTests(unittest.TestCase):
                 request = ANTHROPIC.parse_request(follow_up(response))
                 body = dialect.render_request(request, target_for(dialect.name, model)).body.decode()
                 for part in response.candidates[0].parts:
-                    sealed = getattr(part, "sealed", None)
+                    signature = getattr(part, "signature", None)
                     # A picture in an answer is a loss here, and its proof with it; likewise the proof of the
                     # text that ends an answer.
                     last = isinstance(part, Text) and part is response.candidates[0].parts[-1]
-                    if isinstance(sealed, Sealed) and not isinstance(part, Image) and not last:
+                    if isinstance(signature, Signature) and not isinstance(part, Image) and not last:
                         seen += 1
                         with self.subTest(name, part=type(part).__name__):
-                            self.assertIn(json.dumps(sealed.value), body)
-                            self.assertIn(sealed.item or "", body)
+                            self.assertIn(json.dumps(signature.value), body)
+                            self.assertIn(signature.item or "", body)
         self.assertGreater(seen, 3)
 
     def test_proofs_stay_in_place(self) -> None:
         """Gemini's proof sits on the same call again: anywhere else it would be refused."""
-        for name, events in streams(GeminiDialect()):
+        for name, events in streams(GEMINI_DIALECT):
             response = fold(events)
             sent = ANTHROPIC.parse_request(follow_up(response)).turns[1].parts
             with self.subTest(name):
-                before = [part.sealed for part in response.candidates[0].parts if isinstance(part, ToolCall)]
-                self.assertEqual([part.sealed for part in sent if isinstance(part, ToolCall)], before)
+                before = [
+                    part.signature for part in response.candidates[0].parts if isinstance(part, ToolCall)
+                ]
+                self.assertEqual([part.signature for part in sent if isinstance(part, ToolCall)], before)
 
     def test_foreign_proofs_never_reach_anthropic(self) -> None:
         """A thread that moves to Claude is accepted there."""

@@ -6,7 +6,7 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from tests.dialects.laws import VECTORS, DialectLaws
 
 
@@ -27,7 +27,7 @@ def _block(block: dict[str, Any]) -> dict[str, Any]:
 class AnthropicLaws(DialectLaws, unittest.TestCase):
     """See the battery."""
 
-    dialect = AnthropicDialect()
+    dialect = DIALECT
     vectors = VECTORS / "anthropic"
     terminal = re.compile(rb"event: message_stop\r?\ndata: [^\n]*\n\r?\n")
 

@@ -6,9 +6,10 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
-from ampproxy.dialects.anthropic.blocks import parse_block, parse_content, settle
-from ampproxy.dialects.proof import seal
+from ampproxy.dialects.anthropic import DIALECT
+from ampproxy.dialects.anthropic.blocks import parse_block, parse_content
+from ampproxy.dialects.places import settle
+from ampproxy.dialects.proof import wrap_signature
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
@@ -19,7 +20,7 @@ from ampproxy.model.parts import (
     Link,
     Opaque,
     Reasoning,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -32,11 +33,11 @@ USER: Any = [{"role": "user", "content": "hi"}]
 
 def parsed(**members: Any) -> ChatRequest:
     body = {"model": "m", "max_tokens": 9, "messages": USER, **members}
-    return AnthropicDialect().parse_request(json.dumps(body).encode())
+    return DIALECT.parse_request(json.dumps(body).encode())
 
 
 def vector(name: str) -> ChatRequest:
-    return AnthropicDialect().parse_request((VECTORS / "anthropic/requests" / f"{name}.json").read_bytes())
+    return DIALECT.parse_request((VECTORS / "anthropic/requests" / f"{name}.json").read_bytes())
 
 
 class ContentTests(unittest.TestCase):
@@ -46,8 +47,8 @@ class ContentTests(unittest.TestCase):
         self.assertEqual([text.text for text in request.system], ["You are an agent.", "Be brief."])
         _, assistant, user = request.turns
         thought, redacted, text, call, bare = assistant.parts
-        self.assertEqual(thought, Reasoning("Use ls.", Sealed(ANTHROPIC, "EqoBCkgI")))
-        self.assertEqual(redacted, Reasoning("", Sealed(ANTHROPIC, "Emw="), redacted=True))
+        self.assertEqual(thought, Reasoning("Use ls.", Signature(ANTHROPIC, "EqoBCkgI")))
+        self.assertEqual(redacted, Reasoning("", Signature(ANTHROPIC, "Emw="), redacted=True))
         self.assertEqual(text, Text("Listing."))
         assert isinstance(call, ToolCall)
         assert isinstance(bare, ToolCall)
@@ -89,12 +90,12 @@ class ContentTests(unittest.TestCase):
 
     def test_carried_proof_returns_to_its_call(self) -> None:
         """Gemini's proof, which an Amp thread carried in a thinking block, sits on the call again."""
-        gemini, openai = Sealed("gemini", "Zm9v"), Sealed("openai-responses", "Zm9v", "rs_1")
+        gemini, openai = Signature("gemini", "Zm9v"), Signature("openai-responses", "Zm9v", "rs_1")
         content = [
-            {"type": "thinking", "thinking": "hm", "signature": seal(ANTHROPIC, openai)},
+            {"type": "thinking", "thinking": "hm", "signature": wrap_signature(ANTHROPIC, openai)},
             {"type": "text", "text": "ok"},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, gemini, "text")},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, gemini, "call")},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, gemini, "text")},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, gemini, "call")},
             {"type": "tool_use", "id": "a", "name": "A", "input": {}},
             {"type": "tool_use", "id": "b", "name": "B", "input": {}},
         ]
@@ -103,8 +104,8 @@ class ContentTests(unittest.TestCase):
             parts,
             (
                 Reasoning("hm", openai),
-                Text("ok", sealed=gemini),
-                ToolCall("a", "A", "{}", sealed=gemini),
+                Text("ok", signature=gemini),
+                ToolCall("a", "A", "{}", signature=gemini),
                 ToolCall("b", "B", "{}"),
             ),
         )
@@ -133,9 +134,9 @@ class ShortWayTests(unittest.TestCase):
             {"type": "image", "source": {"type": "url", "url": "https://example.com/"}},
             signed,
             {"type": "redacted_thinking", "data": "Emw="},
-            {"type": "redacted_thinking", "data": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, Signature("gemini", "Zm9v"))},
             {**signed, "signature": ""},
-            {**signed, "signature": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {**signed, "signature": wrap_signature(ANTHROPIC, Signature("gemini", "Zm9v"))},
             {"type": "tool_use", "id": "a", "name": "A", "input": {"n": 10**30}, "cache_control": mark},
             {"type": "tool_use", "id": "a", "name": "A", "input": None},
             {"type": "tool_result", "tool_use_id": "a"},
@@ -197,7 +198,7 @@ class WishTests(unittest.TestCase):
         self.assertLessEqual(
             {"container", "context_management", "cache_control"}, set(vector("content").extras)
         )
-        self.assertTrue(request.include_usage and request.include_sealed)
+        self.assertTrue(request.include_usage and request.include_signatures)
         self.assertEqual(parsed(system="").system, ())
 
 
@@ -227,5 +228,5 @@ class ComplaintTests(unittest.TestCase):
     def test_model_and_stream_of_the_path_win(self) -> None:
         """A route that names the model needs none in the body."""
         body = json.dumps({"messages": USER}).encode()
-        request = AnthropicDialect().parse_request(body, model="from-path", stream=True)
+        request = DIALECT.parse_request(body, model="from-path", stream=True)
         self.assertEqual((request.model, request.stream), ("from-path", True))

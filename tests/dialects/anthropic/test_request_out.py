@@ -8,17 +8,16 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.base import Target
 from ampproxy.model.base import ANTHROPIC, CHAT, RESPONSES, Json
 from ampproxy.model.parts import (
     Image,
     Inline,
-    Part,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -33,22 +32,15 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant, user
 
 CALL, RESULT = ToolCall("c1", "Bash", '{"cmd":"ls"}'), ToolResult("c1", (Text("a"),))
 BASH = Tool("Bash", schema=Json(b'{"type":"object"}'))
-PROOF = Sealed(ANTHROPIC, "EqoB")
+PROOF = Signature(ANTHROPIC, "EqoB")
 BUDGET = Target("claude-sonnet-4-5", thinking="budget", max_output=64_000)
 LEVEL = Target(
     "claude-opus-4-6", thinking="both", levels=("low", "medium", "high", "max"), max_output=128_000
 )
-
-
-def user(*parts: Part | str) -> Turn:
-    return Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def assistant(*parts: Part | str) -> Turn:
-    return Turn("assistant", user(*parts).parts)
 
 
 def request(*turns: Turn, dialect: str = CHAT, **fields: Any) -> ChatRequest:
@@ -58,7 +50,7 @@ def request(*turns: Turn, dialect: str = CHAT, **fields: Any) -> ChatRequest:
 class RenderCase(unittest.TestCase):
     def render(self, asked: ChatRequest, target: Target = BUDGET) -> tuple[dict[str, Any], set[str]]:
         """The body, and the kinds of losses."""
-        rendered = AnthropicDialect().render_request(asked, target)
+        rendered = DIALECT.render_request(asked, target)
         return json.loads(rendered.body), {loss.kind for loss in rendered.losses}
 
     def contents(self, *turns: Turn, **fields: Any) -> tuple[list[Any], set[str]]:
@@ -164,9 +156,7 @@ class TurnTests(RenderCase):
     def test_arguments_keep_their_exact_text(self) -> None:
         """Large numbers and key order survive; broken arguments are kept and said."""
         exact = ToolCall("c1", "Bash", '{"z": 12345678901234567890123, "a": 1.50}')
-        rendered = AnthropicDialect().render_request(
-            request(user("x"), assistant(exact), user(RESULT)), BUDGET
-        )
+        rendered = DIALECT.render_request(request(user("x"), assistant(exact), user(RESULT)), BUDGET)
         self.assertIn(b'"input":{"z": 12345678901234567890123, "a": 1.50}', rendered.body)
         body, lost = self.render(request(user("x"), assistant(ToolCall("c1", "Bash", '{"cut')), user(RESULT)))
         self.assertEqual(body["messages"][1]["content"][0]["input"], {"_raw": '{"cut'})
@@ -189,7 +179,7 @@ class ThinkingTests(RenderCase):
 
     def test_foreign_proof_stays_out_and_thinking_rests(self) -> None:
         """A thread that came from another vendor in mid-loop is accepted, without thinking."""
-        foreign = Reasoning("hm", Sealed("openai-responses", "gAAA", "rs_1"))
+        foreign = Reasoning("hm", Signature("openai-responses", "gAAA", "rs_1"))
         turns = (user("go"), assistant(foreign, CALL), user(RESULT))
         for target, member in ((BUDGET, None), (LEVEL, {"type": "disabled"})):
             asked = request(
@@ -283,7 +273,7 @@ class ToolTests(RenderCase):
             tools=(Tool("get.weather"), Tool("get_weather")),
             choice=ToolChoice("named", "get.weather"),
         )
-        rendered = AnthropicDialect().render_request(asked, BUDGET)
+        rendered = DIALECT.render_request(asked, BUDGET)
         body = json.loads(rendered.body)
         sent = [tool["name"] for tool in body["tools"]]
         self.assertEqual(sent, ["get_weather_2", "get_weather"])
@@ -296,7 +286,7 @@ class ToolTests(RenderCase):
         """A tool whose input is text is offered as a function with one string."""
         patch = Tool("apply_patch", freeform=True, grammar=Json(b'{"syntax":"lark"}'))
         call = ToolCall("c1", "apply_patch", "*** Begin", freeform=True)
-        rendered = AnthropicDialect().render_request(
+        rendered = DIALECT.render_request(
             request(user("x"), assistant(call), user(RESULT), tools=(patch,)), BUDGET
         )
         body = json.loads(rendered.body)
@@ -331,11 +321,11 @@ class ToolTests(RenderCase):
             HostedTool("web_search", "gemini", Json(b'{"googleSearch":{"timeRangeFilter":{}}}')),
             HostedTool("image_generation", "x", Json(b"{}")),
         )
-        rendered = AnthropicDialect().render_request(request(hosted=hosted), BUDGET)
+        rendered = DIALECT.render_request(request(hosted=hosted), BUDGET)
         self.assertEqual([tool["name"] for tool in json.loads(rendered.body)["tools"]], ["web_search"])
         self.assertEqual({loss.kind for loss in rendered.losses}, {"hosted_settings", "hosted_tool"})
         code = HostedTool("code_execution", "gemini", Json(b"{}"))
-        headers = AnthropicDialect().render_request(request(hosted=(code,)), BUDGET).headers
+        headers = DIALECT.render_request(request(hosted=(code,)), BUDGET).headers
         self.assertEqual(headers, {"anthropic-beta": "code-execution-2025-08-25"})
 
 
@@ -402,7 +392,7 @@ class RestTests(RenderCase):
     def test_beta_features_go_into_the_header(self) -> None:
         """The SDK's ``betas`` of a body reach the vendor as it wants them."""
         body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}],"betas":["a","b"]}'
-        rendered = AnthropicDialect().render_request(AnthropicDialect().parse_request(body), BUDGET)
+        rendered = DIALECT.render_request(DIALECT.parse_request(body), BUDGET)
         self.assertEqual(rendered.headers, {"anthropic-beta": "a,b"})
         self.assertNotIn(b"betas", rendered.body)
 
@@ -410,7 +400,7 @@ class RestTests(RenderCase):
         """A thinking wish that replaced the client's is what the model hears."""
         raw = b'{"model":"m","max_tokens":9000,"messages":[{"role":"user","content":"x"}]%s}'
         for extra in (b"", b',"thinking":{"type":"adaptive"}'):
-            asked = AnthropicDialect().parse_request(raw % extra)
+            asked = DIALECT.parse_request(raw % extra)
             asked = msgspec.structs.replace(asked, thinking=Thinking("level", level="low"))
             body, _ = self.render(asked, LEVEL)
             self.assertEqual((body["thinking"]["type"], body["output_config"]["effort"]), ("adaptive", "low"))
@@ -422,7 +412,7 @@ class RestTests(RenderCase):
 
     def test_counting_request(self) -> None:
         """What is counted is what would be sent, without the members of an answer."""
-        dialect = AnthropicDialect()
+        dialect = DIALECT
         body = dialect.render_request(request(system=(Text("s"),), stream=True, tools=(BASH,)), BUDGET).body
         told = json.loads(dialect.count_request(body, "m"))
         self.assertEqual(set(told), {"model", "system", "messages", "tools"})

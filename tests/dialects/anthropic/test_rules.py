@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC
@@ -57,7 +57,7 @@ class RulesTests(unittest.TestCase):
     def test_requests_of_other_dialects_are_accepted(self, request: ChatRequest, model: str) -> None:
         """A client of another dialect never sees a 400 for what the translation should have put right."""
         target = target_for(ANTHROPIC, model)
-        check(json.loads(AnthropicDialect().render_request(request, target).body))
+        check(json.loads(DIALECT.render_request(request, target).body))
 
     @settings(max_examples=60, deadline=None)
     @given(strategies.requests(), st.sampled_from(["none", "level", "budget", "both"]), st.booleans())
@@ -66,6 +66,6 @@ class RulesTests(unittest.TestCase):
         target = Target(
             "claude-opus-4-6", thinking=kind, can_disable=can, max_output=2048, budget=(1024, 1500)
         )
-        body = json.loads(AnthropicDialect().render_request(request, target).body)
+        body = json.loads(DIALECT.render_request(request, target).body)
         self.assertLessEqual(body["max_tokens"], 2048)
         self.assertLess(body.get("thinking", {}).get("budget_tokens", 0), body["max_tokens"])

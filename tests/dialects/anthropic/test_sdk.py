@@ -10,14 +10,12 @@ import anthropic
 import httpx2
 from hypothesis import given, settings
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.model.events import ChatResponse, Event, Failed, Started, WireError
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import ToolCall
 from tests import strategies
 from tests.dialects.laws import VECTORS, context_for
-
-DIALECT = AnthropicDialect()
 
 
 def client(answer: Callable[[httpx2.Request], httpx2.Response]) -> anthropic.Anthropic:

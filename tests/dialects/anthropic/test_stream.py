@@ -6,10 +6,10 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
 from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import (
@@ -29,14 +29,14 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 from tests.dialects.laws import VECTORS, context_for
 
-GEMINI = Sealed("gemini", "Zm9vYmFy")
+GEMINI = Signature("gemini", "Zm9vYmFy")
 
 
 def renderer() -> AnthropicStreamRenderer:
-    return AnthropicDialect().stream_renderer(context_for("asked"))
+    return DIALECT.stream_renderer(context_for("asked"))
 
 
 def wire(data: bytes) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ class RenderTests(unittest.TestCase):
             UsageReport(Usage(10, 20, 30)),
             PartStarted(0, Reasoning("")),
             Delta(0, "hm"),
-            PartSigned(0, Sealed(ANTHROPIC, "EqoB")),
+            PartSigned(0, Signature(ANTHROPIC, "EqoB")),
             PartClosed(0),
             PartStarted(1, Text("")),
             Delta(1, "a\u2028"),
@@ -135,10 +135,10 @@ class RenderTests(unittest.TestCase):
 
     def test_foreign_proof_of_thinking(self) -> None:
         """Another vendor's proof goes into the signature and can be told from Anthropic's."""
-        openai = Sealed("openai-responses", "gAAAA", "rs_1")
+        openai = Signature("openai-responses", "gAAAA", "rs_1")
         events = said(PartStarted(0, Reasoning("")), Delta(0, "hm"), PartSigned(0, openai), PartClosed(0))
         signature = events[3]["delta"]["signature"]
-        self.assertEqual(unseal(signature, ANTHROPIC), openai)
+        self.assertEqual(unwrap_signature(signature, ANTHROPIC), openai)
 
     def test_proof_on_a_call_and_on_a_text(self) -> None:
         """Gemini's proof stands in a block of its own: before its call, after its text; numbers agree."""
@@ -147,7 +147,7 @@ class RenderTests(unittest.TestCase):
             Delta(0, "hi"),
             PartSigned(0, GEMINI),
             PartClosed(0),
-            PartStarted(1, ToolCall("a", "A", "", sealed=GEMINI)),
+            PartStarted(1, ToolCall("a", "A", "", signature=GEMINI)),
             Delta(1, "{}"),
             PartClosed(1),
             PartStarted(2, ToolCall("b", "B", "")),

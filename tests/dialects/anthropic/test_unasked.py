@@ -12,15 +12,15 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC, GEMINI
 from ampproxy.model.events import Candidate, ChatResponse, Completed, Event, Finished, PartSigned
 from ampproxy.model.fold import unfold
-from ampproxy.model.parts import Reasoning, Sealed, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest, Thinking, ToolChoice
 
 DIALECT = DIALECTS[ANTHROPIC]
-PROOF = Sealed(GEMINI, "c2ln")
+PROOF = Signature(GEMINI, "c2ln")
 PARTS = (
     Reasoning("Hm.", PROOF),
-    Text("Words.", sealed=PROOF),
-    ToolCall("call_1", "f", '{"a":1}', sealed=PROOF),
+    Text("Words.", signature=PROOF),
+    ToolCall("call_1", "f", '{"a":1}', signature=PROOF),
     Reasoning("", PROOF, redacted=True),
     Text("More."),
 )
@@ -93,7 +93,8 @@ def test_own_answers():
     """What Anthropic's own models give passes whole, whatever was asked: they know what that is."""
     made = context(None, FORCED)
     own = ChatResponse(
-        candidates=(Candidate((Reasoning("Hm.", Sealed(ANTHROPIC, "c2ln")), Text("a"))),), dialect=ANTHROPIC
+        candidates=(Candidate((Reasoning("Hm.", Signature(ANTHROPIC, "c2ln")), Text("a"))),),
+        dialect=ANTHROPIC,
     )
     assert json.loads(DIALECT.render_response(own, made))["content"][0]["type"] == "thinking"
     blocks, lost = streamed(unfold(own), made)

@@ -7,11 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.events import ErrorKind, WireError
-
-DIALECT = GeminiDialect()
 
 
 def body(code: Any, status: str | None, message: str = "m", details: Any = None) -> bytes:

@@ -7,7 +7,7 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.gemini.schema import raise_gemini
 from ampproxy.model.base import Json
 from ampproxy.model.events import ChatResponse
@@ -59,7 +59,7 @@ _SPELLED = {
 
 
 class GeminiLaws(DialectLaws, unittest.TestCase):
-    dialect = GeminiDialect()
+    dialect = DIALECT
     vectors = VECTORS / "gemini"
     terminal = re.compile(rb'"(finishReason|blockReason)"')
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.parts import (
@@ -24,8 +24,6 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, ToolChoice
-
-DIALECT = GeminiDialect()
 
 
 def read(*contents: Any, **fields: Any) -> ChatRequest:
@@ -155,7 +153,7 @@ def test_thoughts_of_a_stream_are_one() -> None:
         )
     )
     thoughts = [part for part in request.turns[0].parts if isinstance(part, Reasoning)]
-    assert [(part.text, part.sealed is not None) for part in thoughts] == [("ab", True), ("c", False)]
+    assert [(part.text, part.signature is not None) for part in thoughts] == [("ab", True), ("c", False)]
 
 
 def test_media() -> None:
@@ -345,7 +343,7 @@ def test_a_streamed_answer_kept_in_chunks_is_one_turn() -> None:
     assert [turn.role for turn in request.turns] == ["user", "assistant", "user"]
     thought, text, *_ = request.turns[1].parts
     assert isinstance(thought, Reasoning)
-    assert (thought.text, thought.sealed is not None) == ("hm!", True)
+    assert (thought.text, thought.signature is not None) == ("hm!", True)
     assert text == Text("Hello")
     assert pairs(request) == list(zip(calls(request), ["1", "2"], strict=True))
 
@@ -360,8 +358,8 @@ def test_signature_alone(text: dict[str, str]) -> None:
     thought, after = turn.parts
     assert isinstance(thought, Reasoning)
     assert (thought.text, thought.redacted) == ("so", False)
-    assert thought.sealed is not None
-    assert thought.sealed.value == "YWJj"
+    assert thought.signature is not None
+    assert thought.signature.value == "YWJj"
     assert isinstance(after, Text)
-    assert after.sealed is not None
-    assert (after.text, after.sealed.value) == ("", "eHl6")
+    assert after.signature is not None
+    assert (after.text, after.signature.value) == ("", "eHl6")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -23,10 +23,9 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
-    ToolResult,
 )
 from ampproxy.model.request import (
     ChatRequest,
@@ -38,8 +37,9 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant as model
+from tests.dialects.builders import rendered, result, user
 
-DIALECT = GeminiDialect()
 OLD = target_for("gemini", "gemini-2.5-flash")
 NEW = target_for("gemini", "gemini-3-flash-preview")
 PNG = Image(Inline("image/png", "aGk="))
@@ -50,24 +50,11 @@ def ask(
 ) -> tuple[Any, list[str]]:
     """The body and the kinds of losses of a request."""
     request = ChatRequest(dialect=dialect, model=target.model, turns=turns, **fields)
-    rendered = DIALECT.render_request(request, target)
-    return json.loads(rendered.body), [loss.kind for loss in rendered.losses]
-
-
-def user(*parts: Any) -> Turn:
-    return Turn("user", tuple(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def model(*parts: Any) -> Turn:
-    return Turn("assistant", tuple(Text(part) if isinstance(part, str) else part for part in parts))
+    return rendered(DIALECT, request, target)
 
 
 def call(id: str, name: str = "f", **fields: Any) -> ToolCall:
     return ToolCall(id, name, '{"x":1}', **fields)
-
-
-def result(id: str, *parts: Any, **fields: Any) -> ToolResult:
-    return ToolResult(id, tuple(Text(part) if isinstance(part, str) else part for part in parts), **fields)
 
 
 def response(name: str, **body: Any) -> dict[str, Any]:
@@ -194,10 +181,10 @@ def test_arguments_that_are_no_object_are_wrapped() -> None:
 
 def test_own_proofs_go_back_in_their_place() -> None:
     """Gemini's signature stands on the call or text that it was issued on."""
-    own = Sealed("gemini", "YWJj")
+    own = Signature("gemini", "YWJj")
     body, losses = ask(
         user("go"),
-        model(Reasoning("hm", own), Text("Let me", sealed=own), call("a", sealed=own), call("b")),
+        model(Reasoning("hm", own), Text("Let me", signature=own), call("a", signature=own), call("b")),
         user(result("a", "A"), result("b", "B")),
         target=NEW,
     )
@@ -207,9 +194,9 @@ def test_own_proofs_go_back_in_their_place() -> None:
 
 def test_foreign_proofs_are_dropped_and_thoughts_never_become_text() -> None:
     """Gemini refuses another vendor's proof, and thoughts are not the assistant's words."""
-    foreign = Sealed("anthropic", "EqoB")
+    foreign = Signature("anthropic", "EqoB")
     body, losses = ask(
-        user("go"), model(Reasoning("secret plan", foreign), Reasoning("bare"), Text("Hi", sealed=foreign))
+        user("go"), model(Reasoning("secret plan", foreign), Reasoning("bare"), Text("Hi", signature=foreign))
     )
     assert body["contents"][1]["parts"] == [{"text": "Hi"}]
     assert losses == ["foreign_proof", "earlier_thinking", "foreign_proof"]
@@ -232,7 +219,7 @@ def test_the_skip_value_is_nobodys_proof() -> None:
     body = json.dumps({"contents": [{"role": "model", "parts": [part]}]}).encode()
     [said] = DIALECT.parse_request(body, model="g").turns[0].parts
     assert isinstance(said, ToolCall)
-    assert said.sealed is None
+    assert said.signature is None
 
 
 # -- media

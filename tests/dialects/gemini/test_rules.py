@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.request import ChatRequest
 from ampproxy.testing.gemini_rules import GENERATE, RULES, camel
 from tests import strategies
 from tests.dialects.laws import VECTORS, quick
 
-DIALECT = GeminiDialect()
 MODELS = (
     "gemini-4-neon",
     "gemini-4-argon",

@@ -12,17 +12,16 @@ from google.genai import _api_client, errors, types
 
 from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.gemini import GeminiDialect
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.gemini import DIALECT
+from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, WireError
 from ampproxy.model.fold import unfold
-from ampproxy.model.parts import Image, Inline, Reasoning, Sealed, Text, ToolCall, ToolResult
+from ampproxy.model.parts import Image, Inline, Reasoning, Signature, Text, ToolCall, ToolResult
 from tests.dialects.laws import context_for
 
 #: The HTTP library that this SDK uses: httpx2, and httpx in the last versions for Python 3.10.
 httpx: Any = _api_client.httpx or _api_client.httpx2
 
-DIALECT = GeminiDialect()
 #: What a vendor of another dialect answered.
 FOREIGN = ChatResponse(
     id="msg_1",
@@ -30,7 +29,7 @@ FOREIGN = ChatResponse(
     candidates=(
         Candidate(
             (
-                Reasoning("I should look.", Sealed("anthropic", "EqoBCkgIARAB+/==")),
+                Reasoning("I should look.", Signature("anthropic", "EqoBCkgIARAB+/==")),
                 Text("Looking \u2028 now."),
                 ToolCall("toolu_01", "Bash", '{"cmd":"ls",\n"n":12345678901234567}'),
             ),
@@ -86,11 +85,11 @@ def test_foreign_proof_survives_the_sdk() -> None:
     body = sent(lambda sdk: sdk.models.generate_content(model="g", contents=["hi", history, "more"]))
     request = DIALECT.parse_request(body, model="g")
     said = request.turns[1].parts
-    assert said[0] == Reasoning("I should look.", Sealed("anthropic", "EqoBCkgIARAB+/=="))
+    assert said[0] == Reasoning("I should look.", Signature("anthropic", "EqoBCkgIARAB+/=="))
     assert isinstance(said[-1], ToolCall)
     assert said[-1].id == "toolu_01"
     [mark] = [part.thought_signature for part in parts if part.thought_signature]
-    assert unseal(base64.b64encode(mark).decode(), "gemini").vendor == "anthropic"
+    assert unwrap_signature(base64.b64encode(mark).decode(), "gemini").vendor == "anthropic"
 
 
 def test_sdk_reads_a_whole_answer() -> None:
@@ -214,7 +213,7 @@ def test_chat_of_the_sdk_keeps_the_turn() -> None:
     request = DIALECT.parse_request(bodies[1], model="g")
     assert [turn.role for turn in request.turns] == ["user", "assistant", "user"]
     reasoning, text, called, *_ = request.turns[1].parts
-    assert reasoning == Reasoning("I should look.", Sealed("anthropic", "EqoBCkgIARAB+/=="))
+    assert reasoning == Reasoning("I should look.", Signature("anthropic", "EqoBCkgIARAB+/=="))
     assert text == Text("Looking \u2028 now.")
     answered = request.turns[2].parts[0]
     assert isinstance(called, ToolCall)

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini import DIALECT
 from ampproxy.dialects.gemini.stream_in import ArrayReader
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import (
@@ -29,11 +29,9 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import fold, unfold
-from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.wire.sse import EventTooLargeError
 from tests.dialects.laws import VECTORS, context_for, plain
-
-DIALECT = GeminiDialect()
 
 
 def chunk(*parts: Any, end: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -301,7 +299,7 @@ def test_proofs_are_valid_base64() -> None:
         chunks = rendered(
             PartStarted(0, Reasoning("")),
             Delta(0, "t"),
-            PartSigned(0, Sealed(vendor, "c2VhbA==")),
+            PartSigned(0, Signature(vendor, "c2VhbA==")),
             PartClosed(0),
         )
         part = chunks[1]["candidates"][0]["content"]["parts"][0]

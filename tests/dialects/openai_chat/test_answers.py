@@ -6,14 +6,12 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import Candidate, ChatResponse, Finished
 from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Text, ToolCall
 from tests.dialects.laws import context_for
-
-DIALECT = ChatDialect()
 
 
 def read(**message: Any) -> Candidate:

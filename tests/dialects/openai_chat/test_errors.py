@@ -7,11 +7,9 @@ import unittest
 
 from ampproxy.dialects import openai
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.errors import STATUS
 from ampproxy.model.events import WireError
-
-DIALECT = ChatDialect()
 
 
 class Reading(unittest.TestCase):

@@ -7,7 +7,7 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.request import ChatRequest
@@ -26,7 +26,7 @@ def _without_nothing(value: Any) -> Any:
 class ChatLaws(DialectLaws, unittest.TestCase):
     """The battery with the vectors of OpenAI and the servers that follow it."""
 
-    dialect = ChatDialect()
+    dialect = DIALECT
     vectors = VECTORS / "openai-chat"
     #: A stream in which the choice has its finish_reason is whole; servers forget ``[DONE]``.
     terminal = re.compile(rb'"finish_reason": ?"')

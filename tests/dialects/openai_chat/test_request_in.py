@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
@@ -32,7 +32,7 @@ BASH = {"type": "function", "function": {"name": "Bash", "arguments": "{}"}}
 
 def parse(*messages: Any, **members: Any) -> ChatRequest:
     body = {"model": "m", "messages": list(messages) or [USER], **members}
-    return ChatDialect().parse_request(json.dumps(body).encode())
+    return DIALECT.parse_request(json.dumps(body).encode())
 
 
 def only_part(message: dict[str, Any]) -> Any:
@@ -217,7 +217,7 @@ class Members(unittest.TestCase):
             b'{"model":"m","messages":[{"role":"user","content":"x"}],"odd":1.10,"tools":[{"type":"function",'
             b'"function":{"name":"f","parameters":{"maximum":123456789012345678901234567890}}}]}'
         )
-        request = ChatDialect().parse_request(body)
+        request = DIALECT.parse_request(body)
         self.assertEqual(request.extras.keys(), {"odd"})
         self.assertEqual(bytes(request.extras["odd"]), b"1.10")
         schema = request.tools[0].schema
@@ -227,7 +227,7 @@ class Members(unittest.TestCase):
     def test_path_beats_body(self) -> None:
         """A model in the path is the one that is asked."""
         body = json.dumps({"model": "m", "messages": [USER], "stream": True}).encode()
-        request = ChatDialect().parse_request(body, model="n", stream=False)
+        request = DIALECT.parse_request(body, model="n", stream=False)
         self.assertEqual((request.model, request.stream), ("n", False))
 
     def test_complaints_name_the_member(self) -> None:
@@ -251,6 +251,6 @@ class Members(unittest.TestCase):
         for members, path in cases:
             body = json.dumps({"model": "m", "messages": [USER], **members}).encode()
             with self.subTest(members=members), self.assertRaises(ClientFault) as caught:
-                ChatDialect().parse_request(body)
+                DIALECT.parse_request(body)
             self.assertEqual(caught.exception.error.param, path)
             self.assertIn(path, caught.exception.error.message)

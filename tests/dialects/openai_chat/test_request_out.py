@@ -7,7 +7,7 @@ import unittest
 from typing import Any
 
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.parts import (
     Audio,
@@ -16,9 +16,8 @@ from ampproxy.model.parts import (
     Image,
     Inline,
     Link,
-    Part,
     Reasoning,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -33,25 +32,9 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
+from tests.dialects.builders import assistant, call, result, user
 
-DIALECT = ChatDialect()
 PNG = Image(Inline("image/png", "aGk="))
-
-
-def user(*parts: Part) -> Turn:
-    return Turn("user", parts)
-
-
-def assistant(*parts: Part) -> Turn:
-    return Turn("assistant", parts)
-
-
-def call(id_: str, name: str = "Bash", arguments: str = "{}") -> ToolCall:
-    return ToolCall(id_, name, arguments)
-
-
-def result(id_: str, *parts: Any, error: bool = False) -> ToolResult:
-    return ToolResult(id_, parts or (Text(f"result of {id_}"),), error)
 
 
 class Rendering(unittest.TestCase):
@@ -136,7 +119,7 @@ class Pairing(Rendering):
 
     def test_error_flag_is_a_loss_and_words_stay(self) -> None:
         """A failed tool's words are told as they are."""
-        body = self.render(assistant(call("a")), user(result("a", Text("boom"), error=True)))
+        body = self.render(assistant(call("a")), user(result("a", Text("boom"), is_error=True)))
         self.assertEqual(body["messages"][1]["content"], "boom")
         self.assertEqual(self.lost, ["is_error"])
 
@@ -219,9 +202,10 @@ class Content(Rendering):
 
     def test_reasoning_of_another_vendor_is_not_sent(self) -> None:
         """No proof and no thinking leaves for a vendor that did not write it."""
-        sealed = Reasoning("hm", Sealed(ANTHROPIC, "sig"))
+        signature = Reasoning("hm", Signature(ANTHROPIC, "sig"))
         body = self.render(
-            assistant(sealed, Reasoning("so"), Text("x")), assistant(Reasoning("", Sealed(GEMINI, "s"), True))
+            assistant(signature, Reasoning("so"), Text("x")),
+            assistant(Reasoning("", Signature(GEMINI, "s"), True)),
         )
         self.assertEqual(body["messages"], [{"role": "assistant", "content": "x"}])
         self.assertEqual(self.lost, ["foreign_proof", "reasoning"])

@@ -9,12 +9,12 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from ampproxy.dialects.openai_chat import ChatDialect
-from ampproxy.dialects.openai_completions import CompletionsDialect
+from ampproxy.dialects.openai_chat import DIALECT as CHAT_DIALECT
+from ampproxy.dialects.openai_completions import DIALECT as COMPLETIONS_DIALECT
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import Candidate, ChatResponse, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import unfold
-from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Inline, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
 
@@ -24,7 +24,7 @@ ANSWER = ChatResponse(
     candidates=(
         Candidate(
             (
-                Reasoning("hm", Sealed("anthropic", "sig")),
+                Reasoning("hm", Signature("anthropic", "sig")),
                 Text("Hello"),
                 ToolCall("call_1", "Bash", '{"cmd":"ls"}'),
                 ToolCall("call_2", "Read", "{}"),
@@ -47,11 +47,9 @@ class Sdk(unittest.TestCase):
     def test_whole_answers(self) -> None:
         """A whole answer has every member that the SDK's types demand."""
         for answer in (ANSWER, REFUSED, SPOKEN):
-            body = json.loads(ChatDialect().render_response(answer, context_for()))
+            body = json.loads(CHAT_DIALECT.render_response(answer, context_for()))
             ChatCompletion.model_validate(body)
-        whole = ChatCompletion.model_validate(
-            json.loads(ChatDialect().render_response(ANSWER, context_for()))
-        )
+        whole = ChatCompletion.model_validate(json.loads(CHAT_DIALECT.render_response(ANSWER, context_for())))
         message = whole.choices[0].message
         self.assertEqual(message.content, "Hello")
         self.assertEqual([call.id for call in message.tool_calls or ()], ["call_1", "call_2"])
@@ -61,7 +59,7 @@ class Sdk(unittest.TestCase):
     def test_stream_gathered_by_the_sdk(self) -> None:
         """The SDK's own gathering of a stream gives the answer."""
         asked = ChatRequest(dialect=CHAT, model="m", turns=(), include_usage=True)
-        data = ChatDialect().stream_renderer(context_for("m", asked)).feed(unfold(ANSWER))
+        data = CHAT_DIALECT.stream_renderer(context_for("m", asked)).feed(unfold(ANSWER))
         state = ChatCompletionStreamState()
         for block in data.split(b"\n\n"):
             if block.startswith(b"data: {"):
@@ -77,7 +75,7 @@ class Sdk(unittest.TestCase):
 
     def test_old_completions(self) -> None:
         """Completions have every member that the SDK's type demands, streamed or not."""
-        dialect = CompletionsDialect()
+        dialect = COMPLETIONS_DIALECT
         Completion.model_validate(json.loads(dialect.render_response(ANSWER, context_for())))
         for block in dialect.stream_renderer(context_for()).feed(unfold(ANSWER)).split(b"\n\n"):
             if block.startswith(b"data: {"):

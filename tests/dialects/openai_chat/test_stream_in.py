@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.events import Completed, Delta, Event, Failed, Finished, PartStarted, UsageReport
 from ampproxy.model.fold import fold
@@ -27,7 +27,7 @@ def calls(*pieces: dict[str, Any]) -> bytes:
 
 
 def read(*data: bytes) -> list[Event]:
-    parser = ChatDialect().stream_parser()
+    parser = DIALECT.stream_parser()
     events = [event for piece in data for event in parser.feed(piece)]
     return events + parser.end()
 
@@ -185,7 +185,7 @@ class Words(unittest.TestCase):
 
     def test_two_choices(self) -> None:
         """Candidates that come interleaved are kept apart, as in the whole answer."""
-        dialect = ChatDialect()
+        dialect = DIALECT
         streamed = fold(read((VECTORS / "choices/two.sse").read_bytes()))
         whole = dialect.parse_response((VECTORS / "choices/two.json").read_bytes())
         self.assertEqual(streamed, whole)

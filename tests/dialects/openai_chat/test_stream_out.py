@@ -6,7 +6,7 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.base import ANTHROPIC, CHAT, Json
 from ampproxy.model.events import (
     Completed,
@@ -25,11 +25,9 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Opaque, Reasoning, Sealed, Text, ToolCall
+from ampproxy.model.parts import Opaque, Reasoning, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
-
-DIALECT = ChatDialect()
 
 
 def request(**fields: Any) -> ChatRequest:
@@ -136,7 +134,7 @@ class Streams(unittest.TestCase):
             SectionBreak(0),
             Delta(0, "Two"),
             Delta(0, "."),
-            PartSigned(0, Sealed(ANTHROPIC, "sig")),
+            PartSigned(0, Signature(ANTHROPIC, "sig")),
             PartClosed(0),
         ]
         chunks, data, lost = stream(START, *thought, *said(1, Text(""), "Hi"), *END)

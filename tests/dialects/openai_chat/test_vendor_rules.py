@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.openai_chat import ChatDialect
+from ampproxy.dialects.openai_chat import DIALECT
 from ampproxy.model.request import ChatRequest
 from tests import strategies
 
@@ -60,7 +60,7 @@ class VendorRules(unittest.TestCase):
     def test_openai_would_take_it(self, request: ChatRequest) -> None:
         """A thread from any client is accepted by OpenAI and by servers that follow it."""
         for model in ("gpt-5.1", "local-model"):
-            body = json.loads(ChatDialect().render_request(request, Target(model)).body)
+            body = json.loads(DIALECT.render_request(request, Target(model)).body)
             self.assertEqual(body.keys() - _TOP, set())
             self.assertTrue(body["messages"])
             self._check_messages(body["messages"])

@@ -6,15 +6,13 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_completions import CompletionsDialect
+from ampproxy.dialects.openai_completions import DIALECT
 from ampproxy.errors import ClientFault
 from ampproxy.model.events import Candidate, ChatResponse, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import unfold
 from ampproxy.model.parts import Reasoning, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 from tests.dialects.laws import context_for
-
-DIALECT = CompletionsDialect()
 
 
 def parse(**members: Any) -> ChatRequest:

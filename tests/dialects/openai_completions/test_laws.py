@@ -6,7 +6,7 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_completions import CompletionsDialect
+from ampproxy.dialects.openai_completions import DIALECT
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.request import ChatRequest
@@ -16,7 +16,7 @@ from tests.dialects.laws import VECTORS, DialectLaws, context_for, plain
 class CompletionsLaws(DialectLaws, unittest.TestCase):
     """The battery."""
 
-    dialect = CompletionsDialect()
+    dialect = DIALECT
     vectors = VECTORS / "openai-completions"
     terminal = re.compile(rb'"finish_reason":"')
 

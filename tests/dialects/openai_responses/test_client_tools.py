@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI
@@ -24,7 +24,6 @@ from ampproxy.model.events import (
 from ampproxy.model.parts import Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, ToolChoice, Turn
 
-DIALECT = ResponsesDialect()
 OTHERS = (ANTHROPIC, CHAT, GEMINI)
 HELLO = {"type": "message", "role": "user", "content": "hi"}
 SCHEMA = {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]}

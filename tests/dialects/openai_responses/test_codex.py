@@ -14,7 +14,7 @@ from ampproxy.dialects.openai_responses.passthrough import without_foreign_proof
 from ampproxy.dialects.openai_responses.state import STATEFUL
 from ampproxy.errors import ClientFault
 from ampproxy.model.loss import OF_REQUEST
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Signature
 
 
 def test_what_is_demanded():
@@ -100,8 +100,8 @@ def reasoning(proof: str) -> str:
 
 def test_foreign_proofs_do_not_pass():
     """A thread that another vendor answered before goes on here without that vendor's proofs."""
-    foreign = proof.seal("", Sealed("anthropic", "c2ln"))
-    own = proof.seal("", Sealed("openai-responses", "gAAAA", "rs_real"))
+    foreign = proof.wrap_signature("", Signature("anthropic", "c2ln"))
+    own = proof.wrap_signature("", Signature("openai-responses", "gAAAA", "rs_real"))
     call = '{"type":"function_call","call_id":"c","name":"f","arguments":"{\\"n\\": 1.0}"}'
     source = f'{{"model":"m","input":[{reasoning(foreign)},{call},{reasoning(own)},{reasoning("gBBB")}]}}'
     body, losses = without_foreign_proofs(source.encode())

@@ -10,7 +10,7 @@ import pytest
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.facts import facts_of
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.compaction import compacted
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
@@ -29,10 +29,9 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Sealed, Text
+from ampproxy.model.parts import Reasoning, Signature, Text
 from ampproxy.model.request import ChatRequest, ToolChoice
 
-DIALECT = ResponsesDialect()
 TRIGGER = {"type": "compaction_trigger"}
 HELLO = {"type": "message", "role": "user", "content": "build it"}
 TOOL = {"type": "function", "name": "run", "parameters": {"type": "object", "properties": {}}}
@@ -46,7 +45,7 @@ def asked(*items: dict[str, Any], **members: Any) -> ChatRequest:
 
 
 def summary_item(text: str = WORDS) -> dict[str, Any]:
-    return {"type": "compaction", "id": "cmp_1", "encrypted_content": proof.seal_summary(text)}
+    return {"type": "compaction", "id": "cmp_1", "encrypted_content": proof.wrap_summary(text)}
 
 
 def told(data: bytes) -> list[dict[str, Any]]:
@@ -73,11 +72,11 @@ def test_the_answer_is_one_item():
     """Codex takes exactly one item, whatever else the model wrote; thinking and deltas are not passed on."""
     request = asked(HELLO, TRIGGER)
     renderer = DIALECT.stream_renderer(AnswerContext(request=request, **CONTEXT))
-    sealed = Sealed("anthropic", "c2ln")
+    signature = Signature("anthropic", "c2ln")
     first = renderer.feed(
         [
             Started(),
-            PartStarted(0, Reasoning("", sealed)),
+            PartStarted(0, Reasoning("", signature)),
             Delta(0, "Hm."),
             PartClosed(0),
             PartStarted(1, Text("")),
@@ -157,15 +156,15 @@ def test_summaries_of_openai():
 def test_the_facts_of_a_body():
     """A request that holds a summary of ours is not passed to OpenAI unread."""
     body = json.dumps({"model": "m", "input": [summary_item(), HELLO]}).encode()
-    assert facts_of(DIALECT, body).sealed
+    assert facts_of(DIALECT, body).foreign_signatures
 
 
 @pytest.mark.parametrize("damage", ["", "AMPPROXYSEALEDBY", "AMPPROXYSEALEDBY!", "gAAAA"])
 def test_what_is_no_summary(damage: str):
     """Broken or foreign values are no summaries, and a proof is none."""
-    assert proof.open_summary(damage) is None
-    assert proof.open_summary(proof.seal("", Sealed("anthropic", "c2ln"))) is None
-    assert proof.unseal(proof.seal_summary("x"), RESPONSES).vendor == proof.UNKNOWN
+    assert proof.unwrap_summary(damage) is None
+    assert proof.unwrap_summary(proof.wrap_signature("", Signature("anthropic", "c2ln"))) is None
+    assert proof.unwrap_signature(proof.wrap_summary("x"), RESPONSES).vendor == proof.UNKNOWN
 
 
 def test_compacted_responses():

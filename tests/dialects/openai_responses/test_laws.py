@@ -6,7 +6,7 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from tests.dialects import laws
 
 #: What an answer repeats of its request, which the dialect cannot know here.
@@ -20,7 +20,7 @@ class ResponsesLaws(laws.DialectLaws, unittest.TestCase):
     """The battery."""
 
     maxDiff = None
-    dialect = ResponsesDialect()
+    dialect = DIALECT
     vectors = laws.VECTORS / "openai-responses"
     terminal = re.compile(rb"event: response\.(completed|incomplete)\ndata: .*\n\n")
 

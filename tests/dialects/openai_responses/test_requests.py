@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from ampproxy.adapt.strict import is_strict
+from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
@@ -27,7 +27,7 @@ from ampproxy.model.parts import (
     Opaque,
     Reasoning,
     Refusal,
-    Sealed,
+    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -43,12 +43,12 @@ from ampproxy.model.request import (
     Turn,
 )
 from tests import strategies
+from tests.dialects.builders import assistant, rendered, user
 
-DIALECT = ResponsesDialect()
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses" / "requests"
 TARGET = Target("gpt-5.1", thinking="level", levels=("low", "medium", "high"))
 CLOSED = b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}'
-OWN = Sealed("openai-responses", "gAAAA", "rs_1")
+OWN = Signature("openai-responses", "gAAAA", "rs_1")
 
 
 def parse(**members: Any) -> ChatRequest:
@@ -59,18 +59,10 @@ def chat(*turns: Turn, **members: Any) -> ChatRequest:
     return ChatRequest(dialect="anthropic", model="m", turns=turns, **members)
 
 
-def user(*parts) -> Turn:
-    return Turn("user", parts)
-
-
-def assistant(*parts) -> Turn:
-    return Turn("assistant", parts)
-
-
 def say(request: ChatRequest, target: Target = TARGET) -> tuple[dict[str, Any], set[str]]:
     """The body, and the kinds of what was lost."""
-    rendered = DIALECT.render_request(request, target)
-    return json.loads(rendered.body), {loss.kind for loss in rendered.losses}
+    body, lost = rendered(DIALECT, request, target)
+    return body, set(lost)
 
 
 # ----------------------------------------------------------------------------------------- reading
@@ -83,7 +75,7 @@ def test_what_amp_sends():
     first, thought, results = request.turns
     assert first.parts == (Text("List the files"), Image(Inline("image/png", "iVBORw0KGgo="), "high"))
     reasoning = Reasoning(
-        "Plan\n\nAct", Sealed("openai-responses", "gAAAAA-proof", "rs_1"), sections=("Plan", "Act")
+        "Plan\n\nAct", Signature("openai-responses", "gAAAAA-proof", "rs_1"), sections=("Plan", "Act")
     )
     assert thought.parts == (
         reasoning,
@@ -96,7 +88,7 @@ def test_what_amp_sends():
         Text("Thanks"),
     )
     assert request.thinking == Thinking("level", level="high", show=True, summary="auto")
-    assert (request.stream, request.include_sealed, request.parallel) == (True, True, True)
+    assert (request.stream, request.include_signatures, request.parallel) == (True, True, True)
     assert (request.cache_key, request.service_tier) == ("T-1", "priority")
     assert request.sampling.max_tokens == 128_000
     assert request.tools[0].strict is False
@@ -195,8 +187,13 @@ def test_strict_is_the_default():
 
 def test_proofs_of_others_are_told_apart():
     """A proof that we marked is its vendor's again, whatever item it came in."""
-    foreign = Sealed("anthropic", "c2ln")
-    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": proof.seal("", foreign)}
+    foreign = Signature("anthropic", "c2ln")
+    item = {
+        "type": "reasoning",
+        "id": "rs_9",
+        "summary": [],
+        "encrypted_content": proof.wrap_signature("", foreign),
+    }
     request = parse(input=[item, {"role": "assistant", "content": "x"}])
     assert request.turns[0].parts[0] == Reasoning("", foreign, redacted=True)
 
@@ -286,12 +283,12 @@ def test_thinking_goes_back_only_with_its_own_proof():
             user(Text("a")),
             assistant(
                 Reasoning("mine", OWN),
-                Reasoning("theirs", Sealed("anthropic", "x")),
+                Reasoning("theirs", Signature("anthropic", "x")),
                 Reasoning("nobody's"),
-                ToolCall("c", "f", "{}", sealed=Sealed("gemini", "y")),
+                ToolCall("c", "f", "{}", signature=Signature("gemini", "y")),
             ),
             user(ToolResult("c", (Text("r"),))),
-            assistant(Reasoning("last", Sealed("openai-responses", "z", "rs_2"))),
+            assistant(Reasoning("last", Signature("openai-responses", "z", "rs_2"))),
             user(Text("b")),
         )
     )

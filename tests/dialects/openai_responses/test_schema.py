@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.adapt.strict import is_strict
+from ampproxy.adapt.schema import is_strict
 
 
 @pytest.mark.parametrize(

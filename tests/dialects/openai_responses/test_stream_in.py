@@ -7,14 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.events import Completed, Delta, Event, Failed, Finished, Started, Usage, UsageReport
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses"
-DIALECT = ResponsesDialect()
 
 
 def vector(name: str) -> bytes:
@@ -35,7 +34,7 @@ CALLS = (
     ToolCall("call_A1", "Bash", '{"cmd":"ls -la"}', item="fc_68b1"),
     ToolCall("call_A2", "Read", '{"path":"/tmp/ä","n":12345678901234567890}', item="fc_68b2"),
 )
-PROOF = Sealed("openai-responses", "gAAAAABo-proof==", "rs_68af")
+PROOF = Signature("openai-responses", "gAAAAABo-proof==", "rs_68af")
 
 
 def test_text():

@@ -10,7 +10,7 @@ import pytest
 
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -32,15 +32,14 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import fold
-from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 from ampproxy.model.request import ChatRequest
 
 httpx = pytest.importorskip("httpx2")
 openai = pytest.importorskip("openai")
 
-DIALECT = ResponsesDialect()
-ANTHROPIC = Sealed("anthropic", "c2lnbmF0dXJl")
-GEMINI = Sealed("gemini", "AAECAw==")
+ANTHROPIC = Signature("anthropic", "c2lnbmF0dXJl")
+GEMINI = Signature("gemini", "AAECAw==")
 
 
 def context(request: ChatRequest | None = None) -> AnswerContext:
@@ -178,9 +177,9 @@ def test_proofs_of_others_come_back():
         PartSigned(0, GEMINI),
         PartClosed(0),
         PartStarted(1, call),
-        PartSigned(1, Sealed("gemini", "BBBB")),
+        PartSigned(1, Signature("gemini", "BBBB")),
         PartClosed(1),
-        PartStarted(2, ToolCall("call_2", "f", "", sealed=Sealed("gemini", "CCCC"))),
+        PartStarted(2, ToolCall("call_2", "f", "", signature=Signature("gemini", "CCCC"))),
         Delta(2, "{}"),
         PartClosed(2),
         Completed(),
@@ -189,14 +188,14 @@ def test_proofs_of_others_come_back():
     kinds = [item["type"] for item in wire(data)[-1]["response"]["output"]]
     assert kinds == ["message", "reasoning", "reasoning", "function_call", "reasoning", "function_call"]
     text, first, second = echo_of(data)
-    assert text.sealed == GEMINI
-    assert first.sealed == Sealed("gemini", "BBBB")
-    assert second.sealed == Sealed("gemini", "CCCC")
+    assert text.signature == GEMINI
+    assert first.signature == Signature("gemini", "BBBB")
+    assert second.signature == Signature("gemini", "CCCC")
 
 
 def test_own_proof():
     """The vendor's own proof keeps its item id; where the id was gone already, it comes back with it."""
-    own = Sealed("openai-responses", "gAAAA", "rs_real")
+    own = Signature("openai-responses", "gAAAA", "rs_real")
     data = render(Started(), *part(0, Reasoning("", own, redacted=True)), Completed())
     item = wire(data)[-1]["response"]["output"][0]
     assert (item["id"], item["encrypted_content"]) == ("rs_real", "gAAAA")
@@ -355,7 +354,7 @@ def test_whole_answer():
     response = client(body, "application/json").responses.create(model="m", input="hi")
     assert response.output_text == 'Hello \u2028 "é"'
     assert json.loads(body)["output"] == wire(render(*WHOLE))[-1]["response"]["output"]
-    own = Reasoning("x", Sealed("openai-responses", "gAAAA", "rs_real"))
+    own = Reasoning("x", Signature("openai-responses", "gAAAA", "rs_real"))
     events = [Started(), PartStarted(0, own), PartClosed(0), Completed()]
     item = json.loads(DIALECT.render_response(fold(events), context()))["output"][0]
     assert (item["id"], item["encrypted_content"]) == ("rs_real", "gAAAA")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, Target
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.events import (
     ChatResponse,
@@ -28,59 +28,45 @@ from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest, Turn
 from tests.interop.telegram.passthrough import PASSTHROUGH
 
+# Words and STOP. A request: ``{"model", "lines": [[role, words]]}``; an answer: lines of words, then
+# ``STOP <input> <output>``.
 
-class Telegram:
-    """Words and STOP. A request: ``{"model", "lines": [[role, words]]}``; an answer: lines of words,
-    then ``STOP <input> <output>``.
-    """
 
-    name = "telegram"
-    passthrough = PASSTHROUGH
-    harmless: Mapping[str, Callable[[bytes], bool]] = {}
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+    found = json.loads(body)
+    turns = tuple(Turn(role, (Text(words),)) for role, words in found["lines"])
+    return ChatRequest(dialect="telegram", model=found["model"], turns=turns, stream=bool(stream))
 
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        found = json.loads(body)
-        turns = tuple(Turn(role, (Text(words),)) for role, words in found["lines"])
-        return ChatRequest(dialect=self.name, model=found["model"], turns=turns, stream=bool(stream))
 
-    def for_others(self, request: ChatRequest) -> ChatRequest:
-        return request
+def render_request(request: ChatRequest, target: Target) -> Rendered:
+    losses = []
+    lines = [["system", text.text] for text in request.system]
+    for number, turn in enumerate(request.turns):
+        for part in turn.parts:
+            if isinstance(part, Text):
+                lines.append([turn.role, part.text])
+            else:
+                losses.append(Loss("part", f"turns[{number}]", "Telegrams are words."))
+    return Rendered(json.dumps({"model": request.model, "lines": lines}).encode(), tuple(losses))
 
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        losses = []
-        lines = [["system", text.text] for text in request.system]
-        for number, turn in enumerate(request.turns):
-            for part in turn.parts:
-                if isinstance(part, Text):
-                    lines.append([turn.role, part.text])
-                else:
-                    losses.append(Loss("part", f"turns[{number}]", "Telegrams are words."))
-        return Rendered(json.dumps({"model": request.model, "lines": lines}).encode(), tuple(losses))
 
-    def parse_response(self, body: bytes) -> ChatResponse:
-        parser = self.stream_parser()
-        return fold(parser.feed(body) + parser.end())
+def parse_response(body: bytes) -> ChatResponse:
+    parser = TelegramParser()
+    return fold(parser.feed(body) + parser.end())
 
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        words = [part.text for one in response.candidates for part in one.parts if isinstance(part, Text)]
-        usage = response.usage or Usage()
-        return f"{' '.join(words).upper()}\nSTOP {usage.input} {usage.output}\n".encode()
 
-    def stream_parser(self) -> TelegramParser:
-        return TelegramParser()
+def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
+    words = [part.text for one in response.candidates for part in one.parts if isinstance(part, Text)]
+    usage = response.usage or Usage()
+    return f"{' '.join(words).upper()}\nSTOP {usage.input} {usage.output}\n".encode()
 
-    def stream_renderer(self, context: AnswerContext) -> TelegramRenderer:
-        return TelegramRenderer()
 
-    def error_body(self, error: WireError) -> bytes:
-        return f"ERROR {error.message}\n".encode()
+def error_body(error: WireError) -> bytes:
+    return f"ERROR {error.message}\n".encode()
 
-    error_event = error_body
 
-    def parse_error(self, status: int, headers: Any, body: bytes) -> WireError:
-        return WireError("unavailable", body.decode().removeprefix("ERROR "), status)
+def parse_error(status: int, headers: Any, body: bytes) -> WireError:
+    return WireError("unavailable", body.decode().removeprefix("ERROR "), status)
 
 
 class TelegramParser:
@@ -114,7 +100,7 @@ class TelegramParser:
 
 
 class TelegramRenderer:
-    def __init__(self) -> None:
+    def __init__(self, context: AnswerContext) -> None:
         self.losses: list[Loss] = []
         self._usage = Usage()
 
@@ -136,4 +122,21 @@ class TelegramRenderer:
         return b"\n"
 
 
-DIALECT = Telegram()
+DIALECT = Dialect(
+    name="telegram",
+    passthrough=PASSTHROUGH,
+    parse_request=parse_request,
+    render_request=render_request,
+    parse_response=parse_response,
+    render_response=render_response,
+    stream_parser=TelegramParser,
+    stream_renderer=TelegramRenderer,
+    error_body=error_body,
+    error_event=error_body,
+    parse_error=parse_error,
+    models_body=lambda models: b"",
+    model_body=lambda model: b"",
+    count_request=lambda body, model: body,
+    parse_count=int,
+    count_body=lambda tokens: b"%d" % tokens,
+)

@@ -1,8 +1,15 @@
-"""URLs and file members of OpenAI's dialects as sources of bytes."""
+"""What the parts of OpenAI's dialects have in common: URLs and files as sources of bytes, sound, refusals."""
 
 from __future__ import annotations
 
-from ampproxy.model.parts import Inline, Link, Source
+from typing import Final
+
+from ampproxy.dialects.json import Fields, loads, to_raw
+from ampproxy.model.base import Json
+from ampproxy.model.parts import Inline, Link, Refusal, Source
+
+#: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
+AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 #: What a file's bare base64 is that comes without its type; OpenAI's first clients sent nothing else.
 _BARE = "application/pdf"
@@ -40,3 +47,27 @@ def url_of(source: Source) -> str | None:
     if isinstance(source, Inline):
         return f"data:{source.media_type};base64,{source.data}"
     return source.url if isinstance(source, Link) else None
+
+
+def read_sound(part: Fields) -> Inline:
+    """The sound in ``input_audio``."""
+    audio = part.need_object("input_audio")
+    form = audio.take("format", str) or "wav"
+    return Inline(AUDIO_TYPES.get(form, f"audio/{form}"), audio.need("data", str))
+
+
+def read_refusal(part: Fields) -> Refusal:
+    """``refusal``."""
+    return Refusal(part.need("refusal", str))
+
+
+def flat_grammar(raw: Json | None) -> Json | None:
+    """A custom tool's format as Responses writes it, and the vocabulary has it: chat has one level more.
+
+    ``{"type": "grammar", "syntax": "lark", "definition": "..."}``
+    """
+    value = loads(raw) if raw is not None else None
+    if not isinstance(value, dict):
+        return raw
+    grammar = value.get("grammar")
+    return to_raw({"type": value.get("type"), **grammar}) if isinstance(grammar, dict) else raw

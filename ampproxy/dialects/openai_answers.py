@@ -1,0 +1,346 @@
+"""What the answers of OpenAI's dialects have in common.
+
+Those of chat and of completions are alike but for their choices, whole and in chunks; the log
+probabilities of tokens are written in one way in chat and in Responses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.ends import broke, read_end
+from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer
+from ampproxy.dialects.openai import (
+    chat_usage,
+    chat_usage_body,
+    error_body,
+    error_from,
+    is_chunk,
+    no_chunk,
+    not_an_answer,
+)
+from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
+from ampproxy.errors import STATUS, UpstreamFault
+from ampproxy.model.base import Json
+from ampproxy.model.events import (
+    Candidate,
+    ChatResponse,
+    Completed,
+    ErrorKind,
+    Finished,
+    FinishReason,
+    Started,
+    TokenLogprob,
+    WireError,
+)
+
+# ------------------------------------------------------------------------------------------- ends
+
+#: ``finish_reason`` of chat and completions -> ours; others are read by their words.
+FINISH: Final[dict[str, FinishReason]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "blocked",
+    "max_tokens": "length",
+    "model_length": "context",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "refusal": "refusal",
+    "sensitive": "blocked",
+}
+
+#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
+BROKEN_ENDS: Final[dict[str, ErrorKind]] = {
+    "error": "internal",
+    "insufficient_system_resource": "overloaded",
+    "network_error": "unavailable",
+}
+
+#: Ours -> ``finish_reason``.
+FINISH_WORDS: Final[dict[FinishReason, str]] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "stop_sequence": "stop",
+    "refusal": "content_filter",
+    "blocked": "content_filter",
+    "context": "length",
+    "pause": "stop",
+    "unknown": "length",
+}
+
+
+def end_of(word: str | None) -> FinishReason | WireError:
+    """What a ``finish_reason`` means; an error, if it reports an answer that did not come to its end.
+
+    :param word: ``None``: the vendor gave none.
+    """
+    if not word:
+        return "unknown"
+    if known := FINISH.get(word):
+        return known
+    kind = BROKEN_ENDS.get(word)
+    return read_end(word) if kind is None else broke(word, kind)
+
+
+def broken_end(word: str | None) -> WireError | None:
+    """The error that a ``finish_reason`` reports; ``None``: the answer has not broken."""
+    meant = end_of(word)
+    return meant if isinstance(meant, WireError) else None
+
+
+def reason_of(word: str | None) -> FinishReason:
+    """The reason in a ``finish_reason`` that is no word of a broken end."""
+    meant = end_of(word)
+    return "unknown" if isinstance(meant, WireError) else meant
+
+
+# -------------------------------------------------------------------------------------- logprobs
+
+
+class TopWire(msgspec.Struct):
+    """One of the likeliest tokens in a place."""
+
+    token: str | None = ""
+    logprob: float | None = 0.0
+
+
+class TokenWire(msgspec.Struct):
+    """A token's log probability."""
+
+    token: str
+    logprob: float = 0.0
+    top_logprobs: list[TopWire] | None = None
+
+
+def read_logprobs(tokens: Iterable[TokenWire] | None) -> tuple[TokenLogprob, ...]:
+    """Log probabilities as the vocabulary has them."""
+    return tuple(
+        TokenLogprob(
+            token.token,
+            token.logprob,
+            tuple((other.token or "", other.logprob or 0.0) for other in token.top_logprobs or ()),
+        )
+        for token in tokens or ()
+    )
+
+
+def logprob_objects(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """The same as they are sent; ``bytes`` are the token's own."""
+    return [
+        {**_token(one.token, one.logprob), "top_logprobs": [_token(*other) for other in one.top]}
+        for one in tokens
+    ]
+
+
+def _token(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+
+# --------------------------------------------------------------- whole answers of chat and completions
+
+
+class Form(NamedTuple):
+    """How one of the two names its answers.
+
+    :ivar whole: what ``object`` says of a whole answer; ``chunk``: of a piece of a stream.
+    :ivar prefix: how the ids of answers begin.
+    """
+
+    dialect: str
+    whole: str
+    chunk: str
+    prefix: str
+
+    def head(
+        self, id_: str | None, created: int | None, dialect: str | None, context: AnswerContext, kind: str
+    ) -> dict[str, Any]:
+        """The members that an answer begins with. Its id is the vendor's where that spoke this dialect."""
+        own = id_ and dialect == self.dialect and len(id_) <= LONGEST_ID
+        return {
+            "id": id_ if own else context.new_id(self.prefix),
+            "object": kind,
+            "created": context.created if created is None else created,
+            "model": context.model,
+        }
+
+
+class AnswerWire(msgspec.Struct):
+    """The members of a whole answer beside its choices."""
+
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
+    usage: dict[str, Any] | None = None
+    service_tier: Any = None
+    error: Json = NULL
+
+
+#: What is taken of an answer; the rest is its extras.
+_TAKEN: Final = frozenset({*AnswerWire.__struct_fields__, "choices", "object"} - {"service_tier"})
+
+W = TypeVar("W", bound=AnswerWire)
+
+
+def read_whole(decoder: Decoder[W], body: bytes) -> W:
+    """A vendor's whole answer, which has choices.
+
+    :raises ampproxy.errors.UpstreamFault: it is none, or reports an error.
+    """
+    answer = read_answer(decoder, body)
+    if answer.error != NULL:
+        raise UpstreamFault(error_from(loads(body)), retryable=True)
+    if not answer.choices:  # type: ignore[attr-defined]
+        found = loads(body)
+        if error := error_in(found):
+            raise UpstreamFault(error, retryable=True)
+        raise not_an_answer(found, "The vendor's answer has no 'choices'.")
+    return answer
+
+
+def whole_of(
+    answer: AnswerWire, candidates: tuple[Candidate, ...], body: bytes, dialect: str
+) -> ChatResponse:
+    """A vendor's whole answer in the vocabulary.
+
+    :param body: its text, for the members that only its dialect knows.
+    """
+    members = read_answer(MEMBERS, body)
+    return ChatResponse(
+        id=answer.id,
+        model=answer.model,
+        created=None if answer.created is None else int(answer.created),
+        candidates=candidates,
+        usage=None if answer.usage is None else chat_usage(answer.usage, answer.service_tier),
+        dialect=dialect,
+        extras={name: raw for name, raw in members.items() if name not in _TAKEN and raw != NULL},
+    )
+
+
+def whole_body(
+    response: ChatResponse, context: AnswerContext, form: Form, choices: Sequence[dict[str, Any]]
+) -> bytes:
+    """A whole answer for a client."""
+    own = response.dialect == form.dialect
+    body = form.head(response.id, response.created, response.dialect, context, form.whole)
+    body["choices"] = choices
+    if response.usage is not None:
+        body["usage"] = chat_usage_body(response.usage, extras=own)
+    return encode(body | response.extras if own else body)
+
+
+# ------------------------------------------------------------------------------------------ chunks
+
+
+def fault_in(chunk: Any, data: bytes) -> WireError | None:
+    """The error of an object in a stream that reports one, or that is no chunk; ``None``: it is one.
+
+    :param chunk: a record with ``choices`` and ``error``.
+    """
+    if chunk.error is not NULL and chunk.error != NULL:
+        return error_from(loads(data))
+    if chunk.choices:
+        return None
+    found = loads(data, {})
+    if error := error_in(found):
+        return error
+    return no_chunk(found).error if chunk.choices is None and not is_chunk(found) else None
+
+
+class ChunkRenderer(Renderer):
+    """A renderer of chunks.
+
+    :cvar FORM: how the dialect names its answers.
+    """
+
+    FORM: ClassVar[Form]
+
+    def __init__(self, context: AnswerContext) -> None:
+        super().__init__(context)
+        self._wants_usage = context.request is not None and context.request.include_usage
+        #: What every chunk begins with.
+        self._head = b""
+
+    def error(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
+        if self._over:
+            return b""
+        self._end()
+        return b"data: " + error_body(error) + b"\n\n"
+
+    def _end(self) -> None:
+        self._over = True
+
+    def started(self, event: Started, out: list[bytes]) -> None:
+        """An answer begins: what each of its chunks begins with."""
+        if self._head:
+            return
+        self._own = event.dialect == self.FORM.dialect
+        head = self.FORM.head(event.id, event.created, event.dialect, self._context, self.FORM.chunk)
+        if self._own:
+            kept = repeated(event.extras)
+            head.update(kept)
+            for name in event.extras.keys() - kept.keys():
+                self.losses("extras", "answer", f"'{name[:40]}' is too large for each chunk to repeat it.")
+        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
+
+    def _begun(self) -> Iterable[int]:
+        """The numbers of the choices that have begun."""
+        raise NotImplementedError
+
+    def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
+        """The end of a choice, unless it was sent already."""
+        raise NotImplementedError
+
+    def finished(self, event: Finished, out: list[bytes]) -> None:
+        """A choice ends."""
+        self._finish(event.choice, event, out)
+
+    def completed(self, event: Completed, out: list[bytes]) -> None:
+        """The answer is whole: what has not ended ends; then the usage and the end mark."""
+        for number in [*self._begun()] or [0]:
+            self._finish(number, None, out)
+        if self._wants_usage and self._usage is not None:
+            usage = encode(chat_usage_body(self._usage, extras=self._own))
+            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
+        out.append(b"data: [DONE]\n\n")
+        self._end()
+
+
+#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
+_MINIMAX: Final[dict[int, ErrorKind]] = {
+    1001: "timeout",
+    1002: "rate_limit",
+    1004: "authentication",
+    1008: "billing",
+    1026: "invalid_request",
+    1027: "invalid_request",
+    1039: "rate_limit",
+    1041: "rate_limit",
+    1042: "invalid_request",
+    2013: "invalid_request",
+    2045: "rate_limit",
+    2049: "authentication",
+    2056: "rate_limit",
+}
+
+
+def error_in(value: object) -> WireError | None:
+    """The error that an answer, or a chunk of one, tells in ``base_resp``; ``None``: it tells none.
+
+    :param value: the decoded object.
+    """
+    status = value.get("base_resp") if isinstance(value, dict) else None
+    number = status.get("status_code") if isinstance(status, dict) else None
+    if not isinstance(status, dict) or not isinstance(number, int) or not number:
+        return None
+    kind = _MINIMAX.get(number, "internal")
+    message = status.get("status_msg")
+    words = message[:1000] if isinstance(message, str) and message else "No reason was given."
+    return WireError(kind, f"{words} (status_code {number})", STATUS[kind], str(number))

@@ -1,0 +1,102 @@
+"""What the streams of all dialects have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, Generic, TypeVar
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.json import bad_answer
+from ampproxy.model.base import Json
+from ampproxy.model.events import Event, Failed, Ping, Usage, UsageReport, WireError
+from ampproxy.model.loss import Losses
+from ampproxy.wire.sse import EventTooLargeError
+from ampproxy.wire.values import bytes_of
+
+#: A vendor's id that is longer is not taken over: each event of a stream may repeat it.
+LONGEST_ID: Final = 256
+#: Bytes of members that each event of a stream may repeat.
+_MOST_REPEATED: Final = 2048
+
+Piece = TypeVar("Piece")
+
+
+class Parser(Generic[Piece]):
+    """A parser of one stream; see :class:`~ampproxy.dialects.base.StreamParser`.
+
+    :param split: cuts the bytes of the stream into what :meth:`_read` takes.
+    """
+
+    def __init__(self, split: Callable[[bytes], list[Piece]]) -> None:
+        self._split = split
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            pieces = self._split(data)
+        except EventTooLargeError as problem:
+            return self._fail(bad_answer(str(problem)).error)
+        return self._read(pieces)
+
+    def _read(self, pieces: list[Piece]) -> list[Event]:
+        """The events of what is complete now."""
+        raise NotImplementedError
+
+    def _fail(self, error: WireError) -> list[Event]:
+        self._over = True
+        return [Failed(error)]
+
+
+class Renderer:
+    """A renderer of one stream; see :class:`~ampproxy.dialects.base.StreamRenderer`.
+
+    :cvar KEEPALIVE: something harmless to send while the vendor is silent: mostly a comment, which readers
+        skip; empty where there is no such thing.
+    """
+
+    KEEPALIVE: ClassVar[bytes] = b": keep-alive\n\n"
+
+    def __init__(self, context: AnswerContext) -> None:
+        self.losses = Losses()
+        self._context = context
+        #: Whether the vendor speaks the client's dialect.
+        self._own = False
+        self._usage: Usage | None = None
+        self._over = False
+
+    def error(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+        raise NotImplementedError
+
+    def keepalive(self) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+        return b"" if self._over else self.KEEPALIVE
+
+    def report(self, event: UsageReport, out: list[bytes]) -> None:
+        """What an answer used so far."""
+        self._usage = event.usage
+
+    def failed(self, event: Failed, out: list[bytes]) -> None:
+        """The vendor's answer broke."""
+        out.append(self.error(event.error))
+
+    def ping(self, event: Ping, out: list[bytes]) -> None:
+        """The vendor is silent, and alive."""
+        out.append(self.KEEPALIVE)
+
+
+def repeated(extras: Mapping[str, Json]) -> dict[str, Json]:
+    """Those of an answer's members that each event of its stream may repeat: all that any vendor gives.
+
+    What is large and reported once must not be sent ten thousand times.
+    """
+    kept: dict[str, Json] = {}
+    room = _MOST_REPEATED
+    for name, raw in extras.items():
+        room -= len(name) + len(bytes_of(raw))
+        if room >= 0:
+            kept[name] = raw
+    return kept
