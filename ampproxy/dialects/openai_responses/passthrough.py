@@ -18,7 +18,6 @@ from ampproxy.dialects.json import NULL, first, loads, members, to_raw
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import TIER, Members, StreamMonitor, has_list, inner, plain, tiered
 from ampproxy.dialects.openai_responses import stored
-from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
@@ -75,6 +74,9 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
     if not proof.startswith(MARK):
         return item
     if (summary := unwrap_summary(proof)) is not None:
+        # Not at the top: it is one of what translates.
+        from ampproxy.dialects.openai_responses.items_in import SUMMARY
+
         return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
     signature = unwrap_signature(proof, RESPONSES)
     if signature.vendor != RESPONSES:
