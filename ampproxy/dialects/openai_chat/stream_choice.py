@@ -15,13 +15,15 @@ from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
-from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
+    AudioWire,
     CallIds,
     LogprobsWire,
+    audio_part,
     content_pieces,
     finished,
+    image_part,
     reasoning_of,
 )
 from ampproxy.model.base import Json
@@ -184,11 +186,14 @@ class Choice:
         cut = not self.ended and any(map(_is_cut, self._all_calls))
         return CUT_CALL if cut else None
 
-    def finish(self, out: list[Event]) -> Finished:
-        """Close what is open; gives how the choice ended."""
+    def finish(self, out: list[Event], unnamed: str | None = None) -> Finished:
+        """Close what is open; gives how the choice ended.
+
+        :param unnamed: what that is called where the vendor gave no word for it.
+        """
         self._close_all(out)
         called = any(call.part >= 0 for call in self._all_calls)
-        return finished(self._word, self.number, called=called, refused=self._refused)
+        return finished(self._word or unnamed, self.number, called=called, refused=self._refused)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
