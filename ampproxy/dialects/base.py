@@ -152,10 +152,6 @@ def one_of(*values: bytes) -> Callable[[bytes], bool]:
     return values.__contains__
 
 
-def _same(body: bytes) -> bytes:
-    return body
-
-
 class OwnCleaning(Protocol):
     """Takes out what other vendors' answers left in a thread and this dialect's vendor refuses."""
 
@@ -171,38 +167,8 @@ class OwnCleaning(Protocol):
         ...
 
 
-def _own(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return body, ()
-
-
-def _fits(body: bytes, target: Target) -> bool:
-    return False
-
-
-def _plain(found: Peek, body: bytes) -> str:
-    return ""
-
-
-def _no_usage(answer: Members) -> Usage | None:
-    return None
-
-
-def _no_glance(answer: Members) -> bool:
-    return False
-
-
 #: How a client stands with its limits, and the seconds since the epoch -> headers.
 LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
-
-
-def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
-    return []
-
-
-def _no_look(body: bytes) -> tuple[Peek, bool] | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,19 +256,19 @@ class Passthrough:
     """
 
     events: EventStream | None = None
-    usage: Callable[[Members], Usage | None] = _no_usage
-    is_answer: Callable[[Members], bool] = _no_glance
-    ends_well: Callable[[Members], bool] = _no_glance
+    usage: Callable[[Members], Usage | None] = lambda answer: None
+    is_answer: Callable[[Members], bool] = lambda answer: False
+    ends_well: Callable[[Members], bool] = lambda answer: False
     traces: tuple[bytes, ...] = ()
-    look: Callable[[bytes], tuple[Peek, bool] | None] = _no_look
-    may_not_fit: Callable[[bytes, Target], bool] = _fits
-    is_renamed: Callable[[bytes, Target], bool] = _fits
-    own: OwnCleaning = _own
-    clean: Callable[[bytes], bytes] = _same
+    look: Callable[[bytes], tuple[Peek, bool] | None] = lambda body: None
+    may_not_fit: Callable[[bytes, Target], bool] = lambda body, target: False
+    is_renamed: Callable[[bytes, Target], bool] = lambda body, target: False
+    own: OwnCleaning = lambda body, model, families, *, cleaned: (body, ())
+    clean: Callable[[bytes], bytes] = lambda body: body
     clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
     declared: Callable[[bytes], ToolNames] = no_names
-    mixed: Callable[[Peek, bytes], str] = _plain
+    mixed: Callable[[Peek, bytes], str] = lambda found, body: ""
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
     state: VendorState = STATELESS
@@ -310,7 +276,7 @@ class Passthrough:
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     bare_errors: tuple[tuple[bytes, bytes], ...] = ()
     gives_up: tuple[tuple[bytes, bytes], ...] = ()
-    limits: LimitHeaders = _no_headers
+    limits: LimitHeaders = lambda standings, wall: []
     references: References | None = None
     messages: Messages | None = None
 
@@ -385,10 +351,6 @@ class ParseRequest(Protocol):
         ...
 
 
-def _as_asked(request: ChatRequest) -> ChatRequest:
-    return request
-
-
 class Dialect(Value, frozen=True, kw_only=True):
     """A wire dialect, whole: requests, answers, streams, errors and lists, both ways. All sans-I/O.
 
@@ -428,7 +390,7 @@ class Dialect(Value, frozen=True, kw_only=True):
     compacting: Compacting | None = None
 
     parse_request: ParseRequest
-    for_others: Callable[[ChatRequest], ChatRequest] = _as_asked
+    for_others: Callable[[ChatRequest], ChatRequest] = lambda request: request
     render_request: Callable[[ChatRequest, Target], Rendered]
     parse_response: Callable[[bytes], ChatResponse]
     render_response: Callable[[ChatResponse, AnswerContext], bytes]

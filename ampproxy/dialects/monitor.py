@@ -172,3 +172,7 @@ def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
     beginning = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
     listed = _OBJECTS.match(beginning) or (may_be_empty and _NO_OBJECTS.match(beginning))
     return bool(listed) and not given(values, "error")
+
+
+#: A name that is empty: calls what cannot be called. Within a string each quote has a backslash before it.
+NO_NAME = re.compile(rb'"name"\s*:\s*""')

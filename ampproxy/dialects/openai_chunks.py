@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.json import encode
 from ampproxy.dialects.monitor import (
     DONE,
+    NO_NAME,
     TIER,
     Members,
     StreamMonitor,
@@ -39,9 +41,8 @@ def answer_usage(answer: Members) -> Usage | None:
     return chunk_usage(usage) if usage else None
 
 
-def is_answer(answer: Members) -> bool:
-    """See :class:`ampproxy.dialects.base.Passthrough`."""
-    return has_list(answer, "choices", may_be_empty=False)
+#: See :class:`ampproxy.dialects.base.Passthrough`.
+is_answer = partial(has_list, name="choices", may_be_empty=False)
 
 
 def ends_well(answer: Members) -> bool:
@@ -54,7 +55,6 @@ _OWN_ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content
 _END = re.compile(
     rb'"finish_reason"\s*:\s*(?!null|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
-_NAMELESS = re.compile(rb'"name"\s*:\s*""')
 _CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
 #: Choices beyond this are not searched. Bytes.
 _SEARCHED = 256 * 1024
@@ -70,7 +70,7 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     if _END.search(text):
         return True
     called = _CALLED.search(text) is not None
-    return _NAMELESS.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
+    return NO_NAME.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
 
 
 _ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')

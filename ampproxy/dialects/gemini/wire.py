@@ -113,17 +113,11 @@ class Candidate(msgspec.Struct, rename="camel"):
     continuation_token: Json = ABSENT
 
 
-#: Members of a candidate that belong to Gemini alone: attribute -> wire name.
-CANDIDATE_EXTRAS: Final = {
-    "finish_message": "finishMessage",
-    "citation_metadata": "citationMetadata",
-    "grounding_metadata": "groundingMetadata",
-    "url_context_metadata": "urlContextMetadata",
-    "safety_ratings": "safetyRatings",
-    "avg_logprobs": "avgLogprobs",
-    "token_count": "tokenCount",
-    "continuation_token": "continuationToken",
-}
+#: Members of a candidate that belong to Gemini alone.
+CANDIDATE_EXTRAS: Final = (
+    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
+    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
+)
 
 
 class RawCandidate(msgspec.Struct):
