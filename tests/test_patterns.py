@@ -26,6 +26,7 @@ from ampproxy.desktop.clients import dotenv
 from ampproxy.resources import vendor_calls as forms
 from ampproxy.routing import vendor_calls
 from ampproxy.wire import json, jsonpath, redact
+from ampproxy.wire.late import LatePattern
 from tests.cases import each
 from tests.tree import module_of, nodes_of, places, text_of, tree_of
 
@@ -59,8 +60,8 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     ("ampproxy.amp.site", "_pattern"): lambda: (site._pattern("https", "amp.test:8443", "/a/b")[0],),
     # The owner's own; tests/routing/test_mappings.py holds that it stops nobody.
     ("ampproxy.config.ampcode", "_mapping"): tuple,
-    # Made when the module is loaded, of constants.
-    ("ampproxy.credentials.outcomes", "_words"): tuple,
+    # Found where they are held.
+    ("ampproxy.wire.late", "compiled"): tuple,
     # Stand-ins of the vendors, whose clients are the tests'.
     ("ampproxy.testing.schema", "matching"): tuple,
     ("ampproxy.testing.vendor", "__init__"): tuple,
@@ -75,7 +76,9 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     ("ampproxy.wire.json", "_key"): lambda: (json._key("model")[1], json._key('a\\"b')[1]),
     ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),
     ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),
-    ("ampproxy.routing.vendor_calls", "_compiled"): lambda: map(vendor_calls._compiled, vendor_calls.ROUTES),
+    ("ampproxy.routing.vendor_calls", "_compiled"): lambda: (
+        vendor_calls._compiled(route.path) for route in vendor_calls.ROUTES
+    ),
     ("ampproxy.resources.vendor_calls", "_model_pattern"): lambda: filter(
         None, (forms._model_pattern(b"multipart/form-data; boundary=B"),)
     ),
@@ -116,6 +119,8 @@ def held(value: object, seen: set[int], depth: int = 0) -> Iterator[re.Pattern[A
     seen.add(id(value))
     if isinstance(value, re.Pattern):
         yield value
+    elif isinstance(value, LatePattern):
+        yield value.compiled
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from held(key, seen, depth + 1)

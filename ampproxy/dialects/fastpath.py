@@ -22,6 +22,10 @@ class FastPath(Protocol):
         """What goes to the client for these whole events; ``None``: each must be looked at."""
         ...
 
+    def reach(self, whole: bytes) -> int:
+        """Where the last of these whole events ends that may be ordinary, by a mere look; 0: not known."""
+        ...
+
     def learn(self, block: bytes, out: bytes) -> None:
         """This event (without its blank line) needed nothing but perhaps the other model name."""
         ...
@@ -32,6 +36,7 @@ END = b"}\n\n"
 #: How every event begins whose data is an object and which has no name, and how it follows another.
 DATA = b"data: {"
 NEXT_DATA = b"\n\ndata: {"
+_BLANK = b"\n\n"
 
 
 class NamedFastPath:
@@ -49,8 +54,16 @@ class NamedFastPath:
         # Every event begins with the two lines that deltas begin with, and has no third.
         if not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
             return None
+        last = whole.rfind(_BLANK, 0, -2)
+        if last > 0 and not whole.startswith(self._prefix, last + 2):
+            return None
         count = whole.count(self._next) + 1
         return whole if whole.count(b"\n") == 3 * count else None
+
+    def reach(self, whole: bytes) -> int:
+        """See :meth:`FastPath.reach`."""
+        at = whole.rfind(self._next) if self._prefix else -1
+        return whole.find(_BLANK, at + len(END)) + 2 if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""
@@ -73,6 +86,10 @@ class NoFastPath:
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`FastPath.forward`."""
         return None
+
+    def reach(self, whole: bytes) -> int:
+        """See :meth:`FastPath.reach`."""
+        return 0
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""

@@ -175,7 +175,19 @@ class ChunkFastPath:
     :param monitor: of the stream: pieces of calls are kept there.
     """
 
-    __slots__ = ("_anchor", "_call", "_ends", "_head", "_model", "_monitor", "_new", "_old")
+    __slots__ = (
+        "_anchor",
+        "_call",
+        "_ends",
+        "_head",
+        "_joint",
+        "_model",
+        "_monitor",
+        "_new",
+        "_new_head",
+        "_new_joint",
+        "_old",
+    )
 
     def __init__(self, model: str, monitor: StreamMonitor) -> None:
         self._monitor = monitor
@@ -187,27 +199,47 @@ class ChunkFastPath:
         self._head = b""
         self._old = b""
         self._new = b""
+        #: From an event's end of choices to the next one's model, where both are alike in all events.
+        self._joint = b""
+        self._new_head = b""
+        self._new_joint = b""
 
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`FastPath.forward`."""
         if not self._anchor or not whole.startswith(DATA):
             return None
-        lines = whole.count(b"\n")
-        # The anchor is the mark of a choice that did not end. Tool calls need attention unless they are
-        # mere pieces of arguments, numbered.
+        if self._ends and not whole.endswith(self._anchor):
+            return None
+        # Taken apart at its line ends, and put together again: searches for long patterns cost more.
+        lines = whole.split(b"\n")
+        differing = self._differing(whole, lines)
+        calls = (whole if differing is None else b"".join(differing)).count(b'"tool_calls"')
+        # Tool calls need attention unless they are mere pieces of arguments, numbered.
+        if calls and (not self._call or calls != whole.count(self._call) or b'"name"' in whole):
+            return None
+        if differing is None:
+            out = self._each_known(whole, len(lines) - 1)
+        elif self._new == self._old:
+            out = whole
+        else:
+            out = self._new_head + self._new_joint.join(differing) + self._anchor
+        if calls and out is not None:
+            self._monitor.keep(whole)
+        return out
+
+    def _differing(self, whole: bytes, lines: list[bytes]) -> list[bytes] | None:
+        """What differs in events that are alike up to the model's name and from the end of the choices."""
+        head, joint = self._head, self._joint
+        if not joint or not whole.startswith(head) or 2 * (whole.count(joint) + 1) != len(lines) - 1:
+            return None
+        # As many lines as that leave none between two events but the empty ones.
+        begin, end = len(head), 2 - len(self._anchor)
+        return [line[begin:end] for line in lines[:-1:2]]
+
+    def _each_known(self, whole: bytes, lines: int) -> bytes | None:
+        # The anchor is the mark of a choice that did not end.
         if 2 * whole.count(self._anchor) != lines or not (self._ends or 2 * whole.count(END) == lines):
             return None
-        calls = whole.count(b'"tool_calls"')
-        if calls:
-            if not self._call or calls != whole.count(self._call) or b'"name"' in whole:
-                return None
-            out = self._renamed(whole, lines)
-            if out is not None:
-                self._monitor.keep(whole)
-            return out
-        return self._renamed(whole, lines)
-
-    def _renamed(self, whole: bytes, lines: int) -> bytes | None:
         if not self._model:
             return whole if 2 * whole.count(NEXT_DATA) == lines - 2 else None
         if self._new == self._old:
@@ -221,6 +253,11 @@ class ChunkFastPath:
         ):
             return None
         return self._new.join(pieces)
+
+    def reach(self, whole: bytes) -> int:
+        """See :meth:`FastPath.reach`."""
+        at = whole.rfind(self._anchor) if self._ends else -1
+        return at + len(self._anchor) if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""
@@ -238,10 +275,15 @@ class ChunkFastPath:
                 return
             self._head, self._old, self._new = head.group(), head["name"] + head["value"], new
         self._anchor = anchor.group()
-        # Mostly nothing follows it: then the end of the event need not be counted apart.
-        self._ends = block.endswith(self._anchor + b"}")
+        # Mostly nothing of interest follows it: then the end of the event need not be counted apart.
+        self._ends = anchor["rest"] is not None
         if self._ends:
-            self._anchor += END
+            self._anchor += END.removeprefix(b"}")
+            self._joint = self._anchor + self._head if self._head else b""
+            self._new_head = self._head.removesuffix(self._old) + self._new
+            self._new_joint = self._anchor + self._new_head
+        else:
+            self._joint = b""
 
 
 #: The beginning of a call that has a name.
@@ -256,8 +298,10 @@ def _at_top(piece: bytes) -> bool:
     return piece.find(b"}", at) < 0 and piece.find(b"[", at) < 0 and piece.find(b"]", at) < 0
 
 
-#: Closes the list of choices, so that no event has it twice.
-_ANCHOR = re.compile(rb'"finish_reason": ?null(?:, ?"[a-z_]+": ?null)*\}\]')
+#: Closes the list of choices, so that no event has it twice, and ends the event if nothing else follows.
+_ANCHOR = re.compile(
+    rb'"finish_reason": ?null(?:, ?"[a-z_]+": ?null)*\}\](?P<rest>(?:, ?"[a-z_]+": ?null)*\}\Z)?'
+)
 
 
 EVENTS = EventStream(

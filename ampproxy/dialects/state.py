@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
+
 from ampproxy.dialects.json import loads
+from ampproxy.model.base import Value
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import Peek
 
 #: So many ids of one request, and of the beginning of one answer, are looked at.
 MAX_IDS = 64
@@ -25,8 +28,7 @@ Foreign: TypeAlias = Callable[[str], bool]
 Without: TypeAlias = Callable[[bytes, Foreign], tuple[bytes, tuple[Loss, ...]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Value, frozen=True, kw_only=True):
     """How the vendor says that something is not there.
 
     :param details: of the error's object, for a client that looks there.
@@ -35,31 +37,21 @@ class Missing:
     status: int = 404
     code: str = "not_found"
     param: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
+class Issue(Value, frozen=True, kw_only=True):
     """Ids that answers issue.
 
     :param pattern: has the id in its first group.
-    :param beside: a text that the request must have for them to count; empty: none.
-    :param unless: found in a request for which they do not count.
+    :param counts: whether they do in an answer to this request.
     """
 
     pattern: re.Pattern[bytes]
-    beside: bytes = b""
-    unless: re.Pattern[bytes] | None = None
-
-    def counts(self, body: bytes) -> bool:
-        """Whether an answer to this request may issue such ids that count."""
-        if self.beside and body.rfind(self.beside) < 0:
-            return False
-        return self.unless is None or self.unless.search(body) is None
+    counts: Callable[[Peek], bool] = lambda found: True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VendorState:
+class VendorState(Value, frozen=True, kw_only=True):
     """How requests and answers of a dialect refer to what the vendor keeps.
 
     :param marks: texts without which no request refers to anything.
@@ -78,7 +70,7 @@ class VendorState:
     prefixes: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
     tools: tuple[bytes, ...] = ()
-    missing: Mapping[str, Missing] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = msgspec.field(default_factory=dict)
     proofs: tuple[bytes, ...] = ()
     without: Without | None = None
     bound: bool = False
@@ -97,12 +89,12 @@ class VendorState:
                 break
         return tuple(found)
 
-    def issued(self, body: bytes, part: bytes) -> tuple[str, ...]:
+    def issued(self, request: Peek, part: bytes) -> tuple[str, ...]:
         """The ids that a part of an answer issues to the request that it answers."""
         found: dict[str, None] = {}
         for issue in self.issues:
             texts = issue.pattern.findall(part)[:MAX_IDS]
-            if texts and issue.counts(body):
+            if texts and issue.counts(request):
                 found.update((text.decode("ascii", "replace"), None) for text in texts)
         return tuple(found)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
@@ -19,15 +21,21 @@ class BytesProducer:
     def __init__(self, body: bytes) -> None:
         self.length = len(body)
         self._body = body
+        # Its slices are not copied.
+        self._view = memoryview(body)
         self._at = 0
         self._paused = False
         self._writing = False
-        self._consumer: IConsumer | None = None
+        # Any buffer may be written to ours.
+        self._consumer: Any = None
         self._done: Deferred[None] | None = None
 
     def take(self) -> bytes | None:
-        """The whole body, if it is small enough to be written at once; it need not be produced then."""
-        return self._body if self.length <= SLICE and not self._at else None
+        """The whole body, once, if it is small enough to be written at once; it need not be produced then."""
+        if self.length > SLICE or self._at:
+            return None
+        body, self._body = self._body, b""
+        return body
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write until told to pause; the result fires when all is written."""
@@ -48,7 +56,7 @@ class BytesProducer:
     def stopProducing(self) -> None:
         """The connection is gone; its own failure tells everybody."""
         self._consumer = None
-        self._body = b""
+        self._body, self._view = b"", memoryview(b"")
 
     def _write(self) -> None:
         # The consumer may pause and resume us from inside write().
@@ -57,12 +65,12 @@ class BytesProducer:
         self._writing = True
         try:
             while self._consumer is not None and not self._paused and self._at < self.length:
-                piece = self._body[self._at : self._at + SLICE]
+                piece = self._view[self._at : self._at + SLICE]
                 self._at += len(piece)
                 self._consumer.write(piece)
         finally:
             self._writing = False
         if self._consumer is not None and self._at >= self.length and self._done is not None:
             done, self._done, self._consumer = self._done, None, None
-            self._body = b""
+            self._body, self._view = b"", memoryview(b"")
             done.callback(None)

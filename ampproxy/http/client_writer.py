@@ -26,7 +26,7 @@ class Writer:
         self._producer: Any = None
         outbox = Outbox(transport, self)
         self._outbox = outbox if outbox.direct else None
-        self.write = outbox.write if outbox.direct else transport.write
+        self.write = outbox.write
         if outbox.direct:
             outbox.open()
 

@@ -71,7 +71,7 @@ class Outbox:
         self._source = source
         self._socket = socket_of(transport)
         self.direct = self._socket is not None
-        self._send: Callable[[bytes], int] | None = None
+        self._send: Callable[[bytes | memoryview], int] | None = None
         self._held = 0
         self._paused = self._open = False
 
@@ -83,7 +83,7 @@ class Outbox:
         else:
             self._transport.registerProducer(self._source, True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send it: at once, as far as nothing waits."""
         send = self._send
         if send is None:
@@ -98,8 +98,8 @@ class Outbox:
             self._send = None
             self._wait(data[sent:] if sent else data)
 
-    def _wait(self, data: bytes) -> None:
-        self._transport.write(data)
+    def _wait(self, data: bytes | memoryview) -> None:
+        self._transport.write(bytes(data))
         if self.direct and self._open:
             self._held += len(data)
             if self._held > HIGH and not self._paused:

@@ -7,8 +7,9 @@ import socket
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
+
+from ampproxy.model.base import Value
 
 try:
     import psycopg
@@ -36,8 +37,7 @@ _SHOWN = 300
 _OLDEST = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Value, frozen=True):
     """Where PostgreSQL is.
 
     :param url: as libpq takes it; without ``password`` with one in it, if there is any.
@@ -202,7 +202,7 @@ class DatabaseReading:
     """
 
     identity: tuple[str, ...] = ("id", "writer", "number")
-    arrival: tuple[str, ...] = ("written", "number")
+    arrival: tuple[str, ...] = ("written", "id", "writer", "number")
     settled = f"exchanges.written < (SELECT {_OLDEST})"
 
     def __init__(self, server: Server, name: str) -> None:
@@ -251,7 +251,7 @@ class DatabaseReading:
 
     def end(self) -> Position:
         """See :meth:`Readable.end`."""
-        (found,) = self.rows(f"SELECT {_OLDEST}, -1")
+        (found,) = self.rows(f"SELECT {_OLDEST}, -1, -1, -1")
         return found
 
     def thread_key(self, thread: str) -> object:

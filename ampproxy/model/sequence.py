@@ -49,10 +49,11 @@ class Sequencer:
 
     :param lane_of: the lane of a part. ``None``: all parts are in one, numbered 0, 1, 2, ..., and only the
         parts and the end of the first candidate pass: some dialects have no others.
+    :ivar plain: the open parts that keep their number: their deltas may pass without a call of :meth:`feed`.
     :ivar ignored: the numbers of the candidates that were left out, so that the loss can be reported.
     """
 
-    __slots__ = ("_count", "_lane", "_lane_of", "_lanes", "_numbers", "_plain", "ignored")
+    __slots__ = ("_count", "_lane", "_lane_of", "_lanes", "_numbers", "ignored", "plain")
 
     def __init__(self, lane_of: Callable[[PartStarted], Hashable] | None = None) -> None:
         self._lane_of = lane_of
@@ -61,8 +62,7 @@ class Sequencer:
         #: The lane of each part, and its number as it goes out; held parts have none yet.
         self._lane: dict[int, _Lane] = {}
         self._numbers: dict[int, int] = {}
-        #: The open parts that keep their number.
-        self._plain: set[int] = set()
+        self.plain: set[int] = set()
         self.ignored: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -70,7 +70,7 @@ class Sequencer:
         out: list[Event] = []
         for event in events:
             # The common case first: an open part goes on and was not renumbered.
-            if type(event) is Delta and event.index in self._plain:
+            if type(event) is Delta and event.index in self.plain:
                 out.append(event)
             elif isinstance(event, PartStarted):
                 self._opened(event, out)
@@ -100,7 +100,7 @@ class Sequencer:
         lane.open = event.index
         self._numbers[event.index] = number
         if number == event.index:
-            self._plain.add(number)
+            self.plain.add(number)
         out.append(_numbered(event, number))
 
     def _of_part(
@@ -122,7 +122,7 @@ class Sequencer:
             self._release(lane, out)
 
     def _end(self, lane: _Lane) -> None:
-        self._plain.discard(lane.open)
+        self.plain.discard(lane.open)
         lane.open = -1
 
     def _release(self, lane: _Lane, out: list[Event]) -> None:

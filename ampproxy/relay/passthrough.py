@@ -157,8 +157,13 @@ class PassthroughFilter:
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
-        """Every event by itself, but for long runs of ordinary ones: these are found by halving."""
+        """Every event by itself, but for long runs of ordinary ones: those before a stream's end are found by
+        their looks, others by halving.
+        """
         if len(whole) > _HALVED:
+            reach = self._fast.reach(whole)
+            if 2 <= reach < len(whole):
+                return self._both(whole[:reach], whole[reach:])
             middle = whole.find(b"\n\n", len(whole) // 2) + 2
             if 2 <= middle < len(whole):
                 return self._both(whole[:middle], whole[middle:])

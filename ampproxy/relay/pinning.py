@@ -181,7 +181,7 @@ class Pinning:
             # As the batch that a method of a model begins.
             self._pins.pin(issued(GOOGLE, part[:LOOKED_THROUGH]), self._name(offer))
             return
-        found = [*state.issued(question.body, part[:LOOKED_THROUGH])]
+        found = [*state.issued(question.facts.found, part[:LOOKED_THROUGH])]
         if question.refers:
             found += state.references(question.body)
         if found:
@@ -198,7 +198,7 @@ class Pinning:
         state, tools = self._of(question), bytes(question.facts.found.tools)
         if not any(tool in tools for tool in state.tools):
             return inner
-        issued = partial(state.issued, question.body)
+        issued = partial(state.issued, question.facts.found)
         return _Watched(inner, issued, partial(self._pins.pin, account=self._name(offer)))
 
     def _of(self, question: ModelRequest) -> VendorState:

@@ -85,7 +85,10 @@ class Settling:
         out: list[Event] = []
         for event in events:
             kind = type(event)
-            if kind is UsageReport:
+            if kind is Delta and not self._left_out:
+                # Nearly all.
+                out.append(event)
+            elif kind is UsageReport:
                 self._usage = event.usage  # type: ignore[union-attr]
                 out.append(event)
             elif kind is Started:

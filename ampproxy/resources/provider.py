@@ -186,6 +186,11 @@ class GenerateResource(ModelResource):
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
         look_at = partial(known_of, self._dialect, body)
         facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        elsewhere = generation.runtime.kept_elsewhere
+        if elsewhere is not None:
+            fetching = elsewhere.fetch(self._dialect, record.client, body)
+            if fetching is not None:
+                await fetching
         if generation.runtime.stored.enabled:
             whole = partial(generation.runtime.stored.whole, self._dialect, record.client, body, facts)
             body, facts = await self._done(request, whole, body)
@@ -366,7 +371,7 @@ class GenerateResource(ModelResource):
                 raise ClientFault.of(
                     "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
                 )
-            generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
+            generation.providers[route.offers[0].account.label].backend_dialect(endpoint)
         exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
@@ -424,7 +429,7 @@ class GenerateResource(ModelResource):
         tokens = await self._done(request, partial(estimated, dialect, question), question.body)
         account = question.route.offers[0].account
         record.account, record.served = account.label, question.route.resolved_model
-        record.account_name = self.generation.exchanges.providers[account.label].name
+        record.account_name = self.generation.providers[account.label].name
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
         record.status, record.bytes_out = 200, len(body)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from ampproxy.config.schema import Account
@@ -41,7 +41,7 @@ from ampproxy.tenants.tenant import (
     check_unnamed_model,
     may_use,
 )
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import LOOKED_AT
@@ -111,10 +111,14 @@ class VendorCallResource(GatewayResource):
         return self.run(request, record, self._serve(request, record))
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        if self._call.route.kind == "responses" and answered_here(
-            self.generation, request, record, self._call
-        ):
-            return
+        if self._call.route.kind == "responses":
+            elsewhere = self.generation.runtime.kept_elsewhere
+            if elsewhere is not None and self._call.thing:
+                fetching = elsewhere.fetch_answer(record.client, self._call.thing)
+                if fetching is not None:
+                    await fetching
+            if answered_here(self.generation, request, record, self._call):
+                return
         body, models, things = await self._read(request)
         tenant: Tenant | None = request.client_key.tenant
         runs = request.method in self._call.route.runs

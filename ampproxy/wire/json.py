@@ -36,6 +36,8 @@ class Peek(
     :param choice: of ``tool_choice``.
     :param generation: of Gemini's ``generationConfig``.
     :param configured: of Gemini's ``toolConfig``.
+    :param store: of OpenAI's ``store``.
+    :param thread: of Anthropic's ``thread``.
     """
 
     model: str | None = None
@@ -44,6 +46,8 @@ class Peek(
     choice: msgspec.Raw = NULL
     generation: msgspec.Raw = NULL
     configured: msgspec.Raw = NULL
+    store: msgspec.Raw = NULL
+    thread: msgspec.Raw = NULL
 
     @property
     def demands(self) -> bool:
@@ -58,6 +62,8 @@ class _Found(msgspec.Struct):
     tool_choice: msgspec.Raw = NULL
     toolConfig: msgspec.Raw = NULL
     generationConfig: msgspec.Raw = NULL
+    store: msgspec.Raw = NULL
+    thread: msgspec.Raw = NULL
 
 
 class _Model(msgspec.Struct):
@@ -104,6 +110,8 @@ def _odd(body: bytes) -> Peek:
         found.tool_choice,
         found.generationConfig,
         found.toolConfig,
+        found.store,
+        found.thread,
     )
 
 

@@ -160,6 +160,12 @@ class BlockSplitter:
 
 def split_blocks(whole: bytes) -> list[bytes]:
     """The blocks of whole events (see :class:`EventCutter`), without their blank lines."""
+    if whole.startswith(b"data:"):
+        # Mostly each is one line. A search for one byte is several times faster than for two.
+        lines = whole.split(b"\n")
+        blocks = lines[:-1:2]
+        if not any(lines[1::2]) and all(blocks):
+            return blocks
     if whole.startswith(b"\n") or b"\n\n\n" in whole:
         return [stripped for block in whole.split(b"\n\n") if (stripped := block.lstrip(b"\n"))]
     blocks = whole.split(b"\n\n")

@@ -163,7 +163,10 @@ _STATE = VendorState(
     members=frozenset(("file_id", "container", "previous_message_id")),
     prefixes=("file_", "container_", "msg_"),
     issues=(
-        Issue(pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'), beside=b'"thread"'),
+        Issue(
+            pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'),
+            counts=lambda found: bytes(found.thread) != b"null",
+        ),
         Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
     ),
     tools=(b'"code_execution', b'"bash_code_execution'),

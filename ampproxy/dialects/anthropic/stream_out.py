@@ -94,11 +94,15 @@ class AnthropicStreamRenderer(Renderer):
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)
-        for event in self._sequencer.feed(events):
-            if type(event) is Delta and event.index == self._part and self._prefix:
+        sequencer, plain = self._sequencer, self._sequencer.plain
+        for event in events:
+            # The common case first, without a call.
+            if type(event) is Delta and self._prefix and event.index == self._part and self._part in plain:
                 out += (self._prefix, encode(event.text), _DELTA_END)
-            elif not self._over and (step := _STEPS.get(type(event))):
-                step(self, event, out)
+                continue
+            for one in sequencer.feed((event,)):
+                if not self._over and (step := _STEPS.get(type(one))):
+                    step(self, one, out)
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)

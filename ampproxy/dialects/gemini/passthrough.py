@@ -121,6 +121,11 @@ class GeminiFastPath:
             return None
         return self._new.join(pieces)
 
+    def reach(self, whole: bytes) -> int:
+        """See :meth:`FastPath.reach`."""
+        stops = [at for at in map(whole.find, self._stops) if at >= 0] if self._ready else []
+        return whole.rfind(b"\n\n", 0, min(stops)) + 2 if stops else 0
+
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""
         if any(stop in block for stop in self._stops):

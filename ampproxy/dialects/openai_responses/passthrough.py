@@ -185,7 +185,7 @@ STATE = VendorState(
     issues=(
         Issue(
             pattern=re.compile(rb'"id": ?"(resp_[\w-]{1,200})"'),
-            unless=re.compile(rb'"store"\s{0,8}:\s{0,8}false'),
+            counts=lambda found: bytes(found.store) != b"false",
         ),
         Issue(
             pattern=re.compile(rb'"(?:id|container_id|file_id)": ?"((?:conv|cntr|cfile)_[\w-]{1,200})"'),

@@ -10,8 +10,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import CLAUDE_OAUTH
 from ampproxy.credentials.oauth.claude import renew
