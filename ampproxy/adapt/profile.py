@@ -27,7 +27,7 @@ class Hosted(Value, frozen=True):
     """How a vendor declares a tool that it runs.
 
     :param declared: the declaration without any settings.
-    :param settings: the settings that it has (:mod:`ampproxy.adapt.hosted`) -> where they stand in it, the
+    :param settings: the settings that it has (:mod:`ampproxy.adapt.tools`) -> where they stand in it, the
         members separated by dots.
     :param beta: the beta feature that it needs.
     :param nested_place: whether the user's place stands in an object of its own (``approximate``).

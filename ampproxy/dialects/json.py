@@ -125,6 +125,11 @@ def members(raw: bytes | Json, at: str = "") -> Members:
 
     :raises ampproxy.errors.ClientFault: it is not an object.
     """
+    if at:
+        try:
+            return MEMBERS.decode(raw)
+        except BAD_JSON:
+            pass
     return read_request(MEMBERS, raw, at)
 
 
@@ -182,7 +187,8 @@ class Fields:
 
     def __init__(self, text: bytes | Json, at: str = "", *, nulls: bool = True) -> None:
         self.at = at
-        self.left = members(text, at) if nulls else without_nulls(members(text, at))
+        found = members(text, at)
+        self.left = found if nulls or NULL not in found.values() else without_nulls(found)
 
     def path(self, name: str) -> str:
         """Where the member stands in the request."""

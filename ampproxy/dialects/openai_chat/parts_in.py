@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ampproxy.dialects.json import Fields, bad_request, is_string, raw_str, text_of
-from ampproxy.dialects.openai_parts import file_source, read_refusal, read_sound, source_of
+from ampproxy.dialects.openai_requests import file_source, read_refusal, read_sound, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,

@@ -28,7 +28,7 @@ from ampproxy.dialects.openai_chat.tools_in import (
     parse_functions,
     parse_tools,
 )
-from ampproxy.dialects.openai_sampling import SamplingBody
+from ampproxy.dialects.openai_requests import SamplingBody
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import (
     ChatRequest,

@@ -18,7 +18,7 @@ from ampproxy.dialects.openai_answers import (
     read_logprobs,
     reason_of,
 )
-from ampproxy.dialects.openai_parts import source_of, url_of
+from ampproxy.dialects.openai_requests import source_of, url_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import Finished, TokenLogprob
 from ampproxy.model.parts import Audio, FileId, Image, Inline

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
-from ampproxy.dialects.openai_parts import (
+from ampproxy.dialects.openai_requests import (
     AUDIO_TYPES,
     file_source,
     read_refusal,

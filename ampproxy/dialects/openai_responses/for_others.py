@@ -162,12 +162,7 @@ _NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def _nothing(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """What is said elsewhere in the request."""
-    return iter(())
-
-
-def _search_call(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """A search that the vendor made: its tools are declared."""
+    """What stands elsewhere in the request; of a search that the vendor made, the tools are declared."""
     return iter(())
 
 
@@ -252,7 +247,7 @@ _ENDS: Final = (("from", "author"), ("to", "recipient"))
 _ITEMS: Final[dict[str, Callable[[Opaque, ClientTools, dict[str, str]], Iterator[Part]]]] = {
     "compaction_trigger": _nothing,
     "configuration_update": _nothing,
-    "tool_search_call": _search_call,
+    "tool_search_call": _nothing,
     "tool_search_output": _search_output,
     "shell_call_output": _shell_output,
     "local_shell_call_output": _local_output,

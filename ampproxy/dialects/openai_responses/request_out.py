@@ -6,6 +6,7 @@ from typing import Any
 
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
+from ampproxy.adapt.profile import alike
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
@@ -21,12 +22,7 @@ from ampproxy.wire.json import members, remove_members
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
-_SAMPLING = {
-    "max_output_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_logprobs": "top_logprobs",
-}
+_SAMPLING = {"max_output_tokens": "max_tokens", **alike("temperature", "top_p", "top_logprobs")}
 #: The members of a counting request.
 COUNTED = frozenset(
     (

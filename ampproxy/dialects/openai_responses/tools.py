@@ -11,7 +11,7 @@ from typing import Any
 
 from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
-from ampproxy.dialects.openai_parts import flat_grammar
+from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
