@@ -25,7 +25,7 @@ from ampproxy.model.request import ChatRequest, HostedTool, Known, Tool, ToolCho
 
 #: Stands between a namespace and the name of a tool in it, as Codex writes names of MCP tools itself.
 _BETWEEN: Final = "__"
-#: ToolNameMap are shortened where they are sent, by what the vendor takes.
+#: Names are shortened where they are sent, by what the vendor takes.
 _ANY_LENGTH: Final = 1 << 16
 _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}

@@ -148,7 +148,7 @@ def render_choice(request: ChatRequest, names: Callable[[str], str]) -> str | di
 
 
 class _Reference:
-    """ToolNameMap a tool in a choice, with its kind."""
+    """Names a tool in a choice, with its kind."""
 
     def __init__(self, tools: Sequence[Tool], names: Callable[[str], str]) -> None:
         self._custom = {tool.name for tool in tools if tool.freeform}
