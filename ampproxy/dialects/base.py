@@ -69,7 +69,7 @@ class Rendered(Value, frozen=True):
 
     :param names: tool names that had to change: as sent -> as the client knows them.
     :param headers: extra request headers that this body needs (``anthropic-beta``).
-    :param freeform: the names, as sent, of freeform tools that were said as a function with one
+    :param freeform: the names, as sent, of freeform tools that were written as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
         :mod:`ampproxy.dialects.freeform`).
     """
@@ -87,7 +87,7 @@ class AnswerContext(Value, frozen=True):
     :param model: the name that the client asked for.
     :param created: seconds since the epoch, for answers that carry no time.
     :param new_id: makes an unguessable unique id, for a given prefix (``msg_``, ``chatcmpl-``).
-    :param request: what the client asked; ``None`` where nobody parsed it.
+    :param request: what the client asked; ``None`` where it was not parsed.
     :param framing: ``array`` for a Gemini client that did not ask for ``alt=sse``: its stream is a
         JSON list.
     """
@@ -126,7 +126,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     :param done: the end mark, where the dialect has one apart from its last event; it is added where a
         vendor leaves it out.
     :param tight: the dialect's clients break off at a comment, take U+2028 in a string for the end of a line,
-        and may be told more behind the terminal event, as the usage.
+        and may be fed more behind the terminal event, as the usage.
     :param list_unless: the stream is a JSON list that grows unless the query has this item; empty: it
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
@@ -143,12 +143,12 @@ class EventStream(Value, frozen=True, kw_only=True):
 
 
 def anyhow(value: bytes) -> bool:
-    """In ``Dialect.harmless``: whatever the member says."""
+    """In ``Dialect.harmless``: whatever the member's value is."""
     return True
 
 
 def one_of(*values: bytes) -> Callable[[bytes], bool]:
-    """In ``Dialect.harmless``: if it says one of these."""
+    """In ``Dialect.harmless``: if its value is one of these."""
     return values.__contains__
 
 
@@ -218,13 +218,13 @@ class Passthrough(Value, frozen=True, kw_only=True):
     Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
 
     :param events: its stream, if that is one of server-sent events.
-    :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
+    :param usage: the usage that a whole answer reports; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param ends_well: whether it plainly ended well; likewise.
     :param traces: texts without which no request's history holds thinking or a proof of it.
     :param look: what routing must know of a large body, and whether its history may hold thinking, in one
         pass; ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
-    :param may_not_fit: whether a request may say what a target does not take at its server; by a search, for
+    :param may_not_fit: whether a request may have what a target does not take at its server; by a search, for
         most bodies pass as they are.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
     :param own: its own cleaning, asked only for a body that may hold thinking.
@@ -247,7 +247,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
         stream only where it is JSON alone, and no event.
     :param gives_up: headers (lower-case name, beginning of the value) of clients whose turn ends at an error
         within a stream, and which ask again where the connection breaks without one.
-    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
+    :param limits: reports what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
     :param messages: what it is over a WebSocket; ``None``: there is no such thing.
     """

@@ -71,7 +71,7 @@ def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
 
 
 def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:
-    """Decode JSON; ``otherwise`` where it is not of that kind: whoever it is for says so."""
+    """Decode JSON; ``otherwise`` where it is not of that kind: the caller reports it."""
     try:
         return decoder.decode(raw)
     except BAD_JSON:
@@ -103,7 +103,7 @@ def bad_answer(message: str) -> UnreadableAnswer:
 
 
 def no_answer() -> UnreadableAnswer:
-    """The fault of a stream that ended in order, and told nothing; to be raised."""
+    """The fault of a stream that ended in order, and held nothing; to be raised."""
     return bad_answer("The vendor ended its stream without an answer.")
 
 
@@ -158,7 +158,7 @@ def _decoder(kind: Any) -> Decoder[Any]:
 
 
 def is_null(value: Json) -> bool:
-    """Whether the JSON text says ``null``."""
+    """Whether the JSON text is ``null``."""
     return value == NULL
 
 

@@ -30,7 +30,7 @@ from ampproxy.wire.json import members, string
 
 
 def chunk_usage(usage: Members) -> Usage:
-    """``prompt_tokens`` and ``completion_tokens``, and what the answer says of how it was served."""
+    """``prompt_tokens`` and ``completion_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
     return usage_of(found, "prompt_tokens", "completion_tokens", found.get(TIER))
 
@@ -61,8 +61,8 @@ _SEARCHED = 256 * 1024
 
 
 def _is_doubtful(choices: msgspec.Raw) -> bool:
-    """Whether an answer's choices may say that it broke, or call what has no name. Within a string each quote
-    has a backslash before it, so that no words are taken for members.
+    """Whether an answer's choices may report that it broke, or call what has no name. Within a string each
+    quote has a backslash before it, so that no words are taken for members.
     """
     if len(memoryview(choices)) > _SEARCHED:
         return False
@@ -93,7 +93,7 @@ class ChunkMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.see`."""
         if data.strip() == DONE:
             self.empty = not (self._any or self.terminal)
-            # A call shows by its arguments whether it is whole; of words nobody can tell.
+            # A call shows by its arguments whether it is whole; words do not.
             self.unended = not (self.finished or self._called)
             self.doubtful = bool(self.kept) and not self.finished
             self.close()

@@ -15,7 +15,7 @@ from ampproxy.model.request import Sampling
 
 
 class SamplingBody(msgspec.Struct):
-    """The members that say how tokens are drawn."""
+    """The members that set how tokens are drawn."""
 
     max_tokens: int | None = None
     max_completion_tokens: int | None = None

@@ -85,7 +85,7 @@ def _is_nameless(block: Members) -> bool:
     return string(block.get("type", NULL)) == "tool_use" and not string(block.get("name", NULL))
 
 
-#: Events that tell nothing of the answer itself.
+#: Events that hold nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 

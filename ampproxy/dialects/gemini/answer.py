@@ -77,7 +77,7 @@ class _Choice:
 class Answer:
     """Takes chunks, gives events.
 
-    :ivar over: an error was told; nothing follows.
+    :ivar over: an error was reported; nothing follows.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Answer:
 
     @property
     def whole(self) -> bool:
-        """Whether every candidate told its end, or the prompt was blocked."""
+        """Whether every candidate declared its end, or the prompt was blocked."""
         if self._blocked is not None:
             return True
         return bool(self._choices) and all(choice.detail is not None for choice in self._choices.values())
@@ -177,7 +177,7 @@ class Answer:
         self._raw = b"", []
 
     def finish(self, out: list[Event]) -> None:
-        """The answer is whole: close what is open, and tell usage and ends."""
+        """The answer is whole: close what is open, and report usage and ends."""
         choices = [self._choices[number] for number in sorted(self._choices)]
         for choice in choices:
             self._close(choice, out)

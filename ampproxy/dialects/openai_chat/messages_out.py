@@ -87,7 +87,7 @@ def _document(part: Document) -> Rendered:
 
 
 def _file_name(media_type: str) -> str:
-    """A file needs a name; its ending tells the kind."""
+    """A file needs a name; its ending shows the kind."""
     return f"document.{media_type.partition('/')[2].partition(';')[0] or 'pdf'}"
 
 

@@ -160,7 +160,7 @@ def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Imag
         if isinstance(part, Text | Image | Document):
             parts.append(part)
         elif isinstance(part, Opaque):
-            # A result is data for the model: an unknown part of it is told as it stands.
+            # A result is data for the model: an unknown part of it is given as it stands.
             parts.append(Text(raw_str(part.raw)))
         else:
             bad_request(f"{at}[{number}]", "A tool's message has text parts only.")

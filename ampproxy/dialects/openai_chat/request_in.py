@@ -156,7 +156,7 @@ def _output(asked: _Format | None) -> OutputFormat | None:
 
 
 def _keep_odd_ones(asked: _Body, thinking: Thinking | None, extras: Members) -> None:
-    """What a known member says and the vocabulary has no word for."""
+    """What a known member holds and the vocabulary has no word for."""
     if asked.reasoning_effort and thinking is None:
         extras["reasoning_effort"] = to_raw(asked.reasoning_effort)
     if asked.safety_identifier:

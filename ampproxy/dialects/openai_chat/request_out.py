@@ -94,7 +94,7 @@ _NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
+    """Write a request for ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
     losses = Losses()
     own = request.dialect == CHAT
     if own and not target.host.known:

@@ -37,7 +37,7 @@ class _Choice(ChoiceWire, kw_only=True):
 
     @property
     def has_text(self) -> bool:
-        """Whether it says something in words."""
+        """Whether it has any words."""
         return bool(self.message.content or self.message.refusal)
 
 
@@ -101,7 +101,7 @@ def _as_deltas(choices: Sequence[_Choice]) -> Iterator[ChoiceWire]:
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
-    """Say a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
+    """Write a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
     choices = [
         _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
     ]

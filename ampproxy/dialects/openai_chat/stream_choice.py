@@ -90,9 +90,9 @@ class ChoiceWire(msgspec.Struct):
     index: int | None = None
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
-    #: Where Kimi tells the usage.
+    #: Where Kimi reports the usage.
     usage: dict[str, Any] | None = None
-    #: Where OpenRouter tells what broke this choice.
+    #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
 
 
@@ -160,7 +160,7 @@ class Choice:
         self._sound: list[AudioWire] = []
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
-        """What a chunk says of this choice; gives the error that it tells of, if it does."""
+        """Read a chunk's part of this choice; give the error that it reports, if any."""
         delta = wire.delta
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
@@ -330,7 +330,7 @@ class Choice:
         self._close_sound(out)
 
     def _close_sound(self, out: list[Event]) -> None:
-        """Sound has no deltas in the vocabulary: it is told when it is whole."""
+        """Sound has no deltas in the vocabulary: it is reported when it is whole."""
         if not self._sound:
             return
         pieces, self._sound = self._sound, []

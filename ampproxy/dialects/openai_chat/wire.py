@@ -104,7 +104,7 @@ _PIECE: Final = Decoder(_Piece)
 def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:
     """The end of a choice.
 
-    Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
+    Several servers send ``stop`` though the answer has calls (OpenAI itself does for a forced one):
     whether one was seen decides. ``None``: the vendor gave no word, and only whole calls prove an end.
 
     :param word: no word of a broken end; see :func:`ampproxy.dialects.openai_answers.broken_end`.
@@ -118,7 +118,7 @@ def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> F
 
 
 def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bool = False) -> str:
-    """``finish_reason`` for a client. A call that is not told by it is never run."""
+    """``finish_reason`` for a client. A call that it does not announce is never run."""
     if end is None:
         return "tool_calls" if called else "stop"
     word = FINISH_WORDS[end.reason]
@@ -199,7 +199,7 @@ def image_part(raw: Json) -> Image | None:
 
 
 def audio_part(audio: AudioWire) -> Audio:
-    """Sound. Its format is the one that the request asked for: the answer does not say."""
+    """Sound. Its format is the one that the request asked for: the answer does not name it."""
     extras = {
         name: to_raw(value)
         for name, value in (("id", audio.id), ("expires_at", audio.expires_at))

@@ -1,6 +1,6 @@
-"""A request of this dialect as another vendor may be asked it: what only this dialect knows, said plainly.
+"""A request of this dialect as another vendor may be asked it: what only this dialect knows, in plain terms.
 
-Pure: each step takes a request and gives one. What another vendor cannot be told at all stays as it is, and
+Pure: each step takes a request and gives one. What no other vendor can be sent at all stays as it is, and
 is a declared loss where it is rendered.
 """
 

@@ -87,7 +87,7 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
 
 
 def usage_of(usage: Members) -> Usage:
-    """``input_tokens`` and ``output_tokens``, and what the answer says of how it was served."""
+    """``input_tokens`` and ``output_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
     return usage_from(found, found.get(TIER))
 
@@ -106,7 +106,7 @@ _CALLS = frozenset(("function_call", "custom_tool_call"))
 _CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
 
 
-#: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
 _HANDSHAKE = frozenset(
     (
         "response.created",

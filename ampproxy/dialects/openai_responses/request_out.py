@@ -106,7 +106,7 @@ def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
 def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:
     schema = output.schema
     if output.kind == "json" or schema is None:
-        # json_object is taken only where the prompt has the word; a schema of any object says the same.
+        # json_object is taken only where the prompt has the word; a schema of any object means the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
     format_body: dict[str, Any] = {
@@ -153,7 +153,7 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
 
 
 def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
-    """The members that only this dialect knows, as they came; those said already stand."""
+    """The members that only this dialect knows, as they came; those written already stand."""
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
     body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})

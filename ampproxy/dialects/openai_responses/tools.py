@@ -1,7 +1,7 @@
 """Tools and the choice among them, both ways.
 
 Functions are flat here (``name`` and ``parameters`` stand beside ``type``), and ``strict`` is true
-where it is not said (``FunctionToolParam``).
+where it is not given (``FunctionToolParam``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _kind(name: str) -> str:
 
 
 def _parse_function(fields: Fields) -> Tool:
-    """A function. Where ``strict`` is not said it is true, and the service closes the schema itself;
+    """A function. Where ``strict`` is not given it is true, and the service closes the schema itself;
     elsewhere that comes to strict only if the schema is closed as it stands.
     """
     has_strict = "strict" in fields.left
@@ -128,7 +128,7 @@ def _render_tool(tool: Tool, name: str, *, native: bool) -> dict[str, Any]:
         put(body, {"format": tool.grammar})
     else:
         body["parameters"] = tool.schema
-        # Not to say it means true here, and false everywhere else.
+        # To leave it out means true here, and false everywhere else.
         put(body, {"strict": tool.strict if native else bool(tool.strict)})
     return {**body, **tool.extras}
 
