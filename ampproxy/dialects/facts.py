@@ -62,7 +62,7 @@ def _has_any(body: bytes, texts: Iterable[bytes]) -> bool:
 def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     """Look at a body.
 
-    :raises ValueError: it is not valid JSON (the message tells the byte), or not an object.
+    :raises ValueError: it is not valid JSON (the message names the byte), or not an object.
     """
     known = dialect.passthrough
     looked = known.look(body) if len(body) > _LARGE else None

@@ -29,7 +29,7 @@ def _as_elsewhere(thinking: bytes) -> bool:
 DIALECT = Dialect(
     name=ANTHROPIC,
     passthrough=PASSTHROUGH,
-    # The client's own words, beside ``ChatRequest.thinking`` that says the same.
+    # The client's own words, beside ``ChatRequest.thinking`` that means the same.
     harmless={"thinking": _as_elsewhere},
     parse_request=Late(f"{__name__}.request_in", "parse_request"),
     for_others=Late(f"{__name__}.client_tools", "as_functions"),
