@@ -311,7 +311,7 @@ class Worker:
         service = self._service
         if self._ending or not service.running:
             return
-        self._entrance.open = False
+        self._entrance.open = self._seeker.open = False
         self._orphan = Orphan(self._start.twistd, service, self._reactor, self._log)
         self._orphan.take_over(self._output, self._reporter)
         self._log.error("The supervisor has ended: finishing running exchanges, then this worker ends, too")
