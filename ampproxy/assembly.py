@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
@@ -33,6 +34,7 @@ from ampproxy.ledger.making import make_ledger
 from ampproxy.ledger.recorder import Recorder
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
+from ampproxy.model.base import Value
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -162,8 +164,7 @@ class NoCrew:
         return succeed(None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outside:
+class Outside(Value, frozen=True, kw_only=True):
     """What comes from outside: the reactor, and the machine that it runs on.
 
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
@@ -184,8 +185,7 @@ class Outside:
     shared: Shared | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Start:
+class Start(Value, frozen=True, kw_only=True):
     """How the process was started.
 
     :param listen: endpoint strings that replace the configured address.
@@ -201,18 +201,17 @@ class Start:
     """
 
     listen: tuple[str, ...] = ()
-    inherited: Inherited = field(default_factory=Inherited)
+    inherited: Inherited = msgspec.field(default_factory=Inherited)
     generation: int = 1
     failed: Callable[[str], None] | None = None
     discover: bool = False
     watch: Callable[[Reloads], ConfigWatch] | None = None
     log_observer: ILogObserver | None = None
-    crew: Crew = field(default_factory=NoCrew)
+    crew: Crew = msgspec.field(default_factory=NoCrew)
     borrowed: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hearers:
+class Hearers(Value, frozen=True, kw_only=True):
     """Who hears of what happens, beside the log.
 
     :param exchanges: hear of each exchange that has ended.
@@ -229,8 +228,7 @@ class Hearers:
     supervised: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Assembly:
+class Assembly(Value, frozen=True, kw_only=True):
     """All parts of a service.
 
     :param config: as the file says it; logins add accounts to it.

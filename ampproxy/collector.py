@@ -91,3 +91,11 @@ def tune_malloc() -> None:
         return
     mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
     mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD
+
+
+def trim_malloc() -> None:
+    """Have glibc give the system back what it holds and nobody uses. Does nothing elsewhere."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        return

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
-from ampproxy.collector import Collector, tune_malloc
-from ampproxy.dialects.registry import DIALECTS
+from ampproxy.collector import Collector, trim_malloc, tune_malloc
+from ampproxy.credentials.oauth.watch import INTERVAL, holds_logins
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
@@ -30,6 +30,10 @@ from ampproxy.service import GatewayService
 
 if TYPE_CHECKING:
     from ampproxy.workers.crew import Supervisor
+
+
+#: Seconds between the pieces of what is loaded while the service serves.
+PAUSE = 0.05
 
 
 class Process:
@@ -93,9 +97,9 @@ class Process:
         ready = succeed(None) if self._crew is None else self._crew.when_ready()
         if self._succession is None:
             ready.addCallback(lambda _: self._serves())
-            self._load(list(DIALECTS))
+            self._reactor.callLater(PAUSE, self._load, self._service.tree.pieces())
         else:
-            ready.addCallback(lambda _: self._load(list(DIALECTS)))
+            ready.addCallback(lambda _: self._load(self._service.tree.pieces()))
 
     def _start_observing(self) -> None:
         """Show metrics and send alerts: of one process at a time."""
@@ -116,26 +120,36 @@ class Process:
         self._notifier.ready(state_of(self._service))
         self._announce()
 
-    def _load(self, names: list[str]) -> None:
-        """The service listens already; what is left to load comes a piece at a time, between requests. A
-        process that is to take another's place has no requests, and takes it when it lacks nothing.
+    def _load(self, pieces: Iterator[Callable[[], object]]) -> None:
+        """The service listens already; what is left to load comes between requests. A process that is to take
+        another's place has no requests, and takes it when it lacks nothing.
         """
         if not self._service.running:
             return
-        if names:
-            DIALECTS[names.pop()]
-            self._reactor.callLater(0.1 if self._succession is None else 0, self._load, names)
+        for piece in pieces:
+            piece()
+            self._reactor.callLater(PAUSE if self._succession is None else 0, self._load, pieces)
             return
-        self._service.attach_logins()
+        self._await_logins()
         if self._succession is None:
             self._start_observing()
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
+        trim_malloc()
         generation = self._service.current
         Collector(self._reactor, generation.runtime.log, lambda: generation.runtime.held.total).start()
         if self._succession is not None:
             self._succession.begin(self._reactor, self._take_over, self._give_up)
+
+    def _await_logins(self) -> None:
+        """Serve with logins from the time when there is one: until then nothing of them is loaded."""
+        if not self._service.running:
+            return
+        if holds_logins(self._service.configured.auth_dir):
+            self._service.attach_logins()
+        else:
+            self._reactor.callLater(INTERVAL, self._await_logins)
 
     # Its place.
 

@@ -16,7 +16,7 @@ from twisted.python.components import Componentized
 
 from ampproxy import __version__
 from ampproxy.assembly import Assembly
-from ampproxy.config.changes import changes, check_still_keyed, in_one_line, in_truth
+from ampproxy.config.reloading import check_still_keyed, in_one_line, shown_changes
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
@@ -25,7 +25,7 @@ from ampproxy.generation import Generation
 from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.listen.listeners import Listeners, Move, setting_of
-from ampproxy.resources.root import Root
+from ampproxy.resources.gate import Tree
 from ampproxy.server.descriptors import Descriptors
 from ampproxy.server.ending import Ending
 from ampproxy.server.expiry import Expiry
@@ -46,6 +46,7 @@ class GatewayService(Service):
     :ivar generation: how often a configuration was put in force, the first time included.
     :ivar current: what follows from the one that is in force.
     :ivar lifecycle: in which phase it is.
+    :ivar tree: what it serves, as far as that is loaded.
     :ivar listeners: where it listens.
     :ivar ledger: records what has ended, as long as the service runs; ``None``: another process does, or
         none.
@@ -79,11 +80,12 @@ class GatewayService(Service):
         self.reports = assembly.reports
         self.lifecycle = assembly.lifecycle
         self._warned_open = False
+        self.tree = Tree(self)
         self.current = Generation(assembly.config, self._runtime)
         self._announce()
         descriptors = Descriptors(reactor, runtime.log)
         self.site = GatewaySite(
-            Root(self.current),
+            self.tree.root(),
             assembly.config.limits,
             reactor,
             runtime.new_id,
@@ -210,8 +212,7 @@ class GatewayService(Service):
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""
         try:
-            given = self.listeners.given
-            return tuple(in_truth(change, given) for change in changes(self._config, config))
+            return shown_changes(self._config, config, self.listeners.given)
         except Exception:
             # It is only told.
             self._log.failure("Unhandled error while comparing configurations")
@@ -261,7 +262,7 @@ class GatewayService(Service):
         self.current = generation
         self.site.limits = generation.config.limits
         self.site.generation = self.generation
-        self.site.resource = Root(generation)
+        self.site.resource = self.tree.root()
         if self.running:
             self._expiry.watch()
         self._announce()
@@ -453,7 +454,7 @@ class GatewayService(Service):
         if self._discovery is not None:
             generation = self.current
             self._discovery.watch(
-                generation.config, generation.exchanges.providers, generation.find_models, again=again
+                generation.config, generation.providers, generation.find_models, again=again
             )
 
     def hurry(self) -> None:

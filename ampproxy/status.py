@@ -7,7 +7,6 @@ read them.
 from __future__ import annotations
 
 import pwd
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -71,8 +70,7 @@ class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
 
 
-@dataclass(slots=True)
-class Reports:
+class Reports(msgspec.Struct):
     """What the service tells of its last restart: written by who attempts it.
 
     :ivar restart: ``None``: there was none that failed, and none is under way.

@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import structs
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
@@ -26,9 +27,10 @@ from ampproxy import __version__
 from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Hearers, NoCrew, Outside, Reloads, Start, assemble
 from ampproxy.clock import ClockWatch, use_monotonic_clock
-from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
+from ampproxy.config.reloading import check_still_keyed
 from ampproxy.config.schema import Config
+from ampproxy.credentials.oauth.watch import holds_logins
 from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.generation import Generation
 from ampproxy.listen.inherited import Inherited, first_environment
@@ -37,6 +39,7 @@ from ampproxy.logs.queued import QueuedOutput
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
 from ampproxy.metrics.stalls import Stalls
+from ampproxy.model.base import Value
 from ampproxy.notify import Notifier, for_successor
 from ampproxy.process import Process, leave_no_core, state_of
 from ampproxy.relay.model_cache import cache_folder
@@ -53,8 +56,7 @@ if TYPE_CHECKING:
     from ampproxy.workers.crew import Supervisor
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Value, frozen=True):
     """What a command line sets in place of the configuration, each time that it is read.
 
     :param host: ``None``: as the file says; so ``port``.
@@ -73,7 +75,7 @@ class Overrides:
         if self.port is not None:
             changes["port"] = self.port
         if self.verbose:
-            changes["logging"] = replace(config.logging, level="debug")
+            changes["logging"] = structs.replace(config.logging, level="debug")
         return replace(config, **changes) if changes else config
 
 
@@ -189,7 +191,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
                 _hearers(metrics, alerts, observer),
             )
         )
-        if any(config.auth_dir.glob("*.json")):
+        if holds_logins(config.auth_dir):
             service.attach_logins()
     except ConfigError as error:
         raise StartFailed(str(error)) from None

@@ -29,13 +29,12 @@ def test_nothing_is_kept_twice() -> None:
 def test_settings_of_exchanges_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a configuration, not for a request."""
     made: list[ExchangeSettings] = []
-    init = ExchangeSettings.__init__
 
-    def counted(self: ExchangeSettings, *args: Any, **kwargs: Any) -> None:
-        made.append(self)
-        init(self, *args, **kwargs)
+    def counted(*args: Any) -> ExchangeSettings:
+        made.append(ExchangeSettings(*args))
+        return made[-1]
 
-    monkeypatch.setattr(ExchangeSettings, "__init__", counted)
+    monkeypatch.setattr("ampproxy.relay.settings.ExchangeSettings", counted)
     world = World()
     for _ in range(3):
         world.request("POST", "/v1/messages", body=QUESTION)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.application.service import Application
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver

@@ -126,7 +126,7 @@ class Serving(unittest.TestCase):
     def test_defect_in_telling(self) -> None:
         """A defect in what is only told keeps nothing from coming in force."""
         self.service._in_force = (lambda *_: 1 / 0,)
-        with patch("ampproxy.service.changes", side_effect=KeyError("a defect")):
+        with patch("ampproxy.service.shown_changes", side_effect=KeyError("a defect")):
             self.assertEqual(self.service.use(self.config(CONFIG.replace("client-key", "other"))), ())
         self.assertEqual(self.service.site.generation, 2)
         self.assertTrue(self.service.current.guard.knows(b"other"))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, CooldownReport, LoginStatus
 from ampproxy.credits.allowance import Used
+from ampproxy.model.base import Value
 from ampproxy.model.clients import Standing
 from ampproxy.relay.retiring import Retiring
 from ampproxy.routing.catalog import Catalog
@@ -30,8 +31,7 @@ _AWAY_SECONDS = 60.0
 _NO_LOGIN = ("needs login", "key refused")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Value, frozen=True, kw_only=True):
     """What the service knows of itself.
 
     :param wall: seconds since the epoch.
@@ -56,8 +56,7 @@ class Facts:
     unknown: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value, frozen=True):
     """What is active.
 
     :param unknown: the kinds of which that could not be learned.

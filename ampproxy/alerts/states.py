@@ -6,11 +6,11 @@ No clock and no file: times are handed in, and what is to survive a restart is a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ampproxy.model.base import Value
 from ampproxy.status import Alert
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class Entry(msgspec.Struct):
             self.alert = msgspec.structs.replace(self.alert, since=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Value, frozen=True):
     """An alert that is to be sent, and why."""
 
     event: Event

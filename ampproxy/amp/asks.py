@@ -8,10 +8,9 @@ Amp's own people can choose are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timezone
 
-from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
+from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES, Value
 
 #: Where the paths of each dialect are, as the clients ask; ``{model}`` stands for the model.
 PATHS: Mapping[str, str] = {
@@ -21,8 +20,7 @@ PATHS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Value, frozen=True):
     """A role, and the model that a version asks for in it."""
 
     role: str
@@ -30,8 +28,7 @@ class Ask:
     dialect: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Since:
+class _Since(Value, frozen=True):
     """From the versions of this day on; ``model``: empty where the role is gone."""
 
     day: date

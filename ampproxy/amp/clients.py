@@ -10,9 +10,10 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
+
+from ampproxy.model.base import Value
 
 #: Gives all values of a header, by its lower-case name.
 GetHeader = Callable[[bytes], Sequence[bytes] | None]
@@ -35,8 +36,7 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AmpClient:
+class AmpClient(Value, frozen=True):
     """A client as one request shows it.
 
     :param application: as it calls itself: ``CLI``, ``CLI Execute Mode``; ``client`` if nothing tells.

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ampproxy.amp.model_mapping import Rule, parse_mapping, sent_as, written
-from ampproxy.model.base import ANTHROPIC, RESPONSES
+from ampproxy.model.base import ANTHROPIC, RESPONSES, Value
 
 #: The kind of a connection to a URL of the user's own.
 CUSTOM_URL = "model_provider_custom_url"
@@ -86,8 +85,7 @@ class Listing(msgspec.Struct, frozen=True):
     available: tuple[str, ...] = msgspec.field(default=(), name="availableTypes")
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(Value, frozen=True):
     """A model that Amp asks for and that is served here.
 
     :param asked: as Amp names it, ``provider/model``.
@@ -100,8 +98,7 @@ class Served:
     dialect: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value, frozen=True):
     """A connection that is needed."""
 
     name: str

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from ampproxy.model.base import Value
 
 #: The most characters of a pattern or a name, and of a whole mapping.
 MAX_NAME = 256
@@ -26,8 +27,7 @@ class BadMapping(ValueError):
     """Amp would reject it; the message has the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value, frozen=True):
     """One rule.
 
     :param pattern: ``provider/model``, perhaps with ``*`` at its ends.

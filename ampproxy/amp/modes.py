@@ -7,14 +7,14 @@ can have in ``getAgentModelCatalog``; this table is what is known without asking
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from ampproxy.model.base import Value
 
 #: When it was read.
 AS_OF = "2026-09-23"
 
 
-@dataclass(frozen=True, slots=True)
-class ModeUse:
+class ModeUse(Value, frozen=True):
     """A model that a mode uses.
 
     :param mode: as the user chooses it; those that the CLI hides are in brackets.

@@ -9,11 +9,12 @@ from what the answer is to be, and from the model's family. A new role is a row 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from ampproxy.model.base import RESPONSES
+import msgspec
+
+from ampproxy.model.base import RESPONSES, Value
 from ampproxy.model.roles import ROLES, Shown
 
 #: The headers that are looked at, lower case.
@@ -27,8 +28,7 @@ _CHANGING = frozenset(("bash", "shell_command", "edit_file", "create_file", "app
 _SEARCHING = frozenset(("grep", "glob", "read", "finder"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signs:
+class Signs(Value, frozen=True, kw_only=True, dict=True):
     """What a request shows of its role.
 
     :param headers: those of :data:`HEADERS` that came along.
@@ -41,7 +41,7 @@ class Signs:
     :param attached: whether a file or an image comes with it.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     dialect: str = ""
     model: str = ""
     declared: Callable[[], frozenset[str]] = frozenset
@@ -70,8 +70,7 @@ class Signs:
         return any(fnmatchcase(tool, pattern) for tool in self.tools for pattern in patterns)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value, frozen=True):
     """One row: the role, and what must hold for it."""
 
     role: str

@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from ampproxy.catalog.names import Pattern, bare, exact
+from ampproxy.model.base import Value
 from ampproxy.model.request import Level
 
 Medium: TypeAlias = Literal["text", "image", "audio", "video", "pdf"]
@@ -255,8 +256,7 @@ class Families:
                 yield override
 
 
-@dataclass(frozen=True, slots=True)
-class Newer:
+class Newer(Value, frozen=True):
     """What was read after the release: a table in place of the shipped one, facts about single models.
 
     :param origin: from where, for people.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -164,9 +164,7 @@ class Hosts:
         self.profiles: Mapping[str, Profile] = {profile.name: profile for profile in table.profiles}
         if DEFAULT not in self.profiles:
             raise ValueError(f"there is no profile {DEFAULT}")
-        self._addresses = tuple(
-            (_address(pattern), profile) for profile in table.profiles for pattern in profile.addresses
-        )
+        self._table = table
         self._rows = {name: tuple(_rows(profile, name)) for name, profile in self.profiles.items()}
         #: The profiles of the servers that speak Messages, too.
         self.of_messages = {name: found.messages for name, found in self.profiles.items() if found.messages}
@@ -180,6 +178,13 @@ class Hosts:
         self.find = lru_cache(maxsize=512)(self._find)
         #: Likewise over Messages; ``None``: nothing is known of that server.
         self.find_messages = lru_cache(maxsize=512)(self._find_messages)
+
+    @cached_property
+    def _addresses(self) -> tuple[tuple[re.Pattern[str], Profile], ...]:
+        """Where each profile's servers are. Not needed before a server is asked."""
+        return tuple(
+            (_address(pattern), profile) for profile in self._table.profiles for pattern in profile.addresses
+        )
 
     def profile(self, base_url: str, name: str = "") -> Profile:
         """The profile of an account.

@@ -7,14 +7,12 @@ A kind is a section of the configuration, or a vendor's login. Its row names the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ampproxy.catalog.families import vendors
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Value, frozen=True, kw_only=True):
     """What the accounts of one kind have in common.
 
     :param name: as logs, the ledger and ``ampproxy accounts`` show it.

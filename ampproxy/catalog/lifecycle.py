@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ampproxy.catalog.families import Families
+from ampproxy.model.base import Value
 
 #: So long before its end a model is warned of.
 SOON = datetime.timedelta(days=90)
@@ -18,8 +18,7 @@ def day_of(seconds: float) -> datetime.date:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).date()
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Value, frozen=True):
     """A model that its vendor takes away.
 
     :param model: the vendor's name.

@@ -6,7 +6,6 @@ Which there are say the rows of :mod:`ampproxy.catalog.kinds`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ampproxy.catalog.hosts import shipped_hosts
@@ -15,6 +14,7 @@ from ampproxy.config import fields
 from ampproxy.config.document import Scalar
 from ampproxy.config.parsing import ListOf, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import Account, ModelName
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret
 
 _NO_REWRITING = "requests are never rewritten or disguised"
@@ -61,8 +61,7 @@ _MODEL = Section(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelItem:
+class _ModelItem(Value, frozen=True):
     """A model as ``{name, alias}``, or as its name alone."""
 
     item: Section
@@ -76,8 +75,7 @@ class _ModelItem:
         return model
 
 
-@dataclass(frozen=True, slots=True)
-class _Models:
+class _Models(Value, frozen=True):
     """The models of an account; ``item`` is what the documentation walks into.
 
     :ivar shorthand: an item may be the name alone.
@@ -317,8 +315,7 @@ def _checked_base(found: ParsedSection, vendor: Kind) -> str:
     return base_url
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
+class Accounts(Value, frozen=True):
     """The accounts of one section. ``expand`` makes them of its entries."""
 
     vendor: Kind

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ampproxy.config import fields
 from ampproxy.config.fallback import ROLE, Fallback
 from ampproxy.config.parsing import AlreadyReported, ListOf, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import AmpCode, ModelMapping
+from ampproxy.model.base import Value
 from ampproxy.wire.patterns import slow_text
 from ampproxy.wire.redact import Secret
 
@@ -123,8 +123,7 @@ def _mappings(place: Location) -> tuple[ModelMapping, ...]:
     return tuple(kept)
 
 
-@dataclass(frozen=True, slots=True)
-class _Mappings:
+class _Mappings(Value, frozen=True):
     """``model-mappings``; ``item`` is what the documentation walks into."""
 
     item: Section = _MAPPING
@@ -159,8 +158,7 @@ _CLIENT_KEYS = Section(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _PerClient:
+class _PerClient(Value, frozen=True):
     """``upstream-api-keys`` as pairs of client key and upstream key; the first of two wins."""
 
     item: Section = _CLIENT_KEYS

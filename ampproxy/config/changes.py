@@ -7,6 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct, structs
+
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.parsing import Section, Setting
 from ampproxy.config.schema import (
@@ -21,14 +23,11 @@ from ampproxy.config.schema import (
     Tls,
 )
 from ampproxy.config.sections import ROOT
-from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.neo import Neo
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
-#: What a log line names of many changes.
-_MAX_SHOWN = 20
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
@@ -37,24 +36,6 @@ _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 _SHOWN = ("priority", "prefix", "base_url", "disable_cooling", "weight")
 #: Settings whose changes take effect at the next restart.
 _AFTER_RESTART = ("state_dir", "workers")
-
-
-def check_still_keyed(keyed: bool, config: Config) -> None:
-    """Refuse what would serve everybody where keys were asked for, unless it says so: a file that was cut off
-    has no ``api-keys`` either.
-
-    :param keyed: whether a client key is asked for now.
-    :raises ConfigError: it would.
-    """
-    if keyed and not config.clients and not config.keyless:
-        raise ConfigError(
-            (
-                f"{config.source or 'configuration'}:1: api-keys: is missing now, so every program on"
-                " this machine would be served without a key: restore it, or write api-keys: [] if that is"
-                " intended",
-            ),
-            config.warnings,
-        )
 
 
 def changes(old: Config, new: Config) -> tuple[str, ...]:
@@ -76,14 +57,6 @@ def in_truth(change: str, given: str) -> str:
     setting = change.partition(":")[0]
     without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
     return f"{change} (without effect: {given} sets where to listen)" if given and without else change
-
-
-def in_one_line(changed: tuple[str, ...]) -> str:
-    """The changes as the end of a log's line; of many the first."""
-    if not changed:
-        return ""
-    more = f"; and {len(changed) - _MAX_SHOWN} more" if len(changed) > _MAX_SHOWN else ""
-    return f"; changed: {'; '.join(changed[:_MAX_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
@@ -114,7 +87,7 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
     """What changed within a section. One whose value is not made of fields is told by its own rows."""
     if before is None or after is None:
         yield f"{name}: {'switched on' if before is None else 'switched off'}"
-    if is_dataclass(before) or is_dataclass(after):
+    if _has_fields(before) or _has_fields(after):
         yield from _section(section, name, before, after)
         yield from _pems(name, before, after)
     else:
@@ -122,12 +95,17 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
             yield f"{name}.{row.name}: {_difference(row, before, after)}"
 
 
+def _has_fields(value: Any) -> bool:
+    """Whether a value is made of fields: what a section of the file becomes."""
+    return isinstance(value, Struct) or is_dataclass(value)
+
+
 def _of_logins(name: str, field: str, old: OAuth, new: OAuth) -> Iterator[str]:
     """What is said of the models of all logins at a vendor."""
-    for vendor in fields(OAuth):
-        before, after = (getattr(getattr(oauth, vendor.name), field) for oauth in (old, new))
+    for vendor in OAuth.__struct_fields__:
+        before, after = (getattr(getattr(oauth, vendor), field) for oauth in (old, new))
         if before != after:
-            yield f"{name}.{vendor.name}: {_listed(before)} -> {_listed(after)}"
+            yield f"{name}.{vendor}: {_listed(before)} -> {_listed(after)}"
 
 
 def _listed(items: Iterable[str | ModelAlias]) -> str:
@@ -235,7 +213,7 @@ def _text(type: str, value: Any) -> str | None:
         return _url(str(value))
     if isinstance(value, tuple):
         return ", ".join(value) if all(isinstance(item, str) for item in value) else None
-    return None if is_dataclass(value) else str(value)
+    return None if _has_fields(value) else str(value)
 
 
 def _duration(seconds: float) -> str:
@@ -264,7 +242,7 @@ def _fallback(rules: tuple[FallbackRule, ...]) -> str:
     """``allow``, ``never``, or how many rules."""
     if rules == ALLOW:
         return "allow"
-    if [replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
+    if [structs.replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
         return "never"
     return f"{len(rules)} rule{'s' * (len(rules) != 1)}"
 
@@ -284,7 +262,7 @@ def _mappings(name: str, old: tuple[ModelMapping, ...], new: tuple[ModelMapping,
 
 
 def _apart_from_line(mapping: ModelMapping) -> ModelMapping:
-    return replace(mapping, line=0)
+    return structs.replace(mapping, line=0)
 
 
 def _mapping(mapping: ModelMapping) -> str:

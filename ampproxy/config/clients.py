@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from ampproxy.config import fields
@@ -18,6 +18,7 @@ from ampproxy.config.parsing import (
     Setting,
     suggest,
 )
+from ampproxy.model.base import Value
 from ampproxy.model.clients import MICRO, ROUTES, ClientKey, KeyLimit, Period, Unit, marks_of
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -131,8 +132,7 @@ def _usd(place: Location) -> int:
 _USD_READER = Reader("US dollars", _usd)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value, frozen=True):
     """The values of an entry's section ``limits``."""
 
     limits: tuple[KeyLimit, ...] = ()
@@ -303,8 +303,7 @@ ENTRY = Section(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Clients:
+class Clients(Value, frozen=True):
     """The clients' keys, each once; ``item`` is what the documentation walks into.
 
     Blank texts are left out, and the keys of CLIProxyAPI's example refused. A list that names keys and yields

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
 from yaml.reader import Reader as _YamlReader
+
+from ampproxy.model.base import Value
 
 #: libyaml's loader where it was built in, else the slower one in Python.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -31,8 +32,7 @@ _MAX_DEPTH = 50
 Report = Callable[[int, str, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Value, frozen=True):
     """One value.
 
     :param text: as written, quotes removed.
@@ -46,8 +46,7 @@ class Scalar:
     plain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Value, frozen=True):
     """A list.
 
     :param shown: the whole keys of the items as complaints name them, where position does not tell them.
@@ -58,8 +57,7 @@ class Sequence:
     shown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True):
     """A key of a mapping, with its value.
 
     :param shown: the whole key as complaints name it, where that does not follow from its position.
@@ -71,8 +69,7 @@ class Entry:
     shown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class YamlMapping:
+class YamlMapping(Value, frozen=True):
     """Keys and values, in the order of the file, no key twice."""
 
     line: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ampproxy.config import fields
@@ -19,6 +18,7 @@ from ampproxy.config.parsing import (
     suggest,
 )
 from ampproxy.config.schema import ALLOW, FallbackRule
+from ampproxy.model.base import Value
 from ampproxy.model.roles import ROLES
 
 _ACTIONS = {"allow": "allow", "never": "never"}
@@ -123,8 +123,7 @@ _RULE = Section(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(Value, frozen=True):
     """``allow``, ``never``, or rules; ``item`` is what the documentation walks into."""
 
     item: Section = _RULE

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+import msgspec
 import yaml
 
 from ampproxy.config.edit import CannotEdit, additions, at, load, means, with_keys
 from ampproxy.config.entries import add_entry
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from ampproxy.model.base import Value
 
 #: What may go to Amp for credits, and whether Amp itself is reached at all.
 AmpUse = Literal["never", "allow", "off"]
@@ -52,8 +53,7 @@ ampcode:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Value, frozen=True):
     """A server of models on this machine.
 
     :param url: the base URL of its OpenAI-compatible API.
@@ -65,8 +65,7 @@ class Server:
     models: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Value, frozen=True):
     """What was found on a machine.
 
     :param keys: section -> how its key is written: ``${NAME}``, or the key itself.
@@ -76,7 +75,7 @@ class Found:
     :param other: the text of another gateway's configuration that this one reads; empty: none.
     """
 
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = msgspec.field(default_factory=dict)
     compatible: tuple[tuple[str, str, str], ...] = ()
     servers: tuple[Server, ...] = ()
     logins: tuple[str, ...] = ()

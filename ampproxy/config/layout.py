@@ -8,8 +8,9 @@ wrote it, so that complaints name that.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below
 from ampproxy.config.document import YamlMapping as Tree

@@ -4,8 +4,6 @@ of what their vendors keep.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ampproxy.config import fields
 from ampproxy.config.document import Scalar
 from ampproxy.config.parsing import Location, ParsedSection, Section, Setting
@@ -16,8 +14,7 @@ def _learning(found: ParsedSection) -> Learning:
     return Learning(**found.values)
 
 
-@dataclass(frozen=True, slots=True)
-class _SectionOrFlag(Section):
+class _SectionOrFlag(Section, frozen=True):
     """A section that ``false`` alone switches off."""
 
     type: str = "section, or false"

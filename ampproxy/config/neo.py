@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +31,7 @@ _OWN = (
     "tls",
     "first_sign",
     "record_shapes",
-    *(field.name for field in dataclasses.fields(Slowing)),
+    *Slowing.__struct_fields__,
 )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from ampproxy.config import fields
 from ampproxy.config.parsing import InvalidValue, ListOf, Location, ParsedSection, Reader, Section, Setting

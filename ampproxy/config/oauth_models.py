@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ampproxy.config import fields
 from ampproxy.config.parsing import ListOf, ParsedSection, Reads, Section, Setting

@@ -16,8 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import msgspec
+
 from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, YamlMapping, below
 from ampproxy.config.secrets import BadReference, NotHere, expand, is_reference, resolve
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Unseen
 
 #: What is said of a setting of CLIProxyAPI that means nothing here.
@@ -121,8 +124,7 @@ class ParseContext:
         self.warnings.add(line, key, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Value, frozen=True):
     """A value in the file: its node, its whole key, and the line where a user would look for it."""
 
     node: Node
@@ -266,8 +268,7 @@ class Reads(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Value, frozen=True):
     """A reader made of a function.
 
     :param words: for a choice: every word that it takes, in lower case.
@@ -282,8 +283,7 @@ class Reader:
         return self.read(place)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(Value, frozen=True):
     """A list whose items one reader reads; all are looked at, also after one that is wrong."""
 
     item: Reads
@@ -297,8 +297,7 @@ class ListOf:
         return tuple(value for value, _ in results)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Value, frozen=True):
     """One row of a table of settings.
 
     :param name: the key, as written in its section.
@@ -321,8 +320,7 @@ class Setting:
     hollow: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedSection:
+class ParsedSection(Value, frozen=True):
     """What a section of the file holds.
 
     :ivar values: by field; what was absent or wrong is missing.
@@ -342,8 +340,7 @@ class ParsedSection:
         return field in self.places and field not in self.values
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Value, frozen=True):
     """A mapping with known keys.
 
     :param build: makes the section's value of what was found; may complain at its places.
@@ -352,7 +349,7 @@ class Section:
 
     build: Callable[[ParsedSection], Any]
     rows: tuple[Setting, ...]
-    unsupported: MappingOf[str, str] = field(default_factory=dict)
+    unsupported: MappingOf[str, str] = msgspec.field(default_factory=dict)
     type: str = "section"
 
     def __call__(self, place: Location) -> Any:

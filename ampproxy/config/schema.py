@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
+from ampproxy.model.base import Value
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.ledger import Ledger
 from ampproxy.model.neo import Neo
@@ -54,8 +55,7 @@ class Tls:
     secret: bytes = field(default=b"", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelName:
+class ModelName(Value, frozen=True, kw_only=True):
     """A model of an account: the vendor's name and the one that clients see and ask for."""
 
     name: str
@@ -67,8 +67,7 @@ class ModelName:
         return self.alias or self.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelAlias:
+class ModelAlias(Value, frozen=True, kw_only=True):
     """``oauth-model-alias``: another name of a model of a login's.
 
     :param fork: whether it keeps its own name beside that.
@@ -126,8 +125,7 @@ class Account:
     beta: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelMapping:
+class ModelMapping(Value, frozen=True, kw_only=True):
     """``model-mappings``: a model name, or a pattern of names, stands for another model.
 
     :param source: the name, or the pattern's text; empty if it is for every model.
@@ -144,8 +142,7 @@ class ModelMapping:
     line: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackRule:
+class FallbackRule(Value, frozen=True, kw_only=True):
     """``ampcode.fallback``: whether some requests may go to the Amp upstream's models.
 
     :param action: ``limit``: as long as the day's limits are not reached.
@@ -168,8 +165,7 @@ class FallbackRule:
 ALLOW = (FallbackRule(action="allow"),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AmpCode:
+class AmpCode(Value, frozen=True, kw_only=True):
     """The ``ampcode`` section.
 
     :param per_client_keys: client key -> Amp upstream key.
@@ -196,8 +192,7 @@ class AmpCode:
     allowed_amp_users: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routing:
+class Routing(Value, frozen=True, kw_only=True):
     """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says.
     ``pin_ttl``: how long it is remembered which account keeps what its vendor stored; ``max_pins``: of how
     much.
@@ -211,8 +206,7 @@ class Routing:
     max_pins: int = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Value, frozen=True, kw_only=True):
     """What a client may send, and how long it may take (our own section ``limits``)."""
 
     max_body: int = 64 * 1024 * 1024
@@ -230,8 +224,7 @@ class Limits:
     store_for: float = 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streaming:
+class Streaming(Value, frozen=True, kw_only=True):
     """What happens during a streamed answer, and whether there are WebSockets for Responses."""
 
     keepalive_seconds: int = 15
@@ -239,8 +232,7 @@ class Streaming:
     websockets: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(Value, frozen=True, kw_only=True):
     """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running exchanges may
     go on after SIGTERM. ``drain``: how long in a process that another one has replaced. ``tunnel_idle``: how
     long both sides of a tunnel may be silent. ``worker``: how long one of several workers may not answer.
@@ -255,8 +247,7 @@ class Timeouts:
     worker: float = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logging:
+class Logging(Value, frozen=True, kw_only=True):
     """What the log holds and how it is written (our own section ``logging``).
 
     :param level: the least that is told. ``Config.debug`` says the same as ``debug`` here.
@@ -274,8 +265,7 @@ class Logging:
     stall: float = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
+class Metrics(Value, frozen=True, kw_only=True):
     """Where metrics are shown (our own section ``metrics``).
 
     :param max_models: how many models' names are told apart.
@@ -292,8 +282,7 @@ class Metrics:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Learning:
+class Learning(Value, frozen=True, kw_only=True):
     """What accounts teach by refusing a member of a request (our own section ``learning``).
 
     :param enable: repeat a request without what was refused, and remember it.
@@ -306,8 +295,7 @@ class Learning:
     max_lessons: int = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuthClient:
+class OAuthClient(Value, frozen=True, kw_only=True):
     """How logins at one vendor are made and used (our own section ``oauth``).
 
     :param redirect_url: where the vendor sends the browser back to: a loopback address.
@@ -381,8 +369,7 @@ GEMINI_OAUTH = OAuthClient(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuth:
+class OAuth(Value, frozen=True, kw_only=True):
     """The section ``oauth``: how logins at each vendor are made and used."""
 
     claude: OAuthClient = CLAUDE_OAUTH

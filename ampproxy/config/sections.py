@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from ampproxy.config import fields
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.alerts import ALERTS
@@ -194,7 +196,7 @@ def _config(found: ParsedSection) -> Config:
     # Two ways to say one thing.
     logging = values.get("logging", Logging())
     if values.get("debug", False):
-        values["logging"] = replace(logging, level="debug")
+        values["logging"] = structs.replace(logging, level="debug")
     values["debug"] = values.get("debug", False) or logging.level == "debug"
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))

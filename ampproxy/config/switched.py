@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from ampproxy.config import fields
@@ -11,15 +10,14 @@ from ampproxy.config.document import Scalar
 from ampproxy.config.parsing import Location, Section
 
 
-@dataclass(frozen=True, slots=True)
-class SectionOrFlag(Section):
+class SectionOrFlag(Section, frozen=True, kw_only=True):
     """A section that ``false`` alone switches off, and ``true`` alone leaves at its defaults.
 
     :param flag: makes the section's value of the flag alone.
     """
 
     type: str = "section, or false"
-    flag: Callable[[bool], Any] = field(kw_only=True)
+    flag: Callable[[bool], Any]
 
     def __call__(self, place: Location) -> Any:
         """Read the flag, or every key."""

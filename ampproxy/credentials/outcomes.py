@@ -12,14 +12,17 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
 from ampproxy.errors import UNREADABLE, ExchangeError, Unreachable
+from ampproxy.model.base import Value
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.headers import http_date
+from ampproxy.wire.late import LatePattern
 
 
 class Action(enum.Enum):
@@ -43,8 +46,7 @@ MINUTE = 60.0
 HALF_AN_HOUR = 30 * MINUTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Value, frozen=True, kw_only=True):
     """What a failure means.
 
     :param reason: in words, after the account's name: "is rate limited".
@@ -89,8 +91,7 @@ _FULL = "reports that the model is at capacity"
 _QUOTA_REASONS = frozenset((_LIMITED, _USED_UP, _FULL))
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value, frozen=True):
     """A row: the failures that it fits, all of what it names, and the verdict on them.
 
     :param statuses: any of these; empty: whatever the status.
@@ -101,7 +102,7 @@ class Rule:
     verdict: Verdict
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[ErrorKind] = frozenset()
-    words: re.Pattern[str] | None = None
+    words: LatePattern | None = None
 
     def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
         """Whether a failure is this row's."""
@@ -112,8 +113,8 @@ class Rule:
         return self.words is None or self.words.search(text) is not None
 
 
-def _words(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
+def _words(*alternatives: str) -> LatePattern:
+    return LatePattern("|".join(alternatives), re.IGNORECASE)
 
 
 def _verdict(
@@ -233,7 +234,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_verdict(Action.REST_ACCOUNT, _USED_UP, 1), frozenset((429,)), words=_PLAN_LIMIT),
     Rule(_verdict(Action.OVERLOADED, _FULL, 1), words=_AT_CAPACITY),
     Rule(_verdict(Action.REST_MODEL, _LIMITED, 1), frozenset((429,))),
-    Rule(_CLIENT, frozenset((500,)), words=re.compile(r"\bUNKNOWN\b")),
+    Rule(_CLIENT, frozenset((500,)), words=LatePattern(r"\bUNKNOWN\b")),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
     Rule(
@@ -338,10 +339,10 @@ def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) 
 
 
 #: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
-_IN_BODY: tuple[tuple[re.Pattern[str], Callable[[str, float], float | None]], ...] = (
-    (re.compile(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
-    (re.compile(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
-    (re.compile(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),
-    (re.compile(r'"quotaResetDelay"\s*:\s*"([\w.]{1,24})"'), seconds_until),
-    (re.compile(r"\bafter (\d{1,9}(?:\.\d+)?s)\b"), seconds_until),
+_IN_BODY: tuple[tuple[LatePattern, Callable[[str, float], float | None]], ...] = (
+    (LatePattern(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
+    (LatePattern(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
+    (LatePattern(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),
+    (LatePattern(r'"quotaResetDelay"\s*:\s*"([\w.]{1,24})"'), seconds_until),
+    (LatePattern(r"\bafter (\d{1,9}(?:\.\d+)?s)\b"), seconds_until),
 )

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from ampproxy.model.base import Value
 
 
 class HasHeader(Protocol):
@@ -24,8 +25,7 @@ class HasHeader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Value, frozen=True):
     """One limit of an account.
 
     :param name: the vendor's own word: ``requests``, ``input-tokens``, ``unified-5h``.

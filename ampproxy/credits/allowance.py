@@ -15,12 +15,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ampproxy.config.schema import FallbackRule
 from ampproxy.errors import GatewayFault
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ DELETE FROM used WHERE day < ? AND day NOT IN (SELECT DISTINCT day FROM used ORD
 _HIGHEST = "SELECT MAX(requests), MAX(tokens) FROM used WHERE day = ? AND rule = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Value, frozen=True):
     """What has been used up today under a rule."""
 
     requests: int = 0
@@ -74,8 +73,7 @@ class CountersBusy(GatewayFault):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Value, frozen=True):
     """One request and so many tokens, until they are settled."""
 
     day: str

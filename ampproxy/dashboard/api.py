@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from ampproxy.dashboard.questions import Asked
 from ampproxy.dashboard.usage import DIMENSIONS
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.base import Value
 from ampproxy.model.clients import ADMIN
 from ampproxy.model.roles import ROLES
 from ampproxy.relay.unknown import UnknownRoutes
@@ -35,8 +35,7 @@ BASE = "/ampproxy"
 _MOST_SENT = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Value, frozen=True):
     """A parameter of a query.
 
     :param type: as JSON Schema names it.
@@ -50,8 +49,7 @@ class Parameter:
     required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRoute:
+class ApiRoute(Value, frozen=True):
     """A route of the API.
 
     :param path: behind :data:`BASE`.

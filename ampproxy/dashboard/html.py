@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from html import escape
 
+from ampproxy.model.base import Value
 from ampproxy.wire.words import local_time, span
 
 _VOID = frozenset(("input", "link", "meta", "br", "hr"))
@@ -44,8 +44,7 @@ def _attribute(name: str, value: str | int | bool | None) -> str:
     return f" {shown}" if value is True else f' {shown}="{escape(str(value))}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Value, frozen=True):
     """A column of a table.
 
     :param kind: ``num``: numbers, aligned at their end; ``wide``: takes what is left; empty: text.

@@ -12,8 +12,7 @@ from ampproxy.dashboard.feed import Feed
 from ampproxy.dashboard.visits import Visits
 from ampproxy.generation import Generation
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.resources.base import GatewayResource, NotFoundResource
-from ampproxy.resources.root import Branch
+from ampproxy.resources.base import Branch, GatewayResource, NotFoundResource
 from ampproxy.server.site import GatewayRequest
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ampproxy.dashboard.html import Markup, field, join, tag
 from ampproxy.dashboard.questions import Asked
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.base import Value
 from ampproxy.model.events import WireError
 from ampproxy.resources.access import shield
 from ampproxy.resources.base import GatewayResource
@@ -38,8 +38,7 @@ POLICY = (
 Body = Callable[[Asked, str], Awaitable[Markup]]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Value, frozen=True):
     """A view of the page.
 
     :param name: the last segment of its path.

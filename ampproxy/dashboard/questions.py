@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -31,6 +30,7 @@ from ampproxy.dashboard.shapes import (
 from ampproxy.dashboard.usage import DIMENSIONS, day_of_wall, usage
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.base import Value
 from ampproxy.model.roles import ROLES
 from ampproxy.resources.accounts import accounts_report
 from ampproxy.status import Alert
@@ -46,8 +46,7 @@ MOST_DAYS = 3660
 _MAX_VALUE_LENGTH = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value, frozen=True):
     """A question.
 
     :param values: the last value of each parameter of its query.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from ampproxy.config.schema import Config
@@ -16,6 +15,7 @@ from ampproxy.ledger.entry import Series, Tokens, unpacked_thread
 from ampproxy.ledger.place import place_of
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.reading import Position, Readable, Row, Values, compared, listed, valued
+from ampproxy.model.base import Value
 
 #: Rows that one answer looks at: where few fit, the next answer goes on behind them.
 LOOKED_AT = 20_000
@@ -43,8 +43,7 @@ _NUMBER = re.compile(r"[0-9]{1,19}(?:-[0-9]{1,19}){0,3}\Z")
 _MAX_INTEGER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Value, frozen=True):
     """Which rows.
 
     :param before: only rows with a smaller number; empty: any.

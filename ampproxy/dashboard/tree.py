@@ -9,7 +9,7 @@ from ampproxy.dashboard.desk import Desk
 from ampproxy.dashboard.entry import LoginResource, LogoutResource
 from ampproxy.dashboard.pages import VIEWS, HomeResource, StaticResource, ViewResource
 from ampproxy.generation import Generation
-from ampproxy.resources.root import Branch
+from ampproxy.resources.base import Branch
 
 
 def children(generation: Generation, desk: Desk) -> dict[bytes, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
+
+import msgspec
 
 from ampproxy.adapt.target import Target as Target
 from ampproxy.catalog.families import NOTHING, Families, Family
@@ -115,8 +116,7 @@ class AnswerRules(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventStream:
+class EventStream(Value, frozen=True, kw_only=True):
     """A dialect's stream of server-sent events, as far as it must be known where it passes.
 
     :param monitor: looks for the end and the usage of one stream.
@@ -205,8 +205,7 @@ def _no_look(body: bytes) -> tuple[Peek, bool] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storing:
+class Storing(Value, frozen=True, kw_only=True):
     """How requests of a dialect go on from whole earlier answers.
 
     :param previous: the id of the answer that a request goes on from; empty: of none.
@@ -229,8 +228,7 @@ class Storing:
     page: Callable[[Sequence[bytes], str, str, int], bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class References:
+class References(Value, frozen=True, kw_only=True):
     """How requests of a dialect refer to parts of earlier answers.
 
     :param stores: whether a request's answer may be referred to.
@@ -248,8 +246,7 @@ class References:
     storing: Storing | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passthrough:
+class Passthrough(Value, frozen=True, kw_only=True):
     """What must be known of a dialect where it is on both sides, so that bytes pass.
 
     Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
@@ -299,7 +296,7 @@ class Passthrough:
     is_renamed: Callable[[bytes, Target], bool] = _fits
     own: OwnCleaning = _own
     clean: Callable[[bytes], bytes] = _same
-    clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
+    clean_headers: Mapping[bytes, Callable[[str], str]] = msgspec.field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
     declared: Callable[[bytes], ToolNames] = no_names
     mixed: Callable[[Peek, bytes], str] = _plain
@@ -353,23 +350,17 @@ class StreamRenderer(Protocol):
         ...
 
 
-class Compacting(Protocol):
-    """How a dialect has a conversation replaced by a summary, in a call of its own."""
+class Compacting(Value, frozen=True, kw_only=True):
+    """How a dialect has a conversation replaced by a summary, in a call of its own.
 
-    def request(self, body: bytes) -> bytes:
-        """A client's request for it as a question to a model.
+    :param request: a client's request for it as a question to a model; raises
+        :class:`~ampproxy.errors.ClientFault` where it is not valid.
+    :param answer: the answer of the call, of the model's answer to that question, its context, and the
+        client's request; raises :class:`~ampproxy.errors.UpstreamFault` where it has no summary.
+    """
 
-        :raises ampproxy.errors.ClientFault: it is not valid.
-        """
-        ...
-
-    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
-        """The answer of the call, of the model's answer to that question.
-
-        :param asked: the client's request.
-        :raises ampproxy.errors.UpstreamFault: it has no summary.
-        """
-        ...
+    request: Callable[[bytes], bytes]
+    answer: Callable[[ChatResponse, AnswerContext, bytes], bytes]
 
 
 class ParseRequest(Protocol):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
-from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.proof import MARK as _MARK
 from ampproxy.model.base import Value
 from ampproxy.wire.json import Peek, peek
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import Dialect
 
 MARK = _MARK.encode()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ampproxy.model.base import Value
@@ -50,8 +49,7 @@ class Conversation(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Messages:
+class Messages(Value, frozen=True, kw_only=True):
     """The messages of a dialect. All sans-I/O.
 
     :param read: what a client's message asks; raises :class:`~ampproxy.errors.ClientFault`.

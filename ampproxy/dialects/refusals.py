@@ -29,8 +29,6 @@ from ampproxy.dialects.refusal_words import (
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
-#: The statuses of refusals.
-STATUSES = frozenset((400, 422))
 #: So many complaints of one refusal are looked at, and so many lessons come of them.
 MAX_COMPLAINTS = 32
 #: How deep envelopes stand in one another.

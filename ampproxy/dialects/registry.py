@@ -1,20 +1,22 @@
 """All dialects by name. A new one is a folder, and a row here.
 
-A dialect is loaded when it is first asked for: together they are the largest part of what the program
-consists of, and a service should listen before it has read it all.
+A dialect is loaded when it is first asked for, and what translates when it first has to: together they are
+the largest part of what the program consists of, and a service should listen before it has read it all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.shown import flat_shown
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import Dialect
 
 
 class Row(Value, frozen=True):
@@ -46,7 +48,16 @@ ROWS = (
 )
 
 
-class Registry(Mapping[str, Dialect]):
+#: The modules that translate, which a dialect loads when it is first asked to.
+_DIRECTIONS = ("request_in", "request_out", "response", "stream_in", "stream_out")
+
+
+def directions() -> Iterator[str]:
+    """All modules that translate, for who loads them beforehand."""
+    return (f"{row.module}.{name}" for row in ROWS for name in _DIRECTIONS)
+
+
+class Registry(Mapping[str, "Dialect"]):
     """Dialects by name, each loaded once, when it is first asked for."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -56,7 +67,7 @@ class Registry(Mapping[str, Dialect]):
     def __getitem__(self, name: str) -> Dialect:
         loaded = self._loaded.get(name)
         if loaded is None:
-            loaded = self._loaded[name] = cast(Dialect, import_module(self._rows[name].module).DIALECT)
+            loaded = self._loaded[name] = cast("Dialect", import_module(self._rows[name].module).DIALECT)
         return loaded
 
     def __iter__(self) -> Iterator[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
+
 from ampproxy.dialects.json import loads
+from ampproxy.model.base import Value
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import Peek
 
@@ -26,8 +28,7 @@ Foreign: TypeAlias = Callable[[str], bool]
 Without: TypeAlias = Callable[[bytes, Foreign], tuple[bytes, tuple[Loss, ...]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(Value, frozen=True, kw_only=True):
     """How the vendor says that something is not there.
 
     :param details: of the error's object, for a client that looks there.
@@ -36,11 +37,10 @@ class Missing:
     status: int = 404
     code: str = "not_found"
     param: str = ""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issue:
+class Issue(Value, frozen=True, kw_only=True):
     """Ids that answers issue.
 
     :param pattern: has the id in its first group.
@@ -51,8 +51,7 @@ class Issue:
     counts: Callable[[Peek], bool] = lambda found: True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VendorState:
+class VendorState(Value, frozen=True, kw_only=True):
     """How requests and answers of a dialect refer to what the vendor keeps.
 
     :param marks: texts without which no request refers to anything.
@@ -71,7 +70,7 @@ class VendorState:
     prefixes: tuple[str, ...] = ()
     issues: tuple[Issue, ...] = ()
     tools: tuple[bytes, ...] = ()
-    missing: Mapping[str, Missing] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = msgspec.field(default_factory=dict)
     proofs: tuple[bytes, ...] = ()
     without: Without | None = None
     bound: bool = False

@@ -31,8 +31,11 @@ class BytesProducer:
         self._done: Deferred[None] | None = None
 
     def take(self) -> bytes | None:
-        """The whole body, if it is small enough to be written at once; it need not be produced then."""
-        return self._body if self.length <= SLICE and not self._at else None
+        """The whole body, once, if it is small enough to be written at once; it need not be produced then."""
+        if self.length > SLICE or self._at:
+            return None
+        body, self._body = self._body, b""
+        return body
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write until told to pause; the result fires when all is written."""

@@ -35,7 +35,7 @@ _LINE_BEGUN = re.compile(rb"[0-9a-fA-F]{0,7}\r?")
 #: The line before a chunk that is not whole yet.
 _LINE = re.compile(rb"[0-9a-fA-F]{1,7}\r\n")
 #: How many digits the size of a chunk has, for all that are small.
-_DIGITS = bytes((size.bit_length() + 3) // 4 for size in range(1 << 16))
+_DIGITS = b"\0" + b"".join(bytes([digits]) * (15 << 4 * (digits - 1)) for digits in range(1, 5))
 
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LAST = b"0\r\n\r\n"

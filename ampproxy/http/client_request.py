@@ -77,12 +77,14 @@ class Request:
             raise ValueError("A header that has more than one line cannot be sent.")
 
     def at_once(self) -> bytes | None:
-        """All of the request, if it is so small that it is written at once."""
-        body = self.body
+        """All of the request, once, if it is so small that it is written at once; nothing of it is kept."""
+        head, body = self.head, self.body
         if body is None:
-            return self.head
+            self.head = b""
+            return head
         if type(body) is BytesProducer and (whole := body.take()) is not None:
-            return self.head + whole
+            self.head, self.body = b"", None
+            return head + whole
         return None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Config
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.file import exists, open_to_read
 from ampproxy.ledger.reading import FileReading, Readable
+from ampproxy.model.base import Value
 from ampproxy.model.databases import shown
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import SecretUnseen, Unseen
@@ -23,8 +25,7 @@ READING_FACTOR = 6
 SPOOL = "ledger-spool"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value, frozen=True):
     """Where it is.
 
     :param path: SQLite's file.

@@ -7,8 +7,9 @@ import socket
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
+
+from ampproxy.model.base import Value
 
 try:
     import psycopg
@@ -36,8 +37,7 @@ _SHOWN = 300
 _OLDEST = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Value, frozen=True):
     """Where PostgreSQL is.
 
     :param url: as libpq takes it; without ``password`` with one in it, if there is any.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,8 @@ from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import STEPS
 from ampproxy.ledger.price import USUAL, Case, Price
 from ampproxy.ledger.published import Published
-from ampproxy.routing.catalog import matches_wildcard
+from ampproxy.model.base import Value
+from ampproxy.wire.wildcard import matches_wildcard
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 
@@ -60,8 +60,7 @@ class Row(NamedTuple):
         return exact, len(self.pattern), bool(self.tier), self.prompt_over, self.since
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Value, frozen=True):
     """A table of prices.
 
     :param models: of two that are the same the first counts.

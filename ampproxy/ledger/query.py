@@ -7,12 +7,12 @@ So a span is exact to the microsecond, and a year of it takes no longer than its
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ampproxy.ledger.entry import Series, Tokens, unpacked_thread
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.reading import Readable, Row
+from ampproxy.model.base import Value
 
 #: What :func:`read` gives sums by, besides the series themselves.
 NOTHING, BY_DAY, BY_THREAD = "nothing", "day", "thread"
@@ -63,8 +63,7 @@ class Line(NamedTuple):
     day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value, frozen=True):
     """What was found.
 
     :param rows_since: rows from before this time are gone, only their daily sums are there; in microseconds

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
+
+import msgspec
 
 from ampproxy.ledger.entry import Entry, Series, Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.price import Case, Price
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line, Sums
+from ampproxy.model.base import Value
 
 #: Outcomes that are nobody's error.
 _WELL = ("completed", "client-left")
@@ -19,8 +21,7 @@ _LOCAL = ("local", "mapped")
 _EPOCH = date(1970, 1, 1)
 
 
-@dataclass(slots=True)
-class Money:
+class Money(msgspec.Struct):
     """An amount in US dollars that may not be whole.
 
     :ivar amount: what is known of it.
@@ -36,8 +37,7 @@ class Money:
         self.missing += other.missing
 
 
-@dataclass(slots=True)
-class Group:
+class Group(msgspec.Struct):
     """Exchanges that are shown in one line.
 
     :ivar name: what they have in common.
@@ -49,10 +49,10 @@ class Group:
 
     name: str
     requests: int = 0
-    tokens: Tokens = field(default_factory=Tokens)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    tokens: Tokens = msgspec.field(default_factory=Tokens)
+    outcomes: Counter[str] = msgspec.field(default_factory=Counter)
     unmetered: int = 0
-    cost: Money = field(default_factory=Money)
+    cost: Money = msgspec.field(default_factory=Money)
     spent: float = 0.0
     first_ms: int = 0
     firsts: int = 0
@@ -87,8 +87,7 @@ class Group:
         self.total_ms += other.total_ms
 
 
-@dataclass(slots=True)
-class Report:
+class Report(msgspec.Struct):
     """Everything that ``ampproxy usage`` tells.
 
     :ivar groups: in the order in which they are shown.
@@ -99,18 +98,17 @@ class Report:
     """
 
     by: str
-    groups: list[Group] = field(default_factory=list)
-    total: Group = field(default_factory=lambda: Group("total"))
-    saved: Money = field(default_factory=Money)
+    groups: list[Group] = msgspec.field(default_factory=list)
+    total: Group = msgspec.field(default_factory=lambda: Group("total"))
+    saved: Money = msgspec.field(default_factory=Money)
     saved_requests: int = 0
-    saved_cost: Money = field(default_factory=Money)
-    spent: Money = field(default_factory=Money)
+    saved_cost: Money = msgspec.field(default_factory=Money)
+    spent: Money = msgspec.field(default_factory=Money)
     spent_requests: int = 0
-    unpriced: Counter[str] = field(default_factory=Counter)
+    unpriced: Counter[str] = msgspec.field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Dimension:
+class Dimension(Value, frozen=True):
     """What exchanges can be grouped by.
 
     :param read: what must be read for it.
@@ -234,8 +232,7 @@ def _by_size(group: Group) -> tuple[float, int, int, str]:
     return -group.cost.amount, -sum(group.tokens[:4]), -group.requests, group.name
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Value, frozen=True):
     """How the exchanges of a series are priced.
 
     :param flat: they cost nothing, whatever they used.

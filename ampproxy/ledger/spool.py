@@ -13,7 +13,6 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,8 +26,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 _SUFFIX = ".jsonl"
 
 
-@dataclass(slots=True)
-class _File:
+class _File(msgspec.Struct):
     """One file, open and locked.
 
     :ivar size: bytes of whole batches in it.

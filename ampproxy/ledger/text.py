@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ampproxy.ledger.report import Group, Money, Report, shortened
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
 
@@ -18,8 +18,7 @@ _MOST_BAR, _LEAST_BAR = 40, 8
 _LEAST_NAME, _MOST_NAME = 20, 44
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Value, frozen=True):
     """A column of numbers.
 
     :param rank: which goes first where the terminal is narrow: the highest.

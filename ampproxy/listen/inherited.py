@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ampproxy.errors import ConfigError
 from ampproxy.listen.sockets import listening
@@ -17,8 +18,7 @@ FIRST = 3
 _PREFIX = "systemd:"
 
 
-@dataclass(slots=True)
-class Inherited:
+class Inherited(msgspec.Struct):
     """What is there already.
 
     :param activated: systemd's sockets, in its order.
@@ -26,9 +26,9 @@ class Inherited:
     :param kept: of the process before, by what it was told to listen on.
     """
 
-    activated: list[socket.socket] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    kept: dict[str, list[socket.socket]] = field(default_factory=dict)
+    activated: list[socket.socket] = msgspec.field(default_factory=list)
+    names: list[str] = msgspec.field(default_factory=list)
+    kept: dict[str, list[socket.socket]] = msgspec.field(default_factory=dict)
 
     @classmethod
     def by_systemd(cls, environ: Mapping[str, str], pid: int) -> Inherited:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from socket import socket
 from typing import Any
 
@@ -28,6 +27,7 @@ from ampproxy.listen.sockets import (
     TlsSwitchFactory,
     every_interface,
 )
+from ampproxy.model.base import Value
 from ampproxy.server.site import CloudEntrance
 
 #: Where an endpoint string says which mode a socket's file is to have.
@@ -38,8 +38,7 @@ _MODE = re.compile(r"(?<!\\):mode=")
 _CLOUD = "neo:"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Value, frozen=True):
     """A port, and what it was opened for.
 
     :param key: an endpoint string, a configured address, or ``systemd:index=0``.
@@ -51,8 +50,7 @@ class Opened:
     slot: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Secured:
+class Secured(Value, frozen=True):
     """The certificate of a listener, as it is to be.
 
     :param context: the TLS context of new connections, if there is another one now.
@@ -72,8 +70,7 @@ class Secured:
         return cls(tls, tls_options(tls, place) if tls is not None and other else None, other)
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Value, frozen=True):
     """What a configuration wants of the ports, with the new ones open already: nothing of it can fail any
     more.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 #: Seconds for which the same warning counts as the same trouble.
 WINDOW = 30.0
@@ -14,8 +15,7 @@ BURST = 5
 MAX_WARNINGS = 256
 
 
-@dataclass(slots=True)
-class _Storm:
+class _Storm(msgspec.Struct):
     level: str
     message: str
     began: float

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -24,8 +23,7 @@ INDENT = "    "
 OWN_KEYS = ("time", "level", "event", "logger", "message", "traceback")
 
 
-@dataclass(slots=True)
-class LogLine:
+class LogLine(msgspec.Struct):
     """What is to be written of an event; nothing of it has been cleaned but ``message``.
 
     :param time: seconds since the epoch.
@@ -40,7 +38,7 @@ class LogLine:
     logger: str
     message: str
     request: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = msgspec.field(default_factory=dict)
     traceback: str = ""
     worker: int = 0
 

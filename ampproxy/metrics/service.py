@@ -36,8 +36,8 @@ _EARLY = 10_000
 class MetricsService:
     """Counts, and listens on a port of its own.
 
-    The library is loaded by :meth:`start`, which is called when the gateway serves already; what ends before
-    is counted then. A port that is taken keeps nothing from running: it is told once, and tried again.
+    The library is loaded when it is first asked for metrics, or has as many exchanges to count as are counted
+    together. A port that is taken keeps nothing from running: it is told once, and tried again.
 
     :param reactor: listens, and has the time.
     :param logged: how many events of the log there were, by level.
@@ -104,7 +104,8 @@ class MetricsService:
         self._running = False
         if self._stalls is not None:
             self._stalls.stop()
-        self._drop()
+        if self._board is not None:
+            self._drop()
         return self._close()
 
     def _open_when_closed(self) -> None:
@@ -118,17 +119,25 @@ class MetricsService:
         if generation is None or not self._settings.enable:
             self._drop()
             return
+        self._configure(generation)
+        if self._board is not None:
+            self._board.lag.start()
+        self._most = _BATCH
+        self._listen()
+
+    def _loaded(self) -> MetricsRegistry:
+        """All metrics, with what was not counted yet."""
         if self._board is None:
-            # Here and not at the top: loading it takes a while, and nobody may want it.
+            # Here and not at the top: it is large, and nobody may want it.
             from ampproxy.metrics.registry import MetricsRegistry
 
             self._board = MetricsRegistry(
                 self._reactor, self._current, self._logged, self._longest, self.workers
             )
-        self._configure(generation)
-        self._board.lag.start()
-        self._most = _BATCH
-        self._listen()
+            self._configure(self._current())
+            if self.port is not None:
+                self._board.lag.start()
+        return self._board
 
     def _current(self) -> Generation:
         assert self._generation is not None
@@ -140,20 +149,19 @@ class MetricsService:
 
     def _configure(self, generation: Generation) -> None:
         config = generation.config
-        if self._board is None:
-            return
-        clients = [client.name for client in config.all_clients if client.name]
-        accounts = [account_name(account) for account in config.accounts]
-        self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models, clients)
+        if self._board is not None:
+            clients = [client.name for client in config.all_clients if client.name]
+            accounts = [account_name(account) for account in config.accounts]
+            series = self._board.exchanges
+            series.configure(_named_models(config), accounts, config.metrics.max_models, clients)
         if self.port is not None:
             self._site.limits = config.limits
             self._site.resource = MetricsResource(generation, self._shown)
 
     def _listen(self) -> None:
         self._retry = None
-        generation, board = self._generation, self._board
+        generation = self._generation
         assert generation is not None
-        assert board is not None
         settings, runtime = self._settings, generation.runtime
         host = "127.0.0.1" if settings.host.lower() == "localhost" else settings.host
         self._site = GatewaySite(
@@ -183,9 +191,10 @@ class MetricsService:
     def _count(self) -> None:
         """What has ended meanwhile."""
         records, self._records = self._records, []
-        if self._board is not None and self._most == _BATCH:
+        if records and self._most == _BATCH:
+            count = self._loaded().exchanges.observe
             for record in records:
-                self._board.exchanges.observe(record)
+                count(record)
 
     def _drop(self) -> None:
         """Count what there is; what comes from now on is let go, one by one."""
@@ -194,8 +203,7 @@ class MetricsService:
 
     def _shown(self, accept: str, names: bool) -> tuple[bytes, str]:
         self._count()
-        assert self._board is not None
-        return self._board.shown(accept, names=names)
+        return self._loaded().shown(accept, names=names)
 
     def _close(self) -> Deferred[None]:
         if self._board is not None:

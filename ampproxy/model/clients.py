@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret, Unseen
 
 #: The classes of routes: requests to models; what vendors store for all clients of an account, as files and
@@ -38,8 +39,7 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyLimit:
+class KeyLimit(Value, frozen=True):
     """How much of something a client may use within a period.
 
     :param most: a number of requests or tokens, or of millionths of a US dollar.
@@ -155,8 +155,7 @@ class KnownKeys:
         return not self._marks.isdisjoint(marks_of(ClientKey(secret=secret)))
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Value, frozen=True):
     """How a client stands with one of its limits.
 
     :param left: of ``limit.most``, after all that is under way; below 0 where a limit was lowered.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class Ledger(Value, frozen=True, kw_only=True):
     """What is kept of each exchange (our own section ``ledger``).
 
     :param enable: keep anything at all.
@@ -36,8 +35,7 @@ class Ledger:
     max_series: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseState:
+class DatabaseState(Value, frozen=True, kw_only=True):
     """What was found of a ledger's database.
 
     :param name: how it is called, without a secret.

@@ -6,6 +6,9 @@ from typing import Literal, TypeAlias
 
 from ampproxy.model.base import Value
 
+#: The statuses of refusals that may teach something.
+STATUSES = frozenset((400, 422))
+
 #: ``leave-out``; ``rename``: to ``words[0]``; ``one-of``: the nearest of ``words``; ``not``: anything but
 #: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many.
 Act: TypeAlias = Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]

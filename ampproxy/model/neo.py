@@ -4,13 +4,11 @@ Model Routing sends them to an address of the user's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ampproxy.model.base import Value
 from ampproxy.model.clients import ClientKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slowing:
+class Slowing(Value, frozen=True, kw_only=True):
     """How requests without the key are slowed. Times are in seconds.
 
     :param failure_delay: what the first refusal of a peer waits, doubled with each; 0: none does.
@@ -29,8 +27,7 @@ class Slowing:
     failure_logged: int = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neo(Slowing):
+class Neo(Slowing, frozen=True, kw_only=True):
     """What Amp's cloud may ask for (our own section ``neo``).
 
     :param client: its key, with rights and limits.

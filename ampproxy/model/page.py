@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ampproxy.model.base import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Value, frozen=True, kw_only=True):
     """The page of the gateway's owner and the admin API behind it (our own section ``page``).
 
     :param enable: whether there is any.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ampproxy.model.base import Value
 from ampproxy.wire.jsonpath import Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadModel:
+class PayloadModel(Value, frozen=True, kw_only=True):
     """Which requests a rule is for. All that is set must hold.
 
     :param name: a pattern of models' names, lower case; ``*`` stands for anything.
@@ -45,8 +45,7 @@ class PayloadRule:
     params: tuple[tuple[Path, bytes], ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(Value, frozen=True, kw_only=True):
     """The section ``payload``. The values of ``default_raw`` and ``override_raw`` were written as JSON."""
 
     default: tuple[PayloadRule, ...] = ()

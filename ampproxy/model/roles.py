@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from ampproxy.model.base import Value
 
 #: Every role, with what it is. The first five are modes of the main conversation.
 ROLES: dict[str, str] = {
@@ -27,8 +28,7 @@ ROLES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(Value, frozen=True, kw_only=True):
     """What a request's body shows of what it is for.
 
     :param declared: gives the names of the declared tools. They are read only where they matter.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
+
+from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret
 
 #: What becomes of requests while the state cannot be shared.
@@ -15,8 +17,7 @@ WhenAway: TypeAlias = Literal["fail-open", "fail-closed"]
 REDIS_PORT, SENTINEL_PORT = 6379, 26379
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAddress:
+class RedisAddress(Value, frozen=True):
     """Where a Redis is, as a URL names it.
 
     :param hosts: names or addresses with ports; several only of Sentinels.
@@ -44,8 +45,7 @@ class RedisAddress:
         return f"{scheme}://{hosts}/{service}{self.database}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSettings:
+class StateSettings(Value, frozen=True, kw_only=True):
     """By what the state is shared (our own section ``state``).
 
     :param url: where Redis is.
@@ -59,7 +59,7 @@ class StateSettings:
 
     url: RedisAddress
     password: Secret | None = None
-    sentinel_password: Secret | None = field(default=None)
+    sentinel_password: Secret | None = msgspec.field(default=None)
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from ampproxy.catalog.families import Family
+from ampproxy.model.base import Value
 from ampproxy.providers.declared import Reads, anthropic, family, gemini, openai
 
 T = TypeVar("T")
@@ -25,8 +25,7 @@ class Page(NamedTuple):
     families: tuple[Family, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value, frozen=True):
     """A vendor's call that lists its models, ``GET BASE/models``.
 
     :param read: takes an answer; raises ``ValueError`` if it is no list of models.

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
+from ampproxy.model.base import Value
 from ampproxy.relay.forward import Sends
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.failures import explain
@@ -47,8 +47,7 @@ _MAX_ANSWER_BYTES = 1024 * 1024
 _QUESTION = b'{"method":"getUserInfo","params":{}}'
 
 
-@dataclass(frozen=True, slots=True)
-class AmpUser:
+class AmpUser(Value, frozen=True):
     """Whose key it is.
 
     :param id: Amp's id of the user.
@@ -82,8 +81,7 @@ class _Answer(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-@dataclass(slots=True)
-class _Good:
+class _Good(msgspec.Struct):
     user: AmpUser
     until: float
     at_most: float

@@ -157,6 +157,10 @@ class Bridges(Protocol):
         """What is known of models now."""
         ...
 
+    def know(self, families: Families) -> None:
+        """Go by what is known of models now, from the next request on."""
+        ...
+
     def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from twisted.logger import Logger
 
 from ampproxy.amp.clients import MEANING, AmpClient, Generation
@@ -15,8 +14,7 @@ MAX_CLIENTS = 256
 UNKNOWN = "-"
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(msgspec.Struct):
     label: str
     application: str
     version: str

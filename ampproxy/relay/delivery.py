@@ -91,6 +91,8 @@ class Delivery:
         def on_first() -> None:
             record.first_byte = runtime.clock.seconds()
             succeeded(relay.beginning)
+            # No other account is asked any more, and the stream may take long.
+            bridge.body = b""
 
         relay = StreamRelay(
             self._downstream,

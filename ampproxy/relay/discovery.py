@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+import msgspec
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -17,14 +17,14 @@ from ampproxy.catalog.families import Family, Layer
 from ampproxy.config.schema import Account, Config
 from ampproxy.errors import UpstreamFault
 from ampproxy.providers import Call, Provider
-from ampproxy.relay.forward import Sends
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.sharing import DECLARED, MODELS, ListTopic, account_key, by_key, place_key
 from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, declared
 from ampproxy.state.shared import ALONE, Shared
-from ampproxy.upstream.body import collect
-from ampproxy.upstream.failures import explain
 from ampproxy.wire.words import counted
+
+if TYPE_CHECKING:
+    from ampproxy.relay.forward import Sends
 
 #: Seconds between two questions to one vendor; up to a tenth more or less, so that they spread.
 INTERVAL = 3600.0
@@ -43,8 +43,7 @@ _SETTLE = 0.2
 _List: TypeAlias = tuple[tuple[str, ...], tuple[Family, ...]]
 
 
-@dataclass(slots=True, eq=False)
-class _Asked:
+class _Asked(msgspec.Struct, eq=False):
     """An account that is asked again and again.
 
     :ivar said: the failure that the log knows of already.
@@ -286,6 +285,9 @@ class Discovery:
             return
         account, error = asked.account, failure.value
         assert error is not None
+        # Not at the top: a service listens before it asks anybody.
+        from ampproxy.upstream.failures import explain
+
         reason = str(explain(error, urlsplit(account.base_url).netloc))
         if asked.last_error != reason:
             asked.last_error = reason
@@ -361,6 +363,9 @@ class Discovery:
             call.method.decode(), call.url.decode(), headers, None, asked.proxy
         )
         # Also of an error, so that the connection can be used again.
+        # Not at the top: see _failed.
+        from ampproxy.upstream.body import collect
+
         body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=TIMEOUT, inflate=True)
         if response.code != 200:
             raise UpstreamFault.of("unavailable", f"{_place(call)} answered with status {response.code}.")

@@ -49,7 +49,7 @@ class EnvelopedBridge:
         self._bridge = bridge
         self._kept = kept
         self._packed = packed
-        self.body = packed.body
+        self.body, bridge.body = packed.body, b""
         self.headers: Mapping[str, str] = bridge.headers
         self.losses: tuple[Loss, ...] = (*bridge.losses, *packed.losses)
         self.content_type = bridge.content_type or packed.content_type

@@ -13,10 +13,10 @@ from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Account, TokenSource
 from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, for_account
 from ampproxy.credentials.pool import Selection
-from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.events import WireError
+from ampproxy.model.lesson import STATUSES
 from ampproxy.providers import Call
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.delivery import Delivery
@@ -327,7 +327,8 @@ class Exchange:
         return work()
 
     def _succeeded(self, tries: Selection, offer: RouteTarget, beginning: bytes) -> None:
-        """The account serves: what its answer issues is its own."""
+        """The account serves: what its answer issues is its own, and what it was sent is not needed again."""
+        self._sent = b""
         tries.succeeded()
         if self._settings.pinning is not None:
             self._settings.pinning.served(self._question, offer, beginning)

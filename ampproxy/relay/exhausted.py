@@ -5,10 +5,10 @@ said, when it is back and what would help.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import ExchangeError, UpstreamFault
+from ampproxy.model.base import Value
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.words import span
 
@@ -19,8 +19,7 @@ _WORDS = 200
 KEY_REFUSED = "vendor_key_refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Value, frozen=True):
     """An account that did not serve.
 
     :param label: its name.

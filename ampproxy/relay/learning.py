@@ -7,16 +7,14 @@ that, and by asking the same account once more. What has proven right is done at
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from twisted.logger import Logger
 
 from ampproxy.credentials.lessons import Key, Lessons
 from ampproxy.credentials.outcomes import classify_fault
-from ampproxy.dialects.bending import bent
-from ampproxy.dialects.refusals import STATUSES, lessons_of
 from ampproxy.errors import ExchangeError
-from ampproxy.model.lesson import Lesson
+from ampproxy.model.base import Value
+from ampproxy.model.lesson import STATUSES, Lesson
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.record import ExchangeRecord
@@ -31,8 +29,7 @@ _BETA = b"anthropic-beta"
 MAX_READ_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Taught:
+class Taught(Value, frozen=True):
     """What a refusal has taught, until the request that is repeated by it has shown whether that is right."""
 
     lessons: Lessons
@@ -104,6 +101,9 @@ class Learner:
         lessons = self._meant(self._lessons.of(key))
         if not lessons:
             return
+        # Not at the top: most accounts refuse nothing.
+        from ampproxy.dialects.bending import bent
+
         body, losses, used = bent(bridge.body, lessons)
         if used:
             bridge.body, bridge.losses = body, (*bridge.losses, *losses)
@@ -122,6 +122,9 @@ class Learner:
 
         :param sent: the request's body as the account got it.
         """
+        # Not at the top: its patterns take long to compile, and most accounts refuse nothing.
+        from ampproxy.dialects.refusals import lessons_of
+
         return self._meant(lessons_of(_words(refusal), _inner(sent)))
 
     def learn(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from twisted.web.http_headers import Headers
 
-from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.fold import unfold
 from ampproxy.model.loss import OF_REQUEST, Loss
 from ampproxy.wire.redact import printable
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import AnswerContext, Dialect
 
 #: A client that sends it with the value 1 gets it back with the request's losses.
 LOSSES_HEADER = b"X-Ampproxy-Losses"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -11,13 +10,14 @@ import msgspec
 
 from ampproxy.config.schema import Account
 from ampproxy.dialects.registry import ROWS
+from ampproxy.model.base import Value
 from ampproxy.model.payload import PayloadModel, PayloadRule
 from ampproxy.relay.bridge import ModelRequest
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.json import members
 from ampproxy.wire.jsonpath import found, put, resolved, same, taken_out
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: What CLIProxyAPI calls the dialects of vendors, and those of clients.
 _PROTOCOLS: Mapping[str, str] = {row.name: row.protocol or row.name for row in ROWS}
@@ -25,8 +25,7 @@ _SOURCES: Mapping[str, str] = {row.name: row.source or _PROTOCOLS[row.name] for 
 _decode = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value, frozen=True):
     """What a rule can be for.
 
     :param models: the names of the model, lower case: the vendor's, and the client's with and without

@@ -6,10 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from ampproxy.config.schema import Limits
-from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import Dialect
 
 
 class Remembered:

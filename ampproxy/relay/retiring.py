@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ampproxy.amp.asks import Ask, asks
@@ -14,6 +13,7 @@ from ampproxy.catalog.lifecycle import Ending, alias_line, ending, mapping_line,
 from ampproxy.config.fields import is_loopback
 from ampproxy.config.schema import Account, Config, ModelMapping, ModelName
 from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, parse_version
+from ampproxy.model.base import Value
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.suffix import join_suffix, split_suffix
@@ -21,8 +21,7 @@ from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
 
 
-@dataclass(frozen=True, slots=True)
-class Retiring:
+class Retiring(Value, frozen=True):
     """A place of the configuration, or a model that Amp asks for, that a model's end concerns.
 
     :param who: what needs the model, for people.

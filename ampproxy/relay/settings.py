@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Config
 from ampproxy.http.deadlines import Deadlines
+from ampproxy.model.base import Value
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridges
 from ampproxy.relay.learning import Learner
@@ -66,8 +66,7 @@ class ExchangeRuntime(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeSettings:
+class ExchangeSettings(Value, frozen=True):
     """What is the same for every exchange under one configuration.
 
     :param providers: how each account is reached, by its label.

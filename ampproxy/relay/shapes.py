@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.errors import UnreadableAnswer
 from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import Value
 from ampproxy.model.events import Usage
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
@@ -27,8 +27,7 @@ _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value, frozen=True):
     """What answers are made with that no vendor says.
 
     :param wall: seconds since the epoch.

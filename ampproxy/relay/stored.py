@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ampproxy.config.schema import Limits
-from ampproxy.dialects.base import Dialect, Storing
 from ampproxy.dialects.facts import BodyFacts, Continued, facts_of
 from ampproxy.errors import ClientFault
+
+if TYPE_CHECKING:
+    from ampproxy.dialects.base import Dialect, Storing
 
 #: What an entry takes beside its texts, about. Bytes.
 _OVERHEAD = 400

@@ -7,7 +7,6 @@ side is gone, the other gets what was still on its way to it and is closed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ampproxy.http.transports import release_buffers
+from ampproxy.model.base import Value
 
 #: Seconds that a closing side has to take what is still on its way to it.
 FLUSH = 10.0
@@ -35,8 +35,7 @@ SETTLE = 2.0
 HALF_IDLE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Value, frozen=True):
     """How a tunnel ended.
 
     :param side: who ended it; ``""``: neither side, it was silent for too long or aborted.

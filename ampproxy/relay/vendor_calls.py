@@ -31,7 +31,8 @@ from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.vendor_ids import issued, upload_of
 from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.vendor_calls import CLAUDE, VendorCall
-from ampproxy.upstream.body import PipeProducer, collect
+from ampproxy.upstream.body import collect
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import Header
 from ampproxy.wire.json import members, replace_model
 from ampproxy.wire.redact import Secret

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import cache
 from urllib.parse import parse_qs
+
+from msgspec.structs import replace
 
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.state import VendorState
@@ -16,19 +18,21 @@ from ampproxy.routing.vendor_calls import CLAUDE, GOOGLE, OPENAI, VendorCall
 _MAX_IDS = 1000
 
 
-def _with(dialect: str, members: tuple[str, ...], prefixes: tuple[str, ...]) -> VendorState:
-    """What a dialect's own requests refer to, and more."""
+@cache
+def _state(vendor: str) -> VendorState:
+    """How a request of such a call refers to what is kept: as its dialect's own requests do, and more."""
+    dialect, members, prefixes = _REFERRING[vendor]
     state = DIALECTS[dialect].passthrough.state
     return replace(
         state, members=state.members.union(members), prefixes=(*state.prefixes, *prefixes), issues=()
     )
 
 
-#: How a request of such a call refers to what is kept, by vendor.
-_STATES: Mapping[str, VendorState] = {
-    OPENAI: _with(RESPONSES, ("input_file_id", "part_ids", "video_id"), ("part_", "video_")),
-    CLAUDE: _with(ANTHROPIC, ("skill_id",), ("skill_",)),
-    GOOGLE: _with(GEMINI, ("previous_interaction_id", "uri", "file_name", "fileName"), ()),
+#: Whose dialect's references count, by vendor, and what members and prefixes of ids there are beside them.
+_REFERRING: Mapping[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+    OPENAI: (RESPONSES, ("input_file_id", "part_ids", "video_id"), ("part_", "video_")),
+    CLAUDE: (ANTHROPIC, ("skill_id",), ("skill_",)),
+    GOOGLE: (GEMINI, ("previous_interaction_id", "uri", "file_name", "fileName"), ()),
 }
 #: What an answer of such a call issues, by vendor.
 _ISSUED: Mapping[str, re.Pattern[bytes]] = {
@@ -60,7 +64,7 @@ def referred(call: VendorCall, body: bytes) -> tuple[str, ...]:
     if body and call.route.kind == "interactions":
         things += (_interaction(found) for found in _PREVIOUS.findall(body))
     if body:
-        things += _STATES[call.route.vendor].references(body)
+        things += _state(call.route.vendor).references(body)
     return tuple(things)
 
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from ampproxy.errors import ClientFault
 from ampproxy.model.clients import MODELS, Standing
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.tunnel import wants_upgrade
+from ampproxy.resources.upgrades import wants_upgrade
 from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest

@@ -27,14 +27,14 @@ from ampproxy.resources.browser import (
 )
 from ampproxy.resources.management import amp_request, amp_url, hand_on
 from ampproxy.resources.traffic_notes import notice_route
-from ampproxy.resources.tunnel import tunnel, wants_upgrade
+from ampproxy.resources.upgrades import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
 from ampproxy.server.authentication import authenticate_client, client_of_page
 from ampproxy.server.guard import Client, credentials
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.tenant import check_route
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 
 #: Where a client learns how to sign in with OAuth.
 SIGN_IN = b"/api/auth/oauth-config"
@@ -161,6 +161,9 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         url, headers = self._outgoing(request, upgrade)
         change = self._change(request)
         if upgrade:
+            # Not at the top: few clients open one.
+            from ampproxy.resources.tunnel import tunnel
+
             return await tunnel(generation, request, record, url, headers, change, self.check_again)
         body = request.body if request.length != 0 else None
         assert body is None or isinstance(body, PipeProducer)

@@ -232,3 +232,20 @@ class NotFoundResource(GatewayResource):
     def render(self, request: GatewayRequest) -> Any:
         """Never reached: :meth:`authorize` refuses."""
         raise AssertionError
+
+
+class Branch(Resource):
+    """A path that leads to others.
+
+    :ivar itself: what answers for the path alone, without anything behind it.
+    """
+
+    isLeaf = False
+
+    def __init__(self, itself: GatewayResource) -> None:
+        super().__init__()
+        self.itself = itself
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """What has no child of its own is served as the path itself."""
+        return self.itself

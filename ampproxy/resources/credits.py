@@ -27,7 +27,7 @@ from ampproxy.resources.amp import AmpResource
 from ampproxy.resources.base import ROUTE_HEADER, printable_path
 from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.shared_credits import settle_of_all, take_of_all
-from ampproxy.resources.tunnel import wants_upgrade
+from ampproxy.resources.upgrades import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
 from ampproxy.routing.named_models import named_models

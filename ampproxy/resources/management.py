@@ -16,7 +16,7 @@ from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.routing.paths import canonical_query
 from ampproxy.server.guard import Client, credentials
 from ampproxy.server.site import GatewayRequest
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret
 

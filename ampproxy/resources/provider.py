@@ -371,7 +371,7 @@ class GenerateResource(ModelResource):
                 raise ClientFault.of(
                     "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
                 )
-            generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
+            generation.providers[route.offers[0].account.label].backend_dialect(endpoint)
         exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
@@ -429,7 +429,7 @@ class GenerateResource(ModelResource):
         tokens = await self._done(request, partial(estimated, dialect, question), question.body)
         account = question.route.offers[0].account
         record.account, record.served = account.label, question.route.resolved_model
-        record.account_name = self.generation.exchanges.providers[account.label].name
+        record.account_name = self.generation.providers[account.label].name
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
         record.status, record.bytes_out = 200, len(body)

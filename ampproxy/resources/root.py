@@ -6,36 +6,35 @@ do a few paths at the root. What is ours is an explicit list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from twisted.web.resource import Resource
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from ampproxy.generation import Generation
+from ampproxy.model.base import Value
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import CloudTrafficResource, ReloadResource, UnknownRoutesResource
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
 from ampproxy.resources.alerts import AlertsResource, TestAlertResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
-from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.base import Branch, GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.front import FrontResource
 from ampproxy.resources.git import GitResource
 from ampproxy.resources.health import HealthResource, ReadyResource
-from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.socket_routes import refusal_for
 from ampproxy.resources.unserved import UnservedResource, is_misplaced
-from ampproxy.resources.vendor_calls import resource_for_call
 from ampproxy.routing.base_urls import PREFIXES, without_base
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 from ampproxy.routing.vendor_calls import BARE_CALLS, parse_vendor_call
 from ampproxy.server.site import GatewayRequest
 
+if TYPE_CHECKING:
+    from ampproxy.resources.neo import NeoGate
 
-@dataclass(frozen=True, slots=True)
-class ManagementRoute:
+
+class ManagementRoute(Value, frozen=True):
     """A path of Amp's, with everything below it.
 
     :param keyless: a page that browsers open, without a client key.
@@ -98,23 +97,6 @@ def _asked(request: GatewayRequest) -> Asked:
     return request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
 
 
-class Branch(Resource):
-    """A path that leads to others.
-
-    :ivar itself: what answers for the path alone, without anything behind it.
-    """
-
-    isLeaf = False
-
-    def __init__(self, itself: GatewayResource) -> None:
-        super().__init__()
-        self.itself = itself
-
-    def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """What has no child of its own is served as the path itself."""
-        return self.itself
-
-
 class ModelRoutes(Branch):
     """Finds the endpoint that a path names. What is not one goes to ``otherwise``.
 
@@ -143,7 +125,12 @@ class ModelRoutes(Branch):
             call = parse_vendor_call(method, without_base(path), anthropic=anthropic, google=google)
         except WrongMethod as wrong:
             return refusal_for(self._generation, wrong)
-        return self.itself if call is None else resource_for_call(self._generation, call, request)
+        if call is None:
+            return self.itself
+        # Not at the top: few clients have such calls.
+        from ampproxy.resources.vendor_calls import resource_for_call
+
+        return resource_for_call(self._generation, call, request)
 
     def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
         try:
@@ -248,8 +235,15 @@ class Root(Branch):
         self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, self._found, usage))
         self._bare = ModelRoutes(generation, self._unserved)
         self._front = FrontResource(generation)
-        self._neo = NeoGate(generation)
+        self._generation = generation
         self._has_neo = generation.config.neo is not None
+
+    @cached_property
+    def _neo(self) -> NeoGate:
+        # Not at the top: few configurations have the section.
+        from ampproxy.resources.neo import NeoGate
+
+        return NeoGate(self._generation)
 
     def known(self, request: GatewayRequest) -> GatewayResource | None:
         """The resource of a model route that was asked for before: the tree would find the same. ``None``:

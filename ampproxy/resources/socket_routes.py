@@ -8,7 +8,7 @@ from typing import Any
 from ampproxy.generation import Generation
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.resources.provider import ModelResource
-from ampproxy.resources.tunnel import wants_upgrade
+from ampproxy.resources.upgrades import wants_upgrade
 from ampproxy.routing.endpoints import WrongMethod
 from ampproxy.routing.route import RouteKind
 from ampproxy.server.guard import Client

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from ampproxy.config.schema import Account
@@ -41,7 +41,7 @@ from ampproxy.tenants.tenant import (
     check_unnamed_model,
     may_use,
 )
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import LOOKED_AT

@@ -9,7 +9,6 @@ import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from typing import IO, Any, Protocol
@@ -19,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ampproxy.model.base import Value
 from ampproxy.restart.control import VARIABLE, Control, Message, connect
 from ampproxy.status import Reports, RestartReport
 
@@ -29,8 +29,7 @@ TAKING = 20.0
 _MAX_OUTPUT_CHARS = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Value, frozen=True):
     """How this process was started.
 
     :param arguments: with the interpreter's path first.

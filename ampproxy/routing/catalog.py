@@ -19,13 +19,14 @@ known of the family (``login-models`` in the catalogue).
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account, Config
+from ampproxy.model.base import Value
 from ampproxy.routing.route import RouteTarget
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: The patterns of each vendor's family, with the vendor.
 _FAMILY_OWNERS: tuple[tuple[str, str], ...] = tuple(
@@ -38,29 +39,11 @@ Source: TypeAlias = Literal["config", "vendor", "pattern"]
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogModel:
+class CatalogModel(Value, frozen=True):
     """A model as a list shows it."""
 
     id: str
     owned_by: str
-
-
-def matches_wildcard(pattern: str, text: str) -> bool:
-    """Whether ``text`` is ``pattern``, whose every ``*`` stands for any text. Takes time linear in both."""
-    first, *others = pattern.split("*")
-    if not others:
-        return text == pattern
-    last = others.pop()
-    at, end = len(first), len(text) - len(last)
-    if at > end or not (text.startswith(first) and text.endswith(last)):
-        return False
-    for piece in others:
-        at = text.find(piece, at, end)
-        if at < 0:
-            return False
-        at += len(piece)
-    return True
 
 
 def owner(account: Account) -> str:

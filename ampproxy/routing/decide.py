@@ -18,8 +18,9 @@ Mappings and the Amp upstream serve Amp's paths only; at the root a model is loc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Config, FallbackRule, ModelMapping
 from ampproxy.routing.catalog import Catalog

@@ -13,9 +13,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from ampproxy.config.schema import FallbackRule
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.paths import readings, without_vendor
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: What no rule is for is not sent: a wall with a gap for everything unforeseen is none.
 NO_RULE = FallbackRule(action="never")

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from urllib.parse import unquote
 
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.routing.catalog import matches_wildcard
+from ampproxy.model.base import Value
 from ampproxy.routing.paths import misleading, without_vendor
 from ampproxy.wire.json import BAD_JSON, members
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: More names than any batch has that people write; beyond that nobody need look.
 _MAX_NAMES = 256
@@ -36,8 +36,7 @@ _ESCAPED_LETTER = re.compile(rb"(?<!\\)\\u00[4-7][0-9A-Fa-f]")
 _string = msgspec.json.Decoder(str)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedModels:
+class NamedModels(Value, frozen=True):
     """What a request names.
 
     :param models: in order, each once; the first is the one to be shown.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from ampproxy.config.schema import Account, FallbackRule, ModelMapping
+from ampproxy.model.base import Value
 
 
 class RouteKind(enum.Enum):
@@ -17,16 +17,14 @@ class RouteKind(enum.Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTarget:
+class RouteTarget(Value, frozen=True):
     """An account that serves a model, and the vendor's own name of that model there."""
 
     account: Account
     upstream_model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(Value, frozen=True, kw_only=True):
     """Where a request for a model goes, and why.
 
     :param requested_model: the name as the client sent it, thinking suffix included; empty if it sent none.

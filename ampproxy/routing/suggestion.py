@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from ampproxy.catalog.kinds import KEYED, Kind
-from ampproxy.routing.catalog import matches_wildcard
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: The least likeness, by difflib's measure, that makes a model worth naming instead of another.
 _LIKENESS = 0.6

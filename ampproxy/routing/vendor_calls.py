@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import cache
 
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Value
 from ampproxy.routing.endpoints import WrongMethod
@@ -17,8 +17,7 @@ from ampproxy.routing.endpoints import WrongMethod
 OPENAI, CLAUDE, GOOGLE = "openai", "anthropic", "google"
 
 
-@dataclass(frozen=True, slots=True)
-class VendorRoute:
+class VendorRoute(Value, frozen=True):
     """One path, and what holds for its calls.
 
     :param vendor: whose call it is.
@@ -186,15 +185,17 @@ ROUTES: tuple[VendorRoute, ...] = (
 )
 
 
-def _compiled(route: VendorRoute) -> re.Pattern[bytes]:
-    return re.compile(re.escape(route.path).replace(r"\{\}", "([^/:]{1,512})").encode() + rb"/?")
+@cache
+def _compiled(path: str) -> re.Pattern[bytes]:
+    """What a path matches: compiled when it is first asked for, as there are many."""
+    return re.compile(re.escape(path).replace(r"\{\}", "([^/:]{1,512})").encode() + rb"/?")
 
 
 #: By vendor and first segment, so that few patterns are tried.
-_FOUND: dict[tuple[str, bytes], list[tuple[re.Pattern[bytes], VendorRoute]]] = {}
+_FOUND: dict[tuple[str, bytes], list[VendorRoute]] = {}
 for _route in ROUTES:
-    _first = re.split(r"[/:]", _route.path)[0].encode()
-    _FOUND.setdefault((_route.vendor, _first), []).append((_compiled(_route), _route))
+    _first = _route.path.partition("/")[0].partition(":")[0].encode()
+    _FOUND.setdefault((_route.vendor, _first), []).append(_route)
 
 #: The first segments of paths that an OpenAI SDK asks at a base URL without a version.
 BARE_CALLS = frozenset(first for vendor, first in _FOUND if vendor == OPENAI)
@@ -219,8 +220,8 @@ def parse_vendor_call(
     vendor = _vendor(version, anthropic=anthropic, google=google or above is not None, first=first)
     allowed: list[bytes] = []
     dialect = ""
-    for pattern, route in _FOUND.get((vendor, first), ()):
-        found = pattern.fullmatch(tail)
+    for route in _FOUND.get((vendor, first), ()):
+        found = _compiled(route.path).fullmatch(tail)
         if found is None or route.upload != (above == b"upload"):
             continue
         if method in route.methods or (method == b"HEAD" and b"GET" in route.methods):

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from ampproxy.model.neo import Slowing
 
 
-@dataclass(slots=True)
-class _Peer:
+class _Peer(msgspec.Struct):
     failures: int
     last: float
 

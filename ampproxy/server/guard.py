@@ -7,12 +7,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from msgspec.structs import replace
 from twisted.internet.address import UNIXAddress
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -21,6 +21,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.http.headers import HasHeaders, has_any
+from ampproxy.model.base import Value
 from ampproxy.model.clients import NEO_ROUTE, ClientKey
 from ampproxy.server.reported import ReportedTransport
 from ampproxy.tenants.tenant import Tenant, tenant_id
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from ampproxy.relay.amp_users import AmpUser
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Value, frozen=True):
     """Who sent a request.
 
     :param label: how the log names it; tells keys apart without showing any.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
@@ -68,8 +68,7 @@ class Revocable:
             self.on_abort(error)
 
 
-@dataclass(slots=True, eq=False)
-class DetachedExchange:
+class DetachedExchange(msgspec.Struct, eq=False):
     """What goes on after a request was answered, and keeps nothing else of it.
 
     :param check_again: raises :class:`~ampproxy.errors.ClientFault` if its client, by the rights that it has

@@ -43,8 +43,8 @@ from ampproxy.server.guard import (
 )
 from ampproxy.server.running import Revocable
 from ampproxy.tenants.tenant import Tenant
-from ampproxy.upstream.body import PipeProducer
 from ampproxy.upstream.held import Held, Share
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.framing import MAX_LENGTH
 
 #: How long a connection may be idle while the service ends, so that few clients meet one that is just being

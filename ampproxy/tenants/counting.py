@@ -9,14 +9,13 @@ still cost, for a bound on the price of a single request is often many times wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from ampproxy.model.base import Value
 from ampproxy.model.clients import KeyLimit, Period, Standing, Unit
 from ampproxy.tenants.periods import began, ends
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(Value, frozen=True):
     """Something used, reserved or given back.
 
     :param usd: in millionths of a US dollar.
@@ -43,8 +42,7 @@ class Amounts:
 NOTHING = Amounts()
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(Value, frozen=True):
     """What a request may use at most.
 
     :param usd: ``None``: unknown, so that it reserves all that is left.
@@ -54,8 +52,7 @@ class Demand:
     usd: int | None = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Value, frozen=True):
     """What a request has reserved, until it is settled.
 
     :param tenant: whose it is (:func:`ampproxy.tenants.tenant.tenant_id`).

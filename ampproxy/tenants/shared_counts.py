@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
+from ampproxy.model.base import Value
 from ampproxy.model.clients import KeyLimit, Period, Unit
 from ampproxy.model.sharing import StateSettings
 from ampproxy.state.redis.commands import Command, Commander, Sender
@@ -141,8 +142,7 @@ class Window(NamedTuple):
 _Changes: TypeAlias = "dict[Window, Amounts]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Value, frozen=True):
     """What is asked of Redis at a time.
 
     :param id: under which it counts once.

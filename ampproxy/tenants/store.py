@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from ampproxy.model.base import Value
 from ampproxy.model.clients import KeyLimit, Period
 from ampproxy.tenants.counting import NOTHING, Amounts, Demand, LimitReached, Taken, reserve, windows_of
 
@@ -58,8 +58,7 @@ class CountsFailed(Exception):
     """The counts cannot be read or written; nothing was. The message names the file and the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(Value, frozen=True):
     """A reservation that is asked for."""
 
     tenant: str
@@ -67,16 +66,14 @@ class Take:
     demand: Demand
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Value, frozen=True):
     """What is given back of a reservation."""
 
     taken: Taken
     back: Amounts
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Value, frozen=True):
     """A question for what is used and reserved in the present periods."""
 
     tenant: str

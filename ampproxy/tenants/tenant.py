@@ -7,16 +7,18 @@ a class, name it in :data:`ampproxy.model.clients.ROUTES` and declare it in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from hashlib import blake2b
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.model.base import Value
 from ampproxy.model.clients import AMP, MODELS, STORED, ClientKey
-from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.wire.wildcard import matches_wildcard
 
 #: What each class of routes is, as the end of a sentence.
 _MEANING = {
@@ -26,8 +28,7 @@ _MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
+class Tenant(Value, frozen=True):
     """A client with rights or limits of its own.
 
     :param id: what its usage is counted by: it depends on its name, else on its key, never on a place.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ampproxy.model.base import Value
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: ``uri-host [":" port]`` (RFC 9110, section 7.2), of which nobody here needs escapes or user names.
@@ -15,8 +16,7 @@ _AUTHORITY = re.compile(
 _ORIGIN = re.compile(r"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?#@]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(Value, frozen=True):
     """A host, and the port if one is named.
 
     :param host: lower case, without a dot at its end; an IPv6 address in its shortest form, without brackets.

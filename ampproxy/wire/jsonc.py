@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from ampproxy.model.base import Value
 
 #: Deeper than any settings file; a parser of the program that reads it may give up even earlier.
 MAX_DEPTH = 500
@@ -29,8 +30,7 @@ class BadJsonc(ValueError):
     """The bytes are no object of this kind. The message tells the line, and nothing of the values."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
+class _Member(Value, frozen=True):
     """A member of the outermost object.
 
     :param start: where its name begins.
@@ -46,8 +46,7 @@ class _Member:
     comma: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Outline:
+class _Outline(Value, frozen=True):
     """The outermost object: where it closes, and what is in it."""
 
     close: int

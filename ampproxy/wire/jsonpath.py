@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
 
+from ampproxy.model.base import Value
 from ampproxy.wire.json import BAD_JSON, members
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -29,8 +29,7 @@ _META = re.compile(r"[|#@*?]")
 _OPERATORS = ("==", "!=", "<=", ">=", "!%", "=", "<", ">", "%")
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Value, frozen=True):
     """One comparison of a query: the value at ``path`` within an element, against ``value``.
 
     :param operator: empty: whether there is a value at all.
@@ -41,8 +40,7 @@ class Term:
     value: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Value, frozen=True):
     """One step of a path.
 
     :param index: the place that the name is, in a list; -1: behind the last.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ampproxy.channel.messages import Start
+from ampproxy.model.base import Value
 from ampproxy.service import GatewayService
 from ampproxy.workers.starting import WorkerStart, counted, descriptors, packed
 
@@ -14,8 +14,7 @@ from ampproxy.workers.starting import WorkerStart, counted, descriptors, packed
 _OF_LOG = ("nodaemon", "debug", "logfile", "syslog", "prefix")
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(Value, frozen=True):
     """What stays the same as long as the supervisor runs.
 
     :param home: of the user.

@@ -5,7 +5,8 @@ clock.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+import msgspec
 
 #: Seconds for which a worker must have lived for its death to be the first again.
 STABLE = 30.0
@@ -37,8 +38,7 @@ def spread(slots: Collection[int], count: int, sockets: int) -> tuple[int, ...]:
     return tuple(slot for slot in range(max(count, sockets)) if slot % count in slots)
 
 
-@dataclass(slots=True)
-class Deaths:
+class Deaths(msgspec.Struct):
     """How often a worker has died.
 
     :ivar total: since the service began.

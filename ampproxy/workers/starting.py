@@ -9,21 +9,20 @@ from __future__ import annotations
 import pickle
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from ampproxy.config.schema import Config
 from ampproxy.listen.inherited import Inherited
 from ampproxy.listen.sockets import listening
+from ampproxy.model.base import Value
 
 #: Keys of sockets, and how many descriptors belong to each, in the order in which they come along.
 Counts = tuple[tuple[str, int], ...]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStart:
+class WorkerStart(Value, frozen=True, kw_only=True):
     """What a worker is to be.
 
     :param number: from 1 on.
@@ -46,8 +45,7 @@ class WorkerStart:
     twistd: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewConfig:
+class NewConfig(Value, frozen=True, kw_only=True):
     """Another configuration, and the sockets that it wants and that the worker does not have."""
 
     config: Config

@@ -80,10 +80,10 @@ def load() -> Callable[[socket.socket], None]:
     sys.modules[_REACTOR] = stand_in
     try:
         from ampproxy.workers.worker import load_all, main
+
+        load_all()
     finally:
-        del sys.modules[_REACTOR]
-    load_all()
-    assert _REACTOR not in sys.modules
+        assert sys.modules.pop(_REACTOR) is stand_in
     return main
 
 

@@ -33,7 +33,7 @@ from ampproxy.server.coroutines import begin
 from ampproxy.server.guard import introducer
 from ampproxy.server.reported import ReportedTransport
 from ampproxy.server.site import GatewayRequest
-from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.pipe import PipeProducer
 
 #: Headers of the connection and of the framing, which both connections have of their own.
 _OWN = frozenset(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
 from zope.interface import implementer
@@ -39,7 +40,7 @@ from ampproxy.channel.messages import (
 from ampproxy.channel.messages import Start as StartMessage
 from ampproxy.clock import use_monotonic_clock
 from ampproxy.collector import Collector, tune_malloc
-from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.registry import DIALECTS, directions
 from ampproxy.errors import ConfigError
 from ampproxy.generation import Generation
 from ampproxy.ledger.recorder import new_writer
@@ -50,6 +51,7 @@ from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.model.clients import Standing
 from ampproxy.relay.elsewhere import Keeps
+from ampproxy.resources.gate import PIECES
 from ampproxy.service import GatewayService
 from ampproxy.state.view import View
 from ampproxy.wire.redact import Secret
@@ -68,6 +70,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _NOT_OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 #: What is imported where it is first needed.
 _LOADED_LATER = (
+    *PIECES,
+    "oauthlib.oauth2",
+    "ampproxy.dialects.refusals",
+    "ampproxy.resources.neo",
+    "ampproxy.resources.tunnel",
+    "ampproxy.resources.vendor_calls",
     "ampproxy.credentials.oauth.service",
     "ampproxy.ledger.book",
     "ampproxy.ledger.store",
@@ -79,7 +87,7 @@ _FLUSH_SECONDS = 2.0
 
 def load_all() -> None:
     """Load what else workers need, before they are made."""
-    for name in _LOADED_LATER:
+    for name in (*_LOADED_LATER, *directions()):
         import_module(name)
     for name in DIALECTS:
         assert DIALECTS[name]
@@ -218,7 +226,7 @@ class Worker:
         )
         view.use(shared)
         self._entrance = Entrance(runtime.limiter, reactor, reporter.send)
-        return GatewayService(replace(assembly, runtime=runtime)), shared
+        return GatewayService(structs.replace(assembly, runtime=runtime)), shared
 
     def _use(self, generation: Generation, secrets: Collection[Secret]) -> None:
         self._observer.use(generation.config.logging, secrets)
@@ -231,6 +239,7 @@ class Worker:
         service.privilegedStartService()
         service.startService()
         service.attach_logins()
+        service.tree.load()
         reactor.callWhenRunning(self._started)
         reactor.addSystemEventTrigger("before", "shutdown", self._stop)
         reactor.run()

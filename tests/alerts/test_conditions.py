@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ampproxy.alerts.conditions import Facts, conditions
@@ -38,7 +39,7 @@ openai-compatibility:
 """
 COOLDOWN = Verdict(action=Action.REST_ACCOUNT, reason="is rate limited", cooldown=60.0)
 OF_MODEL = Verdict(action=Action.REST_MODEL, reason="has no quota for it", cooldown=60.0)
-OF_CALL = replace(OF_MODEL, per_operation=True)
+OF_CALL = structs.replace(OF_MODEL, per_operation=True)
 REFUSED = Verdict(
     action=Action.LOGIN, reason="has a key that its vendor rejects", cooldown=60.0, suggestion="set another"
 )

@@ -85,7 +85,7 @@ def test_every_row_is_whole():
 
 def test_a_row_that_names_no_provider():
     """A slip in a row is told with the kind's name."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     with pytest.raises(TypeError, match=r"claude: base:Call is no Provider"):
         _provider(replace(KINDS["claude"], provider="base:Call"))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ampproxy.config import document
 from ampproxy.config.load import parse
@@ -196,7 +197,7 @@ def test_ampcode():
     )
     first, second = config.ampcode.mappings
     assert config.warnings == ()
-    assert replace(config.ampcode, mappings=()) == AmpCode(
+    assert structs.replace(config.ampcode, mappings=()) == AmpCode(
         upstream_url="https://ampcode.com",
         upstream_api_key=Secret("all"),
         per_client_keys=((Secret("ben"), Secret("own")),),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
@@ -298,7 +299,7 @@ def test_a_model_rests_not_the_account():
     other = route(("a", "y"), served="n")
     world.serve("a", verdict=hinted(60))
     assert world.serve(asked=other) == "ay"
-    world.serve("a", asked=other, verdict=replace(REFUSED, hint=60))
+    world.serve("a", asked=other, verdict=structs.replace(REFUSED, hint=60))
     assert world.serve(asked=route(("a", "z"), served="o")) == ""
 
 
@@ -313,7 +314,7 @@ def test_one_kind_of_call_rests():
             tries.failed(verdict, world.now, 0.0)
         return found
 
-    assert asked("count", replace(hinted(60), per_operation=True))
+    assert asked("count", structs.replace(hinted(60), per_operation=True))
     assert [asked("count"), asked("generate", hinted(60))] == [False, True]
     assert [asked("count"), asked("generate")] == [False, False]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
@@ -280,7 +281,9 @@ def test_without_a_connection_a_conversation_is_served_at_once():
 def test_neither_keys_nor_threads_are_shown():
     """What is shared names accounts as the ledger does, and threads by digests."""
     secret = replace(account("b"), api_key=Secret("sk-very-secret-key"))
-    asked = replace(route(("a", "1")), offers=(RouteTarget(account("a"), "1"), RouteTarget(secret, "1")))
+    asked = structs.replace(
+        route(("a", "1")), offers=(RouteTarget(account("a"), "1"), RouteTarget(secret, "1"))
+    )
     bus, one = processes(1, asked=asked)
     one.serve("b", key="x-amp-thread-id:T-1234", verdict=FAILED)
     one.serve("b", verdict=FAILED)

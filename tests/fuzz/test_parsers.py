@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_chat.passthrough import without_reasoning
-from ampproxy.dialects.openai_responses import without_foreign_proofs
+from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.request import ChatRequest

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import anthropic
 import openai
 import pytest
 from google import genai
+from msgspec.structs import replace
 from twisted.internet import reactor
 from twisted.logger import formatEventAsClassicLogText
 

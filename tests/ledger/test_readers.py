@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from ampproxy.cli import main
 from ampproxy.cli.status import used_today
@@ -118,7 +119,7 @@ def test_the_pages_usage(config: Config, tmp_path: Path) -> None:
         ("2026-11-01", "bob"): 1,
         ("2026-11-02", "bob"): 1,
     }
-    off = replace(config, ledger=replace(config.ledger, url=None))
+    off = replace(config, ledger=structs.replace(config.ledger, url=None))
     assert usage(tmp_path / "nowhere", off, Books(), "client", 9, NOON // DAY).ledger is False
 
 

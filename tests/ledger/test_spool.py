@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from ampproxy.ledger import LedgerError, spool
 from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.spool import Spool, decoded, encoded
+from tests import forked
 from tests.ledger.samples import NOON, entry, keyed
 
 LARGE = 1 << 30
@@ -145,7 +145,7 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
         "kept.append(rows(0))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=TREE, timeout=60, check=False)
+    forked.run([sys.executable, "-c", code], cwd=TREE, timeout=60)
     kept = Spool(folder, 7, LARGE)
     assert not kept
     kept.adopt()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from time import time
+
+from msgspec.structs import replace
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config

@@ -161,12 +161,11 @@ def test_what_the_vendor_declares_is_shown():
     world = World(CONFIG)
     family = Family(names=("x",), title="Opus", max_output=7, released=date(2026, 11, 4))
     layer = {"claude-opus-5-5": Override(family, "list")}
-    world.generation.runtime = replace(
-        world.generation.runtime,
-        wall=lambda: NOW,
-        knowledge=lambda config: config.families.above(listed=layer),
-    )
+    world.generation.runtime = replace(world.generation.runtime, wall=lambda: NOW)
     before = claude(world, "claude-opus-5-5")
+    world.generation.runtime = replace(
+        world.generation.runtime, knowledge=lambda config: config.families.above(listed=layer)
+    )
     world.generation.find_models()
     after = claude(world, "claude-opus-5-5")
     assert (before["max_tokens"], after["max_tokens"]) == (128_000, 7)

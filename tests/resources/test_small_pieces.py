@@ -18,8 +18,9 @@ from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.server.bodies import GatheredBody
 from ampproxy.server.deferred_auth import AwaitingAuth
-from ampproxy.upstream.body import PipeProducer, _Collector
+from ampproxy.upstream.body import _Collector
 from ampproxy.upstream.held import Held, Share
+from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.pieces import SMALL, add
 from ampproxy.wire.sse import EventCutter
 from tests.resources.harness import CLIENT_KEY, World

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ampproxy.config.schema import Limits
@@ -26,8 +27,8 @@ def world_of(limits: str = ON) -> World:
     text = config(MESSAGES).replace(f'["{CLIENT_KEY}"]', f'["{CLIENT_KEY}", "another-client-key"]')
     world = World(text + limits)
     numbers = iter(range(1, 1000))
-    maker = world.generation._bridges._origin
-    object.__setattr__(maker, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
+    maker = world.generation.exchanges.bridges._origin
+    msgspec.structs.force_setattr(maker, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
     return world
 
 

@@ -14,9 +14,10 @@ from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routi
 from ampproxy.desktop.doctor.idle import idle_mappings
 from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
 from ampproxy.ledger.published import Published
-from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
+from ampproxy.routing.catalog import Catalog, CatalogModel, owner
 from ampproxy.routing.decide import Router
 from ampproxy.wire.redact import Secret
+from ampproxy.wire.wildcard import matches_wildcard
 
 PRICES = PriceBook(None, read_prices(SHIPPED), published=Published())
 

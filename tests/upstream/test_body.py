@@ -16,7 +16,8 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface.verify import verifyObject
 
 from ampproxy.errors import UpstreamFault, UpstreamTimeout
-from ampproxy.upstream.body import SLICE, BodyReader, BytesProducer, PipeProducer, collect
+from ampproxy.upstream.body import SLICE, BodyReader, BytesProducer, collect
+from ampproxy.upstream.pipe import PipeProducer
 
 
 class Consumer:

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
 from ampproxy.http import closing
-from ampproxy.upstream import client as upstream
+from ampproxy.upstream import ways as upstream
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from tests.reactor import in_reactor

@@ -13,7 +13,7 @@ from twisted.web.server import Request
 
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.upstream.body import BytesProducer
-from ampproxy.upstream.client import PreparedURL, StraightClient
+from ampproxy.upstream.ways import PreparedURL, StraightClient
 
 PLAIN = {"unbuffered": True, "allow_redirects": False}
 

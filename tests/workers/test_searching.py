@@ -31,7 +31,7 @@ class Peer:
         self.sent: list[Message] = []
         self.world: World = world_of(limits)
         runtime = self.world.generation.runtime
-        maker: Any = self.world.generation._bridges._origin
+        maker: Any = self.world.generation.exchanges.bridges._origin
         count = iter(range(1000))
         object.__setattr__(maker, "new_id", lambda prefix: f"{prefix}{number}_{next(count)}")
         pins = runtime.pins

@@ -6,8 +6,9 @@ There is no device flow: Google allows it for a short list of scopes, and ``clou
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import Flow, OpenBrowser, Sleep, form, get, post

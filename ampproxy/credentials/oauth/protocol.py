@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
-
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import HttpAnswer
 from ampproxy.credentials.oauth.failures import Refused, Unavailable
@@ -51,6 +49,9 @@ class CodeGrant:
     """
 
     def __init__(self, client: OAuthClient, redirect_url: str, *, verifier: str, state: str) -> None:
+        # Not at the top, here and below: the library is large, and most gateways have no login.
+        from oauthlib.oauth2 import WebApplicationClient
+
         self._client = client
         self._oauth = WebApplicationClient(client.client_id)
         self._verifier = verifier
@@ -102,6 +103,8 @@ class CodeGrant:
 
 def renewal(client: OAuthClient, refresh_token: str, scope: str = "") -> dict[str, str]:
     """What the token endpoint is sent for a refresh token."""
+    from oauthlib.oauth2 import WebApplicationClient
+
     oauth = WebApplicationClient(client.client_id)
     more = {"scope": scope} if scope else {}
     body = oauth.prepare_refresh_body(
@@ -116,6 +119,8 @@ def tokens_of(answer: HttpAnswer, now: float) -> Tokens:
     :raises Refused: the vendor says no.
     :raises Unavailable: it says to come again, or the answer is no token endpoint's.
     """
+    from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
+
     check(answer)
     raw = answer.json()
     try:

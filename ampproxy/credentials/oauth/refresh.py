@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import Flow, Sleep
@@ -11,6 +10,7 @@ from ampproxy.credentials.oauth.failures import Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Kind, Login, with_tokens
 from ampproxy.credentials.oauth.protocol import DEFAULT_LIFETIME, Tokens
 from ampproxy.credentials.oauth.store import Lock, Store
+from ampproxy.model.base import Value
 
 #: Seconds before its end at which a vendor's token is renewed.
 LEAD: dict[Kind, float] = {"claude": 4 * 3600.0, "codex": 5 * 86400.0, "gemini": 300.0}
@@ -64,8 +64,7 @@ def due_at(login: Login, now: float, jitter: float = 0.0) -> float:
     return ends - lead
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(Value, frozen=True):
     """How a renewal ended.
 
     :param login: as the file has it now; ``None``: the file is gone.

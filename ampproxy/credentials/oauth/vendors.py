@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ampproxy.config.schema import OAuth, OAuthClient
 from ampproxy.credentials.oauth import claude, codex, gemini
 from ampproxy.credentials.oauth.effects import Flow
 from ampproxy.credentials.oauth.formats import Document, Kind
 from ampproxy.credentials.oauth.refresh import Renew
+from ampproxy.model.base import Value
 
 SignIn = Callable[[OAuthClient, str, Callable[[int], str], Callable[[], float]], Flow[Document]]
 ByDevice = Callable[[OAuthClient, Callable[[int], str], Callable[[], float]], Flow[Document]]
 
 
-@dataclass(frozen=True, slots=True)
-class LoginVendor:
+class LoginVendor(Value, frozen=True):
     """One vendor.
 
     :param sign_in: the flow of a first login, through a browser.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
+
+from ampproxy.model.base import Value
 
 #: Seconds between two looks: what disappears counts as gone when two looks in a row miss it (programs
 #: that replace a file by removing it first should not log anybody out), and that within 2 s.
@@ -14,8 +17,22 @@ INTERVAL = 0.9
 _COARSE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+def holds_logins(folder: Path) -> bool:
+    """Whether a folder may hold logins: it has a file that looks like one, or cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(_is_login(entry.name) for entry in entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _is_login(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+class Changes(Value, frozen=True):
     """Names of login files."""
 
     appeared: tuple[str, ...] = ()
@@ -26,17 +43,16 @@ class Changes:
         return bool(self.appeared or self.changed or self.vanished)
 
 
-@dataclass(slots=True)
-class Watcher:
+class Watcher(msgspec.Struct):
     """Compares the folder with what it was at the last look.
 
     :param folder: need not exist.
     """
 
     folder: Path
-    _seen: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    _missing: set[str] = field(default_factory=set)
-    _young: set[str] = field(default_factory=set)
+    _seen: dict[str, tuple[int, ...]] = msgspec.field(default_factory=dict)
+    _missing: set[str] = msgspec.field(default_factory=set)
+    _young: set[str] = msgspec.field(default_factory=set)
 
     def look(self, now: float) -> Changes:
         """What has changed.
@@ -67,7 +83,7 @@ class Watcher:
             return seen_now, young
         with entries:
             for entry in entries:
-                if not entry.name.endswith(".json") or entry.name.startswith("."):
+                if not _is_login(entry.name):
                     continue
                 try:
                     found = entry.stat()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from msgspec.structs import replace
 from twisted.web.http_headers import Headers
 
 from ampproxy.amp.asks import PATHS, Ask

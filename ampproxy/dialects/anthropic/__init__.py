@@ -5,7 +5,6 @@ Source: the vendor's API reference and the type definitions of its SDK.
 
 from __future__ import annotations
 
-from ampproxy.dialects.anthropic.client_tools import as_functions
 from ampproxy.dialects.anthropic.errors import (
     count_body,
     error_body,
@@ -16,12 +15,8 @@ from ampproxy.dialects.anthropic.errors import (
     parse_error,
 )
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
-from ampproxy.dialects.anthropic.request_in import parse_request
-from ampproxy.dialects.anthropic.request_out import for_counting, render_request
-from ampproxy.dialects.anthropic.response import parse_response, render_response
-from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
-from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
 from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.later import later
 from ampproxy.model.base import ANTHROPIC
 
 
@@ -35,19 +30,19 @@ DIALECT = Dialect(
     passthrough=PASSTHROUGH,
     # The client's own words, beside ``ChatRequest.thinking`` that says the same.
     harmless={"thinking": _as_elsewhere},
-    parse_request=parse_request,
-    for_others=as_functions,
-    render_request=render_request,
-    parse_response=parse_response,
-    render_response=render_response,
-    stream_parser=AnthropicStreamParser,
-    stream_renderer=AnthropicStreamRenderer,
+    parse_request=later(__name__, "request_in.parse_request"),
+    for_others=later(__name__, "client_tools.as_functions"),
+    render_request=later(__name__, "request_out.render_request"),
+    parse_response=later(__name__, "response.parse_response"),
+    render_response=later(__name__, "response.render_response"),
+    stream_parser=later(__name__, "stream_in.AnthropicStreamParser"),
+    stream_renderer=later(__name__, "stream_out.AnthropicStreamRenderer"),
     error_body=error_body,
     error_event=error_event,
     parse_error=parse_error,
     models_body=models_body,
     model_body=model_body,
-    count_request=for_counting,
+    count_request=later(__name__, "request_out.for_counting"),
     parse_count=parse_count,
     count_body=count_body,
 )

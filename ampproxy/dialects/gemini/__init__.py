@@ -16,28 +16,24 @@ from ampproxy.dialects.gemini.errors import (
     parse_error,
 )
 from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
-from ampproxy.dialects.gemini.request_in import parse_request
-from ampproxy.dialects.gemini.request_out import for_counting, render_request
-from ampproxy.dialects.gemini.response import parse_response, render_response
-from ampproxy.dialects.gemini.stream_in import GeminiStreamParser
-from ampproxy.dialects.gemini.stream_out import GeminiStreamRenderer
+from ampproxy.dialects.later import later
 from ampproxy.model.base import GEMINI
 
 DIALECT = Dialect(
     name=GEMINI,
     passthrough=PASSTHROUGH,
-    parse_request=parse_request,
-    render_request=render_request,
-    parse_response=parse_response,
-    render_response=render_response,
-    stream_parser=GeminiStreamParser,
-    stream_renderer=GeminiStreamRenderer,
+    parse_request=later(__name__, "request_in.parse_request"),
+    render_request=later(__name__, "request_out.render_request"),
+    parse_response=later(__name__, "response.parse_response"),
+    render_response=later(__name__, "response.render_response"),
+    stream_parser=later(__name__, "stream_in.GeminiStreamParser"),
+    stream_renderer=later(__name__, "stream_out.GeminiStreamRenderer"),
     error_body=error_body,
     error_event=error_event,
     parse_error=parse_error,
     models_body=models_body,
     model_body=model_body,
-    count_request=for_counting,
+    count_request=later(__name__, "request_out.for_counting"),
     parse_count=parse_count,
     count_body=count_body,
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+from ampproxy.model.base import Value
 from ampproxy.model.sharing import StateSettings
 from ampproxy.state.entries import KINDS, Entry
 from ampproxy.state.redis.connect import FAILURES, connect
@@ -37,8 +37,7 @@ _encode = msgspec.msgpack.Encoder().encode
 decode_message = msgspec.msgpack.Decoder(Message).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Value, frozen=True):
     """One call of a script.
 
     :param done: called in the reactor's thread with what the script gave, or with what went wrong.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.config.schema import CLAUDE_OAUTH, CODEX_OAUTH, GEMINI_OAUTH
 from ampproxy.credentials.oauth import claude, codex, gemini

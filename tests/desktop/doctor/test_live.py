@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from twisted.internet import reactor
 
 from ampproxy.amp.asks import Ask
@@ -104,7 +105,7 @@ def test_failures(world, wish, words):
 def test_nobody(world):
     """Where there is no Amp upstream, a model that nobody serves is told of."""
     generation = world.service.current
-    config = replace(generation.config, ampcode=replace(generation.config.ampcode, upstream_url=""))
+    config = replace(generation.config, ampcode=structs.replace(generation.config.ampcode, upstream_url=""))
     trial = Trial(
         config, Router(config), UpstreamClient(reactor, connect_timeout=20), reactor,
         redactor=Redactor(), wall=time.time,

@@ -6,7 +6,9 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects.anthropic import DIALECT, AnthropicStreamParser, AnthropicStreamRenderer
+from ampproxy.dialects.anthropic import DIALECT
+from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
+from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
 from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import ANTHROPIC, Json

@@ -9,8 +9,8 @@ from openai.types.responses.response_create_params import ResponseCreateParamsNo
 from typing_extensions import get_type_hints
 
 from ampproxy.dialects import proof
-from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.openai_responses.codex import REFUSED, TAKEN, constrain
+from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import STATEFUL
 from ampproxy.errors import ClientFault
 from ampproxy.model.loss import OF_REQUEST
