@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
 from ampproxy.channel.messages import Has, Message, Seek, encode, from_supervisor, from_worker
@@ -33,7 +34,7 @@ class Peer:
         runtime = self.world.generation.runtime
         maker: Any = self.world.generation.exchanges.bridges._origin
         count = iter(range(1000))
-        object.__setattr__(maker, "new_id", lambda prefix: f"{prefix}{number}_{next(count)}")
+        msgspec.structs.force_setattr(maker, "new_id", lambda prefix: f"{prefix}{number}_{next(count)}")
         pins = runtime.pins
         keeps = Keeps(
             runtime.remembered, runtime.stored, time.monotonic, lambda id_: pins.owner(id_) is not None
