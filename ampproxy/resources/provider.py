@@ -191,7 +191,7 @@ class GenerateResource(ModelResource):
         if elsewhere is not None:
             fetching = elsewhere.fetch(self._dialect, record.client, body)
             if fetching is not None:
-                await fetching
+                await ClientWatch(request).wait_for(fetching)
         if generation.runtime.stored.enabled:
             whole = partial(generation.runtime.stored.whole, self._dialect, record.client, body, facts)
             body, facts = await self._done(request, whole, body)
