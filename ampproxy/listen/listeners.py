@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
@@ -271,14 +270,17 @@ class Listeners:
         slots = self._slots
         return slots is None or (bool(slots) if opened.slot is None else opened.slot in slots)
 
-    def release(self) -> None:
+    def release(self, *, is_last: bool = False) -> None:
         """Close the sockets here and leave them to another process; later configurations change nothing of
         it.
+
+        :param is_last: there is no other one: what has connected is served here.
         """
         self._lifecycle.leave()
         ports, self._open = self._open, []
         for opened in ports:
-            opened.port.release().addErrback(self._failed)
+            closing = opened.port.stopListening() if is_last else opened.port.release()
+            closing.addErrback(self._failed)
 
     def close(self) -> Deferred[Any]:
         """Listen no longer, whatever later configurations say; fires when all are closed."""
@@ -323,6 +325,9 @@ class Listeners:
         mode = None if _MODE.search(text) else 0o600
         opener = SocketReactor(self._reactor, self._given(text), mode=mode, parked=self._parked)
         opener.borrowed = self._borrowed
+        # Not at the top: most services listen where the configuration has it.
+        from twisted.internet.endpoints import serverFromString
+
         try:
             endpoint: IStreamServerEndpoint = serverFromString(opener, text)
         except (ValueError, TypeError, OSError) as error:
