@@ -46,7 +46,7 @@ class Front:
         folder.mkdir()
         issued = authority.issue_cert(NAME, "127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
-        self.context = ssl.create_default_context()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(self.context)
         self.authority = folder / "authority.pem"
         authority.cert_pem.write_to_path(str(self.authority))

@@ -316,7 +316,7 @@ def certificate(folder: Path, authority: trustme.CA) -> str:
 
 
 def under_tls(port: int, authority: trustme.CA) -> ssl.SSLSocket:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     plain = socket.create_connection(("127.0.0.1", port), timeout=20)
     return context.wrap_socket(plain, server_hostname="localhost")

@@ -117,7 +117,7 @@ class Setting:
     def connect(self) -> Any:
         connection: Any = socket.create_connection(("127.0.0.1", self.port), 10)
         if self._authority is not None:
-            context = ssl.create_default_context()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._authority.configure_trust(context)
             connection = context.wrap_socket(connection, server_hostname="localhost")
         return connection

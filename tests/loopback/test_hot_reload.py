@@ -342,7 +342,7 @@ def put_certificate(folder: Path, authority: trustme.CA) -> None:
 
 
 def https(configured: Configured, authority: trustme.CA) -> http.client.HTTPSConnection:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     return http.client.HTTPSConnection("localhost", configured.service.port, timeout=20, context=context)
 

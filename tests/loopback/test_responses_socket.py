@@ -67,7 +67,7 @@ async def answered(connection: Any) -> Any:
 
 
 async def talk(gateway: Gateway) -> list[Any]:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     gateway.authority.configure_trust(context)
     client = AsyncOpenAI(api_key=KEY, base_url=f"https://localhost:{gateway.port}/v1")
     found = []

@@ -88,7 +88,7 @@ class House:
         self.authority = trustme.CA()
         self.tls: ssl.SSLContext | None = None
         if tls:
-            self.tls = ssl.create_default_context()
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self.authority.configure_trust(self.tls)
             issued = self.authority.issue_cert("localhost")
             issued.private_key_pem.write_to_path(str(folder / "key.pem"))

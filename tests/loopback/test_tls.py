@@ -60,7 +60,7 @@ ampcode: {{upstream-url: "https://localhost:{self.upstream.port}", upstream-api-
         await self.service.listen()
 
     def ask(self) -> tuple[int, Any]:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ours.configure_trust(context)
         port = self.service.ports[0].getHost().port
         connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)

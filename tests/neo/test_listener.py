@@ -119,7 +119,7 @@ def test_tls(tmp_path):
         pem.write_to_path(cert, append=True)
     made.private_key_pem.write_to_path(key)
     tls = f"tls: {{enable: true, cert: {cert}, key: {key}}}\n"
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     with running(neo(0, ", tls: true") + tls) as service:
         assert [status(port, NEO_KEY, context=context) for port in ports(service)] == [200, 200]
