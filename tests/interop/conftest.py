@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.interop.clients import CLIENTS, Client
 from tests.reactor import in_reactor
@@ -16,9 +18,18 @@ SETTINGS = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "OPENAI_ORG_ID",
 SETTINGS += ("OPENAI_CUSTOM_HEADERS", "GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_API_KEY", "GEMINI_API_KEY")
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of one authority: each client would load all of the system's, and needs none."""
+    file = tmp_path_factory.mktemp("authority") / "authority.pem"
+    trustme.CA().cert_pem.write_to_path(str(file))
+    return file
+
+
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_environment(monkeypatch: pytest.MonkeyPatch, authority: Path) -> None:
     """No setting of the developer's own reaches the gateway."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
