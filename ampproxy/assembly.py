@@ -26,14 +26,12 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.generation import Generation, InForce
-from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.place import SPOOL, name_of, server_of
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.making import make_ledger
 from ampproxy.ledger.recorder import Recorder
-from ampproxy.ledger.writing import Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
 from ampproxy.model.base import Value
-from ampproxy.model.ledger import Ledger
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -270,13 +268,15 @@ def assemble(
         random=chance,
         asks=not hearers.supervised,
     )
-    keeps = outside.state is not None and not hearers.supervised
-    ledger = make_ledger(outside.state, reactor, log) if keeps and outside.state is not None else None
-    lifecycle = Lifecycle(held=start.failed is not None)
     live: dict[int, ExchangeRecord] = {}
+    ledger = None
+    if outside.state is not None and not hearers.supervised:
+        ledger = make_ledger(outside.state, reactor, log, live)
+    lifecycle = Lifecycle(held=start.failed is not None)
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
+    shared = _shared(config, outside, log, quiet=hearers.supervised)
     runtime = replace(
-        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log), config),
+        _runtime(outside, hearers, client, discovery, ledger, log, shared, config),
         live=live,
         mount=(lambda generation: None) if hearers.supervised else page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
@@ -355,9 +355,10 @@ def _runtime(
     )
 
 
-def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
+def _shared(config: Config, outside: Outside, log: Logger, *, quiet: bool) -> Shared:
     """By what other processes know what this one learns.
 
+    :param quiet: another process of the same service logs how that goes.
     :raises ConfigError: the client library is missing.
     """
     if config.state is None:
@@ -366,7 +367,7 @@ def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
     # Not at the top: most gateways have no Redis, and not its client library.
     from ampproxy.state.redis.engine import RedisState
 
-    return RedisState(config.state, outside.reactor, time.time, log)
+    return RedisState(config.state, outside.reactor, time.time, log, quiet=quiet)
 
 
 def _limiter(config: Config, state: Path | None, shared: Shared, in_thread: InThread, log: Logger) -> Limiter:
@@ -421,45 +422,6 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
             error=str(error.strerror or error),
         )
         return kept_salt(None)
-
-
-def make_ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
-    """The ledger of a service; it touches nothing before it is started.
-
-    :param state: the folder of its state.
-    """
-    # The rows of this process are known by it, whichever configuration they are written by.
-    writer = random.SystemRandom().getrandbits(63)
-    return Recorder(
-        lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
-        partial(_store, state, writer, reactor.seconds),
-        clock=reactor,
-        in_thread=_in_thread(reactor),
-        wall=time.time,
-        log=log,
-    )
-
-
-def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Ledger) -> Writes:
-    """What keeps the rows by some settings. Loads SQLite, or SQLAlchemy.
-
-    :raises LedgerError: a package is not installed.
-    """
-    if settings.url is None:
-        from ampproxy.ledger.store import Store
-
-        return Store(state / NAME, settings.max_series)
-    server = server_of(settings)
-    from ampproxy.ledger.database_store import MAX_SERIES, DatabaseStore
-    from ampproxy.ledger.shared import SharedStore
-    from ampproxy.ledger.spool import Spool
-
-    return SharedStore(
-        DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
-        Spool(state / SPOOL, writer, settings.spool_size),
-        writer,
-        seconds,
-    )
 
 
 def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:

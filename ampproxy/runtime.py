@@ -22,6 +22,7 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
+from ampproxy.relay.elsewhere import Elsewhere
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.stored import StoredAnswers
@@ -135,6 +136,7 @@ class Runtime:
     owners: Owners = field(default_factory=Owners)
     mount: Callable[[Any], IResource | None] = lambda generation: None
     elsewhere: Callable[[Any], IResource | None] = lambda generation: None
+    kept_elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deadlines", Deadlines(self.clock))

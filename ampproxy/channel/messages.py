@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ampproxy.model.clients import Standing
+from ampproxy.relay.elsewhere import Given, Sought
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.state.entries import Entry
@@ -75,6 +76,7 @@ class Beat(Message, frozen=True):
         account.
     :param standings: how clients stood with their limits at their last requests, of those since the last
         beat.
+    :param away: whether it has a connection of its own to what the state is shared by, and that is lost.
     """
 
     number: int
@@ -88,6 +90,7 @@ class Beat(Message, frozen=True):
     cooldowns: tuple[tuple[str, str, int], ...] = ()
     lessons: tuple[tuple[str, int], ...] = ()
     standings: tuple[tuple[str, tuple[Standing, ...]], ...] = ()
+    away: bool = False
 
 
 class Prepared(Message, frozen=True):
@@ -171,6 +174,33 @@ class Unlock(Message, frozen=True):
 
     name: str
     lease: int
+
+
+# Both ways.
+
+
+class Seek(Message, frozen=True):
+    """Parts of answers, and whole ones, that a client refers to and this process does not keep; :class:`Has`
+    answers with the same number.
+    """
+
+    number: int
+    client: str
+    sought: Sought
+
+
+class Has(Message, frozen=True):
+    """What is kept of what was sought."""
+
+    number: int
+    given: Given
+
+
+class Forget(Message, frozen=True):
+    """A client has deleted a whole answer."""
+
+    client: str
+    id: str
 
 
 # From the supervisor.
@@ -292,6 +322,9 @@ FromWorker = (
     | Claim
     | Lock
     | Unlock
+    | Seek
+    | Has
+    | Forget
 )
 FromSupervisor = (
     Start
@@ -307,6 +340,9 @@ FromSupervisor = (
     | Known
     | Claimed
     | Locked
+    | Seek
+    | Has
+    | Forget
 )
 
 

@@ -109,9 +109,18 @@ def _state(found: ParsedSection) -> StateSettings:
 
 
 def check_shared(found: ParsedSection, config: Config) -> None:
-    """Clients are counted together by their names: a digest of a key has a salt of each gateway's own."""
+    """Clients are counted together by their names: a digest of a key has a salt of each gateway's own.
+    Answers are kept by each gateway, for Redis holds no text.
+    """
     if config.state is None:
         return
+    if config.limits.max_stored:
+        found.place.reading.warn(
+            found.at("limits").line,
+            "limits.max-stored",
+            "keeps answers in each gateway's own memory: a client that goes on from one by its id has to come"
+            " back to the same gateway, or send the conversation (setting: state)",
+        )
     for client in config.clients:
         if client.limits and not client.name:
             found.place.reading.warn(

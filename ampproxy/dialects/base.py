@@ -350,23 +350,17 @@ class StreamRenderer(Protocol):
         ...
 
 
-class Compacting(Protocol):
-    """How a dialect has a conversation replaced by a summary, in a call of its own."""
+class Compacting(Value, frozen=True, kw_only=True):
+    """How a dialect has a conversation replaced by a summary, in a call of its own.
 
-    def request(self, body: bytes) -> bytes:
-        """A client's request for it as a question to a model.
+    :param request: a client's request for it as a question to a model; raises
+        :class:`~ampproxy.errors.ClientFault` where it is not valid.
+    :param answer: the answer of the call, of the model's answer to that question, its context, and the
+        client's request; raises :class:`~ampproxy.errors.UpstreamFault` where it has no summary.
+    """
 
-        :raises ampproxy.errors.ClientFault: it is not valid.
-        """
-        ...
-
-    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
-        """The answer of the call, of the model's answer to that question.
-
-        :param asked: the client's request.
-        :raises ampproxy.errors.UpstreamFault: it has no summary.
-        """
-        ...
+    request: Callable[[bytes], bytes]
+    answer: Callable[[ChatResponse, AnswerContext, bytes], bytes]
 
 
 class ParseRequest(Protocol):

@@ -212,22 +212,22 @@ class ChunkFastPath:
             return None
         # Taken apart at its line ends, and put together again: searches for long patterns cost more.
         lines = whole.split(b"\n")
-        rests = self._rests(whole, lines)
-        calls = (whole if rests is None else b"".join(rests)).count(b'"tool_calls"')
+        differing = self._differing(whole, lines)
+        calls = (whole if differing is None else b"".join(differing)).count(b'"tool_calls"')
         # Tool calls need attention unless they are mere pieces of arguments, numbered.
         if calls and (not self._call or calls != whole.count(self._call) or b'"name"' in whole):
             return None
-        if rests is None:
+        if differing is None:
             out = self._each_known(whole, len(lines) - 1)
         elif self._new == self._old:
             out = whole
         else:
-            out = self._new_head + self._new_joint.join(rests) + self._anchor
+            out = self._new_head + self._new_joint.join(differing) + self._anchor
         if calls and out is not None:
             self._monitor.keep(whole)
         return out
 
-    def _rests(self, whole: bytes, lines: list[bytes]) -> list[bytes] | None:
+    def _differing(self, whole: bytes, lines: list[bytes]) -> list[bytes] | None:
         """What differs in events that are alike up to the model's name and from the end of the choices."""
         head, joint = self._head, self._joint
         if not joint or not whole.startswith(head) or 2 * (whole.count(joint) + 1) != len(lines) - 1:

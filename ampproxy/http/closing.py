@@ -8,6 +8,7 @@ Twisted.
 from __future__ import annotations
 
 import fcntl
+import socket
 import struct
 import termios
 from typing import Any
@@ -59,6 +60,17 @@ def _in_the_system(transport: Any) -> int:
         return 0
     number: int = struct.unpack("i", waiting)[0]
     return number
+
+
+def reset_at_end(transport: Any, on: bool) -> None:
+    """Have the system reset a connection, rather than end it in order, when its socket is closed: by the end
+    of the process, whatever that dies of. Nothing happens where there is no such socket.
+    """
+    try:
+        handle = lowest(transport).getHandle()
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", on, 0))
+    except (AttributeError, OSError):
+        pass
 
 
 class Closing:

@@ -17,7 +17,7 @@ from zope.interface import alsoProvides, implementer
 
 from ampproxy.errors import ClientFault
 from ampproxy.http.chunks import BrokenChunks
-from ampproxy.http.closing import Closing
+from ampproxy.http.closing import Closing, reset_at_end
 from ampproxy.http.outbox import Outbox
 from ampproxy.http.server_heads import HeadReader
 from ampproxy.http.server_reading import Reading
@@ -246,6 +246,12 @@ class HttpChannel(Receiving):
         """Close it at once, whatever is on its way to the client."""
         self._closed = True
         self.transport.abortConnection()
+
+    def resets_if_killed(self, on: bool) -> None:
+        """Have the end of this process in mid-answer be an error for the client, too, to which an orderly end
+        of the connection would be that of the answer.
+        """
+        reset_at_end(self.transport, on)
 
     def hand_over(self, protocol: Any) -> bytes:
         """Connect ``protocol`` to the client from now on: HTTP has ended here, its time limits too.

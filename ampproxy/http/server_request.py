@@ -176,6 +176,7 @@ class HttpRequest(Request):
             else:
                 self.channel.persistent = False
                 self.open_ended = True
+                self.channel.resets_if_killed(True)
         if not self.received and self.expects_invitation:
             # What it sends next may be the body, or another request.
             self.channel.persistent = False
@@ -208,6 +209,8 @@ class HttpRequest(Request):
         if end:
             self.channel.send(end)
         self.finished = 1
+        if self.open_ended:
+            self.channel.resets_if_killed(False)
         self.channel.finished(self)
 
     def over(self) -> list[Deferred[None]]:

@@ -16,7 +16,6 @@ from sqlalchemy.dialects.postgresql import insert
 from ampproxy.ledger.entry import Entry, Series, Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.migrations import NAMES, PRUNE, lock, migrate, try_lock
-from ampproxy.ledger.numbered import Numbered
 from ampproxy.ledger.postgres import Database, Server
 from ampproxy.ledger.query import Sums
 from ampproxy.ledger.store import OTHERS, add_up
@@ -71,7 +70,7 @@ class DatabaseStore:
         self._database.close()
         self._forget()
 
-    def add(self, rows: Sequence[Numbered]) -> int:
+    def add(self, rows: Sequence[Entry]) -> int:
         """Add rows and their sums, all or none; gives how many were not there yet. Without any, see that the
         database can be used.
 
@@ -117,17 +116,17 @@ class DatabaseStore:
         self._counted.clear()
         self._day = -1
 
-    def _add(self, connection: Connection, rows: Sequence[Numbered]) -> int:
-        ordered = sorted(rows, key=lambda row: row.entry.at)
+    def _add(self, connection: Connection, rows: Sequence[Entry]) -> int:
+        ordered = sorted(rows, key=lambda row: row.at)
         numbers = {
             (day, one): number
             for day, names in sorted(_by_day(ordered).items())
             for one, number in self._numbers(connection, day, names).items()
         }
         by_key = {
-            (row.entry.at, row.writer, row.number): (
-                numbers[row.entry.at // DAY, row.entry.series],
-                row.entry,
+            (row.at, row.writer, row.number): (
+                numbers[row.at // DAY, row.series],
+                row,
             )
             for row in ordered
         }
@@ -187,10 +186,10 @@ def _summed(added: Iterable[tuple[int, Entry]]) -> list[dict[str, int]]:
     ]
 
 
-def _by_day(rows: Iterable[Numbered]) -> dict[int, set[Series]]:
+def _by_day(rows: Iterable[Entry]) -> dict[int, set[Series]]:
     found: dict[int, set[Series]] = {}
     for row in rows:
-        found.setdefault(row.entry.at // DAY, set()).add(row.entry.series)
+        found.setdefault(row.at // DAY, set()).add(row.series)
     return found
 
 

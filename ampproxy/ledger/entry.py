@@ -89,6 +89,9 @@ class Entry(NamedTuple):
     :ivar at: when the exchange ended, in microseconds since the epoch.
     :ivar tokens: ``None`` where the vendor told none.
     :ivar first_ms: until the first byte of the answer left; ``None`` if none did.
+    :ivar writer: the process in which the exchange ended, by a random number of 63 bits.
+    :ivar number: counts the exchanges of that process. The three, ``at`` included, are the row's key: made
+        when the exchange ends, and the same whoever writes the row, and however often.
     """
 
     at: int
@@ -98,6 +101,8 @@ class Entry(NamedTuple):
     tokens: Tokens | None
     first_ms: int | None
     total_ms: int
+    writer: int = 0
+    number: int = 0
 
 
 def is_kept(record: ExchangeRecord, *, management: bool) -> bool:
@@ -110,10 +115,11 @@ def is_kept(record: ExchangeRecord, *, management: bool) -> bool:
     return record.kind == "tunnel" or (management and record.kind == "management")
 
 
-def entry_of(record: ExchangeRecord, at: float) -> Entry:
+def entry_of(record: ExchangeRecord, at: float, writer: int = 0, number: int = 0) -> Entry:
     """What is kept of an exchange that has ended. Called for each, before the next is served: it is quick.
 
     :param at: when it ended, in seconds since the epoch.
+    :param writer: and ``number``: see :class:`Entry`.
     """
     outcome, ended, first = record.outcome, record.ended, record.first_byte
     assert outcome is not None
@@ -140,17 +146,21 @@ def entry_of(record: ExchangeRecord, at: float) -> Entry:
         _tokens(record),
         None if first is None else int((first - started) * 1000),
         int((ended - started) * 1000),
+        writer,
+        number,
     )
 
 
 def beside(entry: Entry, usage: Usage) -> list[Entry]:
-    """Rows of their own for what other models used for an exchange, which have prices of their own.
+    """Rows of their own for what other models used for an exchange, which have prices of their own. Each is a
+    microsecond later than the one before it: that makes it a key of its own.
 
     :param entry: the row of the exchange.
     """
     others = [part for part in usage.beside if part.model]
     return [
         entry._replace(
+            at=entry.at + place,
             series=entry.series._replace(
                 asked=part.model,
                 served=part.model if entry.series.served else "",
@@ -159,7 +169,7 @@ def beside(entry: Entry, usage: Usage) -> list[Entry]:
             tokens=_bounded(_counted(part.usage)),
             first_ms=None,
         )
-        for part in others
+        for place, part in enumerate(others, 1)
     ]
 
 

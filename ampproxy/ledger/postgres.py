@@ -202,7 +202,7 @@ class DatabaseReading:
     """
 
     identity: tuple[str, ...] = ("id", "writer", "number")
-    arrival: tuple[str, ...] = ("written", "number")
+    arrival: tuple[str, ...] = ("written", "id", "writer", "number")
     settled = f"exchanges.written < (SELECT {_OLDEST})"
 
     def __init__(self, server: Server, name: str) -> None:
@@ -251,7 +251,7 @@ class DatabaseReading:
 
     def end(self) -> Position:
         """See :meth:`Readable.end`."""
-        (found,) = self.rows(f"SELECT {_OLDEST}, -1")
+        (found,) = self.rows(f"SELECT {_OLDEST}, -1, -1, -1")
         return found
 
     def thread_key(self, thread: str) -> object:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
+from random import SystemRandom
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
@@ -12,6 +14,7 @@ from twisted.python.failure import Failure
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, beside, entry_of, is_kept
+from ampproxy.ledger.watch import Watch
 from ampproxy.ledger.writing import Progress, Writes
 from ampproxy.model.ledger import Ledger
 from ampproxy.relay.record import ExchangeRecord
@@ -37,6 +40,17 @@ _T = TypeVar("_T")
 InThread = Callable[[Callable[[], _T]], "Deferred[_T]"]
 
 
+def new_writer() -> int:
+    """A number for a process by which its rows are known: random, of 63 bits, for no other has it."""
+    return SystemRandom().getrandbits(63)
+
+
+def row_keys(writer: int) -> Callable[[], tuple[int, int]]:
+    """Gives the rows of a writer their numbers."""
+    numbers = count(1)
+    return lambda: (writer, next(numbers))
+
+
 class Recorder:
     """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
     none of them waits or raises.
@@ -49,6 +63,9 @@ class Recorder:
         load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
+    :param new_row: gives the rest of a row's key, to exchanges that have none yet.
+    :param watch: keeps what is under way, for the case that the process is killed; ``None``: another process
+        does that.
     :ivar settled: how many rows are written, or given up.
     """
 
@@ -61,6 +78,8 @@ class Recorder:
         in_thread: InThread[Any],
         wall: Callable[[], float],
         log: Logger,
+        new_row: Callable[[], tuple[int, int]],
+        watch: Watch | None = None,
     ) -> None:
         self._name_of = name
         self._make_store = make_store
@@ -68,6 +87,8 @@ class Recorder:
         self._in_thread = in_thread
         self._wall = wall
         self._log = log
+        self._new_row = new_row
+        self._watch = watch
         self._settings = Ledger(enable=False)
         self._redacted: Callable[[str], str] = str
         self._store: Writes | None = None
@@ -81,7 +102,6 @@ class Recorder:
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
-        #: Also the number of the first that waits.
         self.settled = 0
         self._progress = Progress()
         self._away = False
@@ -105,6 +125,8 @@ class Recorder:
         self._settings = settings
         self._redacted = redacted
         self._room_due = 0.0
+        if self._watch is not None:
+            self._watch.management = settings.management if settings.enable else None
         if self._running:
             self._wake(0.0)
 
@@ -114,6 +136,8 @@ class Recorder:
         """
         self._running = True
         self._wake(0.0)
+        if self._watch is not None:
+            self._watch.start()
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended."""
@@ -134,7 +158,7 @@ class Recorder:
                 )
             return
         try:
-            entry = entry_of(record, record.ended_at or self._wall())
+            entry = entry_of(record, record.ended_at or self._wall(), *(record.row or self._new_row()))
             waiting.append(entry)
             if record.usage is not None and record.usage.beside:
                 waiting.extend(beside(entry, record.usage))
@@ -168,6 +192,8 @@ class Recorder:
             if await self._write():
                 self._succeeded()
         await self._close()
+        if self._watch is not None:
+            await self._watch.stop()
 
     def _unfinished(self, failure: Failure) -> None:
         if failure.check(TimeoutError) is None:
@@ -278,11 +304,11 @@ class Recorder:
     async def _write(self) -> bool:
         """Write one batch; whether it went well. Without any, the file is looked at."""
         batch = self._waiting[:BATCH]
-        settings, redacted, first = self._settings, self._redacted, self.settled
+        settings, redacted = self._settings, self._redacted
         if not batch and not settings.enable:
             return True
         try:
-            progress = await self._in_thread(lambda: self._open(settings).write(batch, redacted, first))
+            progress = await self._in_thread(lambda: self._open(settings).write(batch, redacted))
         except CancelledError:
             raise
         except LedgerError as error:

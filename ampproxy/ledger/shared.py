@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ampproxy.ledger import LedgerError
+from ampproxy.ledger.cleaned import cleaned
 from ampproxy.ledger.entry import Entry
-from ampproxy.ledger.numbered import Numbered, numbered
 from ampproxy.ledger.spool import Spool
 from ampproxy.ledger.writing import Progress
 
@@ -20,7 +20,7 @@ ADOPT_INTERVAL = 30.0
 class Adds(Protocol):
     """What keeps the rows for good: :class:`~ampproxy.ledger.database_store.DatabaseStore`."""
 
-    def add(self, rows: Sequence[Numbered]) -> int:
+    def add(self, rows: Sequence[Entry]) -> int:
         """Add rows, all or none; those that are there already stay as they are.
 
         :raises LedgerError: it is not known whether they were added.
@@ -46,23 +46,21 @@ class SharedStore:
     A batch goes to the database, and to the disk if that does not take it. As long as anything is on the
     disk, what comes later goes there, too: so the database gets rows in order.
 
-    :param writer: the number of this process, by which its rows are known.
     :param seconds: a clock that only goes forward.
     """
 
-    def __init__(self, database: Adds, spool: Spool, writer: int, seconds: Callable[[], float]) -> None:
+    def __init__(self, database: Adds, spool: Spool, seconds: Callable[[], float]) -> None:
         self._database = database
         self._spool = spool
-        self._writer = writer
         self._seconds = seconds
         self._why = ""
         self._retry = 0.0
         self._retry_at = 0.0
         self._adopt_at = 0.0
 
-    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str], first: int) -> Progress:
+    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> Progress:
         """See :meth:`~ampproxy.ledger.writing.Writes.write`."""
-        rows = numbered(entries, redacted, self._writer, first)
+        rows = cleaned(entries, redacted)
         if self._seconds() >= self._adopt_at:
             self._spool.adopt()
             self._adopt_at = self._seconds() + ADOPT_INTERVAL
@@ -89,7 +87,7 @@ class SharedStore:
         self._database.close()
         self._spool.close()
 
-    def _add(self, rows: Sequence[Numbered]) -> bool:
+    def _add(self, rows: Sequence[Entry]) -> bool:
         """Have rows added; whether they were."""
         try:
             self._database.add(rows)
@@ -104,7 +102,7 @@ class SharedStore:
         self._retry = min(max(RETRY, self._retry * 2), MAX_RETRY_SECONDS)
         self._retry_at = self._seconds() + self._retry
 
-    def _keep(self, rows: Sequence[Numbered]) -> None:
+    def _keep(self, rows: Sequence[Entry]) -> None:
         try:
             self._spool.append(rows)
         except LedgerError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,6 @@ import msgspec
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, Series, Tokens
-from ampproxy.ledger.numbered import Numbered
 
 #: Bytes after which another file is begun: a file is given back to the disk as a whole.
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -86,25 +85,25 @@ class Spool:
         except OSError as error:
             raise LedgerError(f"{self.folder} cannot be read: {_why(error)}") from error
 
-    def append(self, rows: Sequence[Numbered]) -> None:
+    def append(self, rows: Sequence[Entry]) -> None:
         """Keep rows until they are stored; when this returns they are on the disk.
 
         :raises LedgerError: they do not fit, or cannot be written; none of them is kept.
         """
-        line = encoded(rows)
+        lines = b"".join(map(encoded, _by_writer(rows)))
         try:
-            if self._used() + len(line) > self._max_bytes:
+            if self._used() + len(lines) > self._max_bytes:
                 raise LedgerError(
                     f"what waits for it in {self.folder} has reached its limit (setting: ledger.spool-size)"
                 )
             own = self._own
             if own is None or own.size >= SEGMENT_BYTES:
-                own = self._own = self._begin(rows[0].entry.at)
-            _append(own, line)
+                own = self._own = self._begin(rows[0].at)
+            _append(own, lines)
         except OSError as error:
             raise LedgerError(f"nor can {self.folder} be written: {_why(error)}") from error
 
-    def oldest(self) -> tuple[list[Numbered], int]:
+    def oldest(self) -> tuple[list[Entry], int]:
         """The batch that has waited longest, and what :meth:`stored` is to be called with; an empty one where
         none waits.
 
@@ -154,17 +153,17 @@ class Spool:
         return made
 
 
-def _append(own: _File, line: bytes) -> None:
+def _append(own: _File, lines: bytes) -> None:
     try:
-        written = os.write(own.file.fileno(), line)
-        if written != len(line):
+        written = os.write(own.file.fileno(), lines)
+        if written != len(lines):
             raise OSError(None, "the disk is full")
         os.fdatasync(own.file.fileno())
     except OSError:
         # A part of a batch is none: what is appended next must not continue it.
         os.ftruncate(own.file.fileno(), own.size)
         raise
-    own.size += len(line)
+    own.size += len(lines)
 
 
 def _line(file: _File) -> bytes:
@@ -226,22 +225,27 @@ class _Batch(msgspec.Struct, frozen=True):
     rows: list[tuple[int, int, int, str, int, list[int] | None, int | None, int]]
 
 
-def encoded(rows: Sequence[Numbered]) -> bytes:
+def _by_writer(rows: Sequence[Entry]) -> Collection[list[Entry]]:
+    """Rows of one writer each, in their order."""
+    found: dict[int, list[Entry]] = {}
+    for row in rows:
+        found.setdefault(row.writer, []).append(row)
+    return found.values()
+
+
+def encoded(rows: Sequence[Entry]) -> bytes:
     """Rows of one writer as a line."""
     places: dict[Series, int] = {}
     found = []
     for row in rows:
-        entry = row.entry
-        place = places.setdefault(entry.series, len(places))
-        tokens = None if entry.tokens is None else list(entry.tokens)
-        found.append(
-            (row.number, entry.at, place, entry.thread, entry.status, tokens, entry.first_ms, entry.total_ms)
-        )
+        place = places.setdefault(row.series, len(places))
+        tokens = None if row.tokens is None else list(row.tokens)
+        found.append((row.number, row.at, place, row.thread, row.status, tokens, row.first_ms, row.total_ms))
     batch = _Batch(rows[0].writer, list(places), found)
     return msgspec.json.encode(batch) + b"\n"
 
 
-def decoded(line: bytes) -> list[Numbered]:
+def decoded(line: bytes) -> list[Entry]:
     """The rows of a line; none where it is damaged."""
     try:
         batch = _DECODER.decode(line)
@@ -250,12 +254,11 @@ def decoded(line: bytes) -> list[Numbered]:
         return []
 
 
-def _rows(batch: _Batch) -> Iterator[Numbered]:
+def _rows(batch: _Batch) -> Iterator[Entry]:
     for number, at, place, thread, status, tokens, first_ms, total_ms in batch.rows:
         counts = None if tokens is None else Tokens._make(tokens)
-        yield Numbered(
-            batch.writer, number, Entry(at, batch.names[place], thread, status, counts, first_ms, total_ms)
-        )
+        series = batch.names[place]
+        yield Entry(at, series, thread, status, counts, first_ms, total_ms, batch.writer, number)
 
 
 _DECODER = msgspec.json.Decoder(_Batch)

@@ -69,11 +69,10 @@ class Store:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def write(self, entries: Iterable[Entry], redacted: Callable[[str], str] = str, first: int = 0) -> None:
+    def write(self, entries: Iterable[Entry], redacted: Callable[[str], str] = str) -> None:
         """Add rows and their sums, all or none. Without any, see that the file can be opened.
 
         :param redacted: cuts secrets out of names.
-        :param first: of no use here: after an error none of them is in the file.
         :raises LedgerError: nothing was written; another call may succeed.
         """
         ordered = sorted(entries, key=lambda entry: entry.at)
@@ -136,7 +135,7 @@ class Store:
         sums: dict[tuple[int, int], list[int]] = {}
         threads: dict[str, str | bytes] = {}
         for entry, number in zip(entries, _numbers(connection, entries), strict=True):
-            _, series, name, status, tokens, first_ms, total_ms = entry
+            _, series, name, status, tokens, first_ms, total_ms, _, _ = entry
             # The day of the number: a reader has nothing else to go by.
             day = number // DAY
             known = self._ids.get(series) if day == self._day else None

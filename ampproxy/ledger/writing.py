@@ -29,12 +29,10 @@ class Writes(Protocol):
     :class:`LedgerError`, after which they may be called again.
     """
 
-    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str], first: int) -> Progress | None:
+    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> Progress | None:
         """Take rows, all or none. With none, see that it can be written, and go on with its backlog.
 
         :param redacted: cuts secrets out of names.
-        :param first: the number of the first row. Rows keep their numbers: who cannot know whether they were
-            taken sends them again with the same.
         """
         ...
 

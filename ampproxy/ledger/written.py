@@ -1,11 +1,13 @@
-"""Whether rows are in a ledger already: asked where another process may have written them, and has died."""
+"""Whether rows are in a ledger's file already: asked where a process that has died may have written them.
+
+A database knows rows by their keys, and takes none twice: there nothing needs to be asked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
 
-from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.reading import Readable
@@ -20,15 +22,15 @@ _SAME = (
 
 
 def unwritten(place: Place, entries: Sequence[Entry]) -> list[Entry]:
-    """Those that are not there. Where the ledger cannot be read, none is taken to be there. Waits for it."""
-    try:
-        if not entries or not place.exists():
-            return list(entries)
-        reading = place.open()
-        with closing(reading), reading.moment():
-            return [entry for entry in entries if not _is_there(reading, entry)]
-    except LedgerError:
+    """Those that are not there. Waits for it.
+
+    :raises LedgerError: it cannot be read.
+    """
+    if not entries or not place.exists():
         return list(entries)
+    reading = place.open()
+    with closing(reading), reading.moment():
+        return [entry for entry in entries if not _is_there(reading, entry)]
 
 
 def _is_there(reading: Readable, entry: Entry) -> bool:

@@ -61,6 +61,8 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     :param worker: the number of the worker that serves it; 0: there is only one process.
     :param ended_at: when it ended, in seconds since the epoch, where a worker has reported it; else 0.
+    :param row: the rest of its key in the ledger, where a worker has given it one: the worker's number among
+        all who write, and the exchange's among the worker's.
     """
 
     started: float
@@ -97,6 +99,7 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     show_losses: bool = False
     worker: int = 0
     ended_at: float = 0.0
+    row: tuple[int, int] | None = None
 
     def close(self, now: float, outcome: Outcome, why: str = "") -> bool:
         """End the exchange. A second call does nothing and is false: the first outcome is the true one."""

@@ -35,9 +35,12 @@ class Remembered:
             self._limits = limits
             self._trim()
 
-    def put(self, client: str, parts: Iterable[tuple[str, bytes]]) -> None:
-        """Remember what a client was given."""
-        now = self._clock()
+    def put(self, client: str, parts: Iterable[tuple[str, bytes]], age: float = 0.0) -> None:
+        """Remember what a client was given.
+
+        :param age: seconds since it was.
+        """
+        now = self._clock() - age
         with self._lock:
             for id_, text in parts:
                 self._drop((client, id_))
@@ -47,10 +50,14 @@ class Remembered:
 
     def find(self, client: str, id_: str) -> bytes | None:
         """A part that this client was given; ``None``: none is known, or no more."""
+        found = self.kept(client, id_)
+        return None if found is None else found[1]
+
+    def kept(self, client: str, id_: str) -> tuple[float, bytes] | None:
+        """Likewise, with when it was written, by the clock."""
         with self._lock:
             self._trim()
-            found = self._parts.get((client, id_))
-            return None if found is None else found[1]
+            return self._parts.get((client, id_))
 
     def whole(
         self, dialect: Dialect, client: str, request: bytes, facts: BodyFacts

@@ -64,9 +64,14 @@ class StoredAnswers:
             self.enabled = limits.max_stored > 0
             self._trim()
 
-    def put(self, client: str, id_: str, previous: str, items: Sequence[bytes], body: bytes) -> None:
-        """Keep an answer that a client was given."""
-        answer = StoredAnswer(previous, tuple(items), body, self._clock())
+    def put(
+        self, client: str, id_: str, previous: str, items: Sequence[bytes], body: bytes, age: float = 0.0
+    ) -> None:
+        """Keep an answer that a client was given.
+
+        :param age: seconds since it was.
+        """
+        answer = StoredAnswer(previous, tuple(items), body, self._clock() - age)
         with self._lock:
             self._drop((client, id_))
             self._answers[client, id_] = answer

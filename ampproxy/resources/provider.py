@@ -186,6 +186,11 @@ class GenerateResource(ModelResource):
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
         look_at = partial(known_of, self._dialect, body)
         facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        elsewhere = generation.runtime.kept_elsewhere
+        if elsewhere is not None:
+            fetching = elsewhere.fetch(self._dialect, record.client, body)
+            if fetching is not None:
+                await fetching
         if generation.runtime.stored.enabled:
             whole = partial(generation.runtime.stored.whole, self._dialect, record.client, body, facts)
             body, facts = await self._done(request, whole, body)

@@ -52,6 +52,8 @@ def _body(
         raise ClientFault.of("invalid_request", "Only a response in the background can be cancelled.")
     if request.method == b"DELETE":
         generation.runtime.stored.forget(record.client, call.thing)
+        if generation.runtime.kept_elsewhere is not None:
+            generation.runtime.kept_elsewhere.forget(record.client, call.thing)
         return encode({"id": call.thing, "object": "response", "deleted": True})
     if call.tail.endswith(b"/input_items"):
         before = generation.runtime.stored.before(record.client, call.thing, storing, output=False)

@@ -111,10 +111,14 @@ class VendorCallResource(GatewayResource):
         return self.run(request, record, self._serve(request, record))
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        if self._call.route.kind == "responses" and answered_here(
-            self.generation, request, record, self._call
-        ):
-            return
+        if self._call.route.kind == "responses":
+            elsewhere = self.generation.runtime.kept_elsewhere
+            if elsewhere is not None and self._call.thing:
+                fetching = elsewhere.fetch_answer(record.client, self._call.thing)
+                if fetching is not None:
+                    await fetching
+            if answered_here(self.generation, request, record, self._call):
+                return
         body, models, things = await self._read(request)
         tenant: Tenant | None = request.client_key.tenant
         runs = request.method in self._call.route.runs

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.defer import TimeoutError as NoAnswer
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
+from zope.interface import provider
 
 from ampproxy.state.entries import Entry
 from ampproxy.state.shared import Away, Lease, Topic
@@ -48,6 +49,11 @@ class Link(Protocol):
         ...
 
 
+@provider(ILogObserver)
+def _ignored(event: LogEvent) -> None:
+    """What another process logs is not logged twice."""
+
+
 class View:
     """Implements :class:`~ampproxy.state.shared.Shared` over a link.
 
@@ -55,6 +61,7 @@ class View:
     :param wall: seconds since the epoch, for the report.
     :param timeout: seconds that a claim, or the question for a lock, may take.
     :param closes: serve no request while the state is not shared.
+    :param quiet: another process of the same service logs it when the state is not shared, and when it is.
     :ivar on_open: called whenever the state is shared again.
     :ivar refusal: why no request is served now; empty: they are.
     """
@@ -70,11 +77,12 @@ class View:
         *,
         timeout: float = TIMEOUT,
         closes: bool = False,
+        quiet: bool = False,
     ) -> None:
         self._by = by
         self._clock = clock
         self._wall = wall
-        self._log = log
+        self._log = Logger(observer=_ignored) if quiet else log
         self._timeout = timeout
         self._link: Link | None = None
         self._connected = False

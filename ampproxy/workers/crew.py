@@ -37,15 +37,16 @@ from ampproxy.channel.messages import (
 )
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.generation import Generation
 from ampproxy.lifecycle import Phase
-from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.relay.record import Outcome
 from ampproxy.service import GatewayService
 from ampproxy.status import WorkerStatus
 from ampproxy.workers.beginning import Beginning
 from ampproxy.workers.limiting import Gate
 from ampproxy.workers.member import Member
 from ampproxy.workers.notes import keep
+from ampproxy.workers.proving import Proofs
+from ampproxy.workers.searching import SEARCHING, Searches
 from ampproxy.workers.seats import Deaths, assigned, spread
 from ampproxy.workers.sharing import HubOfWorkers
 from ampproxy.workers.spawning import Spawner, SpawnFailed
@@ -111,8 +112,8 @@ class Supervisor:
         self._ping: IDelayedCall | None = None
         self._over = self._renewing = False
         self._pings = 0
-        self._proven_under: Generation | None = None
-        self._proven: set[str] = set()
+        self._proofs = Proofs()
+        self._searches = Searches()
 
     # What the service asks for.
 
@@ -239,7 +240,10 @@ class Supervisor:
         member.link.start()
 
     def _spawned(self, member: Member, pid: int, why: str) -> None:
-        member.pid = pid
+        member.pid, member.answered = pid, self._reactor.seconds()
+        if pid and member.killed:
+            # There was no process yet when that was decided.
+            self._kill_process(member)
         if not pid:
             self._log.error("Worker {number} cannot be started: {why}", number=member.number, why=why)
             member.link.close()
@@ -292,6 +296,8 @@ class Supervisor:
             self._gate.enter(member, message)
         elif kind is Left:
             self._gate.left(member, message.tenant)
+        elif kind in SEARCHING:
+            self._searches.message(member, message, self._all())
         else:
             self.hub.message(member, message)
 
@@ -310,27 +316,11 @@ class Supervisor:
         before = member.live.pop(message.key, None)
         if before is not None:
             self._service.current.runtime.live.pop(id(before), None)
-        self._prove(message.record)
-        self._service.current.report(message.record)
+        current = self._service.current
+        self._proofs.see(current, message.record)
+        current.report(message.record)
         ledger = self._service.ledger
         member.kept(message.number, 0 if ledger is None else ledger.position)
-
-    def _prove(self, record: ExchangeRecord) -> None:
-        """An account that has served a worker is known to be well."""
-        current, label = self._service.current, record.account
-        if self._proven_under is not current:
-            self._proven_under, self._proven = current, set()
-        if (
-            label
-            and label not in self._proven
-            and record.outcome is Outcome.COMPLETED
-            and record.status < 400
-        ):
-            self._proven.add(label)
-            state = current.runtime.pool_state
-            for account in current.config.accounts:
-                if account.label == label:
-                    state.health(state.identity(account)).proven = True
 
     def _beat(self, member: Member, beat: Beat) -> None:
         before, member.beat = member.beat, beat
@@ -365,6 +355,7 @@ class Supervisor:
         """See :class:`~ampproxy.workers.member.Owner`."""
         self.hub.left(member)
         self._gate.gone(member)
+        self._searches.gone(member)
         self._lose(member)
         if member in self._old:
             self._old.discard(member)
@@ -440,9 +431,18 @@ class Supervisor:
         ledger, now = self._service.ledger, self._reactor.seconds()
         written = 0 if ledger is None else ledger.settled
         limit = self._service.current.config.timeouts.worker
+        shared = self._service.current.runtime.shared.report().connected
         for member in [*self._members.values(), *self._old]:
-            if not member.killed and now - member.answered > limit:
+            # As long as it has no process, it is the template that takes its time.
+            if member.pid and not member.killed and now - member.answered > limit:
                 self._destroy(member, f"has not answered for {limit:g} s (setting: timeouts.worker)")
+            if shared and member.misses_alone():
+                self._log.warn(
+                    "Worker {number} (process {pid}) cannot reach what the state is shared by, though this"
+                    " process can: it goes on with what it knows",
+                    number=member.number,
+                    pid=member.pid,
+                )
             member.send(Ping(self._pings, member.settle(written)))
 
     def _assign(self, *, again: bool = False) -> None:

@@ -15,6 +15,8 @@ from ampproxy.status import WorkerStatus
 #: Seconds for which what workers send is gathered before it is read: waking the supervisor costs more than
 #: a message does. It is also the longest that a worker's question waits under load.
 READ_PAUSE = 0.01
+#: A worker that misses the shared state for so many beats, while the supervisor does not, misses it alone.
+ALONE_BEATS = 5
 #: Seconds of silence from which on a worker is shown as hung; it is asked each second.
 HUNG = 3.0
 
@@ -64,6 +66,7 @@ class Member:
         self.beat = Beat(0, 0, 0, 0, 0.0)
         self.answered = now
         self.pinged = 0
+        self._missed = 0
         self.live: dict[int, ExchangeRecord] = {}
         self.prepared: tuple[str, ...] | None = None
         self.ended = self.written = 0
@@ -85,6 +88,13 @@ class Member:
     def lost(self) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
         self._owner.gone(self)
+
+    def misses_alone(self) -> bool:
+        """Whether it has missed the shared state for too long to be a moment's delay; so only once, until it
+        has it again. Asked each second, as long as the supervisor has it.
+        """
+        self._missed = self._missed + 1 if self.beat.away else 0
+        return self._missed == ALONE_BEATS
 
     def kept(self, number: int, position: int) -> None:
         """An exchange of it has ended, and its rows end at a place in what the ledger is to write.

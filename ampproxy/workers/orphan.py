@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from ampproxy.assembly import make_ledger
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.ledger import NAME
+from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.entry import Entry, entry_of
+from ampproxy.ledger.making import make_ledger
 from ampproxy.ledger.place import Place
-from ampproxy.ledger.recorder import Recorder
+from ampproxy.ledger.recorder import RETRY, Recorder
 from ampproxy.ledger.written import unwritten
 from ampproxy.logs.twistd import output_of
 from ampproxy.service import GatewayService
@@ -35,6 +36,7 @@ class Orphan:
         self._service = service
         self._reactor = reactor
         self._log = log
+        self._ending = False
 
     def take_over(self, output: ChannelOutput, reporter: Reporter) -> None:
         """Do it from now on: first what has ended and may not have been written."""
@@ -46,23 +48,45 @@ class Orphan:
         ledger.configure(config.ledger, Redactor(secrets_of(config)).text)
         reporter.orphaned = ledger.observe
         ledger.start()
-        place = Place(runtime.state / NAME, None if config.ledger.url is None else config.ledger)
-        looked = self._settle(place, reporter, ledger)
-        self._reactor.addSystemEventTrigger(
-            "before", "shutdown", lambda: looked.addBoth(lambda _: ledger.stop())
-        )
+        if config.ledger.url is not None:
+            # It knows each row by its key, whoever writes it, and writes it again.
+            for record in reporter.unwritten():
+                ledger.observe(record)
+            looked: Deferred[None] = succeed(None)
+        else:
+            looked = Deferred.fromCoroutine(self._settle(Place(runtime.state / NAME), reporter, ledger))
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._finish, looked, ledger)
 
-    def _settle(self, place: Place, reporter: Reporter, ledger: Recorder) -> Deferred[Any]:
-        """Write what the supervisor has not come to report as written, and that is not."""
-        records = {entry_of(record, record.ended_at): record for record in reporter.unwritten()}
+    def _finish(self, looked: Deferred[None], ledger: Recorder) -> Deferred[None]:
+        self._ending = True
+        return looked.addCallbacks(lambda _: None, self._defect).addCallback(lambda _: ledger.stop())
 
-        def write(missing: list[Entry]) -> None:
-            for entry in missing:
-                ledger.observe(records[entry])
+    async def _settle(self, place: Place, reporter: Reporter, ledger: Recorder) -> None:
+        """Write what the supervisor has not come to report as written, and that is not in the file."""
+        records = {
+            entry_of(record, record.ended_at, *record.row or ()): record for record in reporter.unwritten()
+        }
+        for entry in await self._missing(place, list(records)):
+            ledger.observe(records[entry])
 
+    async def _missing(self, place: Place, entries: list[Entry]) -> list[Entry]:
+        """Those that are not in the file. As long as it cannot be read it is looked at again: none may be
+        written twice.
+        """
         pool = self._reactor.getThreadPool()
-        looked: Deferred[Any] = deferToThreadPool(self._reactor, pool, unwritten, place, list(records))
-        return looked.addCallbacks(write, self._defect)
+        while True:
+            ending = self._ending
+            try:
+                return await deferToThreadPool(self._reactor, pool, unwritten, place, entries)
+            except LedgerError as error:
+                if ending:
+                    self._log.error(
+                        "Whether the ledger has the last {count} exchanges is not known: {why}",
+                        count=len(entries),
+                        why=str(error),
+                    )
+                    return []
+            await deferLater(self._reactor, RETRY)
 
     def _defect(self, failure: Any) -> None:
         self._log.failure("Unhandled error while reading the ledger", failure)

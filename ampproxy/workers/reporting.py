@@ -23,11 +23,13 @@ class Reporter:
 
     :param number: the worker's.
     :param wall: seconds since the epoch.
+    :param writer: by which this worker's rows in the ledger are known, whoever writes them.
     :ivar orphaned: gets what has ended, once there is no supervisor any more.
     """
 
-    def __init__(self, number: int, link: Link, wall: Callable[[], float]) -> None:
+    def __init__(self, number: int, link: Link, wall: Callable[[], float], writer: int) -> None:
         self._wall = wall
+        self._writer = writer
         self._number = number
         self._link = link
         self._count = 0
@@ -50,11 +52,12 @@ class Reporter:
         """An exchange has ended; see :data:`~ampproxy.relay.record.Observer`."""
         record.worker = self._number
         self._begun.pop(id(record), None)
+        self._count += 1
+        record.ended_at = self._wall()
+        record.row = self._writer, self._count
         if self.orphaned is not None:
             self.orphaned(record)
             return
-        self._count += 1
-        record.ended_at = self._wall()
         self._unwritten.append((self._count, record))
         self._link.send(encode(Ended(id(record), self._count, portable(record))))
 

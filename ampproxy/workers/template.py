@@ -83,8 +83,7 @@ def load() -> Callable[[socket.socket], None]:
 
         load_all()
     finally:
-        del sys.modules[_REACTOR]
-    assert _REACTOR not in sys.modules
+        assert sys.modules.pop(_REACTOR) is stand_in
     return main
 
 

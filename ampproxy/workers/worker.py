@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
-from zope.interface import implementer, provider
+from zope.interface import implementer
 
 from ampproxy import __version__
 from ampproxy.assembly import Hearers, Outside, Start, assemble
@@ -43,12 +43,14 @@ from ampproxy.collector import Collector, tune_malloc
 from ampproxy.dialects.registry import DIALECTS, directions
 from ampproxy.errors import ConfigError
 from ampproxy.generation import Generation
+from ampproxy.ledger.recorder import new_writer
 from ampproxy.listen.listeners import Move
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import is_about_port
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.model.clients import Standing
+from ampproxy.relay.elsewhere import Keeps
 from ampproxy.resources.gate import PIECES
 from ampproxy.service import GatewayService
 from ampproxy.state.view import View
@@ -57,6 +59,7 @@ from ampproxy.workers.limiting import Entrance
 from ampproxy.workers.notes import ReportedClients, ReportedNotes, ReportedRoutes
 from ampproxy.workers.orphan import Orphan
 from ampproxy.workers.reporting import ChannelOutput, Reporter
+from ampproxy.workers.searching import SEARCHING, Seeker
 from ampproxy.workers.sharing import ChannelLink
 from ampproxy.workers.starting import NewConfig, WorkerStart, inherited, kept, unpacked
 from ampproxy.workers.template import named
@@ -132,11 +135,6 @@ def first_message(sock: socket.socket) -> tuple[WorkerStart | None, list[int], l
             return unpacked(WorkerStart, message.blob), own, whole[1:]
 
 
-@provider(ILogObserver)
-def _ignored(event: LogEvent) -> None:
-    """That the supervisor has ended is logged once, not for each thing that it did."""
-
-
 @implementer(ILogObserver)
 class WithoutPorts:
     """The worker's log without Twisted's own lines on ports."""
@@ -165,7 +163,7 @@ class Worker:
         self._reactor = reactor
         self._rest = rest
         self._link = Link(reactor, sock, self)
-        self._reporter = Reporter(start.number, self._link, time.time)
+        self._reporter = Reporter(start.number, self._link, time.time, new_writer())
         self._output = ChannelOutput(self._link)
         self._observer = LogObserver(
             self._output,
@@ -189,7 +187,8 @@ class Worker:
 
     def _assembled(self, descriptors: list[int]) -> tuple[GatewayService, ChannelLink]:
         start, reactor, reporter = self._start, self._reactor, self._reporter
-        view = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
+        # That the supervisor has ended is logged once, not for each thing that it did.
+        view = View("the supervisor", reactor, time.time, self._log, quiet=True)
         shared = ChannelLink(view, reporter.send)
         outside = Outside(
             reactor=reactor,
@@ -213,6 +212,9 @@ class Worker:
             ),
             Hearers(in_force=(self._use,), supervised=True),
         )
+        of = assembly.runtime
+        keeps = Keeps(of.remembered, of.stored, time.monotonic, lambda id_: of.pins.owner(id_) is not None)
+        self._seeker = Seeker(keeps, reactor, reporter.send)
         runtime = replace(
             assembly.runtime,
             observers=(reporter.ended,),
@@ -222,6 +224,7 @@ class Worker:
             seen_clients=ReportedClients(reporter.send, self._log),
             unknown_routes=ReportedRoutes(reporter.send, reactor, self._log),
             elsewhere=lambda generation: SupervisorResource(generation, reactor, reporter.send),
+            kept_elsewhere=self._seeker,
         )
         view.use(shared)
         self._entrance = Entrance(runtime.limiter, reactor, reporter.send)
@@ -309,6 +312,8 @@ class Worker:
             self._end()
         elif isinstance(message, Entered):
             self._entrance.message(message)
+        elif isinstance(message, SEARCHING):
+            self._seeker.message(message)
         else:
             self._shared.message(message)
 
@@ -373,6 +378,7 @@ class Worker:
         reporter.update()
         lags, self._lags[:] = tuple(self._lags), []
         begun = runtime.pool_state.begun
+        shared = runtime.shared.report()
         reporter.send(
             Beat(
                 ping.number,
@@ -386,6 +392,7 @@ class Worker:
                 tuple((name, why, count) for (name, why), count in begun.items()),
                 tuple(runtime.lessons.learned.items()),
                 self._standings(),
+                bool(shared.by) and not shared.connected,
             )
         )
 

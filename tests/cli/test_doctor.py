@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ampproxy.cli import main
 from ampproxy.cli.doctor import version_of
 from ampproxy.desktop.doctor.checks import CHECKS
+from tests import forked
 from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
 
@@ -35,9 +36,7 @@ def run(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProc
     environment = {"PATH": f"{home}/bin:/usr/bin:/bin", "HOME": str(home), **environ}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    done = subprocess.run(
-        command, env=environment, cwd=work, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forked.run(command, env=environment, cwd=work, capture_output=True, text=True, timeout=120)
     assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
     assert "Traceback" not in done.stderr
     return done

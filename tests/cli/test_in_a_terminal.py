@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from ampproxy.cli import main, restart
 from ampproxy.cli.restart import has_terminal
 from ampproxy.status import Status
+from tests import forked
 from tests.loopback.process import twistd
 
 RUN = [sys.executable, "-c", "import sys; sys.argv[0] = 'ampproxy'; from ampproxy.cli import main; main()"]
@@ -35,12 +36,8 @@ def test_demo_of_a_taken_port() -> None:
     """One that was wished for and is taken is an error, in one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [*RUN, "demo", "--once", "--port", str(port)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        done = forked.run(
+            [*RUN, "demo", "--once", "--port", str(port)], capture_output=True, text=True, timeout=60
         )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"Error: port {port} cannot be used: Address already in use\n"
@@ -49,14 +46,14 @@ def test_demo_of_a_taken_port() -> None:
 @pytest.mark.loopback
 def test_end_of_the_demo() -> None:
     """Ctrl-C is answered."""
-    process = subprocess.Popen([*RUN, "demo", "--port", "0"], stdout=subprocess.PIPE, text=True)
+    process = forked.popen([*RUN, "demo", "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         while "Ctrl-C ends it" not in process.stdout.readline():
             assert process.poll() is None
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest = process.stdout.read()
     finally:
         process.kill()
         process.wait()
@@ -79,14 +76,13 @@ def test_no_configuration(tmp_path: Path) -> None:
         if text is not None:
             (tmp_path / "wrong.yaml").write_text(text)
             more = ["--config", "wrong.yaml"]
-        done = subprocess.run(
+        done = forked.run(
             twistd("-n", "--pidfile=", "ampproxy", *more),
             cwd=tmp_path,
             env=environ,
             capture_output=True,
             text=True,
             timeout=60,
-            check=False,
         )
         assert done.returncode == 1
         assert "Usage:" not in done.stdout + done.stderr

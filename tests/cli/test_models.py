@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from ampproxy.credentials.report import AccountReport, CooldownReport
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.discovered import Book, Found
 from ampproxy.testing import anthropic, openai_chat
+from tests import forked
 from tests.reactor import in_reactor
 
 KEY = "canary-models-key-11"
@@ -190,7 +190,7 @@ openai-compatibility:
     command = [sys.executable, "-c", "from ampproxy.cli import main; main()"]
     command += ["models", "--config", str(home / "config.yaml"), "--refresh"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = forked.run(command, capture_output=True, text=True, timeout=30)
     finally:
         for vendor in vendors:
             in_reactor(vendor.stop)

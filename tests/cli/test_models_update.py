@@ -18,6 +18,7 @@ from ampproxy.catalog.families import COMPILED, shipped
 from ampproxy.cli import main
 from ampproxy.config.load import load
 from ampproxy.relay.knowledge import NewerData
+from tests import forked
 
 CONFIG = """
 port: 0
@@ -231,7 +232,7 @@ def serving(status: int, body: bytes, **headers: str):
 
 def fetch(*args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from ampproxy.cli import main; main()", "models", "update", *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return forked.run(command, capture_output=True, text=True, timeout=60)
 
 
 def test_a_url(kept):

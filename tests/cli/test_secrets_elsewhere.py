@@ -21,6 +21,7 @@ from ampproxy.errors import ConfigError
 from ampproxy.ledger import NAME
 from ampproxy.ledger.store import Store
 from ampproxy.wire.redact import Secret, SecretUnseen, Unseen
+from tests import forked
 from tests.ledger.samples import NOON, entry
 from tests.loopback.process import Service
 
@@ -193,17 +194,13 @@ def test_doctor(file: Path, tmp_path: Path) -> None:
     file.chmod(0o644)
     command = [sys.executable, "-c", "from ampproxy.cli import main; main()", "doctor", "--config", str(file)]
     environ = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HTTPS_PROXY": ""}
-    done = subprocess.run(
-        [*command, "--json"], env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forked.run([*command, "--json"], env=environ, capture_output=True, text=True, timeout=120)
     findings = json.loads(done.stdout)["findings"]
     assert any("12 secrets come from" in one["text"] for one in findings if one["level"] == "note")
     assert not [one for one in findings if "unseen.invalid" in one["text"]]
     # No secret stands in the file, so who reads it learns none.
     assert not [one for one in findings if "can be read by others" in one["text"]]
-    live = subprocess.run(
-        [*command, "--live"], env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+    live = forked.run([*command, "--live"], env=environ, capture_output=True, text=True, timeout=120)
     assert live.returncode == 1
     assert "--live needs proxy-url (PROXY_PASSWORD)" in live.stderr
 
@@ -229,6 +226,7 @@ def service(tmp_path: Path):
         tmp_path,
         OF_A_SERVICE.format(port=port, state=tmp_path / "elsewhere"),
         environ={"CREDENTIALS_DIRECTORY": str(credentials), "ANTHROPIC_API_KEY": VENDOR},
+        fresh=True,
     )
     yield running
     running.stop()
@@ -295,13 +293,8 @@ def test_doctor_of_another_configuration(service: Service, tmp_path: Path) -> No
         (other, "problem", f"runs by another configuration, {tmp_path}/config.yaml"),
         (tmp_path / "config.yaml", "ok", "takes the first of its api-keys"),
     ):
-        done = subprocess.run(
-            [*command, "--config", str(file)],
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        done = forked.run(
+            [*command, "--config", str(file)], env=environ, capture_output=True, text=True, timeout=120
         )
         mine = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "service"]
         assert [(one["level"], words in one["text"]) for one in mine] == [(level, True)]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 #: It would be an error in whichever verb read it.
 HOSTILE = "host: canary.of.the.folder\n"
 VERBS = (
@@ -29,7 +31,7 @@ VERBS = (
 
 def ended(folder: Path, home: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    return subprocess.run(
+    return forked.run(
         [sys.executable, *command], cwd=folder, env=environ, capture_output=True, text=True, timeout=60
     )
 

@@ -132,6 +132,14 @@ def test_changes():
     assert changes(read("port: 8317"), new)[0] == "state: switched on (after a restart)"
 
 
+def test_answers_that_are_kept():
+    """Are not shared among gateways, and whoever has them kept is warned of it."""
+    limits = "api-keys: [k]\nlimits: {max-stored: 1MiB}\n"
+    assert read(limits).warnings == ()
+    (warning,) = read(limits + "state: {url: 'redis://h'}").warnings
+    assert warning.startswith("c.yaml:2: limits.max-stored")
+
+
 def test_clients_without_a_name():
     """Whose limits would not be counted together are warned of."""
     limits = "limits: {requests-per-day: 5}"

@@ -18,6 +18,7 @@ from ampproxy.config.schema import FallbackRule
 from ampproxy.credits.allowance import KEPT, NAME, Allowance, CountersBusy, LimitReached, Used
 from ampproxy.errors import GatewayFault
 from ampproxy.wire.redact import Secret
+from tests import forked
 
 REQUESTS = FallbackRule(action="limit", models=("gpt-*",), requests=3)
 TOKENS = FallbackRule(action="limit", tokens=1000)
@@ -198,7 +199,7 @@ while True:
 
 def test_killed(tmp_path, days):
     """What a process said that it took is counted when it is killed at whatever moment."""
-    process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)], stdout=subprocess.PIPE)
+    process = forked.popen([sys.executable, "-c", _ENDLESS, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(200)]
     os.kill(process.pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl as plain
-import subprocess
 import sys
 
 import pytest
@@ -21,6 +20,7 @@ from ampproxy.demo.run import Demo
 from ampproxy.testing import anthropic, gemini_rules, openai_chat_rules, openai_responses_rules
 from ampproxy.testing.anthropic_rules import MESSAGES
 from ampproxy.testing.schema import Mismatch
+from tests import forked
 from tests.reactor import in_reactor
 
 RUN = "import sys; sys.argv[0] = 'ampproxy'; from ampproxy.cli import main; main()"
@@ -74,7 +74,7 @@ def test_a_broken_gateway_is_called_so():
 @pytest.mark.loopback
 def test_once():
     """With ``--once`` every row is right, the exit status says so, and no colour codes go into a pipe."""
-    done = subprocess.run(
+    done = forked.run(
         [sys.executable, "-c", RUN, "demo", "--once", "--port", "0"],
         capture_output=True,
         text=True,

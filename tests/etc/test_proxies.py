@@ -35,6 +35,8 @@ MODEL = "claude-sonnet-4-5"
 HANGS = f"{MODEL}+hang=stream"
 KEY = {"X-Api-Key": "client-key"}
 BIG = 50 * 1024 * 1024
+#: Replicas.
+NAMES = ("one", "two", "three")
 
 
 class Front:
@@ -46,6 +48,8 @@ class Front:
         issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "both.pem"))
         self.context = ssl.create_default_context()
         authority.configure_trust(self.context)
+        self.authority = folder / "authority.pem"
+        authority.cert_pem.write_to_path(str(self.authority))
         self.log = folder / "log"
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
@@ -128,6 +132,38 @@ class Front:
         self.process.wait(20)
 
 
+class Replicated(Front):
+    """A proxy in front of three ports, as ``etc/`` has it for replicas."""
+
+    def __init__(self, kind: str, ports: list[int], folder: Path, authority: trustme.CA) -> None:
+        self._ports = ports
+        super().__init__(kind, 0, folder, authority)
+
+    def _nginx(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
+        text = (ETC / "nginx" / "replicas.conf").read_text()
+        for number, port in enumerate(self._ports, 11):
+            text = _replaced(text, f"10.0.0.{number}:8317", f"127.0.0.1:{port}")
+        made = self._nginx_of(text, folder, descriptor)
+        # HTTP/2 as well, to whoever asks for it.
+        path = folder / "ampproxy.conf"
+        path.write_text(_replaced(path.read_text(), " ssl;", " ssl http2;"))
+        return made
+
+    def _haproxy(self, folder: Path, gateway: int, descriptor: int) -> tuple[list[str], dict[str, str]]:
+        text = (ETC / "haproxy" / "replicas.cfg").read_text()
+        # Checks come sooner, for the test's sake.
+        text = _replaced(text, "inter 2s fastinter 500ms", "inter 500ms fastinter 200ms")
+        command, environ = self._haproxy_of(text, folder, descriptor)
+        pairs = zip(NAMES, self._ports, strict=True)
+        servers = {f"REPLICA_{name.upper()}": f"127.0.0.1:{port}" for name, port in pairs}
+        return command, {**environ, **servers}
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
 def program(name: str) -> str:
     """Where a daemon is; Debian's are not on everybody's path."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -168,6 +204,8 @@ class House:
                 "api-keys": ["client-key"],
                 "allowed-hosts": [NAME],
                 "claude-api-key": [account],
+                # A stream that hangs shows a client its first events after so long.
+                "streaming": {"keepalive-seconds": 1, "websockets": True},
                 "ampcode": {"upstream-url": url, "upstream-api-key": "amp-key"},
             }
             config = parse(
@@ -194,15 +232,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.stop()
 
 
-@pytest.fixture(scope="module", params=["nginx", "haproxy"])
+@pytest.fixture(scope="module", params=["nginx", "haproxy", "nginx-replicas", "haproxy-replicas"])
 def fronts(
     house: House, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Front]]:
     """The proxy in front of each of the two gateways."""
-    program(request.param)
+    kind, _, replicas = request.param.partition("-")
+    program(kind)
     folder = tmp_path_factory.mktemp(request.param)
     running = [
-        Front(request.param, port, folder / str(number), house.authority)
+        Replicated(kind, [port] * 3, folder / str(number), house.authority)
+        if replicas
+        else Front(kind, port, folder / str(number), house.authority)
         for number, port in enumerate(house.ports)
     ]
     try:
@@ -271,6 +312,24 @@ def test_socket(fronts: list[Front]) -> None:
                 assert await opened.recv() == message
             await opened.send("ping me")
             assert await opened.recv() == "you are"
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_socket_of_models(fronts: list[Front]) -> None:
+    """Likewise one for requests to models, each of which is answered event by event."""
+
+    async def work() -> None:
+        url = f"wss://127.0.0.1:{fronts[0].port}/v1/responses"
+        key = {"Authorization": "Bearer client-key"}
+        async with connect(url, ssl=fronts[0].context, proxy=None, additional_headers=key) as opened:
+            for _ in range(2):
+                await opened.send(json.dumps({"type": "response.create", "model": MODEL, "input": "hi"}))
+                kinds = [json.loads(await opened.recv())["type"]]
+                while kinds[-1] != "response.completed":
+                    kinds.append(json.loads(await opened.recv())["type"])
+                assert kinds[0] == "response.created"
+                assert "response.output_text.delta" in kinds
 
     asyncio.run(asyncio.wait_for(work(), 30))
 

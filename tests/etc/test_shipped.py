@@ -154,6 +154,31 @@ def test_replicas_that_compose_runs() -> None:
         assert set(service.get("depends_on", ())) <= set(services)
 
 
+@pytest.mark.parametrize("name", ["compose.yaml", "replicas.yaml"])
+def test_what_compose_files_name(name: str) -> None:
+    """Every file is there, or is one that the comment at the top has its user make; every image that is not
+    built here has a version.
+    """
+    folder = ETC / "docker"
+    text = (folder / name).read_text()
+    comment = text.partition("\nname:")[0]
+    compose = yaml.safe_load(text)
+    for service in compose["services"].values():
+        build = service.get("build")
+        if build is None:
+            assert re.fullmatch(r"[a-z]+:[\w.-]+", service["image"])
+            assert not service["image"].endswith(":latest")
+        else:
+            context = (folder / build["context"]).resolve()
+            assert context == TREE.resolve()
+            assert (context / build["dockerfile"]).is_file()
+        binds = [volume.partition(":")[0] for volume in service.get("volumes", ())]
+        own = [secret["file"] for secret in compose.get("secrets", {}).values()]
+        for path in [bind for bind in binds if bind.startswith(".")] + own:
+            named = path in comment or path.removeprefix("./") in comment
+            assert (folder / path).is_file() or named, path
+
+
 def test_the_configuration_that_replicas_share(tmp_path: Path) -> None:
     """What the compose file's comment has is a configuration, for the database and the Redis beside it."""
     lines = (ETC / "docker" / "replicas.yaml").read_text().splitlines()

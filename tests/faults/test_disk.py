@@ -16,6 +16,7 @@ import pytest
 from twisted.internet import reactor
 
 from ampproxy.testing import anthropic
+from tests import forked
 from tests.loopback.process import Service, connect_unix, twistd
 from tests.reactor import in_reactor
 
@@ -152,7 +153,7 @@ def test_log_on_a_full_disk(tmp_path: Path) -> None:
     config.write_text("api-keys: [k]\n")
     ours = ("ampproxy", "--config", str(config), "--listen", f"unix:{path}")
     command = twistd("--nodaemon", "--pidfile=", "--logfile=/dev/full", *ours)
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = forked.popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         for _ in range(3):
             with connect_unix(path, process) as client:
@@ -160,5 +161,6 @@ def test_log_on_a_full_disk(tmp_path: Path) -> None:
                 assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
     finally:
         process.terminate()
-        said, _ = process.communicate(timeout=20)
+        said = process.stdout.read()
+        process.wait(20)
     assert (process.returncode, said) == (0, b"")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from random import getrandbits as randbits
 from time import monotonic
 from typing import Any
 
 import pytest
 
-from ampproxy import assembly
 from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.file import DAY
+from ampproxy.ledger.making import make_store
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.reading import Readable
 from ampproxy.ledger.store import Store
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import Secret
+from tests.ledger.samples import keyed
 from tests.postgres import Postgres
 
 
@@ -44,8 +44,8 @@ class Kept:
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Add rows."""
-        rows = list(entries)
-        self.store.write(rows, str, self._first)
+        rows = keyed(entries, 1, self._first)
+        self.store.write(rows, str)
         self._first += len(rows)
 
     def remove_before(self, oldest: int) -> None:
@@ -63,7 +63,7 @@ class Kept:
 def shared(postgres: Postgres, folder: Path, **settings: Any) -> Kept:
     """A ledger at PostgreSQL, as a process with a folder of its own has it."""
     config = Ledger(url=Secret(postgres.url), **settings)
-    return Kept(Place(folder / NAME, config), assembly._store(folder, randbits(63), monotonic, config))
+    return Kept(Place(folder / NAME, config), make_store(folder, monotonic, config))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

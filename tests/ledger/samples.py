@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -37,6 +38,11 @@ assert NOON % DAY == DAY // 2
 def entry(at: int = NOON, *, tokens: Tokens | None = TOKENS, thread: str = THREAD, **series: Any) -> Entry:
     """A row; what is named differs from the usual."""
     return Entry(at, SERIES._replace(**series), thread, 200, tokens, 250, 1500)
+
+
+def keyed(entries: Iterable[Entry], writer: int, first: int) -> list[Entry]:
+    """Rows with the keys that a process gives them, counted from a number on."""
+    return [entry._replace(writer=writer, number=number) for number, entry in enumerate(entries, first)]
 
 
 def record(**changes: Any) -> ExchangeRecord:

@@ -16,9 +16,8 @@ from sqlalchemy import create_engine, inspect
 
 from ampproxy.ledger import LedgerError, database_store, migrations
 from ampproxy.ledger.database_store import DatabaseStore
-from ampproxy.ledger.entry import Tokens
+from ampproxy.ledger.entry import Entry, Tokens
 from ampproxy.ledger.file import DAY
-from ampproxy.ledger.numbered import Numbered, numbered
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.postgres import Database, DatabaseReading, Server
 from ampproxy.ledger.query import BY_DAY, Span, read
@@ -28,7 +27,7 @@ from ampproxy.ledger.tables import metadata
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import Secret, Unseen
 from tests.ledger.conftest import shared
-from tests.ledger.samples import NOON, SECOND, entry
+from tests.ledger.samples import NOON, SECOND, entry, keyed
 from tests.postgres import Postgres
 
 LONG = 60.0
@@ -38,8 +37,8 @@ def store(postgres: Postgres, timeout: float = LONG, most: int = 100) -> Databas
     return DatabaseStore(Server(postgres.url, None, timeout), most, time.monotonic)
 
 
-def batch(first: int, count: int = 3, writer: int = 7, at: int = NOON, **series: Any) -> list[Numbered]:
-    return numbered((entry(at + n, **series) for n in range(first, first + count)), str, writer, first)
+def batch(first: int, count: int = 3, writer: int = 7, at: int = NOON, **series: Any) -> list[Entry]:
+    return keyed((entry(at + n, **series) for n in range(first, first + count)), writer, first)
 
 
 def ask(postgres: Postgres, question: str) -> list[Any]:
@@ -117,7 +116,7 @@ def test_sums_are_those_of_the_rows(postgres: Postgres) -> None:
                 )
                 for _ in range(size)
             ]
-            assert made.add(numbered(entries, str, 1, first)) == size
+            assert made.add(keyed(entries, 1, first)) == size
             first += size
     assert check_sums(postgres) == 224
     assert len(ask(postgres, "SELECT DISTINCT day FROM daily")) == 3
@@ -126,9 +125,7 @@ def test_sums_are_those_of_the_rows(postgres: Postgres) -> None:
 def test_nothing_of_a_batch_that_cannot_be_written_stays(postgres: Postgres) -> None:
     """Not even its names, and the next one is written as if it had not been."""
     with closing(store(postgres)) as made:
-        wrong = [
-            row._replace(entry=row.entry._replace(status=1 << 40)) for row in batch(0, 1, client="other")
-        ]
+        wrong = [row._replace(status=1 << 40) for row in batch(0, 1, client="other")]
         with pytest.raises(sqlalchemy.exc.DataError):
             made.add([*batch(1, 2), *wrong])
         assert check_sums(postgres) == 0
@@ -148,7 +145,7 @@ def test_writers_at_once(postgres: Postgres) -> None:
                 names = [f"client{n}" for n in range(10)]
                 chance.shuffle(names)
                 entries = [entry(NOON + n, client=name) for n, name in enumerate(names)]
-                made.add(numbered(entries, str, writer, number * 10))
+                made.add(keyed(entries, writer, number * 10))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
@@ -160,9 +157,9 @@ def test_writers_at_once(postgres: Postgres) -> None:
 def test_too_many_names(postgres: Postgres) -> None:
     """Further ones of that day are counted as one, also where another process has made the first."""
     with closing(store(postgres, most=3)) as one, closing(store(postgres, most=3)) as other:
-        one.add(numbered([entry(NOON, asked=f"m{n}") for n in range(2)], str, 1, 0))
-        other.add(numbered([entry(NOON, asked=f"m{n}") for n in range(6)], str, 2, 0))
-        one.add(numbered([entry(NOON + DAY, asked="m5")], str, 1, 2))
+        one.add(keyed([entry(NOON, asked=f"m{n}") for n in range(2)], 1, 0))
+        other.add(keyed([entry(NOON, asked=f"m{n}") for n in range(6)], 2, 0))
+        one.add(keyed([entry(NOON + DAY, asked="m5")], 1, 2))
     found = ask(
         postgres, "SELECT asked, sum(requests) FROM daily JOIN series ON id = series GROUP BY 1 ORDER BY 1"
     )
@@ -376,6 +373,6 @@ def test_what_waits_is_written_when_it_is_back(postgres: Postgres, tmp_path: Pat
     postgres.start()
     again = shared(postgres, tmp_path)
     with closing(again):
-        while again.store.write([], str, 0).backlog:
+        while again.store.write([], str).backlog:
             pass
     assert check_sums(postgres) == 8

@@ -124,18 +124,27 @@ def test_the_pages_usage(config: Config, tmp_path: Path) -> None:
 
 
 def test_a_file_needs_no_database(tmp_path: Path) -> None:
-    """Who has none loads neither client library: not to write, not to read, not for the page."""
+    """Who has none loads neither client library: not to serve, not to write, not to read, not for the page.
+    Nor is Redis' loaded where nothing is shared.
+    """
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from ampproxy import assembly\n"
+        "from ampproxy.ledger.making import make_store\n"
         "from ampproxy.model.ledger import Ledger\n"
         "import ampproxy.dashboard.questions, ampproxy.cli.doctor, ampproxy.cli.log, ampproxy.cli.usage\n"
         "from ampproxy.ledger.place import Place\n"
-        f"store = assembly._store(Path({str(tmp_path)!r}), 1, float, Ledger())\n"
-        "store.write([], str, 0)\n"
+        f"store = make_store(Path({str(tmp_path)!r}), float, Ledger())\n"
+        "store.write([], str)\n"
         "Place(store.path).open().close()\n"
-        "print([name for name in sys.modules if name.split('.')[0] in ('sqlalchemy', 'psycopg')])\n"
+        "from twisted.internet import reactor\n"
+        "from ampproxy.config.load import parse\n"
+        "from ampproxy.tap import build\n"
+        "config = parse('port: 0\\napi-keys: [k]', name='c', environ={}, home=Path('/h'), read_secret=str)\n"
+        "service = build(config, reactor, environ={}, observer=lambda event: None)\n"
+        "assert service.current.runtime.shared.report().by == ''\n"
+        "libraries = ('sqlalchemy', 'psycopg', 'redis')\n"
+        "print([name for name in sys.modules if name.split('.')[0] in libraries])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=TREE, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -11,9 +11,9 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogLevel, formatEvent
 
 from ampproxy.ledger import LedgerError, recorder
-from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder
+from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder, row_keys
 from ampproxy.ledger.writing import Progress
-from ampproxy.model.events import Usage
+from ampproxy.model.events import Beside, Usage
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import Secret
 from tests.ledger.samples import record
@@ -29,7 +29,6 @@ class Disk:
 
     def __init__(self) -> None:
         self.batches: list[list[Any]] = []
-        self.firsts: list[int] = []
         self.progress: Progress | None = None
         #: What it reports first, one after another.
         self.progresses: list[Progress] = []
@@ -42,11 +41,10 @@ class Disk:
         self.waits = False
         self.held: list[Callable[[], None]] = []
 
-    def write(self, entries: Any, redacted: Callable[[str], str], first: int) -> Progress | None:
+    def write(self, entries: Any, redacted: Callable[[str], str]) -> Progress | None:
         if self.trouble is not None:
             raise self.trouble
         self.batches.append(list(entries))
-        self.firsts.append(first)
         self.redacted.append(redacted)
         return self.progresses.pop(0) if self.progresses else self.progress
 
@@ -88,6 +86,7 @@ class World:
             in_thread=self.disk.in_thread,
             wall=lambda: WALL + self.clock.seconds(),
             log=Logger(observer=self.events.append),
+            new_row=row_keys(7),
         )
         self.recorder.configure(settings)
         if start:
@@ -352,17 +351,23 @@ def test_the_end_without_a_beginning():
 
 
 def test_rows_keep_their_numbers(world):
-    """A batch that is sent again is the same rows: who knows them by their number adds none of them twice."""
+    """A row that is written again is the same: who knows rows by their keys adds none of them twice. One of a
+    worker's has the key that it got there, and what other models used for an exchange has one of its own.
+    """
     world.observe(2)
     world.disk.trouble = LedgerError("it is away")
     world.wait()
     world.observe(3)
     world.disk.trouble = None
     world.wait(60)
+    advice = Beside(Usage(input=1, output=1), "claude-haiku-4-5")
+    world.observe(usage=Usage(input=1, output=1, beside=(advice, advice)), row=(9, 4))
     world.observe()
-    world.wait()
-    sent = [(first, len(batch)) for first, batch in zip(world.disk.firsts, world.disk.batches, strict=True)]
-    assert [each for each in sent if each[1]] == [(0, 5), (5, 1)]
+    world.wait(2)
+    first, then = [batch for batch in world.disk.batches if batch]
+    assert [(row.writer, row.number) for row in first] == [(7, number) for number in range(1, 6)]
+    assert [(row.writer, row.number) for row in then] == [(9, 4)] * 3 + [(7, 6)]
+    assert [row.at - then[0].at for row in then] == [0, 1, 2, 0]
 
 
 def test_rows_that_wait_elsewhere(world):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.numbered import Numbered
+from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.shared import ADOPT_INTERVAL, MAX_RETRY_SECONDS, RETRY, SharedStore
 from ampproxy.ledger.spool import Spool
 from ampproxy.wire.redact import Redactor, Secret
-from tests.ledger.samples import NOON, entry
+from tests.ledger.samples import NOON, entry, keyed
 
 
 class Database:
@@ -24,13 +24,13 @@ class Database:
     """
 
     def __init__(self) -> None:
-        self.rows: list[Numbered] = []
+        self.rows: list[Entry] = []
         self.calls = 0
         self.away = ""
         self.mute = False
         self.unfit: set[int] = set()
 
-    def add(self, rows: Sequence[Numbered]) -> int:
+    def add(self, rows: Sequence[Entry]) -> int:
         self.calls += 1
         if self.away:
             raise LedgerError(self.away)
@@ -58,13 +58,14 @@ class World:
     def __init__(self, folder: Path, limit: int = 1 << 30, writer: int = 7) -> None:
         self.now = 0.0
         self.first = 0
+        self.writer = writer
         self.database = Database()
         self.folder = folder
-        self.store = SharedStore(self.database, Spool(folder, writer, limit), writer, lambda: self.now)
+        self.store = SharedStore(self.database, Spool(folder, writer, limit), lambda: self.now)
 
     def write(self, count: int = 1, **series: str):
-        entries = [entry(NOON + self.first + n, **series) for n in range(count)]
-        progress = self.store.write(entries, str, self.first)
+        made = (entry(NOON + self.first + n, **series) for n in range(count))
+        progress = self.store.write(keyed(made, self.writer, self.first), str)
         self.first += count
         return progress
 
@@ -189,7 +190,7 @@ def test_no_secret_gets_to_the_disk(world: World) -> None:
     """Names are cut before they are kept, for who reads the disk is another than who asks the ledger."""
     world.database.away = "it is closed"
     redacted = Redactor([Secret("a-key-of-somebody")]).text
-    world.store.write([entry(asked="a-key-of-somebody", thread="a-key-of-somebody")], redacted, 0)
+    world.store.write([entry(asked="a-key-of-somebody", thread="a-key-of-somebody")], redacted)
     (file,) = world.folder.iterdir()
     assert b"somebody" not in file.read_bytes()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +11,21 @@ from pathlib import Path
 import pytest
 
 from ampproxy.ledger import LedgerError, spool
-from ampproxy.ledger.numbered import Numbered, numbered
+from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.spool import Spool, decoded, encoded
-from tests.ledger.samples import NOON, entry
+from tests import forked
+from tests.ledger.samples import NOON, entry, keyed
 
 LARGE = 1 << 30
 TREE = Path(__file__).parents[2]
 
 
-def rows(first: int, count: int = 2, writer: int = 7) -> list[Numbered]:
+def rows(first: int, count: int = 2, writer: int = 7) -> list[Entry]:
     made = [entry(NOON + n, tokens=None if n % 2 else entry().tokens) for n in range(first, first + count)]
-    return numbered(made, str, writer, first)
+    return keyed(made, writer, first)
 
 
-def drained(kept: Spool) -> Iterator[list[Numbered]]:
+def drained(kept: Spool) -> Iterator[list[Entry]]:
     """Every batch that waits, each stored before the next is looked at."""
     while True:
         found, length = kept.oldest()
@@ -51,6 +51,13 @@ def test_rows_come_back(kept: Spool) -> None:
     assert list(kept.folder.iterdir()) == []
     kept.append(rows(8))
     assert list(drained(kept)) == [rows(8)]
+
+
+def test_rows_of_several_writers(kept: Spool) -> None:
+    """Each has the key that it was born with, although one process keeps those of all."""
+    mixed = [*rows(0, 1, writer=1), *rows(1, 1, writer=2), *rows(2, 1, writer=1)]
+    kept.append(mixed)
+    assert [row for batch in drained(kept) for row in batch] == [mixed[0], mixed[2], mixed[1]]
 
 
 def test_only_the_owner_can_read_it(kept: Spool) -> None:
@@ -138,7 +145,7 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
         "kept.append(rows(0))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=TREE, timeout=60, check=False)
+    forked.run([sys.executable, "-c", code], cwd=TREE, timeout=60)
     kept = Spool(folder, 7, LARGE)
     assert not kept
     kept.adopt()

@@ -23,6 +23,7 @@ from ampproxy.ledger.place import Place
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.store import OTHERS, Store
 from ampproxy.wire.redact import Redactor, Secret
+from tests import forked
 from tests.ledger.samples import NOON, SECOND, THREAD, TOKENS, entry
 
 TREE = Path(__file__).parents[2]
@@ -378,7 +379,7 @@ for batch in range(batches):
 
 
 def writer(path: Path, client: str, batches: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return forked.popen(
         [sys.executable, "-c", WRITER, str(path), client, str(batches)],
         cwd=TREE,
         stdout=subprocess.PIPE,

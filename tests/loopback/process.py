@@ -11,6 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from tests.forked import popen
+
+#: Twisted's command; how its own script does it.
+RUN = "from twisted.scripts.twistd import run; run()"
 
 
 def twistd(*arguments: str, first: str = "") -> list[str]:
@@ -18,11 +24,11 @@ def twistd(*arguments: str, first: str = "") -> list[str]:
 
     :param first: Python statements that run before anything of Twisted is loaded: they bring a fault in.
     """
-    code = f"{first}\nfrom twisted.scripts.twistd import run; run()"
+    code = f"{first}\n{RUN}" if first else RUN
     return [sys.executable, "-c", code, *arguments]
 
 
-def connect_unix(path: Path, process: subprocess.Popen[bytes], timeout: float = 60) -> socket.socket:
+def connect_unix(path: Path, process: Any, timeout: float = 60) -> socket.socket:
     """A connection to a Unix socket, as soon as the process listens there."""
     deadline = time.monotonic() + timeout
     while True:
@@ -45,6 +51,7 @@ class Service:
     :param first: see :func:`twistd`.
     :param environ: more environment variables.
     :param within: the words of a command that runs the one behind them.
+    :param fresh: whether it is to be an interpreter of its own, not forked, in any case.
     :ivar log: where its log is.
     """
 
@@ -56,13 +63,15 @@ class Service:
         first: str = "",
         environ: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
+        fresh: bool = False,
     ) -> None:
         path = directory / "config.yaml"
         path.write_text(config)
         self.log = directory / "log"
         with self.log.open("wb") as log:
             command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), *more, first=first)
-            self.process = subprocess.Popen(
+            start = subprocess.Popen if first or within or fresh else popen
+            self.process = start(
                 [*within, *command],
                 stdout=log,
                 stderr=log,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import queue
-import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from ampproxy.cli import main
+from tests import forked
 from tests.loopback.process import Service
 
 pytestmark = pytest.mark.loopback
@@ -91,7 +91,7 @@ alerts:
     assert "canary" not in service.log_text
     hook.posted.get(timeout=60)
     command = [sys.executable, "-c", "from ampproxy.cli import main; main()", "alerts", "test", *options]
-    alone = subprocess.run(command, capture_output=True, text=True, env={"HOME": str(tmp_path)}, timeout=120)
+    alone = forked.run(command, capture_output=True, text=True, env={"HOME": str(tmp_path)}, timeout=120)
     assert alone.stderr == "No service runs there: the test is sent by this command.\n"
     assert alone.stdout == tested.output
     assert hook.posted.get(timeout=60)[2]["event"] == "test"

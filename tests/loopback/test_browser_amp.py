@@ -21,7 +21,7 @@ from twisted.logger import formatEventAsClassicLogText
 from ampproxy.config.load import parse
 from ampproxy.tap import build
 from ampproxy.testing import amp, anthropic
-from tests.loopback.browser import MARKS, browser, picture  # noqa: F401  the fixture
+from tests.loopback.browser import MARKS, picture
 from tests.reactor import in_reactor
 from tests.upstream.doubles import Trusting, certificate
 
@@ -128,13 +128,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.stop()
 
 
-def wait_for(browser: Any, script: str) -> None:  # noqa: F811
+def wait_for(browser: Any, script: str) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     WebDriverWait(browser, 20).until(lambda driver: driver.execute_script(f"return {script}"))
 
 
-def sign_in(browser: Any, origin: str, query: str) -> None:  # noqa: F811
+def sign_in(browser: Any, origin: str, query: str) -> None:
     """From the address that the CLI opens to the page that asks whether it may have a key."""
     browser.get(f"{origin}/auth/cli-login?{query}")
     assert browser.current_url.startswith(f"{origin}/auth/sign-in?returnTo=")
@@ -150,7 +150,7 @@ def sign_in(browser: Any, origin: str, query: str) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "amp.localhost"])
-def test_login(world: World, browser: Any, host: str) -> None:  # noqa: F811
+def test_login(world: World, browser: Any, host: str) -> None:
     """The browser never leaves the gateway's address; its last redirect brings the key to the CLI, which then
     is that user: at Amp by its own key, at the models by the owner's accounts.
     """
@@ -182,7 +182,7 @@ def test_login(world: World, browser: Any, host: str) -> None:  # noqa: F811
     assert not any("authorization" in request.headers for request in seen)
 
 
-def test_login_without_a_port(world: World, browser: Any) -> None:  # noqa: F811
+def test_login_without_a_port(world: World, browser: Any) -> None:
     """For a CLI on another machine the page shows a code that holds the key."""
     sign_in(browser, f"http://127.0.0.1:{world.port}", f"authToken={TOKEN}")
     browser.find_element("tag name", "button").click()
@@ -192,7 +192,7 @@ def test_login_without_a_port(world: World, browser: Any) -> None:  # noqa: F811
     assert world.ask("/api/internal?getUserInfo", {"method": "getUserInfo"}, code["accessToken"])[0] == 200
 
 
-def test_redirected(tmp_path: Path, browser: Any) -> None:  # noqa: F811
+def test_redirected(tmp_path: Path, browser: Any) -> None:
     """With ``browser-pages: redirect`` the browser is at the real site, which leads back to the CLI."""
     world = World(tmp_path, "  browser-pages: redirect\n")
     try:

@@ -8,7 +8,7 @@ import pytest
 
 from ampproxy.cli.login import Terminal, sign_in
 from tests.cli.test_login import world  # noqa: F401  the fixture
-from tests.loopback.browser import MARKS, browser, picture  # noqa: F401  the fixture
+from tests.loopback.browser import MARKS, picture
 from tests.reactor import in_reactor
 
 pytestmark = MARKS

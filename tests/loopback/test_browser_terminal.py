@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from ampproxy.demo.run import Demo
 from ampproxy.tap import build
 from ampproxy.testing.script import Script
-from tests.loopback.browser import MARKS, browser, picture  # noqa: F401  the fixture
+from tests.loopback.browser import MARKS, picture
 from tests.reactor import in_reactor
 
 pytestmark = [
@@ -83,7 +83,7 @@ def drawn(text: str) -> str:
     return "".join(parts) + html.escape(text[at:]) + "</span>" * opened
 
 
-def test_picture(demo: Demo, browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_picture(demo: Demo, browser: Any, tmp_path: Path) -> None:
     """Each verb works beside the demo; an account cools down."""
     file = tmp_path / "config.yaml"
     file.write_text(demo.config_text + f"state-dir: {tmp_path}/0\n")

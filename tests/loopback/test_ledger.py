@@ -15,6 +15,7 @@ from twisted.internet import reactor
 
 from ampproxy.cli import main
 from ampproxy.ledger import NAME
+from ampproxy.ledger.journal import JOURNAL
 from ampproxy.testing import amp, anthropic
 from tests.ledger.samples import THREAD
 from tests.loopback.process import Service
@@ -25,6 +26,7 @@ from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY
 pytestmark = pytest.mark.loopback
 
 MODEL = "claude-sonnet-4-5"
+HANGS = f"{MODEL}+hang=stream"
 PROMPT = "canary-prompt-say-nothing-of-this"
 MESSAGES = "/api/provider/anthropic/v1/messages"
 
@@ -51,7 +53,7 @@ api-keys: ["{CLIENT_KEY}"]
 claude-api-key:
   - api-key: "{ACCOUNT_KEYS["anthropic"]}"
     base-url: "{vendor.url}"
-    models: [{{name: {MODEL}}}]
+    models: [{{name: {MODEL}}}, {{name: {HANGS}}}]
 ampcode:
   upstream-url: "{upstream.url}"
   upstream-api-key: "{AMP_KEY}"
@@ -114,16 +116,23 @@ def test_a_service_and_its_ledger(vendor: Any, upstream: Any, tmp_path: Path) ->
     finally:
         service.stop()
     assert usage(tmp_path, "route") == {"local": 3, "mapped": 1, "none": 2, "amp": 1}
-    content = b"".join(each.read_bytes() for each in (tmp_path / "state").iterdir())
+    content = b"".join(each.read_bytes() for each in (tmp_path / "state").rglob("*") if each.is_file())
     assert b"claude-opus-4-6" in content
     for secret in (PROMPT, CLIENT_KEY, ACCOUNT_KEYS["anthropic"], AMP_KEY):
         assert secret.encode() not in content
 
 
 def test_a_killed_service_loses_the_last_second_at_most(vendor: Any, upstream: Any, tmp_path: Path) -> None:
-    """What was written is there; the file is sound, and the next service goes on with it."""
+    """What was written is there; the file is sound, and the next service goes on with it. What was under way
+    is in it, too: the vendor has begun with it.
+    """
     service = Service(tmp_path, config(tmp_path, vendor, upstream))
+    hanging = service.connect()
     try:
+        headers = {"X-Api-Key": CLIENT_KEY, "X-Amp-Thread-Id": THREAD}
+        body = {"model": HANGS, "max_tokens": 99, "messages": [{"role": "user", "content": PROMPT}]}
+        hanging.request("POST", MESSAGES, json.dumps({**body, "stream": True}), headers)
+        wait_until(lambda: [*(tmp_path / "state" / JOURNAL).glob("*.jsonl")], 20)
         for _ in range(5):
             ask(service)
         wait_until(lambda: total(tmp_path) == 5, 20)
@@ -131,6 +140,7 @@ def test_a_killed_service_loses_the_last_second_at_most(vendor: Any, upstream: A
     finally:
         service.process.kill()
         service.process.wait(20)
+        hanging.close()
     assert total(tmp_path) in (5, 6)
     with closing(sqlite3.connect(tmp_path / "state" / NAME)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -138,9 +148,12 @@ def test_a_killed_service_loses_the_last_second_at_most(vendor: Any, upstream: A
     again = Service(tmp_path, config(tmp_path, vendor, upstream))
     try:
         ask(again)
+        again.wait_for_log("1 exchange of a process that was killed")
     finally:
         assert again.stop() == 0
-    assert total(tmp_path) == before + 1
+    assert total(tmp_path) == before + 2
+    assert usage(tmp_path, "asked")[HANGS] == 1
+    assert not (tmp_path / "state" / JOURNAL).exists()
 
 
 def test_a_ledger_that_cannot_be_written(vendor: Any, upstream: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.loopback.process import Service, twistd
 
 pytestmark = pytest.mark.loopback
@@ -68,7 +69,7 @@ def test_nobody_reads(tmp_path: Path) -> None:
     path.write_text(CONFIG + "logging: {buffer: 20KiB}\n")
     command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path))
     environ = {**os.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": "", "STATE_DIRECTORY": ""}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environ)
+    process = forked.popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environ)
     assert process.stdout is not None
     read = b""
     try:
@@ -178,7 +179,7 @@ def test_file_is_followed(tmp_path: Path) -> None:
     log.parent.mkdir()
     config.write_text(CONFIG + "logging: {rotate-keep: 0}\n")
     command = twistd("-n", "--pidfile=", "--logfile", str(log), "ampproxy", "--config", str(config))
-    process = subprocess.Popen(
+    process = forked.popen(
         command, cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, stdout=subprocess.DEVNULL
     )
 
@@ -216,6 +217,6 @@ def test_own_logger_of_the_user(tmp_path: Path) -> None:
     config.write_text(CONFIG)
     logger = "twisted.logger.jsonFileLogObserver"
     command = twistd("-n", "--pidfile=", "--logger", logger, "ampproxy", "--config", str(config))
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    ended = forked.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     # That factory wants an argument, which twistd does not give: so it was indeed called.
     assert "jsonFileLogObserver() missing 1 required positional argument" in ended.stderr

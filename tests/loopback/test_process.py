@@ -20,6 +20,7 @@ import pytest
 from twisted.internet import reactor
 
 from ampproxy.testing import amp, anthropic
+from tests import forked
 from tests.loopback.process import Service, connect_unix, twistd
 from tests.reactor import in_reactor
 from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY, SECRETS
@@ -199,7 +200,7 @@ def test_open_port_without_keys_refuses_to_start(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("port: 0\n")
     command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), "--listen", "tcp:0")
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    ended = forked.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert ended.returncode != 0
     assert "api-keys" in ended.stdout + ended.stderr
 
@@ -209,7 +210,7 @@ def test_taken_port_is_one_sentence(service: Service, tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"port: {service.port}\n")
     command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path))
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    ended = forked.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert ended.returncode != 0
     told = ended.stdout + ended.stderr
     assert "Couldn't listen on" in told
@@ -221,7 +222,7 @@ def test_bad_config_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("port: 1\nport: many\n")
     command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path))
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    ended = forked.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert ended.returncode != 0
     assert f"{path}:2: port" in ended.stdout + ended.stderr
 

@@ -24,6 +24,7 @@ from twisted.internet import reactor
 
 from ampproxy.cli import main
 from ampproxy.testing import anthropic
+from tests import forked
 from tests.loopback.process import Service, twistd
 from tests.loopback.test_hot_reload import activated, free_port
 from tests.loopback.test_notify import Manager
@@ -359,7 +360,7 @@ def test_daemon(tmp_path: Path, vendor: Any) -> None:
     pidfile, log = tmp_path / "p.pid", tmp_path / "log"
     command = twistd(f"--pidfile={pidfile}", f"--logfile={log}", "ampproxy", "--config", "config.yaml")
     environ = {**os.environ, "HOME": str(tmp_path)}
-    assert subprocess.run(command, cwd=tmp_path, env=environ, timeout=60).returncode == 0
+    assert forked.run(command, cwd=tmp_path, env=environ, timeout=60).returncode == 0
     first = int(pidfile.read_text())
     pids = [first]
     try:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests import forked
 from tests.cli.test_setup import ACCOUNT
 from tests.desktop.clients.test_client_setup import tree
 from tests.loopback.process import Service
@@ -24,7 +25,7 @@ def test_a_new_key_is_in_force(tmp_path):
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*ampproxy, "setup", "--config", str(tmp_path / "config.yaml"), "--yes", *arguments]
-        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+        return forked.run(command, env=environ, capture_output=True, text=True, timeout=60)
 
     watched = (".config", ".local/share", ".local/state/ampproxy/setup", "config.yaml")
     before = {name: state for name, state in tree(tmp_path).items() if name.startswith(watched)}

@@ -8,12 +8,17 @@ import http.client
 import json
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic as anthropic_sdk
+import httpx2
+import openai
 import pytest
+from google import genai
 from twisted.internet import reactor
 
 from ampproxy.testing import anthropic
@@ -45,7 +50,7 @@ def config(
 
 @pytest.fixture
 def service(tmp_path: Path, vendor: Any) -> Iterator[Running]:
-    running = Running(tmp_path, config(vendor, free_port()))
+    running = Running(tmp_path, config(vendor, free_port(), more="limits: {max-stored: 1MiB}\n"))
     running.wait_for_log("is ready", 2)
     yield running
     running.stop()
@@ -92,7 +97,67 @@ def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
     wait_for(lambda: ledger(tmp_path) == len(vendor.requests) - before == 22)
     assert service.log_text.count("code=worker_ended") == lost
     assert "signal 9 (SIGKILL)" in service.log_text
+    check_conversation(service)
+    check_sdks(service)
     assert "Traceback" not in service.log_text
+
+
+def check_conversation(service: Running) -> None:
+    """A client goes on from an answer over other connections, each of which may be another worker's."""
+    before = ""
+    for _ in range(6):
+        with openai.OpenAI(base_url=f"{service.url}/v1", api_key="k", max_retries=0) as client:
+            more: Any = {"previous_response_id": before} if before else {}
+            before = client.responses.create(model=MODEL, input="hi", **more).id
+            assert client.responses.retrieve(before).id == before
+
+
+def check_sdks(service: Running) -> None:
+    """The streams of workers that are killed have no end that a vendor's SDK takes for one: each raises.
+    So does one over HTTP/1.0, where an orderly end of the connection would be that of the answer.
+    """
+    with (
+        anthropic_sdk.Anthropic(base_url=service.url, api_key="k", max_retries=0) as claude,
+        openai.OpenAI(base_url=f"{service.url}/v1", api_key="k", max_retries=0) as gpt,
+        genai.Client(api_key="k", http_options={"base_url": service.url}) as gemini,
+    ):
+        said: Any = [{"role": "user", "content": "hi"}]
+        streams: list[Any] = [
+            claude.messages.create(model=SLOW, max_tokens=9, messages=said, stream=True),
+            gpt.chat.completions.create(model=SLOW, messages=said, stream=True),
+            gpt.responses.create(model=SLOW, input="hi", stream=True),
+            gemini.models.generate_content_stream(model=SLOW, contents="hi"),
+        ]
+        begun = [iter(stream) for stream in streams]
+        assert all(next(stream) for stream in begun)
+        old = ask_by_old_http(service, SLOW)
+        for one in workers(service).values():
+            os.kill(one["pid"], signal.SIGKILL)
+        for stream in begun:
+            with pytest.raises(
+                (anthropic_sdk.APIError, openai.APIError, genai.errors.APIError, httpx2.HTTPError)
+            ):
+                list(stream)
+    with pytest.raises(ConnectionResetError):
+        rest(old)
+    assert rest(ask_by_old_http(service, MODEL)).count(b"event: message_stop") == 1
+
+
+def ask_by_old_http(service: Running, model: str) -> socket.socket:
+    """A stream that has begun, for a client of HTTP/1.0."""
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    text = json.dumps(body).encode()
+    client = socket.create_connection(("127.0.0.1", service.port), 60)
+    head = b"POST /v1/messages HTTP/1.0\r\nHost: localhost\r\nX-Api-Key: k\r\nContent-Length: %d\r\n\r\n"
+    client.sendall(head % len(text) + text)
+    assert b"200 OK" in client.recv(100)
+    return client
+
+
+def rest(client: socket.socket) -> bytes:
+    """All that comes until the end of the connection."""
+    with client:
+        return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 def test_a_reload_is_one_step(service: Running, tmp_path: Path, vendor: Any) -> None:

@@ -14,6 +14,7 @@ import pytest
 from ampproxy.model.clients import KeyLimit
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
 from ampproxy.tenants.store import Counts, CountsFailed, Look, Settle, Take
+from tests import forked
 from tests.state.redis_server import RedisServer, needs_redis
 
 LIMIT = (KeyLimit("requests", "day", 20), KeyLimit("tokens", "minute", 1000))
@@ -174,7 +175,7 @@ _ENDLESS = """
 def test_killed(tmp_path):
     """kill -9 after seven: whoever comes next gets thirteen."""
     command = [sys.executable, "-c", textwrap.dedent(_ENDLESS), str(tmp_path)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = forked.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout
     given = 0
@@ -184,7 +185,7 @@ def test_killed(tmp_path):
         process.stdin.flush()
     given += process.stdout.readline() == "taken\n"
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.wait(30)
     assert given == 8
     after = Counts(tmp_path, lambda: NOW).work([Take("a", LIMIT[:1], Demand())] * 50)
     assert given + len(taken(after)) == 20

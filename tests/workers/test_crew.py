@@ -36,6 +36,7 @@ from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.status import SharedReport
 from ampproxy.workers.beginning import Beginning
 from ampproxy.workers.crew import LOST, Supervisor
 from ampproxy.workers.starting import NewConfig, WorkerStart, unpacked
@@ -49,7 +50,7 @@ class Double:
         self.pid = pid
         self.got: list[Any] = []
         self.complaints: tuple[str, ...] | None = ()
-        self.silent = False
+        self.silent = self.away = False
         self.link = Link(reactor, sock, self)
         self.link.start()
 
@@ -59,7 +60,7 @@ class Double:
         message = from_supervisor(payload)
         self.got.append(message)
         if isinstance(message, Ping) and not self.silent:
-            self.send(Beat(message.number, 1, 2, 30, 0.5, lags=(0.25,)))
+            self.send(Beat(message.number, 1, 2, 30, 0.5, lags=(0.25,), away=self.away))
         if isinstance(message, Prepare) and self.complaints is not None:
             self.send(Prepared(self.complaints))
 
@@ -76,7 +77,7 @@ class Double:
 class World:
     """A supervisor, its service as far as it asks it, and what it starts."""
 
-    def __init__(self, count: int = 2) -> None:
+    def __init__(self, count: int = 2, *, slow: bool = False) -> None:
         self.reactor = TurnedReactor()
         self.workers: list[Double] = []
         self.killed: list[tuple[int, int]] = []
@@ -86,6 +87,8 @@ class World:
         self.events: list[str] = []
         self.closed = 0
         self.refuse = ""
+        self.slow = slow
+        self.forking: list[Any] = []
         log = Logger(observer=lambda event: self.events.append(formatEvent(event)))  # type: ignore[arg-type]
         self.crew = Supervisor(
             count,
@@ -106,7 +109,9 @@ class World:
         self.lifecycle.to(Phase.SERVING)
         pool_state = SimpleNamespace(begun={})
         limiter = SimpleNamespace(running=Counter(), last={})
-        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state, limiter=limiter)
+        self.shared = SharedReport("redis", connected=True)
+        shared = SimpleNamespace(report=lambda: self.shared)
+        runtime = SimpleNamespace(live={}, state=None, pool_state=pool_state, limiter=limiter, shared=shared)
         self.ledger = SimpleNamespace(position=0, settled=0)
         self.live: dict[int, ExchangeRecord] = runtime.live
         current = SimpleNamespace(runtime=runtime, report=self.reports.append, config=Config())
@@ -131,7 +136,20 @@ class World:
             return
         pid = 100 + len(self.workers)
         self.workers.append(Double(self.reactor, channel.dup(), pid))
-        done(pid, "")
+        if self.slow:
+            self.workers[-1].silent = True
+            self.forking.append(lambda: done(pid, ""))
+        else:
+            done(pid, "")
+
+    def fork(self) -> None:
+        """The template, which was slow, does what it was asked for."""
+        self.slow = False
+        forking, self.forking = self.forking, []
+        for each in forking:
+            each()
+        for worker in self.workers:
+            worker.silent = False
 
     def close(self) -> None:
         self.closed += 1
@@ -305,6 +323,48 @@ def test_one_hangs(world: World) -> None:
     world.workers[-1].send(Ready(102, __version__))
     world.settle()
     assert world.crew.all_answer()
+
+
+def test_one_cannot_share(world: World) -> None:
+    """A worker that misses the shared state is logged once; not where the supervisor misses it, too: that
+    logs it itself.
+    """
+    world.all_ready()
+    world.shared = SharedReport("redis", connected=False)
+    world.workers[0].away = True
+    world.advance(20)
+    assert not [line for line in world.events if "cannot reach" in line]
+    world.shared = SharedReport("redis", connected=True)
+    for _ in range(2):
+        world.advance(20)
+        world.workers[0].away = False
+        world.advance(3)
+        world.workers[0].away = True
+    lines = [line for line in world.events if "cannot reach" in line]
+    assert len(lines) == 2
+    assert "Worker 1 (process 100) cannot reach what the state is shared by" in lines[0]
+
+
+def test_a_template_that_takes_its_time() -> None:
+    """On a busy machine it is long until there are any workers: they accept all the same, and their own time
+    begins then. One that is of no use any more is killed as soon as it is there.
+    """
+    world = World(slow=True)
+    world.advance(30)
+    assert world.killed == []
+    world.crew.prepare(Config(), {})
+    world.crew.commit(2)
+    world.fork()
+    assert world.killed == [(100, signal.SIGKILL), (101, signal.SIGKILL)]
+    world.slow = True
+    for number in (0, 1):
+        world.die(number)
+    world.advance(30)
+    world.fork()
+    world.advance(15)
+    world.all_ready()
+    assert world.workers[-1].last(Accept).slots == (1,)
+    assert len(world.killed) == 2
 
 
 def test_a_reload(world: World) -> None:

@@ -54,7 +54,7 @@ def record(number: int = 0, *, total: float = 1.0) -> ExchangeRecord:
 def test_in_the_kernel_at_once() -> None:
     """What was reported arrives though the worker's process is gone in the same moment."""
     there = Supervisor()
-    reporter = Reporter(2, there.worker, lambda: 5.0)
+    reporter = Reporter(2, there.worker, lambda: 5.0, 7)
     begun = ExchangeRecord(0.0, "POST", "/x", asked="m")
     reporter.departing(begun)
     there.worker.close()
@@ -68,7 +68,7 @@ def test_counted_until_written() -> None:
     kept.
     """
     there = Supervisor()
-    reporter = Reporter(1, there.worker, lambda: 5.0)
+    reporter = Reporter(1, there.worker, lambda: 5.0, 7)
     ended = [record(number) for number in range(3)]
     for each in ended:
         reporter.departing(each)
@@ -77,6 +77,7 @@ def test_counted_until_written() -> None:
     assert numbers == [1, 2, 3]
     reporter.written(2)
     assert reporter.unwritten() == [ended[2]]
+    assert [each.row for each in ended] == [(7, 1), (7, 2), (7, 3)]
     reporter.written(2)
     assert ended[2].ended_at == 5.0
 
@@ -84,7 +85,7 @@ def test_counted_until_written() -> None:
 def test_what_is_under_way_is_reported_again() -> None:
     """With what it has used so far; what has ended is not."""
     there = Supervisor()
-    reporter = Reporter(1, there.worker, lambda: 5.0)
+    reporter = Reporter(1, there.worker, lambda: 5.0, 7)
     going, ended = record(1), record(2)
     for each in (going, ended):
         reporter.departing(each)
@@ -99,7 +100,7 @@ def test_what_is_under_way_is_reported_again() -> None:
 def test_a_supervisor_that_does_not_read() -> None:
     """Lines of the log are dropped, and counted, beyond the buffer; exchanges are not."""
     there = Supervisor()
-    output, reporter = ChannelOutput(there.worker), Reporter(1, there.worker, lambda: 5.0)
+    output, reporter = ChannelOutput(there.worker), Reporter(1, there.worker, lambda: 5.0, 7)
     output.use(Logging(buffer=100_000))
     for _ in range(3000):
         output.write("x" * 999 + "\n", "info")
@@ -120,12 +121,13 @@ def test_a_supervisor_that_does_not_read() -> None:
 def test_without_a_supervisor() -> None:
     """What ends then is somebody else's to keep."""
     there = Supervisor()
-    reporter = Reporter(1, there.worker, lambda: 5.0)
+    reporter = Reporter(1, there.worker, lambda: 5.0, 7)
     kept: list[ExchangeRecord] = []
     reporter.orphaned = kept.append
     ended = record()
     reporter.ended(ended)
     assert kept == [ended]
+    assert (ended.ended_at, ended.row) == (5.0, (7, 1))
     assert there.read() == []
 
 

@@ -39,23 +39,16 @@ from ampproxy.wire.json import members
 _OF_PARTS: Final = (PartClosed, PartExtras, PartSigned, SectionBreak)
 
 
-class Compaction:
-    """``POST /responses/compact`` (:class:`~ampproxy.dialects.base.Compacting`)."""
-
-    def request(self, body: bytes) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Compacting`."""
-        found = required_members(body)
-        text = found.get("input", NULL)
-        if first(text) == b'"':
-            message = {"type": "message", "role": "user", "content": text}
-            found["input"] = to_raw([message, _TRIGGER])
-        else:
-            found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
-        return encode({**found, "stream": False})
-
-    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Compacting`."""
-        return compacted(response, context, asked)
+def as_question(body: bytes) -> bytes:
+    """See :class:`~ampproxy.dialects.base.Compacting`."""
+    found = required_members(body)
+    text = found.get("input", NULL)
+    if first(text) == b'"':
+        message = {"type": "message", "role": "user", "content": text}
+        found["input"] = to_raw([message, _TRIGGER])
+    else:
+        found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
+    return encode({**found, "stream": False})
 
 
 _TRIGGER: Final = {"type": "compaction_trigger"}
@@ -158,3 +151,9 @@ def _message(content: Any, context: AnswerContext, id: str | None) -> dict[str, 
         content = [{"type": "input_text", "text": content}]
     head = {"id": id or context.new_id("msg_"), "type": "message", "status": "completed", "role": "user"}
     return {**head, "content": content or []}
+
+
+def stream_renderer(context: AnswerContext) -> ResponsesStreamRenderer:
+    """The renderer of one stream: its summary alone, where it compacts a conversation."""
+    compacts = context.request is not None and context.request.compacts
+    return SummaryRenderer(context) if compacts else ResponsesStreamRenderer(context)

@@ -42,9 +42,20 @@ FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 2.0
 
 
 class RedisState(View):
-    """A view that shares by Redis. :meth:`start` begins it, after the process has forked if it does."""
+    """A view that shares by Redis. :meth:`start` begins it, after the process has forked if it does.
 
-    def __init__(self, settings: StateSettings, reactor: Any, wall: Callable[[], float], log: Logger) -> None:
+    :param quiet: see :class:`~ampproxy.state.view.View`.
+    """
+
+    def __init__(
+        self,
+        settings: StateSettings,
+        reactor: Any,
+        wall: Callable[[], float],
+        log: Logger,
+        *,
+        quiet: bool = False,
+    ) -> None:
         super().__init__(
             str(settings.url),
             reactor,
@@ -52,6 +63,7 @@ class RedisState(View):
             log,
             timeout=settings.timeout,
             closes=settings.when_away == "fail-closed",
+            quiet=quiet,
         )
         self._redis = RedisLink(settings, reactor, self, log)
         self.use(self._redis)

@@ -1,4 +1,4 @@
-"""A process that renews one login each time it is told to: ``renewer.py FOLDER NAME TOKEN_URL CLIENT_ID``.
+"""A process that renews one login each time it is told to: ``... FOLDER NAME TOKEN_URL CLIENT_ID``.
 
 Says that it is ready; then for each line that it reads, renews unless somebody else has, and writes the
 access token that it would use, and whose renewal it was.
@@ -55,7 +55,3 @@ def main() -> None:
         ended = run(renewal(store, known, client, renew, now=time.time, force=True))
         known = ended.login
         print(known.access_token, "ours" if ended.ours else "theirs", flush=True)
-
-
-if __name__ == "__main__":
-    main()

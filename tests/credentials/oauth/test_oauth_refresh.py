@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +17,7 @@ from ampproxy.credentials.oauth.refresh import due_at, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.testing import oauth
+from tests import forked
 from tests.credentials.oauth.doubles import EPOCH, World, client, login_file, made
 from tests.reactor import in_reactor
 
@@ -227,12 +226,11 @@ ROUNDS = 100
 
 def renewers(folder, name, url, count):
     """Processes that share a login, ready."""
-    command = [sys.executable, str(Path(__file__).with_name("renewer.py")), str(folder), name]
-    command += [f"{url}/token", oauth.CLIENTS["claude"].id]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", "from tests.credentials.oauth.renewer import main; main()", str(folder)]
+    command += [name, f"{url}/token", oauth.CLIENTS["claude"].id]
     pipe = subprocess.PIPE
     started = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) for _ in range(count)
+        forked.popen(command, stdin=pipe, stdout=pipe, text=True, cwd=forked.TREE) for _ in range(count)
     ]
     assert [process.stdout.readline() for process in started] == ["ready\n"] * count
     return started

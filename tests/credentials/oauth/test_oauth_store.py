@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,7 @@ from ampproxy.credentials.oauth.protocol import Tokens
 from ampproxy.credentials.oauth.refresh import renewal
 from ampproxy.credentials.oauth.store import Disk, Store
 from ampproxy.testing.oauth import jwt
+from tests import forked
 from tests.credentials.oauth.doubles import EPOCH, World, client, login_file
 
 
@@ -221,10 +221,7 @@ def test_lock_of_a_killed_process(tmp_path):
         "print('held', flush=True)\n"
         "time.sleep(60)\n"
     )
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=environ
-    ) as process:
+    with forked.popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         assert Store(tmp_path).lock("a.json") is None
         process.kill()

@@ -1,0 +1,1 @@
+What a single process had under way for more than a second when it was killed is in the ledger once the service runs again: as failed, with the tokens that were known. With `workers` that was so before.
