@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 
@@ -39,9 +40,8 @@ _RUNNING, _ENDED = b"running ", b"ended "
 Key = tuple[int, int]
 
 
-def key_of(row: Entry) -> Key:
-    """The key of a row, but for its time."""
-    return row.writer, row.number
+#: The key of a row, but for its time; of each that is written.
+key_of: Callable[[Entry], Key] = itemgetter(Entry._fields.index("writer"), Entry._fields.index("number"))
 
 
 class Journal:
@@ -82,25 +82,25 @@ class Journal:
                 self._save()
 
     @contextmanager
-    def writing(self, batch: Iterable[Entry], redacted: Callable[[str], str]) -> Iterator[None]:
+    def writing(self, batch: Sequence[Entry], redacted: Callable[[str], str]) -> Iterator[None]:
         """While this lasts, a batch is written to the ledger; if it fails, it is not known whether it was.
 
         :param redacted: cuts secrets out of names.
         """
-        rows = [(key_of(row), row) for row in batch]
+        keys = set(map(key_of, batch))
         with self._guard:
             self._redacted = redacted
             ended: dict[Key, list[Entry]] = {}
-            for key, row in rows:
-                if key in self._noted:
-                    # What other models used for it has the same key.
-                    ended.setdefault(key, []).append(row)
-            self._ended.update(ended)
-            if ended:
+            if not keys.isdisjoint(self._noted):
+                for row in batch:
+                    if (key := key_of(row)) in self._noted:
+                        # What other models used for it has the same key.
+                        ended.setdefault(key, []).append(row)
+                self._ended.update(ended)
                 self._save()
         yield
         with self._guard:
-            self._done.update(key for key, _ in rows)
+            self._done |= keys
             for key in ended:
                 self._noted.pop(key, None)
                 self._ended.pop(key, None)

@@ -270,14 +270,17 @@ class Listeners:
         slots = self._slots
         return slots is None or (bool(slots) if opened.slot is None else opened.slot in slots)
 
-    def release(self) -> None:
+    def release(self, *, is_last: bool = False) -> None:
         """Close the sockets here and leave them to another process; later configurations change nothing of
         it.
+
+        :param is_last: there is no other one: what has connected is served here.
         """
         self._lifecycle.leave()
         ports, self._open = self._open, []
         for opened in ports:
-            opened.port.release().addErrback(self._failed)
+            closing = opened.port.stopListening() if is_last else opened.port.release()
+            closing.addErrback(self._failed)
 
     def close(self) -> Deferred[Any]:
         """Listen no longer, whatever later configurations say; fires when all are closed."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
+
+from twisted.internet.defer import Deferred
 
 from ampproxy.dialects.base import Dialect
 from ampproxy.errors import ClientFault
@@ -24,7 +26,7 @@ MAX_ALONE = 32 * 1024 * 1024
 class Elsewhere(Protocol):
     """Finds in other processes what this one does not keep."""
 
-    def fetch(self, dialect: Dialect, client: str, request: bytes) -> Awaitable[None] | None:
+    def fetch(self, dialect: Dialect, client: str, request: bytes) -> Deferred[None] | None:
         """Have what a request refers to kept here, too, as far as another process keeps it; ``None``: there
         is nothing to wait for.
 
@@ -32,7 +34,7 @@ class Elsewhere(Protocol):
         """
         ...
 
-    def fetch_answer(self, client: str, id_: str) -> Awaitable[None] | None:
+    def fetch_answer(self, client: str, id_: str) -> Deferred[None] | None:
         """Likewise a whole answer, with those before it."""
         ...
 

@@ -116,7 +116,7 @@ class VendorCallResource(GatewayResource):
             if elsewhere is not None and self._call.thing:
                 fetching = elsewhere.fetch_answer(record.client, self._call.thing)
                 if fetching is not None:
-                    await fetching
+                    await ClientWatch(request).wait_for(fetching)
             if answered_here(self.generation, request, record, self._call):
                 return
         body, models, things = await self._read(request)

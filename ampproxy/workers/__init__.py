@@ -23,8 +23,10 @@ version has been installed meanwhile.
 * A worker that ends, or does not answer, is replaced. Until its successor is there another one accepts on
   its sockets (:mod:`ampproxy.workers.seats`). What it had under way has been reported when it began, and
   ends in the log and in the ledger as failed.
-* If the supervisor ends, each worker serves what is under way, and ends; what the supervisor had not yet
-  written to the ledger, it writes itself (:mod:`ampproxy.workers.orphan`).
+* If the supervisor ends, each worker serves what is under way and who has connected, and ends; what the
+  supervisor had not yet written to the ledger, it writes itself (:mod:`ampproxy.workers.orphan`).
+* What a worker keeps for clients of Responses the others ask it for when they need it
+  (:mod:`ampproxy.workers.searching`).
 * A restart starts another supervisor, with its own template and workers, on the same sockets
   (:mod:`ampproxy.restart`).
 """

@@ -89,6 +89,11 @@ class Member:
         """See :class:`~ampproxy.channel.link.Receiver`."""
         self._owner.gone(self)
 
+    @property
+    def serves(self) -> bool:
+        """Whether it has begun to serve, and nothing is known against it."""
+        return (self.ready or self.leaving) and not self.killed
+
     def misses_alone(self) -> bool:
         """Whether it has missed the shared state for too long to be a moment's delay; so only once, until it
         has it again. Asked each second, as long as the supervisor has it.

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from ampproxy.channel.messages import Forget, Has, Message, Seek
 from ampproxy.dialects.base import Dialect
@@ -36,6 +37,8 @@ class Seeker:
         self._send = send
         self._waiting: dict[int, Deferred[Given]] = {}
         self._number = 0
+        #: Whether there is a supervisor.
+        self.open = True
 
     def fetch(self, dialect: Dialect, client: str, request: bytes) -> Deferred[None] | None:
         """See :meth:`Elsewhere.fetch <ampproxy.relay.elsewhere.Elsewhere.fetch>`."""
@@ -61,6 +64,8 @@ class Seeker:
             self._keeps.forget(message.client, message.id)
 
     def _fetch(self, client: str, missing: Callable[[], Sought]) -> Deferred[None] | None:
+        if not self.open:
+            return None
         sought = missing()
         if not any(sought):
             return None
@@ -79,13 +84,14 @@ class Seeker:
     def _ask(self, client: str, sought: Sought) -> Deferred[Given]:
         self._number += 1
         number = self._number
-        waiting: Deferred[Given] = Deferred(lambda _: None)
+        waiting: Deferred[Given] = Deferred()
         self._waiting[number] = waiting
         self._send(Seek(number, client, sought))
         waiting.addTimeout(TIMEOUT, self._clock)
 
-        def late(_: object) -> Given:
+        def late(failure: Failure) -> Given:
             self._waiting.pop(number, None)
+            failure.trap(TimeoutError)
             return Given()
 
         return waiting.addErrback(late)
@@ -96,7 +102,15 @@ def _without(ids: Iterable[str], asked: set[str]) -> tuple[str, ...]:
 
 
 class Peer(Protocol):
-    """A worker."""
+    """A worker.
+
+    :ivar serves: whether it has begun to serve, and may answer.
+    """
+
+    @property
+    def serves(self) -> bool:
+        """See above."""
+        ...
 
     def send(self, message: Message) -> None:
         """Send it something."""
@@ -155,7 +169,7 @@ class Searches:
 
         :param peers: all workers.
         """
-        others = [other for other in peers if other is not peer]
+        others = [other for other in peers if other is not peer and other.serves]
         if isinstance(message, Seek):
             self._seek(peer, message, others)
         elif isinstance(message, Has):

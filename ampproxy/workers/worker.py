@@ -322,11 +322,11 @@ class Worker:
         service = self._service
         if self._ending or not service.running:
             return
-        self._entrance.open = False
+        self._entrance.open = self._seeker.open = False
         self._orphan = Orphan(self._start.twistd, service, self._reactor, self._log)
         self._orphan.take_over(self._output, self._reporter)
         self._log.error("The supervisor has ended: finishing running exchanges, then this worker ends, too")
-        self._leave(0)
+        self._leave(0, is_last=True)
 
     def _accept(self, slots: Collection[int]) -> None:
         service = self._service
@@ -334,8 +334,8 @@ class Worker:
         if slots and service.lifecycle.paused:
             service.accept()
 
-    def _leave(self, pid: int) -> None:
-        self._service.abandon()
+    def _leave(self, pid: int, *, is_last: bool = False) -> None:
+        self._service.listeners.release(is_last=is_last)
         leaving: Deferred[None] = Deferred.fromCoroutine(self._service.leave(pid))
         leaving.addErrback(lambda failure: self._log.failure("Unhandled error while leaving", failure))
         leaving.addCallback(lambda _: None if self._ending else self._end())

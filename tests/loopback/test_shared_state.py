@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +107,11 @@ claude-api-key:
         return [dict(request.headers)["x-api-key"] for request in self.vendor.requests[before:]]
 
     def homes(self, threads: list[str]) -> list[str]:
-        """The account of each thread, which is the same wherever it is served: at several replicas."""
+        """The account of each thread, the same wherever it is served: most are at several replicas."""
         first, *others = [self.accounts(threads) for _ in range(4)]
         assert others == [first] * 3
         served = [{name for name in threads if f"thread={name} " in one.log_text} for one in self.services]
-        assert all(len(ones & others) > 1 for ones, others in combinations(served, 2))
+        assert sum(map(len, served)) > 1.5 * len(threads)
         return first
 
     def asks_of_limited(self, number: int) -> bool:

@@ -131,6 +131,7 @@ def check_sdks(service: Running) -> None:
         begun = [iter(stream) for stream in streams]
         assert all(next(stream) for stream in begun)
         old = ask_by_old_http(service, SLOW)
+        assert b"200 OK" in old.recv(100)
         for one in workers(service).values():
             os.kill(one["pid"], signal.SIGKILL)
         for stream in begun:
@@ -150,7 +151,6 @@ def ask_by_old_http(service: Running, model: str) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", service.port), 60)
     head = b"POST /v1/messages HTTP/1.0\r\nHost: localhost\r\nX-Api-Key: k\r\nContent-Length: %d\r\n\r\n"
     client.sendall(head % len(text) + text)
-    assert b"200 OK" in client.recv(100)
     return client
 
 
@@ -203,15 +203,24 @@ def test_one_is_asked_to_end(service: Running, vendor: Any) -> None:
 
 
 def test_the_supervisor_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
-    """The workers finish their streams, write what has ended to the ledger, and end, too."""
+    """The workers finish their streams, serve who has connected, write what has ended to the ledger, and end,
+    too.
+    """
     before = len(vendor.requests)
     pids = [one["pid"] for one in workers(service).values()]
     streams = [ask(service, SLOW) for _ in range(8)]
     for _ in range(40):  # some of these are written when it dies, some are not
         ask(service, MODEL).read()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    # Nothing of these is accepted yet.
+    late = [ask_by_old_http(service, MODEL) for _ in range(6)]
     service.process.kill()
     service.process.wait(20)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert [rest(one).count(b"event: message_stop") for one in late] == [1] * 6
     assert [stream.read().count(b"event: message_stop") for stream in streams] == [1] * 8
     wait_for(lambda: not any(map(is_there, pids)))
-    assert ledger(tmp_path) == len(vendor.requests) - before == 48
+    assert ledger(tmp_path) == len(vendor.requests) - before == 54
     assert "The supervisor has ended" in service.log_text

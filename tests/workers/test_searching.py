@@ -28,7 +28,7 @@ class Peer:
     """
 
     def __init__(self, searches: Searches, peers: list[Peer], number: int, limits: str) -> None:
-        self.searches, self.peers, self.silent = searches, peers, False
+        self.searches, self.peers, self.silent, self.serves = searches, peers, False, True
         self.sent: list[Message] = []
         self.world: World = world_of(limits)
         runtime = self.world.generation.runtime
@@ -147,6 +147,29 @@ def test_one_that_dies() -> None:
     assert one.searches._searches == {}
 
 
+def test_one_that_only_begins() -> None:
+    """Is not waited for: it has nothing; nor is anyone once there is no supervisor."""
+    _, two, three = house()
+    three.silent, three.serves = True, False
+    for _ in range(2):
+        assert ask(two.world, "whole", [GO], previous_response_id="resp_of_no_one").status == 400
+        two.seeker.open = False
+    assert len(two.sent) == 1
+
+
+def test_a_client_that_leaves() -> None:
+    """Meanwhile: nothing goes on for it."""
+    one, two, three = house()
+    id_ = one.turn("whole")
+    one.silent = three.silent = True
+    connection = ask(two.world, "whole", [GO], previous_response_id=id_)
+    connection.leave()
+    two.world.clock.advance(TIMEOUT)
+    two.world.turn()
+    assert two.world.client.sent == []
+    assert not [event for event in two.world.events if "log_failure" in event]
+
+
 @pytest.mark.parametrize("id_", ["resp_of_a_vendor", "resp of no one", "resp_\ud800", "r" * 200, ""])
 def test_what_cannot_be_ours(id_: str) -> None:
     """Nobody is asked for it: an id that a vendor gave, or none at all."""
@@ -199,6 +222,8 @@ def test_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     searches, got = Searches(), []
 
     class Asker:
+        serves = True
+
         def send(self, message: Any) -> None:
             got.append(message)
 
