@@ -23,11 +23,8 @@ from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
-from ampproxy.credentials.sharing import share_pool
-from ampproxy.credentials.sharing_memory import share_lessons, share_pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
-from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.making import make_ledger
@@ -50,7 +47,6 @@ from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.state.library import check_library
 from ampproxy.state.shared import ALONE, Shared
-from ampproxy.state.view import View
 from ampproxy.status import Reports, WorkerStatus
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
@@ -318,12 +314,17 @@ def _runtime(
 ) -> Runtime:
     state, in_thread = outside.state, _in_thread(outside.reactor)
     pool_state = PoolState()
-    share_pool(pool_state, shared, outside.reactor.seconds)
     lessons = Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
     pins = Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
-    share_lessons(lessons, shared, time.time)
-    share_pins(pins, shared, time.time)
-    discovery.share(shared)
+    if shared.active:
+        # Not at the top: most gateways serve by one process.
+        from ampproxy.credentials.sharing import share_pool
+        from ampproxy.credentials.sharing_memory import share_lessons, share_pins
+
+        share_pool(pool_state, shared, outside.reactor.seconds)
+        share_lessons(lessons, shared, time.time)
+        share_pins(pins, shared, time.time)
+        discovery.share(shared)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -374,6 +375,9 @@ def _limiter(config: Config, state: Path | None, shared: Shared, in_thread: InTh
     settings = config.state
     if settings is None:
         return Limiter(lambda: Counts(state, time.time), in_thread, log)
+    # Not at the top: most gateways serve by one process.
+    from ampproxy.state.view import View
+
     more: dict[str, Any] = {}
     if isinstance(shared, View):
         more = {"connected": lambda: shared.connected, "failed": shared.failed}
@@ -440,6 +444,9 @@ def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
 
 def _peer_uid(in_thread: InThread, host: str, port: int) -> Deferred[int | None]:
     """Whose a connection of this machine is. Where there are many connections that takes milliseconds."""
+    # Not at the top: only where somebody opens the page.
+    from ampproxy.desktop.clients.owners import connected_uid
+
     return in_thread(partial(connected_uid, host, port))
 
 

@@ -48,11 +48,11 @@ from ampproxy.restart.handover_new import Handover
 from ampproxy.restart.handover_old import Command, HandoverSource
 from ampproxy.server.descriptors import raise_limit
 from ampproxy.service import GatewayService
-from ampproxy.state.view import View
 from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
+    from ampproxy.state.view import View
     from ampproxy.workers.crew import Supervisor
 
 
@@ -173,6 +173,9 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     crew = _crew(options, reactor, log, observer, metrics)
     shared: View | None = None
     if crew is not None:
+        # Not at the top: with one process nothing of it is loaded.
+        from ampproxy.state.view import View
+
         shared = View("the supervisor", reactor, time.time, Logger(observer=_ignored))
         metrics.workers = notifier.alive = crew
     try:

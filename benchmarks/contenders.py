@@ -442,6 +442,8 @@ def environment(
     :param checkout: whose package it runs; this one's by default.
     """
     kept = {name: value for name, value in os.environ.items() if home is None or name not in _PLACES}
+    # Else what is started from a fresh checkout compiles all of it each time.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     kept["PYTHONPATH"] = str(checkout or _HERE)
     if authority is not None:
         kept["SSL_CERT_FILE"] = str(authority)

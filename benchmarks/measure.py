@@ -21,6 +21,9 @@ LIVE = Ask("GET", "/ampproxy/live", (("Accept", "text/event-stream"),))
 #: Seconds of the same load before each round that are not measured.
 _WARM_UP = 0.15
 
+#: Seconds after which a gateway has loaded what it loads when it serves already.
+_AT_REST = 3.0
+
 #: Streams that are held open, after some that are not counted.
 _HELD = 500
 _HELD_BEFORE = 20
@@ -62,7 +65,7 @@ async def footprint(place: Bench, name: str, starts: int) -> Footprint:
             ready_cpu.append(contender.ready_cpu)
             if left:
                 continue
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(_AT_REST)
             idle = rss_bytes(contender.pid)
             stream = await _memory_of_streams(contender)
             kept = await _memory_kept(contender)

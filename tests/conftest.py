@@ -9,14 +9,18 @@ import functools
 import gc
 import importlib.metadata
 import os
+import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
+from execnet import gateway_base, gateway_io
 from hypothesis import HealthCheck, settings
 
+from tests import forked
 from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -45,6 +49,40 @@ def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: two for each core, because many tests wait for processes that they started."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 2 * cores
+
+
+#: What takes the workers the longest to load, of others' code: nothing of it makes a reactor.
+_LOADED = (
+    "pytest",
+    "hypothesis",
+    "jsonschema",
+    "trustme",
+    "click.testing",
+    "sqlalchemy",
+    "psycopg",
+    "redis.asyncio",
+    "anthropic",
+    "openai",
+    "openai.types.responses",
+    "google.genai",
+    "websockets.asyncio.server",
+    *forked.LOADED,
+)
+
+
+class _ForkedWorker(gateway_io.Popen2IOMaster):
+    """A worker that begins as a copy of one process, in which all of that is loaded once."""
+
+    def __init__(self, args: list[str], execmodel: Any) -> None:
+        command = [sys.executable, *args[args.index("-c") :]]
+        self.popen = forked.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, loaded=_LOADED)
+        gateway_base.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
+
+
+def pytest_xdist_setupnodes() -> None:
+    """Fork the workers, where that is possible."""
+    if forked.POSSIBLE:
+        gateway_io.Popen2IOMaster = _ForkedWorker
 
 
 def _import_in_turn(config: pytest.Config) -> None:

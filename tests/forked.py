@@ -36,7 +36,7 @@ POSSIBLE = hasattr(os, "pidfd_open") and not os.environ.get("AMPPROXY_LONG")
 #: More than any request has: a command and an environment.
 _MAX_REQUEST = 4 << 20
 #: Beside what the service's own workers load: modules of most programs, which make no reactor.
-_LOADED = (
+LOADED = (
     "twisted.scripts.twistd",
     "twisted.cred.strcred",
     "twisted.internet.epollreactor",
@@ -44,7 +44,7 @@ _LOADED = (
     "ampproxy.cli",
     "ampproxy.metrics.registry",
 )
-_BEGIN = "from tests.forked import serve; exec(compile(serve({}), '<string>', 'exec'))"
+_BEGIN = "from tests.forked import serve; exec(compile(serve({}, {}), '<string>', 'exec'))"
 
 
 # ------------------------------------------------------------------------- in the process of the tests
@@ -114,10 +114,10 @@ class Program:
 class _Server:
     """The process that forks, as its client knows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, loaded: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._control, its_own = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        code = _BEGIN.format(its_own.fileno())
+        code = _BEGIN.format(its_own.fileno(), list(loaded))
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             cwd=TREE,
@@ -147,16 +147,16 @@ class _Server:
         self._process.wait()
 
 
-_server: _Server | None = None
+#: By what they have loaded.
+_servers: dict[tuple[str, ...], _Server] = {}
 _making = threading.Lock()
 
 
-def _fork(request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
-    global _server
+def _server(loaded: tuple[str, ...]) -> _Server:
     with _making:
-        if _server is None:
-            _server = _Server()
-    return _server.fork(request, descriptors)
+        if loaded not in _servers:
+            _servers[loaded] = _Server(loaded)
+        return _servers[loaded]
 
 
 def popen(
@@ -168,8 +168,12 @@ def popen(
     stdout: Any = None,
     stderr: Any = None,
     text: bool = False,
+    loaded: tuple[str, ...] = LOADED,
 ) -> Any:
-    """As :class:`subprocess.Popen`: forked, where that is possible and our interpreter runs the command."""
+    """As :class:`subprocess.Popen`: forked, where that is possible and our interpreter runs the command.
+
+    :param loaded: modules that the process has loaded beside those of the service's workers.
+    """
     if not POSSIBLE or list(command[:2]) != [sys.executable, "-c"]:
         return subprocess.Popen(
             command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, text=text
@@ -190,7 +194,7 @@ def popen(
             "environ": dict(os.environ if env is None else env),
             "umask": _umask(),
         }
-        pid = _fork(request, [*standard, report])
+        pid = _server(loaded).fork(request, [*standard, report])
     return Program(pid, status, pipes)
 
 
@@ -206,7 +210,7 @@ def _descriptor(
     elif wanted == subprocess.PIPE:
         theirs, ours = os.pipe() if name == "stdin" else os.pipe()[::-1]
         mode = ("w" if name == "stdin" else "r") + ("" if text else "b")
-        pipes[name] = open(ours, mode, buffering=-1 if text or name != "stdin" else 0)  # noqa: SIM115
+        pipes[name] = open(ours, mode)  # noqa: SIM115
         opened = theirs
     else:
         return wanted if isinstance(wanted, int) else int(wanted.fileno())
@@ -259,12 +263,12 @@ def run(
 # ------------------------------------------------------------------------- in the process that forks
 
 
-def serve(descriptor: int) -> str:
+def serve(descriptor: int, loaded: Iterable[str]) -> str:
     """Fork for whoever asks over a socket, until it ends; gives, in each forked process, the code to run."""
     from ampproxy.workers.template import load
 
     load()
-    for name in _LOADED:
+    for name in loaded:
         importlib.import_module(name)
     return _Forking(socket.socket(fileno=descriptor)).run()
 

@@ -30,7 +30,7 @@ REASONS = {
     "config/catalog.py": "in which dialects a family of models may be asked, by the words of the setting",
     "amp/connections.py": "which dialect each format of Amp's model routing is",
     "adapt/settings.py": "which member of which dialect is a wish that only its own vendor knows",
-    "adapt/hosted.py": "which dialect writes which tool that a vendor runs",
+    "adapt/tools.py": "which dialect writes which tool that a vendor runs",
     "amp/asks.py": "in which dialect each version of Amp's clients asks for which model",
     "amp/roles.py": "Amp's oracle is known by the dialect that it is asked in",
     "config/payload.py": "CLIProxyAPI's older names of dialects, which are in people's files",

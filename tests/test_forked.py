@@ -80,6 +80,7 @@ def test_pipes() -> None:
     )
     with process:
         process.stdin.write(b"hello\n")
+        process.stdin.flush()
         assert process.stdout.read() == b"hello\n\nwrong\n"
 
 

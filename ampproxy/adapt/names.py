@@ -1,4 +1,4 @@
-"""ToolNameMap and ids as a vendor takes them."""
+"""Names and ids as a vendor takes them."""
 
 from __future__ import annotations
 

@@ -369,7 +369,7 @@ _FITS: Final[dict[type, Callable[[PartFitter, Any, Role, str], Part]]] = {
 
 
 #: Kinds with words that the conversation goes on from: summaries, documents found, what tools of the client's
-#: vendor, or its own machine, did. Of those that are calls or results, the kind itself is told as well.
+#: vendor, or its own machine, did. Of those that are calls or results, the kind itself is given as well.
 _READ: Final = frozenset(("compaction", "search_result"))
 _DONE: Final = frozenset(
     f"{tool}_{what}"

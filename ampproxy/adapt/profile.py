@@ -27,7 +27,7 @@ class Hosted(Value, frozen=True):
     """How a vendor declares a tool that it runs.
 
     :param declared: the declaration without any settings.
-    :param settings: the settings that it has (:mod:`ampproxy.adapt.hosted`) -> where they stand in it, the
+    :param settings: the settings that it has (:mod:`ampproxy.adapt.tools`) -> where they stand in it, the
         members separated by dots.
     :param beta: the beta feature that it needs.
     :param nested_place: whether the user's place stands in an object of its own (``approximate``).
@@ -53,7 +53,7 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param kin: the dialects of the same vendor, which know each other's words and files; ``kin_extras``:
         their members that it has, too, each with those of its own members that are meant (none: all of it);
         ``kin_part_extras``: likewise of parts.
-    :param sampling_members: what a server may refuse -> the field of ``Sampling`` that says it;
+    :param sampling_members: what a server may refuse -> the field of ``Sampling`` that holds it;
         ``other_members``: the field of ``ChatRequest``, whose name is that of the loss.
     :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``;
         ``planned``: with the limit, sampling and demanded calls (:mod:`ampproxy.adapt.thinking`).

@@ -2,10 +2,10 @@
 
 Tools carry JSON Schema, of which Anthropic takes only part at the top of ``input_schema``, and answers 400
 to the rest: what it is known to accept is kept, the rest is rewritten where that loses nothing, and else
-left out and said.
+left out and noted.
 
 Numbers keep their exact text. A schema may be hostile: depth, size and the expansion of references are
-bounded, and what is cut is said.
+bounded, and what is cut is noted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMBINERS = ("allOf", "anyOf", "oneOf")
 
 
 def lower(schema: bytes | Json, path: str = "schema") -> tuple[bytes, tuple[Loss, ...]]:
-    """Say a JSON Schema as an ``input_schema``.
+    """Write a JSON Schema as an ``input_schema``.
 
     :param path: where it stands in the request, for the losses.
     :returns: the lowered schema, and what it could not keep. Never raises: what is no schema at all
@@ -43,7 +43,7 @@ def lower(schema: bytes | Json, path: str = "schema") -> tuple[bytes, tuple[Loss
 
 
 def _lowered(text: bytes, node: Node, path: str, losses: Losses) -> bytes:
-    """``input_schema`` must say ``type: object`` at its top, and no allOf, anyOf or oneOf beside it."""
+    """``input_schema`` must have ``type: object`` at its top, and no allOf, anyOf or oneOf beside it."""
     if member(node, "type") == "object" and not any(key in node for key in (*_COMBINERS, "$ref")):
         return text
     flat = _Flattening(node, max(_MOST_REFERRED, len(text)), path, losses).flat(node)
@@ -191,7 +191,7 @@ def node_of(text: bytes | Json | None) -> Node | None:
 
 
 def member(node: Node, key: str) -> Any:
-    """What a small member says; ``None`` where it is missing or cannot be read."""
+    """What a small member holds; ``None`` where it is missing or cannot be read."""
     return loads(node.get(key, NULL))
 
 

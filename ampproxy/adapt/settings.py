@@ -147,10 +147,10 @@ USUAL: Final[Mapping[str, Any]] = {
     "top_logprobs": 0,
     "stop": (),
 }
-#: The fields that say where the answer ends; all others say how it is drawn.
+#: The fields that set where the answer ends; all others set how it is drawn.
 _ENDS: Final = frozenset(("max_tokens", "stop"))
 _PENALTIES: Final = frozenset(("presence_penalty", "frequency_penalty"))
-#: Those that say how it is drawn, which are also the kinds of their losses.
+#: Those that set how it is drawn, which are also the kinds of their losses.
 FIELDS: Final = tuple(name for name in Sampling.__struct_fields__ if name not in _ENDS)
 #: The least ``top_p`` that models of Anthropic's take while they think.
 _THINKING_TOP_P: Final = 0.95
@@ -302,7 +302,7 @@ def without_preferences(
     """The request without such wishes, and what that lost; the same object where it has none.
 
     :param spoken: the dialect that it goes out in; one that its client speaks takes them as they are.
-    :param openai: the model is OpenAI's own: Chat and Responses, which are one vendor's, say some alike.
+    :param openai: the model is OpenAI's own: Chat and Responses, which are one vendor's, write some alike.
     """
     if request.dialect == spoken:
         return request, ()

@@ -12,11 +12,11 @@ class Target(Value, frozen=True):
     """The model that a request is rendered for, and what it takes.
 
     :param thinking: ``budget``: a token budget; ``level``: an effort level; ``both``; ``none``: not
-        at all (thinking wishes are a loss); ``unknown``: a model nobody described, trusted to take
-        what the client says in the dialect's classic form.
+        at all (thinking wishes are a loss); ``unknown``: a model without a description, trusted to take
+        what the client asks in the dialect's classic form.
     :param budget: smallest and largest budget that is accepted.
     :param levels: the effort levels that are accepted; others are moved to the nearest.
-    :param thinks_unasked: whether it thinks where a request says nothing about it.
+    :param thinks_unasked: whether it thinks where a request leaves it open.
     :param can_disable: whether thinking can be switched off.
     :param between_tools: whether it takes Anthropic's ``between_tools``.
     :param forced_tools: whether a call can be demanded: ``always``, ``not-thinking`` or ``never``.

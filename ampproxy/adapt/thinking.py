@@ -32,7 +32,7 @@ def settle_level(
     It is ``None`` where nothing may be asked.
 
     :param kin: the client speaks that dialect or one of the same vendor's, and knows that its models think.
-    :param trusted: the client is taken to know the levels of a model that nobody described.
+    :param trusted: the client is taken to know the levels of a model without a description.
     """
     wish = request.thinking
     if wish is None:
@@ -177,7 +177,7 @@ def settle_amount(
 
 
 def _is_small(request: ChatRequest) -> bool:
-    """Whether a model that thinks unless told otherwise would spend the whole answer on it, which a client of
+    """Whether a model that thinks unless asked not to would spend the whole answer on it, which a client of
     another dialect that did not ask for thinking does not expect.
     """
     limit = request.sampling.max_tokens
@@ -281,7 +281,7 @@ class _Forbidden(Value, frozen=True):
 
     :param budget: ... for a number of tokens.
     :param free: ... as it likes.
-    :param unasked: ... where the request says nothing about thinking and the model would think.
+    :param unasked: ... where the request leaves thinking open and the model would think.
     """
 
     budget: str | None = None

@@ -8,12 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.adapt.freeform import SCHEMA, described
-from ampproxy.adapt.hosted import carried
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.profile import DialectProfile, Hosted
 from ampproxy.adapt.schema import is_strict, lower, with_description
 from ampproxy.adapt.target import Target, can_disable
-from ampproxy.model.base import Json
+from ampproxy.model.base import CHAT, GEMINI, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, OutputFormat, Thinking, Tool, ToolChoice
@@ -347,3 +346,55 @@ def _with_stubs(request: ChatRequest, losses: Losses) -> ChatRequest:
     losses("tools", "tools", "The calls in the history were declared as tools that must not be used.")
     tools = tuple(Tool(name, schema=ANY_OBJECT) for name in calls)
     return msgspec.structs.replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
+
+
+# --------------------------------------------------------------------- settings of tools that vendors run
+
+
+#: What names a tool, or is for the cache, sets nothing.
+_NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
+_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
+
+
+def settings_of(hosted: HostedTool) -> dict[str, Any]:
+    """The settings of a tool that another dialect declared; those of one dialect alone by their own names."""
+    found = loads(hosted.raw, {})
+    if not isinstance(found, dict):
+        return {}
+    if hosted.dialect == CHAT:
+        found = found.get("web_search_options", found)
+    elif hosted.dialect == GEMINI:
+        found = next(iter(found.values()), {})
+    if not isinstance(found, dict):
+        return {}
+    filters = found.pop("filters", None)
+    found |= filters if isinstance(filters, dict) else {}
+    place = found.get("user_location")
+    if isinstance(place, dict):
+        inner = place.get("approximate")
+        found["user_location"] = {"type": "approximate", **(inner if isinstance(inner, dict) else place)}
+    return {name: value for name, value in found.items() if name not in _NO_SETTINGS and value is not None}
+
+
+def _is_usual(name: str, value: Any) -> bool:
+    """Whether a setting asks for what any vendor's tool does without it."""
+    if name == "external_web_access":
+        return value is not False
+    if name == "search_content_types":
+        return isinstance(value, list) and "text" in value
+    return name in _OF_LOADING or (name == "container" and value == {"type": "auto"})
+
+
+#: How the tool is loaded and who may call it, where all are declared at once.
+_OF_LOADING: Final = ("allowed_callers", "defer_loading")
+
+
+def carried(hosted: HostedTool, taken: tuple[str, ...], path: str, losses: Losses) -> dict[str, Any]:
+    """The settings that the target has a place for; each other one is a loss.
+
+    :param taken: the names of those.
+    """
+    found = settings_of(hosted)
+    if lost := sorted(name for name in found if name not in taken and not _is_usual(name, found[name])):
+        losses("hosted_settings", path, _WHY.format(names=", ".join(lost), kind=hosted.kind))
+    return {name: found[name] for name in taken if name in found}

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
-from ampproxy.model.base import Value
+from ampproxy.model.base import Guarded, Value
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.ledger import Ledger
 from ampproxy.model.neo import Neo
@@ -41,18 +41,19 @@ class TokenSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(Guarded, frozen=True, kw_only=True):
     """Certificate chain and private key of the listener, PEM files.
 
     :param chain: what ``cert`` held when the configuration was read; empty: nobody has looked yet.
     :param secret: likewise of ``key``.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("chain", "secret"))
+
     cert: Path
     key: Path
-    chain: bytes = field(default=b"", repr=False)
-    secret: bytes = field(default=b"", repr=False)
+    chain: bytes = b""
+    secret: bytes = b""
 
 
 class ModelName(Value, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ class Lessons:
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return bool(self._known())
+        return bool(self._known() if self._book is None else self._book)
 
     def of(self, key: Key) -> tuple[Lesson, ...]:
         """What is known of an account, in the order in which it was learned."""

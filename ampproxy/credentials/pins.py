@@ -122,12 +122,12 @@ class Pins:
     @property
     def things(self) -> int:
         """Of how many things it is known whose they are."""
-        return len(self._known()[0])
+        return len((self._books or self._known())[0])
 
     @property
     def proofs(self) -> int:
         """Of how many proofs."""
-        return len(self._known()[1])
+        return len((self._books or self._known())[1])
 
     def owner(self, thing: str) -> str | None:
         """The name of the account that keeps a thing; ``None``: nobody knows."""

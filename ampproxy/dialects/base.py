@@ -69,7 +69,7 @@ class Rendered(Value, frozen=True):
 
     :param names: tool names that had to change: as sent -> as the client knows them.
     :param headers: extra request headers that this body needs (``anthropic-beta``).
-    :param freeform: the names, as sent, of freeform tools that were said as a function with one
+    :param freeform: the names, as sent, of freeform tools that were written as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
         :mod:`ampproxy.dialects.freeform`).
     """
@@ -87,7 +87,7 @@ class AnswerContext(Value, frozen=True):
     :param model: the name that the client asked for.
     :param created: seconds since the epoch, for answers that carry no time.
     :param new_id: makes an unguessable unique id, for a given prefix (``msg_``, ``chatcmpl-``).
-    :param request: what the client asked; ``None`` where nobody parsed it.
+    :param request: what the client asked; ``None`` where it was not parsed.
     :param framing: ``array`` for a Gemini client that did not ask for ``alt=sse``: its stream is a
         JSON list.
     """
@@ -126,7 +126,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     :param done: the end mark, where the dialect has one apart from its last event; it is added where a
         vendor leaves it out.
     :param tight: the dialect's clients break off at a comment, take U+2028 in a string for the end of a line,
-        and may be told more behind the terminal event, as the usage.
+        and may be fed more behind the terminal event, as the usage.
     :param list_unless: the stream is a JSON list that grows unless the query has this item; empty: it
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
@@ -143,17 +143,13 @@ class EventStream(Value, frozen=True, kw_only=True):
 
 
 def anyhow(value: bytes) -> bool:
-    """In ``Dialect.harmless``: whatever the member says."""
+    """In ``Dialect.harmless``: whatever the member's value is."""
     return True
 
 
 def one_of(*values: bytes) -> Callable[[bytes], bool]:
-    """In ``Dialect.harmless``: if it says one of these."""
+    """In ``Dialect.harmless``: if its value is one of these."""
     return values.__contains__
-
-
-def _same(body: bytes) -> bytes:
-    return body
 
 
 class OwnCleaning(Protocol):
@@ -171,38 +167,8 @@ class OwnCleaning(Protocol):
         ...
 
 
-def _own(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return body, ()
-
-
-def _fits(body: bytes, target: Target) -> bool:
-    return False
-
-
-def _plain(found: Peek, body: bytes) -> str:
-    return ""
-
-
-def _no_usage(answer: Members) -> Usage | None:
-    return None
-
-
-def _no_glance(answer: Members) -> bool:
-    return False
-
-
 #: How a client stands with its limits, and the seconds since the epoch -> headers.
 LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
-
-
-def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
-    return []
-
-
-def _no_look(body: bytes) -> tuple[Peek, bool] | None:
-    return None
 
 
 class Storing(Value, frozen=True, kw_only=True):
@@ -252,13 +218,13 @@ class Passthrough(Value, frozen=True, kw_only=True):
     Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
 
     :param events: its stream, if that is one of server-sent events.
-    :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
+    :param usage: the usage that a whole answer reports; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param ends_well: whether it plainly ended well; likewise.
     :param traces: texts without which no request's history holds thinking or a proof of it.
     :param look: what routing must know of a large body, and whether its history may hold thinking, in one
         pass; ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
-    :param may_not_fit: whether a request may say what a target does not take at its server; by a search, for
+    :param may_not_fit: whether a request may have what a target does not take at its server; by a search, for
         most bodies pass as they are.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
     :param own: its own cleaning, asked only for a body that may hold thinking.
@@ -281,25 +247,25 @@ class Passthrough(Value, frozen=True, kw_only=True):
         stream only where it is JSON alone, and no event.
     :param gives_up: headers (lower-case name, beginning of the value) of clients whose turn ends at an error
         within a stream, and which ask again where the connection breaks without one.
-    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
+    :param limits: reports what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
     :param messages: what it is over a WebSocket; ``None``: there is no such thing.
     """
 
     events: EventStream | None = None
-    usage: Callable[[Members], Usage | None] = _no_usage
-    is_answer: Callable[[Members], bool] = _no_glance
-    ends_well: Callable[[Members], bool] = _no_glance
+    usage: Callable[[Members], Usage | None] = lambda answer: None
+    is_answer: Callable[[Members], bool] = lambda answer: False
+    ends_well: Callable[[Members], bool] = lambda answer: False
     traces: tuple[bytes, ...] = ()
-    look: Callable[[bytes], tuple[Peek, bool] | None] = _no_look
-    may_not_fit: Callable[[bytes, Target], bool] = _fits
-    is_renamed: Callable[[bytes, Target], bool] = _fits
-    own: OwnCleaning = _own
-    clean: Callable[[bytes], bytes] = _same
+    look: Callable[[bytes], tuple[Peek, bool] | None] = lambda body: None
+    may_not_fit: Callable[[bytes, Target], bool] = lambda body, target: False
+    is_renamed: Callable[[bytes, Target], bool] = lambda body, target: False
+    own: OwnCleaning = lambda body, model, families, *, cleaned: (body, ())
+    clean: Callable[[bytes], bytes] = lambda body: body
     clean_headers: Mapping[bytes, Callable[[str], str]] = msgspec.field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
     declared: Callable[[bytes], ToolNames] = no_names
-    mixed: Callable[[Peek, bytes], str] = _plain
+    mixed: Callable[[Peek, bytes], str] = lambda found, body: ""
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
     state: VendorState = STATELESS
@@ -307,7 +273,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     bare_errors: tuple[tuple[bytes, bytes], ...] = ()
     gives_up: tuple[tuple[bytes, bytes], ...] = ()
-    limits: LimitHeaders = _no_headers
+    limits: LimitHeaders = lambda standings, wall: []
     references: References | None = None
     messages: Messages | None = None
 
@@ -376,10 +342,6 @@ class ParseRequest(Protocol):
         ...
 
 
-def _as_asked(request: ChatRequest) -> ChatRequest:
-    return request
-
-
 class Dialect(Value, frozen=True, kw_only=True):
     """A wire dialect, whole: requests, answers, streams, errors and lists, both ways. All sans-I/O.
 
@@ -419,7 +381,7 @@ class Dialect(Value, frozen=True, kw_only=True):
     compacting: Compacting | None = None
 
     parse_request: ParseRequest
-    for_others: Callable[[ChatRequest], ChatRequest] = _as_asked
+    for_others: Callable[[ChatRequest], ChatRequest] = lambda request: request
     render_request: Callable[[ChatRequest, Target], Rendered]
     parse_response: Callable[[bytes], ChatResponse]
     render_response: Callable[[ChatResponse, AnswerContext], bytes]

@@ -62,7 +62,7 @@ def _bent(body: bytes, lesson: Lesson) -> bytes | None:
 
 
 def _is_set(values: dict[str, Json], place: Place) -> bool:
-    """Whether a member is there that says something: thinking that is switched off does not."""
+    """Whether a member is there that has an effect: thinking that is switched off does not."""
     value: Any = {name: text for name, text in values.items() if name == place[0]}
     for step in place:
         value = loads(value[step]) if isinstance(value, dict) and step in value else None

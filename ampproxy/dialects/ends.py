@@ -1,7 +1,7 @@
 """What the end of an answer means where the vendor's word for it stands in no table of a dialect.
 
-New models and servers bring new words. What such a word says of itself decides: that the answer broke, was
-withheld, or was cut short. One that says nothing is never taken for a good end: an agent would act on half an
+New models and servers bring new words. What such a word means decides: that the answer broke, was
+withheld, or was cut short. One without a meaning is never taken for a good end: an agent would act on half an
 answer.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 from ampproxy.errors import STATUS
 from ampproxy.model.events import ErrorKind, FinishReason, WireError
 
-#: Words of good ends, and of those that say what cut the answer short: local servers, Cohere, Bedrock.
+#: Words of good ends, and of those that name what cut the answer short: local servers, Cohere, Bedrock.
 _KNOWN: Final[dict[str, FinishReason]] = {
     "stop": "stop",
     "stopped": "stop",
@@ -68,7 +68,7 @@ _SHOWN: Final = 100
 
 def read_end(word: str) -> FinishReason | WireError:
     """What a vendor's word for the end of its answer means: an error, if the answer broke; ``unknown`` where
-    the word does not tell.
+    the word does not show.
     """
     plain = word.strip().lower().replace("-", "_").replace(" ", "_")
     if known := _KNOWN.get(plain):
@@ -79,7 +79,7 @@ def read_end(word: str) -> FinishReason | WireError:
     return next((reason for pattern, reason in _CUT if pattern.search(plain)), "unknown")
 
 
-#: Ends for which some dialects have no word of their own: what they cannot say.
+#: Ends for which some dialects have no word of their own: what they cannot express.
 BENT: Final[dict[FinishReason, str]] = {
     "stop_sequence": "which stop sequence was hit",
     "pause": "that the turn can be continued",

@@ -33,7 +33,7 @@ KINDS: Final[dict[int, ErrorKind]] = {
     529: "overloaded",
 }
 
-#: Words by which vendors say that a prompt is too long; none of them has a status for it.
+#: Words by which vendors report that a prompt is too long; none of them has a status for it.
 _TOO_LONG = re.compile(
     r"context[ _]length|context[ _]window|prompt is too long|maximum context"
     r"|input token count [^\n]{0,200}exceeds|exceeds? the maximum number of tokens"
@@ -45,7 +45,7 @@ SEARCHED = 4096
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """What an HTTP status says."""
+    """What an HTTP status means."""
     if kind := KINDS.get(status):
         return kind
     return "invalid_request" if 400 <= status < 500 else "internal"

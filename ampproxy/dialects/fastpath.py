@@ -2,7 +2,7 @@
 
 A fast path counts in a chunk of whole events what it knows of ordinary ones (how they begin or end), and how
 many line ends there are. If every event and every line is accounted for, nothing in the chunk needs
-attention, and it goes on as it is or with one substitution. If anything is not, it says so, each
+attention, and it goes on as it is or with one substitution. If anything is not, it reports so, each
 event is looked at, and it learns how this stream's ordinary events look. A few scans of the
 chunk cost a tenth of taking its events apart.
 """
@@ -40,7 +40,7 @@ _BLANK = b"\n\n"
 
 
 class NamedFastPath:
-    """For dialects whose deltas hold nothing to rewrite and are told by their ``event`` line."""
+    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line."""
 
     __slots__ = ("_kind", "_next", "_prefix")
 

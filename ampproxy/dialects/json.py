@@ -71,7 +71,7 @@ def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
 
 
 def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:
-    """Decode JSON; ``otherwise`` where it is not of that kind: whoever it is for says so."""
+    """Decode JSON; ``otherwise`` where it is not of that kind: the caller reports it."""
     try:
         return decoder.decode(raw)
     except BAD_JSON:
@@ -103,7 +103,7 @@ def bad_answer(message: str) -> UnreadableAnswer:
 
 
 def no_answer() -> UnreadableAnswer:
-    """The fault of a stream that ended in order, and told nothing; to be raised."""
+    """The fault of a stream that ended in order, and held nothing; to be raised."""
     return bad_answer("The vendor ended its stream without an answer.")
 
 
@@ -125,6 +125,11 @@ def members(raw: bytes | Json, at: str = "") -> Members:
 
     :raises ampproxy.errors.ClientFault: it is not an object.
     """
+    if at:
+        try:
+            return MEMBERS.decode(raw)
+        except BAD_JSON:
+            pass
     return read_request(MEMBERS, raw, at)
 
 
@@ -153,7 +158,7 @@ def _decoder(kind: Any) -> Decoder[Any]:
 
 
 def is_null(value: Json) -> bool:
-    """Whether the JSON text says ``null``."""
+    """Whether the JSON text is ``null``."""
     return value == NULL
 
 
@@ -182,7 +187,8 @@ class Fields:
 
     def __init__(self, text: bytes | Json, at: str = "", *, nulls: bool = True) -> None:
         self.at = at
-        self.left = members(text, at) if nulls else without_nulls(members(text, at))
+        found = members(text, at)
+        self.left = found if nulls or NULL not in found.values() else without_nulls(found)
 
     def path(self, name: str) -> str:
         """Where the member stands in the request."""

@@ -36,21 +36,21 @@ def plain(values: Members) -> dict[str, Any]:
 
 
 def given(values: Members, name: str) -> bool:
-    """Whether a member says something."""
+    """Whether a member has a value."""
     return bytes(values.get(name, NULL)) not in (b"null", b'""')
 
 
-#: What OpenAI says beside the usage, and Gemini in it.
+#: What OpenAI reports beside the usage, and Gemini in it.
 TIER = "service_tier"
 
 
 def tiered(usage: Members, answer: Members) -> Members:
-    """A usage that is there, and what its answer says of how it was served."""
+    """A usage that is there, and what its answer reports of how it was served."""
     return {**usage, TIER: answer[TIER]} if usage and TIER in answer else usage
 
 
 def no_usage(usage: Members) -> Usage:
-    """Of a dialect that tells none."""
+    """Of a dialect that reports none."""
     return Usage()
 
 
@@ -64,14 +64,14 @@ class StreamMonitor:
     :ivar content: something of the answer itself was seen, and not only that there will be one.
     :ivar terminal: the dialect's terminal event, or an error event, was seen.
     :ivar failed: that was an error event.
-    :ivar unended: it came though the vendor never said how the answer ended, which may be cut off.
+    :ivar unended: it came though the vendor never declared how the answer ended, which may be cut off.
     :ivar empty: it came though nothing of an answer had.
-    :ivar finished: the answer is said, and the stream may end here, though something may follow.
+    :ivar finished: the answer is complete, and the stream may end here, though something may follow.
     :ivar doubtful: an event ended the answer, or a part of it, in a way that is not plainly good: the
         dialect's own reader has to judge, from that event and those that were kept.
     :ivar kept: events of calls, in order, as far as they are needed to judge.
     :ivar spoken: words, thinking or a call came.
-    :ivar usage: the last that was told.
+    :ivar usage: the last that was reported.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class StreamMonitor:
         "unended",
     )
 
-    #: Makes one usage of all that was told.
+    #: Makes one usage of all that was reported.
     read: Callable[[Members], Usage] = staticmethod(no_usage)
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class StreamMonitor:
         raise NotImplementedError
 
     def learn(self, usage: Raw, answer: Members | None = None) -> None:
-        """Add what an event tells of the usage.
+        """Add what an event reports of the usage.
 
         :param answer: what stands beside it.
         """
@@ -152,7 +152,7 @@ class StreamMonitor:
 
     @property
     def usage(self) -> Usage | None:
-        """The usage of the stream so far; ``None`` if nothing was told."""
+        """The usage of the stream so far; ``None`` if none was reported."""
         return type(self).read(self._usage) if self._usage else None
 
 
@@ -172,3 +172,7 @@ def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
     beginning = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
     listed = _OBJECTS.match(beginning) or (may_be_empty and _NO_OBJECTS.match(beginning))
     return bool(listed) and not given(values, "error")
+
+
+#: A name that is empty: calls what cannot be called. Within a string each quote has a backslash before it.
+NO_NAME = re.compile(rb'"name"\s*:\s*""')

@@ -51,7 +51,7 @@ def _known(**members: Any) -> dict[str, Any] | None:
 
 
 def _architecture(family: Family) -> dict[str, Any] | None:
-    """The media, as OpenRouter says them."""
+    """The media, as OpenRouter writes them."""
     return _known(
         input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
         output_modalities=None if family.output is None else list(family.output),
@@ -71,7 +71,7 @@ def model_body(model: ModelInfo) -> bytes:
     return encode(model_object(model))
 
 
-#: How each kind is told to a client: ``type`` and ``code``.
+#: How each kind is reported to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
     "invalid_request": ("invalid_request_error", None),
     "context_length": ("invalid_request_error", "context_length_exceeded"),
@@ -88,7 +88,7 @@ WORDS: dict[ErrorKind, tuple[str, str | None]] = {
     "timeout": ("server_error", "request_timeout"),
 }
 
-#: Codes and types that say more than the status does.
+#: Codes and types that are more exact than the status.
 KIND_BY_WORD: dict[str, ErrorKind] = {
     "context_length_exceeded": "context_length",
     "invalid_api_key": "authentication",
@@ -116,7 +116,7 @@ KIND_BY_WORD: dict[str, ErrorKind] = {
     "timeout_error": "timeout",
 }
 
-#: Types that only repeat what a status says; they count where there is none (in mid-stream).
+#: Types that only repeat what a status means; they count where there is none (in mid-stream).
 KIND_BY_BROAD_WORD: dict[str, ErrorKind] = {
     "invalid_request_error": "invalid_request",
     "invalid_prompt": "invalid_request",
@@ -154,7 +154,7 @@ def error_body(error: WireError) -> bytes:
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-    """What an error response says: OpenAI's envelope, its many imitations, plain text or a page.
+    """What an error response reports: OpenAI's envelope, its many imitations, plain text or a page.
 
     :param headers: with lower-case names; ``retry-after``, ``retry-after-ms`` and ``x-request-id`` count.
     """
@@ -168,7 +168,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
 
 
 def error_from(value: object, status: int | None = None) -> WireError:
-    """The error that a decoded body or the data of an event tells of.
+    """The error that a decoded body or the data of an event reports.
 
     :param status: of the response; ``None`` for one in mid-stream, where it follows from the words.
     """
@@ -283,7 +283,7 @@ def is_chunk(values: Mapping[str, object]) -> bool:
 
 
 def not_an_answer(value: object, why: str) -> UpstreamFault:
-    """The fault of an object that is no answer and no chunk: the error that it tells of, if it tells one.
+    """The fault of an object that is no answer and no chunk: the error that it reports, if it has one.
 
     :param why: what is missing.
     """
@@ -352,7 +352,7 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
-    """``usage`` as chat and completions tell it; the prompt includes what was cached.
+    """``usage`` as chat and completions report it; the prompt includes what was cached.
 
     :param extras: whether the usage's extras are this dialect's own.
     """

@@ -149,7 +149,7 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
 class Form(NamedTuple):
     """How one of the two names its answers.
 
-    :ivar whole: what ``object`` says of a whole answer; ``chunk``: of a piece of a stream.
+    :ivar whole: the ``object`` of a whole answer; ``chunk``: of a piece of a stream.
     :ivar prefix: how the ids of answers begin.
     """
 
@@ -332,7 +332,7 @@ _MINIMAX: Final[dict[int, ErrorKind]] = {
 
 
 def error_in(value: object) -> WireError | None:
-    """The error that an answer, or a chunk of one, tells in ``base_resp``; ``None``: it tells none.
+    """The error that an answer, or a chunk of one, reports in ``base_resp``; ``None``: it has none.
 
     :param value: the decoded object.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.json import encode
 from ampproxy.dialects.monitor import (
     DONE,
+    NO_NAME,
     TIER,
     Members,
     StreamMonitor,
@@ -28,7 +30,7 @@ from ampproxy.wire.json import members, string
 
 
 def chunk_usage(usage: Members) -> Usage:
-    """``prompt_tokens`` and ``completion_tokens``, and what the answer says of how it was served."""
+    """``prompt_tokens`` and ``completion_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
     return usage_of(found, "prompt_tokens", "completion_tokens", found.get(TIER))
 
@@ -39,9 +41,8 @@ def answer_usage(answer: Members) -> Usage | None:
     return chunk_usage(usage) if usage else None
 
 
-def is_answer(answer: Members) -> bool:
-    """See :class:`ampproxy.dialects.base.Passthrough`."""
-    return has_list(answer, "choices", may_be_empty=False)
+#: See :class:`ampproxy.dialects.base.Passthrough`.
+is_answer = partial(has_list, name="choices", may_be_empty=False)
 
 
 def ends_well(answer: Members) -> bool:
@@ -54,15 +55,14 @@ _OWN_ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content
 _END = re.compile(
     rb'"finish_reason"\s*:\s*(?!null|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
-_NAMELESS = re.compile(rb'"name"\s*:\s*""')
 _CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
 #: Choices beyond this are not searched. Bytes.
 _SEARCHED = 256 * 1024
 
 
 def _is_doubtful(choices: msgspec.Raw) -> bool:
-    """Whether an answer's choices may say that it broke, or call what has no name. Within a string each quote
-    has a backslash before it, so that no words are taken for members.
+    """Whether an answer's choices may report that it broke, or call what has no name. Within a string each
+    quote has a backslash before it, so that no words are taken for members.
     """
     if len(memoryview(choices)) > _SEARCHED:
         return False
@@ -70,7 +70,7 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     if _END.search(text):
         return True
     called = _CALLED.search(text) is not None
-    return _NAMELESS.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
+    return NO_NAME.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
 
 
 _ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')
@@ -93,7 +93,7 @@ class ChunkMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.see`."""
         if data.strip() == DONE:
             self.empty = not (self._any or self.terminal)
-            # A call shows by its arguments whether it is whole; of words nobody can tell.
+            # A call shows by its arguments whether it is whole; words do not.
             self.unended = not (self.finished or self._called)
             self.doubtful = bool(self.kept) and not self.finished
             self.close()

@@ -17,9 +17,9 @@ A value that is base64 itself, as all vendors' are, is stored decoded, so that a
 hardly longer than the bare one. The whole is legal base64 with its length a multiple of four, because
 clients of Gemini decode the field to bytes and encode it again, some in the URL-safe alphabet.
 
-``place`` says what the proof sat on, where the carrier cannot: Gemini's sits on a function call or a
+``place`` names what the proof sat on, where the carrier cannot: Gemini's sits on a function call or a
 text, and a client of Anthropic carries it in a thinking block right before that one. ``bare`` is on
-reasoning, too: it tells thinking that never had a text from a proof whose text the client left away.
+reasoning, too: it sets thinking that never had a text apart from a proof whose text the client left away.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MARK = "AMPPROXYSEALEDBY"
 VENDORS = {row.number: row.name for row in ROWS if row.number is not None}
 _NUMBERS = {name: number for number, name in VENDORS.items()}
 PLACES: tuple[Place, ...] = get_args(Place)
-#: The vendor of a value that has our mark and cannot be read: nobody's, so nobody is given it.
+#: The vendor of a value that has our mark and cannot be read: no vendor's, so none is given it.
 UNKNOWN = "unknown"
 
 _VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from ampproxy.model.lesson import EACH, Place
 
-#: Members that carry what the request says. They are never left out or bent, unless they are empty.
+#: Members that carry the content of the request. They are never left out or bent, unless they are empty.
 MEANING = frozenset(
     (
         *("messages", "input", "contents", "content", "parts", "prompt", "suffix"),
@@ -27,8 +27,8 @@ MEANING = frozenset(
 )
 #: Members that hold others, and are not left out with them.
 _HOLDING = frozenset(("generationconfig", "outputconfig", "text", "request"))
-#: Below these stands what the request says: here only members that the vendor does not know are left out,
-#: and of these none that the rest would mean something else without.
+#: Below these stands the content of the request: here only members that the vendor does not know are left
+#: out, and of these none that the rest would mean something else without.
 STATEMENTS = frozenset(
     ("messages", "input", "contents", "system", "systeminstruction", "tools", "functions", "prompt")
 )
@@ -187,7 +187,7 @@ def _penalties(body: dict[str, Any]) -> Iterator[Place]:
 def may_change(place: Place, *, unknown: bool) -> bool:
     """Whether the member at a place may be left out or bent although it holds something.
 
-    :param unknown: the vendor says that it does not know it; else only what it holds is refused.
+    :param unknown: the vendor reports that it does not know it; else only what it holds is refused.
     """
     words = [plain(step) for step in place if step != EACH]
     if not words:
@@ -201,5 +201,5 @@ def may_change(place: Place, *, unknown: bool) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a member says nothing, whatever it is called."""
+    """Whether a member is empty, whatever it is called."""
     return value is None or value in ([], {}, "")

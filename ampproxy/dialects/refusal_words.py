@@ -1,4 +1,4 @@
-"""What a refusal says about a member: in one sentence of a vendor's, read by phrases that all of them use.
+"""What a refusal means for a member: in one sentence of a vendor's, read by phrases that all of them use.
 
 The phrases were collected from refusals of OpenAI, Anthropic, Google (Gemini and Vertex), Azure, ChatGPT's
 Codex backend, DeepSeek, Moonshot, DashScope, Volcengine, Mistral, Groq, Cerebras, xAI, OpenRouter, vLLM,
@@ -51,7 +51,7 @@ _AT_LEAST = (
     re.compile(rf"\b(?:greater than or equal to|must be at least) {_QUOTE}{_NUMBER}", re.I),
     re.compile(rf">= ?{_NUMBER}"),
 )
-#: Both bounds; the last group says that the upper one is not taken itself.
+#: Both bounds; the last group shows that the upper one is not taken itself.
 _RANGES = (
     re.compile(
         rf"\brange (?:of [\w`'\"]{{1,60}} )?(?:is|should be|must be)? ?\[{_NUMBER}, ?{_NUMBER}([\])])", re.I
@@ -79,7 +79,7 @@ _VALUE = re.compile(
 _ALWAYS = re.compile(r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mode\b", re.I)
 #: Terms of requests that ask for thinking, and of no other.
 _WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
-#: Says it of some calls only, which a lesson could not tell apart.
+#: Limits it to some calls, which a lesson could not set apart.
 _SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
 
 
@@ -106,7 +106,7 @@ class Terms(NamedTuple):
 
 
 def terms_in(text: str) -> Terms:
-    """What a vendor's sentence says about a member."""
+    """What a vendor's sentence means for a member."""
     text = text[:MAX_TEXT_CHARS]
     if _SOMETIMES.search(text):
         return Terms()

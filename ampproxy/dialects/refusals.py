@@ -55,7 +55,7 @@ class Complaint(NamedTuple):
 
 def lessons_of(refusal: bytes, sent: bytes) -> tuple[Lesson, ...]:
     """What a refusal teaches about the request that it answers; nothing if it names nothing, or in words that
-    are not known, or if what it refuses carries what the request says.
+    are not known, or if what it refuses carries the content of the request.
 
     :param refusal: the answer's body.
     :param sent: the request's body, in the dialect of the account.

@@ -90,7 +90,7 @@ DIALECTS = Registry(ROWS)
 def shown_in(dialect: str, found: Peek, body: bytes) -> Shown:
     """What a request's body shows of what it is for.
 
-    :param dialect: empty where the request's path tells none.
+    :param dialect: empty where the request's path names none.
     """
     shown = DIALECTS[dialect].passthrough.shown if dialect else flat_shown
     return shown(found, body)

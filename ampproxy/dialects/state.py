@@ -29,7 +29,7 @@ Without: TypeAlias = Callable[[bytes, Foreign], tuple[bytes, tuple[Loss, ...]]]
 
 
 class Missing(Value, frozen=True, kw_only=True):
-    """How the vendor says that something is not there.
+    """How the vendor reports that something is not there.
 
     :param details: of the error's object, for a client that looks there.
     """
@@ -59,7 +59,7 @@ class VendorState(Value, frozen=True, kw_only=True):
     :param prefixes: how ids begin: what else stands in such a member is the client's own.
     :param issues: the ids that answers issue.
     :param tools: texts of tools whose answers issue ids anywhere; those of others do at their beginning.
-    :param missing: how the vendor says that a thing is not there, by the beginning of its id.
+    :param missing: how the vendor reports that a thing is not there, by the beginning of its id.
     :param proofs: texts without which no request holds a proof of thinking.
     :param without: leaves proofs out; ``None``: none is bound to an account.
     :param bound: whether proofs are always bound to the account; else only where a refusal says so.
@@ -99,7 +99,7 @@ class VendorState(Value, frozen=True, kw_only=True):
         return tuple(found)
 
     def missing_as(self, thing: str) -> Missing:
-        """How the vendor says that this is not there."""
+        """How the vendor reports that this is not there."""
         for prefix, missing in self.missing.items():
             if thing.startswith(prefix):
                 return missing

@@ -1,4 +1,4 @@
-"""What a request may say to a model: the catalogue's family of it, as the renderers' :class:`Target`."""
+"""What a request to a model may hold: the catalogue's family of it, as the renderers' :class:`Target`."""
 
 from __future__ import annotations
 

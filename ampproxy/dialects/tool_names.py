@@ -23,7 +23,7 @@ class ToolNames:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.names = frozenset(names)
-        #: ``None``: the request has the name in two casings, so nobody can tell which is meant.
+        #: ``None``: the request has the name in two casings, so it is not known which is meant.
         self._by_lower: dict[str, str | None] = {}
         for name in self.names:
             lower = name.lower()

@@ -1,7 +1,7 @@
-"""What a request may say that another dialect need not repeat: leaving it out is no loss.
+"""What a request may have that another dialect need not repeat: leaving it out is no loss.
 
 Some members ask for what any vendor does anyway, some only shape the stream that the gateway writes
-itself, and some are kept beside the vocabulary that says the same. Telling them as losses would make
+itself, and some are kept beside the vocabulary that means the same. Noting them as losses would make
 strict translation refuse requests that are carried whole.
 """
 

@@ -61,16 +61,18 @@ class LowerHeaders(Headers):
 
     Beside it, headers are made of a parser's pairs and read as pairs, both without a call for each.
 
+    :ivar by_name: the values of each header, names in lower case: to be looked at without a call. Whoever
+        sets some leaves no line's end in them, and never an empty list.
     :raises twisted.web.http_headers.InvalidHeaderName: by each method that takes a name; it is no token.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("by_name",)
 
-    _values: dict[bytes, list[bytes]]
+    by_name: dict[bytes, list[bytes]]
 
     # Not the base class's, which fills an attribute of its own.
     def __init__(self, rawHeaders: Mapping[AnyStr, Sequence[AnyStr]] | None = None) -> None:
-        self._values = {}
+        self.by_name = {}
         if rawHeaders is not None:
             for name, values in rawHeaders.items():
                 self.setRawHeaders(name, values)
@@ -88,7 +90,7 @@ class LowerHeaders(Headers):
                 values[lower].append(value.strip(b" \t"))
             else:
                 values[lower] = [value.strip(b" \t")]
-        self._values = values
+        self.by_name = values
         return self
 
     @classmethod
@@ -108,30 +110,30 @@ class LowerHeaders(Headers):
                 values[lower].append(value.strip(b" \t"))
             else:
                 values[lower] = [value.strip(b" \t")]
-        self._values = values
+        self.by_name = values
         return self
 
     def take(self, name: bytes) -> Sequence[bytes]:
         """Remove a header, its name being in lower case, and give its values."""
-        return self._values.pop(name, ())
+        return self.by_name.pop(name, ())
 
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """All headers, names in lower case, in the order in which the names came first."""
-        return [(name, value) for name, values in self._values.items() for value in values]
+        return [(name, value) for name, values in self.by_name.items() for value in values]
 
     def has_any(self, names: frozenset[bytes]) -> bool:
         """Whether there is any of these headers, their names being in lower case."""
-        return not names.isdisjoint(self._values)
+        return not names.isdisjoint(self.by_name)
 
     def those(self, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:
         """Those of these headers that are there, with their values; names in lower case."""
-        values = self._values
+        values = self.by_name
         return [(name, values[name]) for name in names if name in values]
 
     def lines(self) -> list[bytes]:
         """The lines of all headers as they are sent, to be joined: each in three parts, its end included."""
         parts: list[bytes] = []
-        for name, values in self._values.items():
+        for name, values in self.by_name.items():
             begun = _begun[name]
             for value in values:
                 parts += (begun, value, b"\r\n")
@@ -149,29 +151,29 @@ class LowerHeaders(Headers):
     def copy(self) -> LowerHeaders:
         """Headers of their own with the same names and values."""
         new = type(self).__new__(type(self))
-        new._values = {name: values[:] for name, values in self._values.items()}
+        new.by_name = {name: values[:] for name, values in self.by_name.items()}
         return new
 
     def hasHeader(self, name: AnyStr) -> bool:
         """Whether there is such a header."""
-        return _lower[name] in self._values
+        return _lower[name] in self.by_name
 
     def removeHeader(self, name: AnyStr) -> None:
         """Remove all values of a header."""
-        self._values.pop(_lower[name], None)
+        self.by_name.pop(_lower[name], None)
 
     def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
         """Set all values of a header; see :meth:`addRawHeader`."""
         value = values[0] if len(values) == 1 else None
         if isinstance(value, bytes) and b"\n" not in value and b"\r" not in value:
             # Nearly all that is set: no call for it.
-            self._values[_lower[name]] = [value]
+            self.by_name[_lower[name]] = [value]
         else:
-            self._values[_lower[name]] = [_one_line(each) for each in values]
+            self.by_name[_lower[name]] = [_one_line(each) for each in values]
 
     def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
         """Add a value. Line ends in it become spaces; text becomes UTF-8."""
-        self._values.setdefault(_lower[name], []).append(_one_line(value))
+        self.by_name.setdefault(_lower[name], []).append(_one_line(value))
 
     @overload
     def getRawHeaders(self, name: AnyStr) -> Sequence[AnyStr] | None: ...
@@ -181,7 +183,7 @@ class LowerHeaders(Headers):
 
     def getRawHeaders(self, name: AnyStr, default: _T | None = None) -> Sequence[AnyStr] | _T | None:
         """The values of a header, as text where its name is text; ``default`` if there are none."""
-        values = self._values.get(_lower[name])
+        values = self.by_name.get(_lower[name])
         if not values:
             return default
         if isinstance(name, str):
@@ -190,7 +192,7 @@ class LowerHeaders(Headers):
 
     def getAllRawHeaders(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """Each name, as Twisted spells it, with its values."""
-        return iter([(_canonical[name], values) for name, values in self._values.items()])
+        return iter([(_canonical[name], values) for name, values in self.by_name.items()])
 
 
 class HasHeaders(Protocol):

@@ -308,8 +308,8 @@ def _feed(head: bytes, pieces: _Pieces) -> bytes:
 
 
 def _length(headers: LowerHeaders, version: bytes) -> int | None:
-    codings = headers.getRawHeaders(b"transfer-encoding")
-    lengths = headers.getRawHeaders(b"content-length")
+    codings = headers.by_name.get(b"transfer-encoding")
+    lengths = headers.by_name.get(b"content-length")
     if lengths is None:
         if codings is None:
             return 0
@@ -327,7 +327,7 @@ def _keeps(headers: LowerHeaders, version: bytes) -> bool:
     """Whether another request may follow: of each list of options (RFC 9112, section 9.6)."""
     if version != b"HTTP/1.1":
         return False
-    values = headers.getRawHeaders(b"connection")
+    values = headers.by_name.get(b"connection")
     if values is None:
         return True
     return not any(option.strip().lower() == b"close" for value in values for option in value.split(b","))

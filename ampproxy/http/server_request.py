@@ -50,8 +50,8 @@ class HttpRequest(Request):
     """
 
     channel: HttpChannel  # type: ignore[assignment]  # in place of twisted.web's
-    requestHeaders: Headers
-    responseHeaders: Headers
+    requestHeaders: LowerHeaders
+    responseHeaders: LowerHeaders
     content = None
     gone = False
     received = False
@@ -117,7 +117,7 @@ class HttpRequest(Request):
     @property
     def expects_invitation(self) -> bool:
         """Whether the client may wait with its body until it is wanted (RFC 9110, section 10.1.1)."""
-        expected = self.requestHeaders.getRawHeaders(b"expect")
+        expected = self.requestHeaders.by_name.get(b"expect")
         return (
             expected is not None
             and expected[0].lower() == b"100-continue"
@@ -169,7 +169,7 @@ class HttpRequest(Request):
         self._bodiless = self.code in NO_BODY_CODES or self.method == b"HEAD"
         if self.lastModified is not None or self.etag is not None or self.cookies:
             self._add_facts()
-        if not (headers.hasHeader(b"content-length") or self._bodiless):
+        if not (b"content-length" in headers.by_name or self._bodiless):
             if self.clientproto == b"HTTP/1.1":
                 headers.setRawHeaders(b"Transfer-Encoding", [b"chunked"])
                 self.chunked = 1

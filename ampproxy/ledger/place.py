@@ -9,8 +9,6 @@ from msgspec.structs import replace
 
 from ampproxy.config.schema import Config
 from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.file import exists, open_to_read
-from ampproxy.ledger.reading import FileReading, Readable
 from ampproxy.model.base import Value
 from ampproxy.model.databases import shown
 from ampproxy.model.ledger import Ledger
@@ -18,6 +16,7 @@ from ampproxy.wire.redact import SecretUnseen, Unseen
 
 if TYPE_CHECKING:
     from ampproxy.ledger.postgres import Server
+    from ampproxy.ledger.reading import Readable
 
 #: How much longer than one of its transactions a question may take.
 READING_FACTOR = 6
@@ -45,6 +44,9 @@ class Place(Value, frozen=True):
 
         :raises LedgerError: the system does not let us look.
         """
+        # Not at the top, here and below: it loads SQLite, which a service needs when it serves already.
+        from ampproxy.ledger.file import exists
+
         return self.database is not None or exists(self.path)
 
     def identity(self) -> object:
@@ -63,6 +65,9 @@ class Place(Value, frozen=True):
         :raises LedgerError: there is none, or it cannot be read; says why.
         """
         if self.database is None:
+            from ampproxy.ledger.file import open_to_read
+            from ampproxy.ledger.reading import FileReading
+
             return FileReading(open_to_read(self.path))
         server = server_of(self.database)
         # Not at the top: it loads SQLAlchemy.

@@ -9,7 +9,6 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
@@ -326,6 +325,9 @@ class Listeners:
         mode = None if _MODE.search(text) else 0o600
         opener = SocketReactor(self._reactor, self._given(text), mode=mode, parked=self._parked)
         opener.borrowed = self._borrowed
+        # Not at the top: most services listen where the configuration has it.
+        from twisted.internet.endpoints import serverFromString
+
         try:
             endpoint: IStreamServerEndpoint = serverFromString(opener, text)
         except (ValueError, TypeError, OSError) as error:

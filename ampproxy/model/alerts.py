@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from ampproxy.model.base import Guarded
 from ampproxy.wire.redact import Secret
 
 #: What an alert is about -> one clause about it, for people.
@@ -23,12 +23,13 @@ KINDS: dict[str, str] = {
 Kind: TypeAlias = str
 
 
-@dataclass(frozen=True, slots=True)
-class Argv:
+class Argv(Guarded, frozen=True):
     """A program and its arguments. ``repr`` shows the program alone: an argument may be a secret."""
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("arguments",))
+
     program: str
-    arguments: tuple[str, ...] = field(default=(), repr=False)
+    arguments: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -36,8 +37,7 @@ class Argv:
         return self.program, *self.arguments
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alerts:
+class Alerts(Guarded, frozen=True, kw_only=True):
     """Who is alerted of what (our own section ``alerts``).
 
     :param webhook: a URL, whole: who knows it may post there.
@@ -49,8 +49,10 @@ class Alerts:
     :param timeout: seconds for one delivery.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("headers",))
+
     webhook: Secret | None = None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
     command: Argv | None = None
     on: tuple[Kind, ...] = tuple(KINDS)
     repeat: float = 86400.0

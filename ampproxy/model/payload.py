@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ampproxy.model.base import Value
+from ampproxy.model.base import Guarded, Value
 from ampproxy.wire.jsonpath import Path
 
 
@@ -31,8 +30,7 @@ class PayloadModel(Value, frozen=True, kw_only=True):
     missing: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PayloadRule:
+class PayloadRule(Guarded, frozen=True, kw_only=True):
     """One rule.
 
     :param kind: ``default`` sets what the request lacks, ``override`` always, ``filter`` takes out.
@@ -40,9 +38,11 @@ class PayloadRule:
     :param params: paths into the body, each with the JSON that is set there; empty where it is taken out.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("params",))
+
     kind: Literal["default", "override", "filter"]
     models: tuple[PayloadModel, ...]
-    params: tuple[tuple[Path, bytes], ...] = field(repr=False)
+    params: tuple[tuple[Path, bytes], ...]
 
 
 class Payload(Value, frozen=True, kw_only=True):

@@ -106,7 +106,7 @@ class Delivery:
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
         headers = self._downstream.responseHeaders
-        headers.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        headers.by_name[b"cache-control"] = [b"no-cache"]
         headers.setRawHeaders(*UNBUFFERED)
         self._client_watch.on_end(relay.client_left, relay.fail)
         try:
@@ -150,7 +150,7 @@ class Delivery:
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)
         self._begin(response, bridge.content_type or type_of_whole(response.headers))
-        self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        self._downstream.responseHeaders.by_name[b"content-length"] = [b"%d" % len(body)]
         if len(body) <= SLICE:
             self._downstream.write(body)
         else:
@@ -177,7 +177,7 @@ class Delivery:
         headers = self._downstream.responseHeaders
         for name, value in self.headers_of(response):
             headers.setRawHeaders(name, [value])
-        headers.setRawHeaders(b"Content-Type", [content_type])
+        headers.by_name[b"content-type"] = [content_type]
 
     def headers_of(self, response: Any) -> list[tuple[bytes, bytes]]:
         """The headers of a vendor's answer that the client gets."""

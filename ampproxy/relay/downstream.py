@@ -7,10 +7,10 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
-from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from ampproxy.errors import ExchangeError
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.upstream.body import SLICE
 
 
@@ -21,7 +21,7 @@ class Downstream(Protocol):
     :ivar on_abort: called when the answer is to end though neither side wants that, with what to say.
     """
 
-    responseHeaders: Headers
+    responseHeaders: LowerHeaders
     on_leave: Callable[[], None] | None
     on_abort: Callable[[ExchangeError], None] | None
 

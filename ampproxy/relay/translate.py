@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ampproxy.adapt.settings import without_preferences
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import (
     AnswerContext,
@@ -345,6 +344,9 @@ def render_for(
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
     target = target_at(spoken.name, model, base_url, profile, families)
     openai = target.openai_members is True
+    # Not at the top: the passes are loaded when a request is translated.
+    from ampproxy.adapt.settings import without_preferences
+
     directed, wishes = without_preferences(directed, spoken.name, openai=openai)
     if suffix:
         # The model's name asks for it, so whoever chose the name knows that the model thinks.

@@ -198,7 +198,7 @@ def printable_path(request: GatewayRequest) -> str:
 
 def _thread(request: GatewayRequest) -> str:
     """The Amp thread that a request says it is of; Amp's own ids are some 40 characters long."""
-    values = request.requestHeaders.getRawHeaders(b"x-amp-thread-id")
+    values = request.requestHeaders.by_name.get(b"x-amp-thread-id")
     return printable(values[0][:100].decode("latin-1")) if values else ""
 
 

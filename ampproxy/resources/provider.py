@@ -23,7 +23,7 @@ from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.exhausted import is_overload
-from ampproxy.relay.forward import ClientWatch, pairs
+from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
@@ -50,6 +50,7 @@ from ampproxy.wire.redact import LOOKED_AT
 
 T = TypeVar("T")
 
+_ROUTE = ROUTE_HEADER.lower()
 #: Says that a number in the answer is an estimate.
 ESTIMATE_HEADER = b"X-Ampproxy-Estimate"
 
@@ -181,7 +182,7 @@ class GenerateResource(ModelResource):
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
         endpoint, generation = self._endpoint, self.generation
         decode = partial(decoded_body, request, generation.config.limits.max_body)
-        plain = not request.requestHeaders.hasHeader(b"content-encoding")
+        plain = b"content-encoding" not in request.requestHeaders.by_name
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
         look_at = partial(known_of, self._dialect, body)
@@ -308,7 +309,7 @@ class GenerateResource(ModelResource):
             route = narrowed(tenant, route)
         request.asks_model, request.recheck = True, partial(recheck, route, record)
         record.asked, record.kind, record.reasons = route.requested_model, route.kind.value, route.reasons
-        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
+        request.responseHeaders.by_name[_ROUTE] = [record.kind.encode()]
         if self.generation.config.debug:
             self.generation.runtime.log.debug(
                 "{steps}", model=route.requested_model, steps=" ".join(route.reasons)
@@ -436,9 +437,10 @@ class GenerateResource(ModelResource):
         request.answer(200, body)
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
-        headers = pairs(request.requestHeaders)
+        theirs = request.requestHeaders.by_name
+        headers = [(name, value) for name, values in theirs.items() for value in values]
         cleaners = self._dialect.passthrough.clean_headers
-        if self._endpoint.amp and any(map(request.requestHeaders.hasHeader, cleaners)):
+        if self._endpoint.amp and not theirs.keys().isdisjoint(cleaners):
             headers = cleaned(headers, cleaners)
         return tuple(headers)
 

@@ -93,8 +93,8 @@ Found = dict[Asked, GatewayResource]
 
 
 def _asked(request: GatewayRequest) -> Asked:
-    has = request.requestHeaders.hasHeader
-    return request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
+    headers = request.requestHeaders.by_name
+    return request.method, request.path, b"anthropic-version" in headers, b"x-goog-api-key" in headers
 
 
 class ModelRoutes(Branch):

@@ -33,7 +33,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
         or a too large one (413).
     """
     body = request.body.take()  # type: ignore[union-attr]  # this resource gathers its bodies
-    codings = request.requestHeaders.getRawHeaders(b"content-encoding")
+    codings = request.requestHeaders.by_name.get(b"content-encoding")
     if not codings:
         return body
     names = [name.strip().lower() for value in codings for name in value.split(b",")]

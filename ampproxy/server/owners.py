@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from ampproxy.model.base import Guarded
 from ampproxy.model.page import Page
 from ampproxy.server.guard import Client
 
@@ -23,8 +23,7 @@ _ROOT = 0
 PeerUid = Callable[[str, int], "Deferred[int | None] | int | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Guarded, frozen=True):
     """By what right a page was opened.
 
     :param token: what its calls have to bring along: no other page, and nothing but a page, can know it.
@@ -33,7 +32,9 @@ class Visitor:
     :param logged_in: whether a cookie lets it in, which logging out takes back.
     """
 
-    token: str = field(repr=False)
+    hidden: ClassVar[frozenset[str]] = frozenset(("token",))
+
+    token: str
     client: Client | None = None
     until: float | None = None
     logged_in: bool = False

@@ -56,6 +56,8 @@ GENERATION_HEADER = b"X-Ampproxy-Generation"
 
 #: Tells the client which id the log's lines about its request have.
 REQUEST_ID_HEADER = b"X-Ampproxy-Request-Id"
+#: Both in lower case.
+_GENERATION, _REQUEST_ID = GENERATION_HEADER.lower(), REQUEST_ID_HEADER.lower()
 
 #: An id that a client may give its request: what needs no quoting anywhere, and no more than a line of it.
 _GOOD_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
@@ -115,13 +117,14 @@ class GatewayRequest(Revocable, HttpRequest):
             self.path = canonical_path(joined(path) if b"//" in path else path)
         except PathRefused as refusal:
             self.path, self.path_refusal = path, refusal
-        self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()
-        headers = self.responseHeaders
-        headers.setRawHeaders(b"Date", [self.site.date()])
-        headers.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
+        theirs = self.requestHeaders.by_name.get(b"x-request-id")
+        self.request_id = (theirs and taken_id(theirs)) or self.site.new_id()
+        headers = self.responseHeaders.by_name
+        headers[b"date"] = [self.site.date()]
+        headers[_REQUEST_ID] = [self.request_id.encode("ascii")]
         if self.site.lifecycle.ending:
             channel.persistent = False
-            headers.setRawHeaders(b"Connection", [b"close"])
+            headers[b"connection"] = [b"close"]
         self.length = length
         self._local_line = not is_introduced_from_elsewhere(channel.transport)
         try:
@@ -146,7 +149,7 @@ class GatewayRequest(Revocable, HttpRequest):
         """
         site = self.site
         self._tree = site.resource
-        self.responseHeaders.setRawHeaders(GENERATION_HEADER, [b"%d" % site.generation])
+        self.responseHeaders.by_name[_GENERATION] = [b"%d" % site.generation]
         # A tree may remember what it has found for others.
         known = getattr(site.resource, "known", None)
         self._resource = (known and known(self)) or self._found_in(site.resource)
@@ -213,7 +216,7 @@ class GatewayRequest(Revocable, HttpRequest):
     def _begin(self) -> None:
         """The request begins only now: if the configuration has changed meanwhile, the new one decides."""
         try:
-            waiting = self.find() if self.outdated else None
+            waiting = None if self._tree is self.site.resource else self.find()
         except ExchangeError as refusal:
             self._resource.reject_unserved(self, refusal)
         except Exception:

@@ -14,9 +14,9 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
 from ampproxy.errors import GatewayFault
 from ampproxy.upstream.proxy import Proxy
-from ampproxy.upstream.unresolved import UnresolvedHosts
 
 if TYPE_CHECKING:
+    from ampproxy.upstream.unresolved import UnresolvedHosts
     from ampproxy.upstream.ways import Way
 
 
@@ -37,12 +37,20 @@ class UpstreamClient:
         policy: IPolicyForHTTPS | None = None,
         log: Logger | None = None,
     ) -> None:
-        self._names = UnresolvedHosts(log)
+        self._log = log
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy = policy
         # A pool knows connections by their origin alone: each proxy gets one of its own.
         self._proxied: dict[str, Way] = {}
+
+    @cached_property
+    def _names(self) -> UnresolvedHosts:
+        # Not at the top, here and below: treq and Twisted's client are large, and a service listens before it
+        # sends anything.
+        from ampproxy.upstream.unresolved import UnresolvedHosts
+
+        return UnresolvedHosts(self._log)
 
     @cached_property
     def _direct(self) -> Way:
@@ -121,7 +129,6 @@ class UpstreamClient:
         return way
 
     def _make(self, proxy: Proxy | None) -> Way:
-        # Not at the top: treq and Twisted's client are large, and a service listens before it sends anything.
         from ampproxy.upstream.ways import Way
 
         return Way(

@@ -58,7 +58,8 @@ class Share:
 
         :raises ExchangeError: as :meth:`check`; what was taken before stays taken.
         """
-        self.check(size)
+        if self._held.total + size > self._limit:
+            self.check(size)
         self.size += size
         self._held.total += size
 

@@ -9,8 +9,7 @@ because the names that this machine is told are wrong is not helped by those.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,6 +31,7 @@ from zope.interface import implementer
 
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from ampproxy.model.base import Guarded
 from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, join
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -51,17 +51,18 @@ class ProxyFailed(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Guarded, frozen=True):
     """A proxy's URL, taken apart.
 
     :param credentials: user name and password.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("credentials",))
+
     scheme: Literal["http", "https", "socks5", "socks5h"]
     host: str
     port: int
-    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    credentials: tuple[str, str] | None = None
 
     @property
     def address(self) -> str:

@@ -7,8 +7,7 @@ other is an ordinary answer, read as such.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IStreamClientEndpoint
@@ -22,6 +21,7 @@ from zope.interface import implementer
 from ampproxy.http.client_connection import ClientConnection
 from ampproxy.http.client_request import Request
 from ampproxy.http.transports import give_to
+from ampproxy.model.base import Guarded
 from ampproxy.upstream.handshake import HandshakeRefused, Heads, join
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
@@ -34,18 +34,19 @@ _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerHead:
+class AnswerHead(Guarded, frozen=True):
     """The first lines of an answer.
 
     :param raw: as they came, the empty line included.
     :param rest: what came behind them.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("raw", "rest"))
+
     status: int
     headers: list[Header]
-    raw: bytes = field(repr=False)
-    rest: bytes = field(repr=False)
+    raw: bytes
+    rest: bytes
 
 
 class HeadParser:

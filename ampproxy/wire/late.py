@@ -1,11 +1,37 @@
-"""Regular expressions that are compiled when they are first used: for tables of many, of which a process may
-need none. Compiling one takes a quarter of a millisecond.
+"""What is made when it is first used: functions of modules, and regular expressions. There are many, and a
+process may need none of them. Compiling an expression takes a quarter of a millisecond.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+
+class Late:
+    """A function, or a class to be called, of a module that is loaded by the first call.
+
+    :param module: its whole name.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module = module
+        self._name = name
+
+    @cached_property
+    def found(self) -> Any:
+        """What is called.
+
+        :raises ImportError: there is no such module.
+        :raises AttributeError: it has nothing of that name.
+        """
+        return getattr(import_module(self._module), self._name)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call it."""
+        return self.found(*args, **named)
 
 
 class LatePattern:

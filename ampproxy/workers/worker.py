@@ -77,6 +77,8 @@ _LOADED_LATER = (
     "ampproxy.resources.tunnel",
     "ampproxy.resources.vendor_calls",
     "ampproxy.credentials.oauth.service",
+    "ampproxy.credentials.sharing",
+    "ampproxy.credentials.sharing_memory",
     "ampproxy.ledger.book",
     "ampproxy.ledger.store",
     "twisted.internet.unix",

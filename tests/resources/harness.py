@@ -149,6 +149,9 @@ class FakeClient:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
+    def load(self) -> None:
+        """Nothing is to be loaded."""
+
     def send(
         self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
     ) -> Deferred[Any]:

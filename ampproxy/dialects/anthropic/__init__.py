@@ -1,6 +1,7 @@
 """Anthropic Messages.
 
-Source: the vendor's API reference and the type definitions of its SDK.
+Source: the vendor's API reference and the type definitions of its SDK. Each direction is loaded when it is
+first needed: where bytes pass, none is.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ampproxy.dialects.anthropic.errors import (
 )
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.later import later
 from ampproxy.model.base import ANTHROPIC
+from ampproxy.wire.late import Late
 
 
 def _as_elsewhere(thinking: bytes) -> bool:
@@ -28,21 +29,21 @@ def _as_elsewhere(thinking: bytes) -> bool:
 DIALECT = Dialect(
     name=ANTHROPIC,
     passthrough=PASSTHROUGH,
-    # The client's own words, beside ``ChatRequest.thinking`` that says the same.
+    # The client's own words, beside ``ChatRequest.thinking`` that means the same.
     harmless={"thinking": _as_elsewhere},
-    parse_request=later(__name__, "request_in.parse_request"),
-    for_others=later(__name__, "client_tools.as_functions"),
-    render_request=later(__name__, "request_out.render_request"),
-    parse_response=later(__name__, "response.parse_response"),
-    render_response=later(__name__, "response.render_response"),
-    stream_parser=later(__name__, "stream_in.AnthropicStreamParser"),
-    stream_renderer=later(__name__, "stream_out.AnthropicStreamRenderer"),
+    parse_request=Late(f"{__name__}.request_in", "parse_request"),
+    for_others=Late(f"{__name__}.client_tools", "as_functions"),
+    render_request=Late(f"{__name__}.request_out", "render_request"),
+    parse_response=Late(f"{__name__}.response", "parse_response"),
+    render_response=Late(f"{__name__}.response", "render_response"),
+    stream_parser=Late(f"{__name__}.stream_in", "AnthropicStreamParser"),
+    stream_renderer=Late(f"{__name__}.stream_out", "AnthropicStreamRenderer"),
     error_body=error_body,
     error_event=error_event,
     parse_error=parse_error,
     models_body=models_body,
     model_body=model_body,
-    count_request=later(__name__, "request_out.for_counting"),
+    count_request=Late(f"{__name__}.request_out", "for_counting"),
     parse_count=parse_count,
     count_body=count_body,
 )

@@ -56,7 +56,7 @@ def clean_request(body: bytes) -> bytes:
     blocks as they got them: those without a signature are removed, as is the ``signature`` that
     tool calls were given (see :class:`~ampproxy.dialects.anthropic.repairs.AnthropicRules`). A message that
     consisted of nothing else goes as a whole, since a message must not be empty. Broken
-    bodies come back as they are: the one who parses them says what is wrong.
+    bodies come back as they are: the one who parses them reports what is wrong.
     """
     if not _suspicious(body):
         return body

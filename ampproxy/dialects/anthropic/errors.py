@@ -53,14 +53,14 @@ def error_body(error: WireError) -> bytes:
 
 
 def error_event(error: WireError) -> bytes:
-    """The event that tells of an error after the stream began."""
+    """The event that reports an error after the stream began."""
     return b"event: error\ndata: " + error_body(error) + b"\n\n"
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-    """What a vendor's error response says. Never raises.
+    """What a vendor's error response reports. Never raises.
 
-    The message is the vendor's own sentence. A status of 400 is kept whatever the type says; a
+    The message is the vendor's own sentence. A status of 400 is kept whatever the type is; a
     type that is known decides the kind.
     """
     found = read_error(body)

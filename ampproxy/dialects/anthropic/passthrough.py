@@ -18,7 +18,7 @@ from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import Decoder, read_or_none, to_raw
 from ampproxy.dialects.limits import anthropic_limits
-from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner
+from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -74,26 +74,18 @@ def _usage_of(usage: Members) -> Usage:
     return usual_usage(to_raw(usage)) or read_usage(usage)
 
 
-def _is_answer(answer: Members) -> bool:
-    return has_list(answer, "content", may_be_empty=True)
-
-
 def _ends_well(answer: Members) -> bool:
     reason = string(answer.get("stop_reason", NULL))
-    if reason == "tool_use" and _NAMELESS.search(answer["content"]):
+    if reason == "tool_use" and NO_NAME.search(answer["content"]):
         return False
     return reason is None or reason in REASONS
-
-
-#: A name that is empty; within a string each quote has a backslash before it.
-_NAMELESS = re.compile(rb'"name"\s*:\s*""')
 
 
 def _is_nameless(block: Members) -> bool:
     return string(block.get("type", NULL)) == "tool_use" and not string(block.get("name", NULL))
 
 
-#: Events that tell nothing of the answer itself.
+#: Events that hold nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 
@@ -193,7 +185,7 @@ PASSTHROUGH = Passthrough(
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
     ),
     usage=_answer_usage,
-    is_answer=_is_answer,
+    is_answer=partial(has_list, name="content", may_be_empty=True),
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     look=look,

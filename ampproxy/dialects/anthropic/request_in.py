@@ -59,7 +59,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         stream=_stream(top.take("stream", bool), stream),
         service_tier=top.take("service_tier", str),
         **fields,
-        # Last: what nobody took.
+        # Last: what was not taken.
         extras=top.left,
     )
 
@@ -97,7 +97,7 @@ def _turn(raw: Json, at: str) -> Turn:
 
 
 def _thinking_and_output(top: Fields) -> dict[str, Any]:
-    """``thinking`` and ``output_config``, which tell one wish together.
+    """``thinking`` and ``output_config``, which express one wish together.
 
     The client's own words stay in ``extras["thinking"]`` (``null``: it named an effort and nothing
     else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.request_out`.

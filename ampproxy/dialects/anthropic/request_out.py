@@ -167,7 +167,7 @@ def without_stale_member(request: ChatRequest, target: Target) -> ChatRequest:
 
 
 def _fits(value: Any, target: Target) -> bool:
-    """Whether a model takes a ``thinking`` member of this dialect; one that nobody described takes any."""
+    """Whether a model takes a ``thinking`` member of this dialect; one without a description takes any."""
     kind = value.get("type") if isinstance(value, dict) else None
     if kind == "disabled":
         return target.can_disable

@@ -35,14 +35,14 @@ from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
-#: Members of an answer that every answer has or that are told elsewhere.
+#: Members of an answer that every answer has or that are read elsewhere.
 _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
 
 def parse_response(body: bytes) -> ChatResponse:
     """Read a vendor's whole answer.
 
-    :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
+    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
     """
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
@@ -65,7 +65,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 
 def start_of(message: Members) -> Started:
-    """What an answer says of itself, and the members that only this dialect knows."""
+    """What an answer reports of itself, and the members that only this dialect knows."""
     extras = {name: raw for name, raw in message.items() if name not in _PLAIN}
     ends(extras)
     return Started(_text(message, "id"), _text(message, "model"), None, ANTHROPIC, extras)
@@ -94,7 +94,7 @@ def answer_part(raw: Json) -> AnswerPart:
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
-    """Say a whole answer to a client: its first candidate, the only one that this dialect has."""
+    """Write a whole answer for a client: its first candidate, the only one that this dialect has."""
     candidate = response.candidates[0] if response.candidates else Candidate()
     own = response.dialect == ANTHROPIC
     parts = candidate.parts if own or not asks_for_none(context) else without(candidate.parts)
@@ -137,7 +137,7 @@ def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:
 
 
 def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
-    """The blocks that say a part; none for what this dialect cannot say."""
+    """The blocks of a part; none for what this dialect cannot express."""
     if isinstance(part, Reasoning):
         return [reasoning_block(part)]
     if isinstance(part, ToolCall):

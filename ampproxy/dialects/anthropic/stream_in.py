@@ -188,7 +188,7 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         part = answer_part(Json(bytes(event.content_block)))
         self._began = True
         if isinstance(part, Opaque):
-            # Its input may come in fragments, and an opaque part has none: told when it is whole.
+            # Its input may come in fragments, and an opaque part has none: reported when it is whole.
             self._open[event.index] = _Open(part, _members(part.raw))
             return
         bare, late = _bare(part)

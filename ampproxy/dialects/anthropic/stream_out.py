@@ -1,4 +1,4 @@
-"""Events, said as a stream of Messages."""
+"""Events, written as a stream of Messages."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class AnthropicStreamRenderer(Renderer):
         self._closed: dict[int, type] = {}
         self._waiting: list[Any] = []
         #: The start of a text block that has no text yet: clients send an empty one back, and the
-        #: vendor refuses it then, so it is said with its first text.
+        #: vendor refuses it then, so it is sent with its first text.
         self._held: bytes = b""
 
     def feed(self, events: Sequence[Event]) -> bytes:
@@ -119,7 +119,7 @@ class AnthropicStreamRenderer(Renderer):
         return events
 
     def error(self, error: WireError) -> bytes:
-        """The ``error`` event; nothing is said after it."""
+        """The ``error`` event; nothing is sent after it."""
         self._over = True
         return error_event(error)
 

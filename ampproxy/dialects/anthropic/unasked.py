@@ -23,7 +23,7 @@ LOST: Final = "The client did not ask for thinking, so neither it nor its signat
 
 
 def asks_for_none(context: AnswerContext) -> bool:
-    """Whether the answer is to have no thinking; a request that is not known does not say."""
+    """Whether the answer is to have no thinking; a request that is not known leaves it open."""
     request = context.request
     if request is None:
         return False

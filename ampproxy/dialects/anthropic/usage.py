@@ -128,8 +128,8 @@ _BESIDE: Final = {"compaction": False, "advisor_message": True}
 
 
 def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
-    """What else a usage tells of the bill, as further members of :class:`Usage`; what cannot be read is left
-    out.
+    """What else a usage reports of the bill, as further members of :class:`Usage`; what cannot be read is
+    left out.
     """
     body: dict[str, Any] = {}
     if "cache_creation" in usage:
@@ -187,9 +187,9 @@ def usage_members(usage: Usage, *, own: bool) -> dict[str, Any]:
 
 
 def read_finish(reason: str | None, sequence: str | None, extras: Members) -> Finished | None:
-    """The end that a ``stop_reason`` tells; ``None``: not ended. An unknown word is kept as ``detail``.
+    """The end that a ``stop_reason`` declares; ``None``: not ended. An unknown word is kept as ``detail``.
 
-    :raises ampproxy.errors.UpstreamFault: it tells that the answer broke.
+    :raises ampproxy.errors.UpstreamFault: it reports that the answer broke.
     """
     if reason is None:
         return None
@@ -223,16 +223,16 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     return body
 
 
-#: Members of an answer, and of ``message_delta.delta``, that tell of its end.
+#: Members of an answer, and of ``message_delta.delta``, that describe its end.
 END_MEMBERS: Final = ("stop_details", "container")
 
 
 def ends(found: Members) -> Members:
-    """Take what else tells of the end out of an answer's members."""
+    """Take what else describes the end out of an answer's members."""
     return {name: found.pop(name) for name in END_MEMBERS if name in found}
 
 
-#: No vendor's usage comes near these: so many members, and so many bytes of one. What is told over and over
+#: No vendor's usage comes near these: so many members, and so many bytes of one. What is sent over and over
 #: must not grow without end.
 _MAX_MEMBERS: Final = 64
 _MAX_MEMBER_BYTES: Final = 4096
@@ -241,7 +241,7 @@ _MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
 
 
 def merged(before: Members, now: Members) -> Members:
-    """Cumulative usage: what is told later overwrites, what is not told stays. Members beyond
+    """Cumulative usage: what is reported later overwrites, what is not stays. Members beyond
     all measure are left out.
     """
     found = dict(before)

@@ -1,6 +1,7 @@
 """Google's ``generateContent``, as the Gemini API and Vertex AI speak it.
 
-The model and whether to stream are in the path.
+The model and whether to stream are in the path. Each direction is loaded when it is first needed: where bytes
+pass, none is.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from ampproxy.dialects.gemini.errors import (
     parse_error,
 )
 from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
-from ampproxy.dialects.later import later
 from ampproxy.model.base import GEMINI
+from ampproxy.wire.late import Late
 
 DIALECT = Dialect(
     name=GEMINI,
     passthrough=PASSTHROUGH,
-    parse_request=later(__name__, "request_in.parse_request"),
-    render_request=later(__name__, "request_out.render_request"),
-    parse_response=later(__name__, "response.parse_response"),
-    render_response=later(__name__, "response.render_response"),
-    stream_parser=later(__name__, "stream_in.GeminiStreamParser"),
-    stream_renderer=later(__name__, "stream_out.GeminiStreamRenderer"),
+    parse_request=Late(f"{__name__}.request_in", "parse_request"),
+    render_request=Late(f"{__name__}.request_out", "render_request"),
+    parse_response=Late(f"{__name__}.response", "parse_response"),
+    render_response=Late(f"{__name__}.response", "render_response"),
+    stream_parser=Late(f"{__name__}.stream_in", "GeminiStreamParser"),
+    stream_renderer=Late(f"{__name__}.stream_out", "GeminiStreamRenderer"),
     error_body=error_body,
     error_event=error_event,
     parse_error=parse_error,
     models_body=models_body,
     model_body=model_body,
-    count_request=later(__name__, "request_out.for_counting"),
+    count_request=Late(f"{__name__}.request_out", "for_counting"),
     parse_count=parse_count,
     count_body=count_body,
 )

@@ -24,6 +24,7 @@ from ampproxy.dialects.gemini.wire import (
     RawCandidate,
     args_text,
     broken_end,
+    camel,
     finish_of,
     given,
     standard_base64,
@@ -50,11 +51,7 @@ from ampproxy.model.events import (
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Signature, Text, ToolCall
 
 _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
-_TOP_EXTRAS = {
-    "create_time": "createTime",
-    "model_status": "modelStatus",
-    "prompt_feedback": "promptFeedback",
-}
+_TOP_EXTRAS = ("create_time", "model_status", "prompt_feedback")
 
 
 class _Choice:
@@ -80,7 +77,7 @@ class _Choice:
 class Answer:
     """Takes chunks, gives events.
 
-    :ivar over: an error was told; nothing follows.
+    :ivar over: an error was reported; nothing follows.
     """
 
     def __init__(self) -> None:
@@ -99,7 +96,7 @@ class Answer:
 
     @property
     def whole(self) -> bool:
-        """Whether every candidate told its end, or the prompt was blocked."""
+        """Whether every candidate declared its end, or the prompt was blocked."""
         if self._blocked is not None:
             return True
         return bool(self._choices) and all(choice.detail is not None for choice in self._choices.values())
@@ -180,7 +177,7 @@ class Answer:
         self._raw = b"", []
 
     def finish(self, out: list[Event]) -> None:
-        """The answer is whole: close what is open, and tell usage and ends."""
+        """The answer is whole: close what is open, and report usage and ends."""
         choices = [self._choices[number] for number in sorted(self._choices)]
         for choice in choices:
             self._close(choice, out)
@@ -203,11 +200,7 @@ class Answer:
     def _start(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         self._started = True
         self._seed.update(b"%s|" % ((chunk.response_id or "").encode() or payload))
-        extras = {
-            name: value
-            for attribute, name in _TOP_EXTRAS.items()
-            if given(value := getattr(chunk, attribute))
-        }
+        extras = {camel(name): value for name in _TOP_EXTRAS if given(value := getattr(chunk, name))}
         out.append(Started(chunk.response_id, chunk.model_version, None, GEMINI, extras))
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
@@ -218,12 +211,14 @@ class Answer:
         choice = self._choices.get(candidate.index)
         if choice is None:
             choice = self._choices[candidate.index] = _Choice(candidate.index)
-        for attribute, name in CANDIDATE_EXTRAS.items():
+        for attribute in CANDIDATE_EXTRAS:
             value = getattr(candidate, attribute)
+            if value is None or value is ABSENT:
+                continue
             if isinstance(value, str):
-                choice.extras[name] = to_raw(value)
-            elif value is not None and given(value):
-                choice.extras[name] = value
+                choice.extras[camel(attribute)] = to_raw(value)
+            elif given(value):
+                choice.extras[camel(attribute)] = value
         before = len(out)
         parts = candidate.content.parts if candidate.content is not None else None
         for number, part in enumerate(parts or ()):

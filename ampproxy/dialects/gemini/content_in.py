@@ -285,7 +285,7 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
     """The parts with what came in pieces made whole: that is how an answer's stream is kept.
 
     Thoughts that follow each other are one, up to their proof; so are the model's plain texts. The
-    last chunk of a stream often has an empty text, which says nothing.
+    last chunk of a stream often has an empty text, which counts for nothing.
     """
     found: list[Part] = []
     #: The pieces of the last part, while it grows.
@@ -342,8 +342,8 @@ def _media(source: Source, media: str, name: str | None, around: _Around) -> Par
 
 
 def _words(response: Json | None) -> tuple[tuple[Text, ...], bool]:
-    """The words of a result object and whether they tell of an error: a lone ``result``, ``output``,
-    ``content`` or ``error`` is opened, anything else is told as the JSON that it is.
+    """The words of a result object and whether they report an error: a lone ``result``, ``output``,
+    ``content`` or ``error`` is opened, anything else is given as the JSON that it is.
     """
     if response is None:
         return (), False

@@ -49,7 +49,7 @@ CODES: dict[ErrorKind, str] = {
 }
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
-#: Reasons of ErrorInfo that say more than the status: a bad key is a 400 at Google.
+#: Reasons of ErrorInfo that are more exact than the status: a bad key is a 400 at Google.
 _REASONS: dict[str, ErrorKind] = {
     "API_KEY_INVALID": "authentication",
     "ACCESS_TOKEN_EXPIRED": "authentication",
@@ -64,7 +64,7 @@ _NOT_GOOGLES = 529
 
 
 def error_members(error: WireError) -> dict[str, Any]:
-    """An error as the API says it. ``code`` is a number: the SDK breaks on anything else."""
+    """An error as the API writes it. ``code`` is a number: the SDK breaks on anything else."""
     found: dict[str, Any] = {
         "code": 503 if error.status == _NOT_GOOGLES else error.status,
         "message": error.message,
@@ -88,7 +88,7 @@ def error_event(error: WireError, end: bytes = b"\r\n\r\n") -> bytes:
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-    """What an error of Google's says. Never raises.
+    """What an error of Google's reports. Never raises.
 
     :param status: the HTTP status; 0 for an error in mid-stream, which has its code inside.
     """

@@ -34,10 +34,6 @@ def _answer_usage(answer: Members) -> Usage | None:
     return _usage_of(usage) if usage else None
 
 
-def _is_answer(answer: Members) -> bool:
-    return has_list(answer, "candidates", may_be_empty=False)
-
-
 def _ends_well(answer: Members) -> bool:
     return not _BAD_END.search(answer["candidates"])
 
@@ -226,7 +222,7 @@ PASSTHROUGH = Passthrough(
         own_breaks=True,
     ),
     usage=_answer_usage,
-    is_answer=_is_answer,
+    is_answer=partial(has_list, name="candidates", may_be_empty=False),
     ends_well=_ends_well,
     traces=(b'houghtSignature"', b'hought_signature"'),
     rules=GeminiRules,

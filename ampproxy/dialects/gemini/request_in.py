@@ -23,7 +23,7 @@ from ampproxy.model.request import (
     level_of,
 )
 
-#: The budget that leaves the amount to the model: said, where a mere ``auto`` says nothing.
+#: The budget that leaves the amount to the model: written, where a mere ``auto`` is not.
 DYNAMIC = -1
 
 #: Tools that the vendor runs and that other vendors have too.

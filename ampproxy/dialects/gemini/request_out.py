@@ -18,7 +18,7 @@ from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
 
 
 def thinking_config(wish: Thinking | None) -> dict[str, Any]:
-    """The members of ``thinkingConfig``; none where there is nothing to say.
+    """The members of ``thinkingConfig``; none where there is nothing to set.
 
     :param wish: as :func:`ampproxy.adapt.thinking.settle_amount` gives it.
     """

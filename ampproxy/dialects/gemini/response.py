@@ -1,4 +1,4 @@
-"""Says the parts, ends and usage of an answer as ``GenerateContentResponse``."""
+"""Writes the parts, ends and usage of an answer as ``GenerateContentResponse``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def proof_member(signature: Signature | None, place: Place) -> Wire:
 
 
 def answer_part(part: AnswerPart, losses: Losses) -> list[Any]:
-    """One part of an answer; none if it cannot be said, which is then a loss."""
+    """One part of an answer; none if it cannot be written, which is then a loss."""
     return _RENDERERS[type(part)](part, losses)
 
 
@@ -120,7 +120,7 @@ def _token(token: str, logprob: float) -> Wire:
 
 
 def end_members(finish: Finished, *, own: bool) -> Wire:
-    """How a candidate ended. ``own``: the answer is Gemini's, so what only it knows is said again."""
+    """How a candidate ended. ``own``: the answer is Gemini's, so what only it knows is written again."""
     found: Wire = {"finishReason": reason_of(finish.reason, finish.detail)}
     return {**found, **finish.extras} if own else found
 
@@ -140,7 +140,7 @@ def tail_members(usage: Usage | None, model: str, answer: str, *, own: bool) -> 
 def parse_response(body: bytes) -> ChatResponse:
     """Read a vendor's whole answer, which is one chunk.
 
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it tells of an error.
+    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports an error.
     """
     answer, events = Answer(), list[Event]()
     chunk = read_answer(CHUNK, body)
@@ -153,7 +153,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
-    """Say a whole answer."""
+    """Write a whole answer."""
     losses = Losses()
     own = response.dialect == GEMINI
     extras = response.extras if own else {}
@@ -168,7 +168,7 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     return encode({**found, **tail})
 
 
-#: Details that are told by a candidate, not by the prompt's feedback.
+#: Details that are reported by a candidate, not by the prompt's feedback.
 _ENDS_OF_ANSWER = (
     "RECITATION",
     "SPII",

@@ -15,7 +15,7 @@ from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.model.base import Json
 from ampproxy.wire.json import elements
 
-#: Levels of a schema that are said; what is below them stays as it is.
+#: Levels of a schema that are translated; what is below them stays as it is.
 _DEEPEST = 24
 
 _SPELLINGS = {
@@ -37,7 +37,7 @@ _GROUPS = frozenset(("properties", "$defs"))
 
 
 def raise_gemini(schema: bytes | Json) -> bytes:
-    """Say Gemini's proto Schema as JSON Schema.
+    """Write Gemini's proto Schema as JSON Schema.
 
     What is no schema becomes ``{}``. ``propertyOrdering``, which JSON Schema does not know, becomes the order
     in which the properties stand, since models write them in that order.

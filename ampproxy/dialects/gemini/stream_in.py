@@ -98,7 +98,7 @@ class ArrayReader:
 class GeminiStreamParser:
     """Bytes of a Gemini stream in, events out; see :class:`ampproxy.dialects.base.StreamParser`.
 
-    Gemini has no terminal event of its own. A stream is whole when each candidate told its
+    Gemini has no terminal event of its own. A stream is whole when each candidate declared its
     ``finishReason``, or the prompt was blocked, and the body ended; ``Completed`` is given then.
     """
 
@@ -140,7 +140,7 @@ class GeminiStreamParser:
     def end(self) -> list[Event]:
         """The body ended.
 
-        :raises ampproxy.errors.TruncatedStream: a candidate did not tell its end.
+        :raises ampproxy.errors.TruncatedStream: a candidate did not declare its end.
         """
         out: list[Event] = []
         if self._answer.over:

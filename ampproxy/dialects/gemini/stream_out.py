@@ -68,7 +68,7 @@ class _Open:
 class GeminiStreamRenderer(Renderer):
     """Events in, Gemini's stream out; see :class:`ampproxy.dialects.base.StreamRenderer`.
 
-    Words are told as they come. Calls are told when they are whole, because Gemini has no fragments
+    Words are sent as they come. Calls are sent when they are whole, because Gemini has no fragments
     of arguments. The ends and the usage stand in one last event, which is also the terminal one.
     """
 
@@ -227,7 +227,7 @@ class GeminiStreamRenderer(Renderer):
 
     def _emit(self, payload: bytes, out: list[bytes]) -> None:
         if b"\n" in payload or b"\r" in payload:
-            # Blanks between the tokens of JSON that somebody else wrote; inside texts they are escaped.
+            # Blanks between the tokens of JSON that others wrote; inside texts they are escaped.
             payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
         out += (self._before, payload, self._after)
         if self._array:

@@ -53,7 +53,7 @@ class Part(msgspec.Struct, rename="camel"):
 
 
 class Content(msgspec.Struct):
-    """What a candidate says in one chunk."""
+    """What a candidate sends in one chunk."""
 
     parts: list[Part] | None = None
 
@@ -113,17 +113,11 @@ class Candidate(msgspec.Struct, rename="camel"):
     continuation_token: Json = ABSENT
 
 
-#: Members of a candidate that belong to Gemini alone: attribute -> wire name.
-CANDIDATE_EXTRAS: Final = {
-    "finish_message": "finishMessage",
-    "citation_metadata": "citationMetadata",
-    "grounding_metadata": "groundingMetadata",
-    "url_context_metadata": "urlContextMetadata",
-    "safety_ratings": "safetyRatings",
-    "avg_logprobs": "avgLogprobs",
-    "token_count": "tokenCount",
-    "continuation_token": "continuationToken",
-}
+#: Members of a candidate that belong to Gemini alone.
+CANDIDATE_EXTRAS: Final = (
+    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
+    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
+)
 
 
 class RawCandidate(msgspec.Struct):
@@ -209,7 +203,7 @@ REASONS: Final[dict[FinishReason, str]] = {
     "unknown": "OTHER",
 }
 
-#: What ``promptFeedback.blockReason`` may say.
+#: What ``promptFeedback.blockReason`` may be.
 BLOCK_REASONS: Final = frozenset(
     ("SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK")
 )
@@ -218,8 +212,8 @@ BLOCK_REASONS: Final = frozenset(
 def finish_of(word: str, *, called: bool, has_content: bool) -> FinishReason:
     """What Gemini's reason means.
 
-    :param called: a function call was seen, which Gemini does not tell in its reason.
-    :param has_content: anything at all was said; of an answer without content, an unknown reason is why.
+    :param called: a function call was seen, which Gemini's reason does not show.
+    :param has_content: anything at all was sent; of an answer without content, an unknown reason is why.
     """
     if word == "STOP":
         return "tool_calls" if called else "stop"
@@ -229,7 +223,7 @@ def finish_of(word: str, *, called: bool, has_content: bool) -> FinishReason:
 
 
 def broken_end(word: str) -> WireError | None:
-    """The error that a reason tells of which is in no table here."""
+    """The error behind a reason that is in no table here."""
     meant = None if word in _REASONS_KNOWN else read_end(word)
     return meant if isinstance(meant, WireError) else None
 
@@ -273,9 +267,9 @@ def usage_of(found: Mapping[str, Any]) -> Usage:
 
 
 def usage_members(usage: Usage, *, own: bool) -> dict[str, object]:
-    """Say usage as ``usageMetadata``.
+    """Write usage as ``usageMetadata``.
 
-    :param own: the usage is Gemini's own, so its ``extras`` are said again.
+    :param own: the usage is Gemini's own, so its ``extras`` are written again.
     """
     tools = _count(loads(usage.extras.get(_TOOL_USE, b"0"))) if own else 0
     total = usage.input + usage.cache_read + usage.cache_write

@@ -1,4 +1,4 @@
-"""Whether a request of this dialect may say what its server, which speaks it too, does not take.
+"""Whether a request of this dialect may have what its server, which speaks it too, does not take.
 
 A search for the members' names decides, since most requests pass as they are and should not be taken apart.
 """
@@ -18,7 +18,7 @@ _SYSTEM = b'"system"'
 _DEVELOPER = b'"developer"'
 #: Where thinking may stand in a message.
 _THOUGHTS = ("reasoning_content", "reasoning")
-#: What says how much a model is to think.
+#: What sets how much a model is to think.
 _EFFORT = b'"reasoning_effort"'
 #: The members of a request that some servers refuse, or give another name.
 _REFUSED = (
@@ -47,7 +47,7 @@ _REFUSED = (
 
 
 def may_not_fit(body: bytes, target: Target) -> bool:
-    """Whether a body has anything that is said otherwise, or not at all, to a target."""
+    """Whether a body has anything that is written otherwise, or not at all, to a target."""
     # From the end: in large bodies that search is several times faster.
     if any(body.rfind(mark) >= 0 for mark in _marks(target)):
         return True
@@ -56,7 +56,7 @@ def may_not_fit(body: bytes, target: Target) -> bool:
 
 
 def is_renamed(body: bytes, target: Target) -> bool:
-    """Whether it has what is only called otherwise, which the vocabulary does not tell."""
+    """Whether it has what is only called otherwise, which the vocabulary does not show."""
     return any(body.rfind(mark) >= 0 for mark in _new_names(target))
 
 

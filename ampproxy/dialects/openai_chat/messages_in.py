@@ -85,7 +85,7 @@ class _Message(msgspec.Struct):
 _MESSAGE: Final = Decoder(_Message)
 _CALL: Final = Decoder(CallMessage)
 _KNOWN: Final = frozenset(_Message.__struct_fields__)
-#: An empty list says nothing.
+#: An empty list means nothing.
 _NONE: Final = Json(b"[]")
 
 
@@ -113,7 +113,7 @@ def call_part(call: CallMessage, spare_id: str) -> ToolCall | None:
 
 
 def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
-    """The members that are not known and say something."""
+    """The members that are not known and have a value."""
     found = without_nulls(members(raw, at))
     return {name: value for name, value in found.items() if name not in known and value != _NONE}
 

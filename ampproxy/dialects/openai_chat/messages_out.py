@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id
-from ampproxy.dialects.openai_parts import url_of
+from ampproxy.dialects.openai_requests import url_of
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
     Audio,
@@ -87,7 +87,7 @@ def _document(part: Document) -> Rendered:
 
 
 def _file_name(media_type: str) -> str:
-    """A file needs a name; its ending tells the kind."""
+    """A file needs a name; its ending shows the kind."""
     return f"document.{media_type.partition('/')[2].partition(';')[0] or 'pdf'}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ampproxy.dialects.json import Fields, bad_request, is_string, raw_str, text_of
-from ampproxy.dialects.openai_parts import file_source, read_refusal, read_sound, source_of
+from ampproxy.dialects.openai_requests import file_source, read_refusal, read_sound, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,
@@ -160,7 +160,7 @@ def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Imag
         if isinstance(part, Text | Image | Document):
             parts.append(part)
         elif isinstance(part, Opaque):
-            # A result is data for the model: an unknown part of it is told as it stands.
+            # A result is data for the model: an unknown part of it is given as it stands.
             parts.append(Text(raw_str(part.raw)))
         else:
             bad_request(f"{at}[{number}]", "A tool's message has text parts only.")

@@ -1,6 +1,6 @@
 """What must be known of Chat Completions where bytes pass.
 
-Servers that think tell it as ``reasoning_content``, and clients give messages back as they got them.
+Servers that think send it as ``reasoning_content``, and clients give messages back as they got them.
 OpenAI's own API takes no such member (400 "Unknown parameter"): for its models it is taken out. Other
 servers need it in the middle of a tool loop, and get it.
 """

@@ -65,7 +65,7 @@ class Repeat:
         return words
 
     def learn(self, block: bytes, delta: Delta) -> bool:
-        """Keep the frame of a block that gave this delta and nothing else; say whether it has one."""
+        """Keep the frame of a block that gave this delta and nothing else; return whether it has one."""
         self.forget()
         self._padded = _PADDING in block
         if self._padded:

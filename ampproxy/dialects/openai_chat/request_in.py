@@ -28,7 +28,7 @@ from ampproxy.dialects.openai_chat.tools_in import (
     parse_functions,
     parse_tools,
 )
-from ampproxy.dialects.openai_sampling import SamplingBody
+from ampproxy.dialects.openai_requests import SamplingBody
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import (
     ChatRequest,
@@ -156,7 +156,7 @@ def _output(asked: _Format | None) -> OutputFormat | None:
 
 
 def _keep_odd_ones(asked: _Body, thinking: Thinking | None, extras: Members) -> None:
-    """What a known member says and the vocabulary has no word for."""
+    """What a known member holds and the vocabulary has no word for."""
     if asked.reasoning_effort and thinking is None:
         extras["reasoning_effort"] = to_raw(asked.reasoning_effort)
     if asked.safety_identifier:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.adapt.passes import adapt
+from ampproxy.adapt.profile import alike
 from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
@@ -84,15 +85,8 @@ def _nested_grammar(grammar: Json) -> Any:
 
 #: Member -> field of ``Sampling``.
 _SAMPLING: Final = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "logit_bias": "logit_bias",
-    "logprobs": "logprobs",
-    "top_logprobs": "top_logprobs",
-    "seed": "seed",
+    **alike("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias"),
+    **alike("logprobs", "top_logprobs", "seed"),
     "n": "candidates",
 }
 #: Extras that are notes to ourselves or are written elsewhere.
@@ -100,7 +94,7 @@ _NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
+    """Write a request for ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
     losses = Losses()
     own = request.dialect == CHAT
     if own and not target.host.known:

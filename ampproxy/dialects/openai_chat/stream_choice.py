@@ -15,13 +15,15 @@ from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
-from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
+    AudioWire,
     CallIds,
     LogprobsWire,
+    audio_part,
     content_pieces,
     finished,
+    image_part,
     reasoning_of,
 )
 from ampproxy.model.base import Json
@@ -88,9 +90,9 @@ class ChoiceWire(msgspec.Struct):
     index: int | None = None
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
-    #: Where Kimi tells the usage.
+    #: Where Kimi reports the usage.
     usage: dict[str, Any] | None = None
-    #: Where OpenRouter tells what broke this choice.
+    #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
 
 
@@ -158,7 +160,7 @@ class Choice:
         self._sound: list[AudioWire] = []
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
-        """What a chunk says of this choice; gives the error that it tells of, if it does."""
+        """Read a chunk's part of this choice; give the error that it reports, if any."""
         delta = wire.delta
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
@@ -184,11 +186,14 @@ class Choice:
         cut = not self.ended and any(map(_is_cut, self._all_calls))
         return CUT_CALL if cut else None
 
-    def finish(self, out: list[Event]) -> Finished:
-        """Close what is open; gives how the choice ended."""
+    def finish(self, out: list[Event], unnamed: str | None = None) -> Finished:
+        """Close what is open; gives how the choice ended.
+
+        :param unnamed: what that is called where the vendor gave no word for it.
+        """
         self._close_all(out)
         called = any(call.part >= 0 for call in self._all_calls)
-        return finished(self._word, self.number, called=called, refused=self._refused)
+        return finished(self._word or unnamed, self.number, called=called, refused=self._refused)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
@@ -325,7 +330,7 @@ class Choice:
         self._close_sound(out)
 
     def _close_sound(self, out: list[Event]) -> None:
-        """Sound has no deltas in the vocabulary: it is told when it is whole."""
+        """Sound has no deltas in the vocabulary: it is reported when it is whole."""
         if not self._sound:
             return
         pieces, self._sound = self._sound, []

@@ -40,11 +40,11 @@ class _Chunk(msgspec.Struct):
     choices: list[ChoiceWire] | None = None
     usage: dict[str, Any] | None = None
     error: Json = NULL
-    #: Where Groq tells the usage.
+    #: Where Groq reports the usage.
     x_groq: dict[str, Any] | None = None
 
     def counted(self) -> dict[str, Any] | None:
-        """The usage, wherever it is told."""
+        """The usage, wherever it is reported."""
         if self.usage is not None:
             return self.usage
         if self.x_groq is not None and isinstance(found := self.x_groq.get("usage"), dict):
@@ -66,7 +66,7 @@ _TIER: Final = Decoder(_Tier)
 
 
 def _tier(chunk: bytes) -> str | None:
-    """The ``service_tier`` of a chunk that tells the usage: others need not be read for it."""
+    """The ``service_tier`` of a chunk that reports the usage: others need not be read for it."""
     return read_or(_TIER, chunk, _Tier()).service_tier
 
 
@@ -98,7 +98,7 @@ class ChatStreamParser(Parser[bytes]):
         A stream in which every choice has its ``finish_reason`` is whole without ``[DONE]``.
         """
         rest = self._splitter.rest.strip(b"\n")
-        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        # An event that was cut off counts for nothing; one that only lacks its blank line does.
         whole = _is_whole(rest)
         out = [] if self._over or not whole else self._read([rest])
         if not self._over:
@@ -185,7 +185,7 @@ class ChatStreamParser(Parser[bytes]):
             out.append(UsageReport(chat_usage(usage, _tier(data))))
 
     def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
-        """The first chunk that says who answers; Azure's very first only tells of its filters."""
+        """The first chunk that names the model; Azure's very first only reports its filters."""
         try:
             head = read_answer(_HEAD, data, "event")
             members = MEMBERS.decode(data)

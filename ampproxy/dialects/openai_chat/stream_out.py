@@ -122,7 +122,7 @@ class ChatStreamRenderer(ChunkRenderer):
             self._choice(0, out)
 
     def _choice(self, number: int, out: list[bytes]) -> _Choice:
-        """A choice, whose first chunk tells the role."""
+        """A choice, whose first chunk has the role."""
         if not self._head:
             self.started(Started(), out)
         choice = self._choices.get(number)
@@ -167,7 +167,7 @@ class ChatStreamRenderer(ChunkRenderer):
             self._delta(Delta(index, text), out)
 
     def _call(self, index: int, part: ToolCall, number: int, choice: _Choice, out: list[bytes]) -> None:
-        """The id, type and name of a call, told once; its arguments follow in pieces."""
+        """The id, type and name of a call, sent once; its arguments follow in pieces."""
         at, choice.calls = choice.calls, choice.calls + 1
         if self._legacy and at:
             self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from ampproxy.dialects.json import NULL, Fields, bad_request, raw_text, text_of
-from ampproxy.dialects.openai_parts import flat_grammar
+from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import HostedTool, Tool, ToolChoice
 

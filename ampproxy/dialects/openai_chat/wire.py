@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import NULL, Decoder, loads, read_or, text_of
+from ampproxy.dialects.json import NULL, Decoder, loads, read_or, read_or_none, text_of, to_raw
 from ampproxy.dialects.openai_answers import (
     FINISH_WORDS,
     Form,
@@ -18,7 +18,7 @@ from ampproxy.dialects.openai_answers import (
     read_logprobs,
     reason_of,
 )
-from ampproxy.dialects.openai_parts import url_of
+from ampproxy.dialects.openai_requests import source_of, url_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import Finished, TokenLogprob
 from ampproxy.model.parts import Audio, FileId, Image, Inline
@@ -104,7 +104,7 @@ _PIECE: Final = Decoder(_Piece)
 def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:
     """The end of a choice.
 
-    Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
+    Several servers send ``stop`` though the answer has calls (OpenAI itself does for a forced one):
     whether one was seen decides. ``None``: the vendor gave no word, and only whole calls prove an end.
 
     :param word: no word of a broken end; see :func:`ampproxy.dialects.openai_answers.broken_end`.
@@ -118,7 +118,7 @@ def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> F
 
 
 def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bool = False) -> str:
-    """``finish_reason`` for a client. A call that is not told by it is never run."""
+    """``finish_reason`` for a client. A call that it does not announce is never run."""
     if end is None:
         return "tool_calls" if called else "stop"
     word = FINISH_WORDS[end.reason]
@@ -170,3 +170,39 @@ def legacy_functions(context: AnswerContext) -> bool:
     """Whether the client declared ``functions`` and so expects ``function_call``."""
     request = context.request
     return request is not None and request.dialect == CHAT and "functions" in request.extras
+
+
+class _ImageUrl(msgspec.Struct):
+    url: str
+
+
+class _Image(msgspec.Struct):
+    image_url: _ImageUrl
+
+
+_IMAGE: Final = Decoder(_Image)
+
+
+class AudioWire(msgspec.Struct):
+    """Sound in an answer; in a stream it comes in pieces."""
+
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
+def image_part(raw: Json) -> Image | None:
+    """One of ``images``, where routers put the pictures that a model made."""
+    found = read_or_none(_IMAGE, raw)
+    return None if found is None else Image(source_of(found.image_url.url))
+
+
+def audio_part(audio: AudioWire) -> Audio:
+    """Sound. Its format is the one that the request asked for: the answer does not name it."""
+    extras = {
+        name: to_raw(value)
+        for name, value in (("id", audio.id), ("expires_at", audio.expires_at))
+        if value is not None
+    }
+    return Audio(Inline("application/octet-stream", audio.data or ""), audio.transcript, extras)

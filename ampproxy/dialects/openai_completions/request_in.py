@@ -20,7 +20,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.openai_sampling import SamplingBody
+from ampproxy.dialects.openai_requests import SamplingBody
 from ampproxy.model.base import COMPLETIONS, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest, Turn

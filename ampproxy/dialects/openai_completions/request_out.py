@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.adapt.passes import lose_extras
+from ampproxy.adapt.profile import alike
 from ampproxy.adapt.prompt import as_prompt
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
 from ampproxy.dialects.base import Rendered, Target
@@ -21,13 +22,8 @@ from ampproxy.model.request import ChatRequest
 
 #: Member -> field of ``Sampling``.
 _SAMPLING: Final = {
-    "max_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "seed": "seed",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "logit_bias": "logit_bias",
+    **alike("max_tokens", "temperature", "top_p", "seed"),
+    **alike("presence_penalty", "frequency_penalty", "logit_bias"),
     "n": "candidates",
 }
 

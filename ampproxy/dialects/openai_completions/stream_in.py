@@ -52,7 +52,7 @@ class CompletionsStreamParser(Parser[tuple[bytes, bytes]]):
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        # An event that was cut off counts for nothing; one that only lacks its blank line does.
         last = self._reader.end()
         rest = [event for event in last if event[1] == b"[DONE]" or loads(event[1]) is not None]
         out = [] if self._over else self._read(rest)

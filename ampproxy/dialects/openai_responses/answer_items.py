@@ -1,7 +1,7 @@
 """The items of a vendor's answer as events, whether they come in deltas, whole, or both.
 
 One object follows an item of ``output`` from ``output_item.added`` to ``output_item.done`` and knows
-how much of it was told already, so that whatever only the whole item says is told in the end: servers
+how much of it was reported already, so that what only the whole item has is reported in the end: servers
 that send no deltas at all are valid.
 """
 
@@ -43,7 +43,7 @@ class Content(msgspec.Struct):
 
 
 class Head(msgspec.Struct):
-    """What tells items apart."""
+    """What identifies an item."""
 
     type: str = ""
     id: str | None = None
@@ -86,9 +86,9 @@ Numbers = Callable[[], int]
 
 
 class Part:
-    """A part that grows: its number, and how many characters of it were told.
+    """A part that grows: its number, and how many characters of it were reported.
 
-    :ivar pieces: what came in deltas, where somebody must look at it as a whole.
+    :ivar pieces: what came in deltas, where it must be looked at as a whole.
     """
 
     __slots__ = ("annotations", "closed", "index", "pieces", "sent_length")
@@ -101,7 +101,7 @@ class Part:
         self.annotations: list[Json] = []
 
     def rest(self, text: str | None, logprobs: tuple[TokenLogprob, ...] = ()) -> list[Event]:
-        """What of the whole text was not told."""
+        """What of the whole text was not reported."""
         if text is None or len(text) <= self.sent_length:
             return []
         event = Delta(self.index, text[self.sent_length :], logprobs if self.sent_length == 0 else ())
@@ -110,7 +110,7 @@ class Part:
 
 
 class AnswerItem:
-    """An item that this dialect alone knows: told when it is whole."""
+    """An item that this dialect alone knows: reported when it is whole."""
 
     kind: ClassVar[str] = ""
 
@@ -195,7 +195,7 @@ class MessageItem(AnswerItem):
         events: list[Event] = []
         contents = message.content or []
         numbers = sorted(self._parts)
-        # Servers begin at one, or count on from the item before (vLLM): then the order tells the places.
+        # Servers begin at one, or count on from the item before (vLLM): then the order gives the places.
         apart = bool(numbers) and numbers[-1] >= len(contents)
         for place, content in enumerate(contents):
             number = (numbers[place] if place < len(numbers) else place + numbers[-1] + 1) if apart else place
@@ -286,7 +286,7 @@ class ReasoningItem(AnswerItem):
         return self._sections.get(number)
 
     def delta(self, source: str, number: int, text: str) -> list[Event]:
-        """More of a paragraph. A server that tells both the text and a summary is heard once.
+        """More of a paragraph. Of a server that sends both the text and a summary, one is read.
 
         :param source: ``content`` or ``summary``.
         """

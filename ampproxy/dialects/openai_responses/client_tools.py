@@ -25,7 +25,7 @@ from ampproxy.model.request import ChatRequest, HostedTool, Known, Tool, ToolCho
 
 #: Stands between a namespace and the name of a tool in it, as Codex writes names of MCP tools itself.
 _BETWEEN: Final = "__"
-#: ToolNameMap are shortened where they are sent, by what the vendor takes.
+#: Names are shortened where they are sent, by what the vendor takes.
 _ANY_LENGTH: Final = 1 << 16
 _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
@@ -174,7 +174,7 @@ class ClientTools:
         return msgspec.structs.replace(choice, name=name, allowed=tuple(map(found, choice.allowed)))
 
 
-#: Kinds of calls that say their tool's name themselves.
+#: Kinds of calls that hold their tool's name themselves.
 _PLAIN: Final = ("function_call", "custom_tool_call")
 
 
@@ -186,7 +186,7 @@ def joined(namespace: str | None, name: str) -> str:
 
 
 def is_late(part: Opaque) -> bool:
-    """Whether the item only brings tools, and tells the model nothing itself."""
+    """Whether the item only brings tools, and holds nothing for the model itself."""
     return part.kind == _ADDITIONAL
 
 
@@ -206,7 +206,7 @@ def _declared_in(raw: Json) -> Iterator[tuple[Tool | HostedTool, str]]:
 
 
 def _flat(tools: Iterable[Tool], hosted: Iterable[HostedTool]) -> Iterator[tuple[Tool | HostedTool, str]]:
-    """Functions, and what their group is for, told once in each group."""
+    """Functions, and what their group is for, once in each group."""
     for tool in tools:
         yield _at_once(tool), ""
     for each in hosted:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
-from ampproxy.dialects.openai_parts import (
+from ampproxy.dialects.openai_requests import (
     AUDIO_TYPES,
     file_source,
     read_refusal,
@@ -48,7 +48,7 @@ def parse_content(content: Json, at: str, extras: dict[str, Json] | None = None)
     """A message's ``content``: a string or a list of parts.
 
     :param at: where it stands in the request.
-    :param extras: what the message itself says beside its content; kept with each of its texts.
+    :param extras: what the message itself has beside its content; kept with each of its texts.
     :raises ClientFault: it is neither.
     """
     if is_string(content):
@@ -73,7 +73,7 @@ def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
 
 def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
     detail = fields.take("detail", str)
-    detail = None if detail == "auto" else detail  # the default, and the types want it said
+    detail = None if detail == "auto" else detail  # the default, and the types require it
     url, file = fields.take("image_url", str), fields.take("file_id", str)
     if url is None and file is None:
         bad_request(fields.at, "It needs `image_url` or `file_id`.")

@@ -1,6 +1,6 @@
-"""A request of this dialect as another vendor may be asked it: what only this dialect knows, said plainly.
+"""A request of this dialect as another vendor may be asked it: what only this dialect knows, in plain terms.
 
-Pure: each step takes a request and gives one. What another vendor cannot be told at all stays as it is, and
+Pure: each step takes a request and gives one. What no other vendor can be sent at all stays as it is, and
 is a declared loss where it is rendered.
 """
 
@@ -162,12 +162,7 @@ _NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def _nothing(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """What is said elsewhere in the request."""
-    return iter(())
-
-
-def _search_call(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """A search that the vendor made: its tools are declared."""
+    """What stands elsewhere in the request; of a search that the vendor made, the tools are declared."""
     return iter(())
 
 
@@ -252,7 +247,7 @@ _ENDS: Final = (("from", "author"), ("to", "recipient"))
 _ITEMS: Final[dict[str, Callable[[Opaque, ClientTools, dict[str, str]], Iterator[Part]]]] = {
     "compaction_trigger": _nothing,
     "configuration_update": _nothing,
-    "tool_search_call": _search_call,
+    "tool_search_call": _nothing,
     "tool_search_output": _search_output,
     "shell_call_output": _shell_output,
     "local_shell_call_output": _local_output,

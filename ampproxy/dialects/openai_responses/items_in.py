@@ -186,7 +186,7 @@ def _parse_reasoning(fields: Fields) -> Part:
 
 
 def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reasoning:
-    """The reasoning that an item tells.
+    """The reasoning that an item holds.
 
     An item without ``encrypted_content`` is the vendor's memory of it, by its id alone: its proof is
     empty text, which means something only where the vendor stores the answers.

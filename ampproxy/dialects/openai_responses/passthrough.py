@@ -16,9 +16,8 @@ from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, first, loads, members, to_raw
 from ampproxy.dialects.limits import openai_limits
-from ampproxy.dialects.monitor import TIER, Members, StreamMonitor, has_list, inner, plain, tiered
+from ampproxy.dialects.monitor import NO_NAME, TIER, Members, StreamMonitor, has_list, inner, plain, tiered
 from ampproxy.dialects.openai_responses import stored
-from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
@@ -75,6 +74,9 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
     if not proof.startswith(MARK):
         return item
     if (summary := unwrap_summary(proof)) is not None:
+        # Not at the top: it is one of what translates.
+        from ampproxy.dialects.openai_responses.items_in import SUMMARY
+
         return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
     signature = unwrap_signature(proof, RESPONSES)
     if signature.vendor != RESPONSES:
@@ -87,7 +89,7 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
 
 
 def usage_of(usage: Members) -> Usage:
-    """``input_tokens`` and ``output_tokens``, and what the answer says of how it was served."""
+    """``input_tokens`` and ``output_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
     return usage_from(found, found.get(TIER))
 
@@ -97,22 +99,16 @@ def _answer_usage(answer: Members) -> Usage | None:
     return usage_of(usage) if usage else None
 
 
-def _is_answer(answer: Members) -> bool:
-    return has_list(answer, "output", may_be_empty=True)
-
-
 def _ends_well(answer: Members) -> bool:
     output = answer["output"]
-    return not (_NAMELESS.search(output) and any(call in bytes(output) for call in _CALLING))
+    return not (NO_NAME.search(output) and any(call in bytes(output) for call in _CALLING))
 
 
 _CALLS = frozenset(("function_call", "custom_tool_call"))
 _CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
-#: A name that is empty; within a string each quote has a backslash before it.
-_NAMELESS = re.compile(rb'"name"\s*:\s*""')
 
 
-#: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
 _HANDSHAKE = frozenset(
     (
         "response.created",
@@ -217,7 +213,7 @@ PASSTHROUGH = Passthrough(
         keepalive=b": keep-alive\n\n",
     ),
     usage=_answer_usage,
-    is_answer=_is_answer,
+    is_answer=partial(has_list, name="output", may_be_empty=True),
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
     own=_foreign,

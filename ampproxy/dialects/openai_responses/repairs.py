@@ -1,7 +1,7 @@
 """Responses, as Amp's clients need them.
 
 * They take the answer from ``response.completed`` alone, so it must hold the whole ``output``; a backend
-  that leaves it empty said it in its ``output_item.done`` events.
+  that leaves it empty sent it in its ``output_item.done`` events.
 * An event of an unknown kind before ``response.created`` is fatal to them, and is left out.
 """
 

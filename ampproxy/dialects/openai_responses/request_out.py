@@ -6,6 +6,7 @@ from typing import Any
 
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
+from ampproxy.adapt.profile import alike
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
@@ -21,12 +22,7 @@ from ampproxy.wire.json import members, remove_members
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
-_SAMPLING = {
-    "max_output_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_logprobs": "top_logprobs",
-}
+_SAMPLING = {"max_output_tokens": "max_tokens", **alike("temperature", "top_p", "top_logprobs")}
 #: The members of a counting request.
 COUNTED = frozenset(
     (
@@ -110,7 +106,7 @@ def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
 def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:
     schema = output.schema
     if output.kind == "json" or schema is None:
-        # json_object is taken only where the prompt has the word; a schema of any object says the same.
+        # json_object is taken only where the prompt has the word; a schema of any object means the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
     format_body: dict[str, Any] = {
@@ -157,7 +153,7 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
 
 
 def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
-    """The members that only this dialect knows, as they came; those said already stand."""
+    """The members that only this dialect knows, as they came; those written already stand."""
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
     body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})

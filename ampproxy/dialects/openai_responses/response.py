@@ -1,4 +1,4 @@
-"""Whole answers, both ways: the fold of the stream that would tell them."""
+"""Whole answers, both ways: the fold of the stream that would carry them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ampproxy.wire.json import BAD_JSON
 def parse_response(body: bytes) -> ChatResponse:
     """Read an answer.
 
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it says that the vendor failed.
+    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports that the vendor failed.
     """
     try:
         events = ResponsesStreamParser().whole(body)
@@ -28,7 +28,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
-    """Say an answer: the object that ends the stream of it."""
+    """Write an answer: the object that ends the stream of it."""
     summary = context.request is not None and context.request.compacts
     renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
     events = unfold(response)

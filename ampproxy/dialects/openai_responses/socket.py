@@ -20,7 +20,7 @@ from ampproxy.wire.json import remove_members, replace_members
 _OF_MESSAGES = frozenset(("type", "stream_id", "generate"))
 #: The events after which an answer may be gone on from.
 _ENDS = ("response.completed", "response.incomplete")
-#: What a client is told of an error of a request, beside its body.
+#: What a client gets of an error of a request, beside its body.
 _ERROR_HEADERS = ("retry-after", "x-request-id", "x-ampproxy-request-id")
 
 

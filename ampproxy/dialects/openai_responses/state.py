@@ -47,7 +47,7 @@ STATEFUL_ITEMS = {
 
 def stored_state(request: ChatRequest) -> tuple[str, str] | None:
     """The first reference to stored state in a request that came in this dialect: the member's path and
-    what to send instead; ``None`` if the request says everything itself.
+    what to send instead; ``None`` if the request is complete in itself.
     """
     if request.dialect != RESPONSES:
         return None
@@ -104,8 +104,8 @@ def not_stored(member: str, instead: str, why: str) -> ExchangeError:
 def self_contained(request: ChatRequest) -> ChatRequest:
     """A request of this dialect as another dialect may be asked it.
 
-    Without what means nothing anywhere else, so that no loss is told of it: ids of messages, ``store:
-    false``, how the stream is padded. What other vendors know under other names is said in those (see
+    Without what means nothing anywhere else, so that no loss is reported of it: ids of messages, ``store:
+    false``, how the stream is padded. What other vendors know under other names is written in those (see
     :mod:`ampproxy.dialects.openai_responses.for_others`).
 
     :raises ampproxy.errors.ClientFault: it refers to stored state.

@@ -200,7 +200,7 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
                     event = _delta(data)
                 except BAD_JSON:
                     return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
-                # Only one of the two numbers is ever said.
+                # Only one of the two numbers is ever given.
                 part = growing.get((name, event.output_index, event.content_index + event.summary_index))
                 if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
                     text = event.delta
@@ -257,12 +257,12 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         response = event.response
         status = name.removeprefix(b"response.").decode()
         if status == "completed" and response.status in _NOT_COMPLETE:
-            # Servers that end every stream alike tell it inside.
+            # Servers that end every stream alike report it inside.
             status = response.status
         return [*self._start(response), *self._terminal(response, status)]
 
     def _terminal(self, response: _Response, status: str) -> list[Event]:
-        """What the terminal event says that nobody said yet, and the end."""
+        """What the terminal event is the first to report, and the end."""
         self._over = True
         reported = response.usage
         usage: list[Event] = [UsageReport(usage_from(reported, response.service_tier))] if reported else []
@@ -425,7 +425,7 @@ def _keys(head: Head) -> list[tuple[str, str, str]]:
 
 
 def _incomplete(reason: str | None) -> FinishReason:
-    """Why an answer is not complete; it has been said so far, whatever the word."""
+    """Why an answer is not complete; it has been sent so far, whatever the word."""
     known = _INCOMPLETE.get(reason)
     if known is not None or reason is None:
         return known or "length"

@@ -28,7 +28,7 @@ def item_event(name: str, /, **members: Any) -> ItemEvent:
 class Item:
     """An item of ``output``.
 
-    :ivar head: what a delta's data begins with, up to the text; ``None`` while deltas need more said
+    :ivar head: what a delta's data begins with, up to the text; ``None`` while deltas need more sent
         before them. With ``tail`` it is what the renderer needs for the common delta.
     """
 
@@ -48,7 +48,7 @@ class Item:
         return [item_event("output_item.added", output_index=self.output_index, item=item)]
 
     def before_delta(self) -> list[ItemEvent]:
-        """What must be said before the next delta, where ``head`` is ``None``."""
+        """What must be sent before the next delta, where ``head`` is ``None``."""
         return []
 
     def close(self) -> list[ItemEvent]:
@@ -216,7 +216,7 @@ class CustomCall(Call):
 
 
 class ClientCall(Item):
-    """A call of a tool that is known by its type: said when it is whole, as only then its members are."""
+    """A call of a tool that is known by its type: sent when it is whole, as only then its members are."""
 
     def __init__(self, id: str, output_index: int, call_id: str, known: Known) -> None:
         super().__init__(id, output_index)
@@ -229,7 +229,7 @@ class ClientCall(Item):
         return []
 
     def close(self) -> list[ItemEvent]:
-        """See :meth:`Item.close`: what others say at their beginning."""
+        """See :meth:`Item.close`: what others send at their beginning."""
         item = Json(self.item(self.content(), "in_progress"))
         return [item_event("output_item.added", output_index=self.output_index, item=item)]
 

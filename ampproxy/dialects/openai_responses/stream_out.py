@@ -54,9 +54,9 @@ _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "ima
 
 
 class _Open:
-    """A part that is open: its item, once something of it was said.
+    """A part that is open: its item, once something of it was sent.
 
-    ``signature`` is the proof that is known; on a call it is said in a reasoning item before the call,
+    ``signature`` is the proof that is known; on a call it is sent in a reasoning item before the call,
     so the call waits for its first delta.
     """
 
@@ -238,7 +238,7 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, item.open())
 
     def _settle(self, out: list[bytes]) -> None:
-        """Say the item that waited for its proof, and what it had from its beginning."""
+        """Send the item that waited for its proof, and what it had from its beginning."""
         if self._pending is None:
             return
         index, self._pending = self._pending, None

@@ -1,7 +1,7 @@
 """Tools and the choice among them, both ways.
 
 Functions are flat here (``name`` and ``parameters`` stand beside ``type``), and ``strict`` is true
-where it is not said (``FunctionToolParam``).
+where it is not given (``FunctionToolParam``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
-from ampproxy.dialects.openai_parts import flat_grammar
+from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
@@ -50,7 +50,7 @@ def _kind(name: str) -> str:
 
 
 def _parse_function(fields: Fields) -> Tool:
-    """A function. Where ``strict`` is not said it is true, and the service closes the schema itself;
+    """A function. Where ``strict`` is not given it is true, and the service closes the schema itself;
     elsewhere that comes to strict only if the schema is closed as it stands.
     """
     has_strict = "strict" in fields.left
@@ -128,7 +128,7 @@ def _render_tool(tool: Tool, name: str, *, native: bool) -> dict[str, Any]:
         put(body, {"format": tool.grammar})
     else:
         body["parameters"] = tool.schema
-        # Not to say it means true here, and false everywhere else.
+        # To leave it out means true here, and false everywhere else.
         put(body, {"strict": tool.strict if native else bool(tool.strict)})
     return {**body, **tool.extras}
 
@@ -148,7 +148,7 @@ def render_choice(request: ChatRequest, names: Callable[[str], str]) -> str | di
 
 
 class _Reference:
-    """ToolNameMap a tool in a choice, with its kind."""
+    """Names a tool in a choice, with its kind."""
 
     def __init__(self, tools: Sequence[Tool], names: Callable[[str], str]) -> None:
         self._custom = {tool.name for tool in tools if tool.freeform}

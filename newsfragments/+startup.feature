@@ -1,0 +1,1 @@
+The service listens before it has loaded all that requests need, and never loads what nothing calls for: translations, logins, Prometheus' library. It uses less memory, and an open stream no longer keeps what its account was sent.
