@@ -113,10 +113,6 @@ class LowerHeaders(Headers):
         self.by_name = values
         return self
 
-    def take(self, name: bytes) -> Sequence[bytes]:
-        """Remove a header, its name being in lower case, and give its values."""
-        return self.by_name.pop(name, ())
-
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """All headers, names in lower case, in the order in which the names came first."""
         return [(name, value) for name, values in self.by_name.items() for value in values]
@@ -206,7 +202,7 @@ class HasHeaders(Protocol):
 def has_any(headers: HasHeaders, names: frozenset[bytes]) -> bool:
     """Whether there is any of these headers; see :meth:`LowerHeaders.has_any`."""
     if isinstance(headers, LowerHeaders):
-        return headers.has_any(names)
+        return not names.isdisjoint(headers.by_name)
     return any(map(headers.getRawHeaders, names))
 
 

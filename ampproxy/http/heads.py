@@ -113,23 +113,25 @@ class Head:
             raise AnswerRefused(f"answered with {bad.words}") from None
         except ValueError:
             raise AnswerRefused("answered with a line among its headers that is not a header") from None
-        options = headers.take(b"connection")
+        by_name = headers.by_name
+        options = by_name.pop(b"connection", ())
         if options or self.version[2] < 1:
             self._read_options(options)
         else:
             self.keep = True
-        if headers.has_any(_OF_CONNECTION):
+        if not _OF_CONNECTION.isdisjoint(by_name):
             for name in _OF_CONNECTION:
-                headers.take(name)
+                by_name.pop(name, None)
 
     def _drop_framing(self, bodiless: bool) -> None:
         # The length of an answer to HEAD is that of the body that GET would get.
-        self.headers.take(b"transfer-encoding")
+        self.headers.by_name.pop(b"transfer-encoding", None)
         if not bodiless:
-            self.headers.take(b"content-length")
+            self.headers.by_name.pop(b"content-length", None)
 
     def _read_framing(self) -> None:
-        codings, lengths = self.headers.take(b"transfer-encoding"), self.headers.take(b"content-length")
+        take = self.headers.by_name.pop
+        codings, lengths = take(b"transfer-encoding", ()), take(b"content-length", ())
         if self.code < 200:
             return
         self.length = answer_length(codings, lengths)
@@ -142,7 +144,7 @@ class Head:
         self.keep = b"close" not in options if self.version[2] >= 1 else b"keep-alive" in options
         for option in options:
             # Whatever else it names belongs to the connection, too; what is no name is no header.
-            self.headers.take(option)
+            self.headers.by_name.pop(option, None)
 
 
 def _first_line(line: bytes) -> tuple[tuple[bytes, int, int], int, bytes]:

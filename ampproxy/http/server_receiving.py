@@ -226,7 +226,7 @@ class Receiving(protocol.Protocol):
         """Keep what was sent ahead."""
         self._behind_size += len(data)
         request = self._current
-        if request is not None and request.requestHeaders.hasHeader(b"upgrade"):
+        if request is not None and b"upgrade" in request.requestHeaders.by_name:
             # What comes next may belong to a tunnel, of which nothing may be lost.
             self._behind.append(data)
             if self._behind_size > MAX_EARLY_BYTES:

@@ -180,7 +180,7 @@ class HttpRequest(Request):
         if not self.received and self.expects_invitation:
             # What it sends next may be the body, or another request.
             self.channel.persistent = False
-        if not (self.channel.persistent or headers.hasHeader(b"connection")):
+        if not (self.channel.persistent or b"connection" in headers.by_name):
             headers.setRawHeaders(b"Connection", [b"close"])
         return answer_head(self.clientproto, self.code, self.code_message, headers)
 

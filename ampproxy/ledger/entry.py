@@ -130,7 +130,7 @@ def entry_of(record: ExchangeRecord, at: float, writer: int = 0, number: int = 0
     else:
         # What an account tried before Amp served is not what served.
         served = account = ""
-    ended_so = outcome.value
+    ended_so = outcome.text
     if route == "amp" and record.status >= 400 and ended_so == "completed":
         # An error of Amp's that was handed on well is still none of its answers.
         ended_so = "upstream-error"

@@ -26,7 +26,6 @@ from ampproxy.ledger.entry import Entry
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.spool import decoded, encoded
 from ampproxy.ledger.writing import Progress, Writes
-from ampproxy.ledger.written import unwritten
 
 #: The folder, in that of the state.
 JOURNAL = "ledger-journal"
@@ -227,6 +226,9 @@ def _move(path: Path, place: Place, store: Writes, redacted: Callable[[str], str
     """Have a file's rows in the ledger, each once, and the file gone."""
     rows = _left(path)
     if place.database is None:
+        # Only here: it loads SQLite, and mostly nothing is left.
+        from ampproxy.ledger.written import unwritten
+
         # It knows no keys. Its tables have to be there, and of this version.
         store.write((), redacted)
         rows = unwritten(place, rows)

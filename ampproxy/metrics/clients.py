@@ -28,7 +28,7 @@ class ClientMetrics:
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange of one of them has ended."""
         client, usage = record.client, record.usage
-        self._exchanges[client, "" if record.outcome is None else record.outcome.value] += 1
+        self._exchanges[client, "" if record.outcome is None else record.outcome.text] += 1
         if usage is not None:
             used = usage.input, usage.cache_read, usage.cache_write, usage.output
             for name, count in zip(_TOKENS, used, strict=True):

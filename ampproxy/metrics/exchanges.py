@@ -123,7 +123,7 @@ class ExchangeMetrics:
         assert outcome is not None
         assert record.ended is not None
         account = record.account_name or record.account
-        key = record.kind, record.asked, account, record.role, outcome.value
+        key = record.kind, record.asked, account, record.role, outcome.text
         series = self._found.get(key) or self._find(key, record)
         series.count += 1
         started = record.started
@@ -146,7 +146,7 @@ class ExchangeMetrics:
             series.gaps.add_all(record.gaps.counts, record.gaps.total)
         if not _is_good(record):
             code = self._codes.of(record.code or str(record.status or ""))
-            self._failures[record.kind, outcome.value, code] += 1
+            self._failures[record.kind, outcome.text, code] += 1
         if record.kind == "amp" and record.sent is not None:
             self._fallbacks[series.labels.model, series.labels.role] += 1
         if record.client in self._clients.names:

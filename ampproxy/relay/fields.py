@@ -41,7 +41,7 @@ def fields_of(record: ExchangeRecord) -> dict[str, Any]:
         "call": record.call,
         "client": record.client,
         "thread": record.thread,
-        "outcome": record.outcome.value,
+        "outcome": record.outcome.text,
         "status": record.status,
         "code": record.code,
         "why": record.why,
@@ -81,7 +81,7 @@ def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
     assert record.outcome is not None
     started, asked, served = record.started, record.asked, record.served
     line = (
-        f"{record.kind:<10} {record.status or '-':>3} {record.outcome.value:<14}"
+        f"{record.kind:<10} {record.status or '-':>3} {record.outcome.text:<14}"
         f" {(record.ended - started) * 1000.0:>8.1f}ms {clean(record.method)} {clean(record.path)}"
     )
     if asked or served:

@@ -24,7 +24,10 @@ SERVING: ContextVar[str] = ContextVar("ampproxy_serving", default="")
 
 
 class Outcome(enum.Enum):
-    """How an exchange ended. Every exchange ends in exactly one of these."""
+    """How an exchange ended. Every exchange ends in exactly one of these.
+
+    :ivar text: the value, which an enumeration gives by two calls.
+    """
 
     COMPLETED = "completed"
     REFUSED = "refused"
@@ -32,6 +35,9 @@ class Outcome(enum.Enum):
     BROKEN_OFF = "broken-off"
     CLIENT_LEFT = "client-left"
     FAILED = "failed"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):

@@ -317,7 +317,7 @@ class ProviderPathResource(AmpResource):
         names = named_models(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
-        record.asked, record.kind, record.reasons = route.requested_model, route.kind.value, route.reasons
+        record.asked, record.kind, record.reasons = route.requested_model, route.kind.text, route.reasons
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
                 "not_found",

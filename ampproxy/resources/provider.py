@@ -308,7 +308,7 @@ class GenerateResource(ModelResource):
             record.asked = route.requested_model
             route = narrowed(tenant, route)
         request.asks_model, request.recheck = True, partial(recheck, route, record)
-        record.asked, record.kind, record.reasons = route.requested_model, route.kind.value, route.reasons
+        record.asked, record.kind, record.reasons = route.requested_model, route.kind.text, route.reasons
         request.responseHeaders.by_name[_ROUTE] = [record.kind.encode()]
         if self.generation.config.debug:
             self.generation.runtime.log.debug(

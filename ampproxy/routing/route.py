@@ -9,12 +9,18 @@ from ampproxy.model.base import Value
 
 
 class RouteKind(enum.Enum):
-    """Where a request goes. The values are what the response header and the log say."""
+    """Where a request goes. The values are what the response header and the log have.
+
+    :ivar text: the value, which an enumeration gives by two calls.
+    """
 
     LOCAL = "local"
     MAPPED = "mapped"
     AMP = "amp"
     NONE = "none"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 class RouteTarget(Value, frozen=True):
