@@ -89,6 +89,9 @@ def read_error(body: bytes) -> WireError | None:
     if kind == "invalid_request" and is_context_length(message):
         kind = "context_length"
     request = whole.get("request_id")
+    if not message.strip():
+        named = f" ({code[:60]})" if isinstance(code, str) and code else ""
+        message = f"The vendor reported an error{named} and gave no reason."
     return WireError(
         kind,
         message,

@@ -335,6 +335,16 @@ class ParseTests(unittest.TestCase):
         self.assertEqual((failed.error.message, failed.error.request_id), ("Overloaded", "req_011"))
         self.assertEqual((parser.feed(b"event: x\n\n"), parser.end()), ([], []))
 
+    def test_vendors_error_without_words(self) -> None:
+        """One that gives no reason says so: in a stream, and as an answer."""
+        body = b'{"type":"error","error":{"type":"api_error","message":" "}}'
+        words = "The vendor reported an error (api_error) and gave no reason."
+        (failed,) = AnthropicStreamParser().feed(b"event: error\ndata: " + body + b"\n\n")
+        assert isinstance(failed, Failed)
+        assert failed.error.message == words
+        error = DIALECT.parse_error(500, {}, body)
+        assert (error.kind, error.status, error.message) == ("internal", 500, words)
+
     def test_unknown_events_and_deltas_pass_by(self) -> None:
         """What the vendor adds one day breaks nothing."""
         text = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
