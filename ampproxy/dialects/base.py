@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypedDict
 
 import msgspec
 
@@ -24,6 +24,7 @@ from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
+from ampproxy.wire.late import Late
 
 Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
 
@@ -340,6 +341,27 @@ class ParseRequest(Protocol):
         :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
         """
         ...
+
+
+class Translation(TypedDict):
+    """What of a dialect is found in the same place in all of their folders; see :class:`Dialect`."""
+
+    parse_request: ParseRequest
+    render_request: Callable[[ChatRequest, Target], Rendered]
+    parse_response: Callable[[bytes], ChatResponse]
+    render_response: Callable[[ChatResponse, AnswerContext], bytes]
+
+
+def translation(package: str) -> Translation:
+    """The requests and whole answers of the dialect in a package, each way loaded when it is first needed:
+    where bytes pass, none is.
+    """
+    return Translation(
+        parse_request=Late(f"{package}.request_in", "parse_request"),
+        render_request=Late(f"{package}.request_out", "render_request"),
+        parse_response=Late(f"{package}.response", "parse_response"),
+        render_response=Late(f"{package}.response", "render_response"),
+    )
 
 
 class Dialect(Value, frozen=True, kw_only=True):

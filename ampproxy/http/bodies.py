@@ -21,8 +21,6 @@ class BytesProducer:
     def __init__(self, body: bytes) -> None:
         self.length = len(body)
         self._body = body
-        # Its slices are not copied.
-        self._view = memoryview(body)
         self._at = 0
         self._paused = False
         self._writing = False
@@ -56,7 +54,7 @@ class BytesProducer:
     def stopProducing(self) -> None:
         """The connection is gone; its own failure tells everybody."""
         self._consumer = None
-        self._body, self._view = b"", memoryview(b"")
+        self._body = b""
 
     def _write(self) -> None:
         # The consumer may pause and resume us from inside write().
@@ -65,12 +63,13 @@ class BytesProducer:
         self._writing = True
         try:
             while self._consumer is not None and not self._paused and self._at < self.length:
-                piece = self._view[self._at : self._at + SLICE]
+                # Not a copy.
+                piece = memoryview(self._body)[self._at : self._at + SLICE]
                 self._at += len(piece)
                 self._consumer.write(piece)
         finally:
             self._writing = False
         if self._consumer is not None and self._at >= self.length and self._done is not None:
             done, self._done, self._consumer = self._done, None, None
-            self._body, self._view = b"", memoryview(b"")
+            self._body = b""
             done.callback(None)

@@ -117,10 +117,6 @@ class LowerHeaders(Headers):
         """All headers, names in lower case, in the order in which the names came first."""
         return [(name, value) for name, values in self.by_name.items() for value in values]
 
-    def has_any(self, names: frozenset[bytes]) -> bool:
-        """Whether there is any of these headers, their names being in lower case."""
-        return not names.isdisjoint(self.by_name)
-
     def those(self, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:
         """Those of these headers that are there, with their values; names in lower case."""
         values = self.by_name
@@ -200,7 +196,7 @@ class HasHeaders(Protocol):
 
 
 def has_any(headers: HasHeaders, names: frozenset[bytes]) -> bool:
-    """Whether there is any of these headers; see :meth:`LowerHeaders.has_any`."""
+    """Whether there is any of these headers, their names being in lower case."""
     if isinstance(headers, LowerHeaders):
         return not names.isdisjoint(headers.by_name)
     return any(map(headers.getRawHeaders, names))

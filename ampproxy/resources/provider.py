@@ -437,10 +437,10 @@ class GenerateResource(ModelResource):
         request.answer(200, body)
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
-        theirs = request.requestHeaders.by_name
-        headers = [(name, value) for name, values in theirs.items() for value in values]
+        theirs = request.requestHeaders
+        headers = theirs.pairs()
         cleaners = self._dialect.passthrough.clean_headers
-        if self._endpoint.amp and not theirs.keys().isdisjoint(cleaners):
+        if self._endpoint.amp and not theirs.by_name.keys().isdisjoint(cleaners):
             headers = cleaned(headers, cleaners)
         return tuple(headers)
 

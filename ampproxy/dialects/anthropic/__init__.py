@@ -16,7 +16,7 @@ from ampproxy.dialects.anthropic.errors import (
     parse_error,
 )
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
-from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.base import Dialect, translation
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.wire.late import Late
 
@@ -29,13 +29,10 @@ def _as_elsewhere(thinking: bytes) -> bool:
 DIALECT = Dialect(
     name=ANTHROPIC,
     passthrough=PASSTHROUGH,
+    **translation(__name__),
     # The client's own words, beside ``ChatRequest.thinking`` that means the same.
     harmless={"thinking": _as_elsewhere},
-    parse_request=Late(f"{__name__}.request_in", "parse_request"),
     for_others=Late(f"{__name__}.client_tools", "as_functions"),
-    render_request=Late(f"{__name__}.request_out", "render_request"),
-    parse_response=Late(f"{__name__}.response", "parse_response"),
-    render_response=Late(f"{__name__}.response", "render_response"),
     stream_parser=Late(f"{__name__}.stream_in", "AnthropicStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "AnthropicStreamRenderer"),
     error_body=error_body,

@@ -6,7 +6,7 @@ pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.base import Dialect, translation
 from ampproxy.dialects.gemini.errors import (
     count_body,
     error_body,
@@ -23,10 +23,7 @@ from ampproxy.wire.late import Late
 DIALECT = Dialect(
     name=GEMINI,
     passthrough=PASSTHROUGH,
-    parse_request=Late(f"{__name__}.request_in", "parse_request"),
-    render_request=Late(f"{__name__}.request_out", "render_request"),
-    parse_response=Late(f"{__name__}.response", "parse_response"),
-    render_response=Late(f"{__name__}.response", "render_response"),
+    **translation(__name__),
     stream_parser=Late(f"{__name__}.stream_in", "GeminiStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "GeminiStreamRenderer"),
     error_body=error_body,

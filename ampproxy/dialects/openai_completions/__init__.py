@@ -5,7 +5,7 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect, anyhow
+from ampproxy.dialects.base import Dialect, anyhow, translation
 from ampproxy.dialects.openai import OPENAI, error_event, uncounted
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
 from ampproxy.model.base import COMPLETIONS
@@ -14,12 +14,9 @@ from ampproxy.wire.late import Late
 DIALECT = Dialect(
     name=COMPLETIONS,
     passthrough=PASSTHROUGH,
+    **translation(__name__),
     # The answer's renderer repeats the prompt.
     harmless={"echo": anyhow},
-    parse_request=Late(f"{__name__}.request_in", "parse_request"),
-    render_request=Late(f"{__name__}.request_out", "render_request"),
-    parse_response=Late(f"{__name__}.response", "parse_response"),
-    render_response=Late(f"{__name__}.response", "render_response"),
     stream_parser=Late(f"{__name__}.stream_in", "CompletionsStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "CompletionsStreamRenderer"),
     error_event=error_event,

@@ -5,7 +5,7 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Compacting, Dialect, anyhow, one_of
+from ampproxy.dialects.base import Compacting, Dialect, anyhow, one_of, translation
 from ampproxy.dialects.openai import OPENAI
 from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH
 from ampproxy.model.base import RESPONSES
@@ -14,6 +14,7 @@ from ampproxy.wire.late import Late
 DIALECT = Dialect(
     name=RESPONSES,
     passthrough=PASSTHROUGH,
+    **translation(__name__),
     compacting=Compacting(
         request=Late(f"{__name__}.compaction", "as_question"),
         answer=Late(f"{__name__}.compaction", "compacted"),
@@ -25,11 +26,7 @@ DIALECT = Dialect(
         "prompt_cache_retention": anyhow,
         "stream_options": anyhow,
     },
-    parse_request=Late(f"{__name__}.request_in", "parse_request"),
     for_others=Late(f"{__name__}.state", "self_contained"),
-    render_request=Late(f"{__name__}.request_out", "render_request"),
-    parse_response=Late(f"{__name__}.response", "parse_response"),
-    render_response=Late(f"{__name__}.response", "render_response"),
     stream_parser=Late(f"{__name__}.stream_in", "ResponsesStreamParser"),
     stream_renderer=Late(f"{__name__}.compaction", "stream_renderer"),
     error_event=Late(f"{__name__}.stream_out", "error_event"),
