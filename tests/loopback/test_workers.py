@@ -60,6 +60,12 @@ def workers(service: Running) -> dict[int, dict[str, Any]]:
     return {one["number"]: one for one in service.state()["workers"]}
 
 
+def is_replaced(service: Running, number: int, pid: int) -> bool:
+    """Whether another process has a worker's place and serves. Until it is forked, the place has no process."""
+    one = workers(service)[number]
+    return bool(one["state"] == "ready" and one["pid"] != pid)
+
+
 def ledger(folder: Path) -> int:
     with sqlite3.connect(folder / ".local/state/ampproxy/ledger.sqlite3") as connection:
         return int(connection.execute("SELECT COUNT(*) FROM exchanges").fetchone()[0])
@@ -90,8 +96,7 @@ def test_one_is_killed(service: Running, tmp_path: Path, vendor: Any) -> None:
     whole = [read(stream) for stream in streams]
     assert whole.count(None) == lost
     assert all(each.count(b"event: message_stop") == 1 for each in whole if each is not None)
-    wait_for(lambda: workers(service)[1]["state"] == "ready")
-    assert workers(service)[1]["pid"] != found[1]["pid"]
+    wait_for(lambda: is_replaced(service, 1, found[1]["pid"]))
     assert workers(service)[2]["pid"] == found[2]["pid"]
     assert workers(service)[1]["deaths"] == 1
     wait_for(lambda: ledger(tmp_path) == len(vendor.requests) - before == 22)
@@ -195,8 +200,7 @@ def test_one_is_asked_to_end(service: Running, vendor: Any) -> None:
     template = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(template, signal.SIGKILL)
     os.kill(pid, signal.SIGTERM)
-    wait_for(lambda: workers(service)[2]["pid"] != pid)
-    wait_for(lambda: workers(service)[2]["state"] == "ready")
+    wait_for(lambda: is_replaced(service, 2, pid))
     assert [stream.read().count(b"event: message_stop") for stream in streams] == [1] * 8
     wait_for(lambda: not is_there(pid))
     assert "Traceback" not in service.log_text
