@@ -112,6 +112,7 @@ class Sorted(NamedTuple):
 class Pinning:
     """What one configuration's exchanges do about what vendors keep.
 
+    :param pins: what is known of all of them.
     :param accounts: those of the configuration.
     :param families: what it knows of models; ``None``: the shipped table.
     """
@@ -125,7 +126,7 @@ class Pinning:
         families: Families | None = None,
     ) -> None:
         self._families = families
-        self._pins = pins
+        self.pins = self._pins = pins
         self._providers = providers
         self._accounts = tuple(accounts)
         #: How many accounts have a vendor's other calls.
