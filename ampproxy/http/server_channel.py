@@ -104,7 +104,8 @@ class HttpChannel(Receiving):
             self.loseConnection()
         else:
             self._wait(Waits.IDLE, self.site.idle_timeout)
-            self._start_reading()
+            if self._stopped:
+                self._start_reading()
         for deferred in notifications:
             deferred.callback(None)
         if self._behind:

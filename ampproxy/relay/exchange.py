@@ -141,7 +141,8 @@ class Exchange:
         except BaseException:
             tries.abandoned()
             raise
-        self._report_others()
+        if self._unreported:
+            self._report_others()
         return True
 
     def _report_others(self) -> None:
