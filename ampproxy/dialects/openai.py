@@ -195,7 +195,14 @@ def _status_in(value: object) -> int | None:
     if not isinstance(inner, dict):
         return None
     numbers = (inner.get("code"), inner.get("status"), inner.get("status_code"))
-    return next((n for n in numbers if isinstance(n, int) and 400 <= n < 600), None)
+    return next((n for n in map(_number, numbers) if 400 <= n < 600), None)
+
+
+def _number(value: object) -> int:
+    """A number, also one that is written as text; 0: it is none."""
+    if isinstance(value, str):
+        return int(value) if len(value) == 3 and value.isdecimal() else 0
+    return value if isinstance(value, int) else 0
 
 
 def _words(value: object) -> tuple[str, str | None, str | None, str | None]:

@@ -12,7 +12,7 @@ import msgspec
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
-from ampproxy.dialects.openai_answers import broken_end
+from ampproxy.dialects.openai_answers import broken_end, is_error
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
@@ -83,6 +83,9 @@ class DeltaWire(msgspec.Struct):
     images: list[Json] | None = None
 
 
+_NOTHING: Final = DeltaWire()
+
+
 class ChoiceWire(msgspec.Struct):
     """A choice in a chunk."""
 
@@ -94,6 +97,8 @@ class ChoiceWire(msgspec.Struct):
     usage: dict[str, Any] | None = None
     #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
+    #: A whole answer, from servers that send it as one event. Beside deltas it repeats them.
+    message: DeltaWire | None = None
 
 
 class _Call:
@@ -162,9 +167,11 @@ class Choice:
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
         """Read a chunk's part of this choice; give the error that it reports, if any."""
         delta = wire.delta
+        if wire.message is not None and self._is_empty() and delta in (None, _NOTHING):
+            delta = _as_delta(wire.message)
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
-        if wire.error is not NULL and wire.error != NULL:
+        if is_error(wire.error):
             return error_from(loads(wire.error))
         if wire.finish_reason:
             if error := broken_end(wire.finish_reason):
@@ -173,6 +180,10 @@ class Choice:
             self._word = self._word or wire.finish_reason
             self._close_all(out)
         return None
+
+    def _is_empty(self) -> bool:
+        """Whether nothing of the answer came yet."""
+        return self.open_kind is None and self._text_index < 0 and not (self._all_calls or self.ended)
 
     @property
     def thinks(self) -> bool:
@@ -342,6 +353,16 @@ class Choice:
         )
         index = self._new_part()
         out += (PartStarted(index, audio_part(whole), self.number), PartClosed(index))
+
+
+def _as_delta(message: DeltaWire) -> DeltaWire:
+    """A whole message as a delta: its calls are numbered by their places."""
+    if message.function_call is not None:
+        message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
+        message.function_call = None
+    for number, call in enumerate(message.tool_calls or ()):
+        call.index = number
+    return message
 
 
 def _arguments(wire: CallDelta) -> str:
