@@ -198,7 +198,7 @@ def test_the_words_of_an_error_in_another_form(shape: str) -> None:
 
 CREATED = event("response.created", response={"id": "resp_1", "status": "in_progress", "output": []})
 MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant"}
-TOLD = {**MESSAGE, "content": [{"type": "output_text", "text": "Hello"}]}
+WORDED = {**MESSAGE, "content": [{"type": "output_text", "text": "Hello"}]}
 CALLED = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "read_file", "arguments": "{}"}
 
 
@@ -217,20 +217,20 @@ def completed(name: str, *output: dict[str, Any]) -> bytes:
         "one number for all": [
             item("added", {**MESSAGE, "content": []}),
             event("response.output_text.delta", output_index=0, content_index=0, delta="Hello"),
-            item("done", TOLD),
+            item("done", WORDED),
             item("added", CALLED),
             item("done", CALLED),
-            completed("completed", TOLD, CALLED),
+            completed("completed", WORDED, CALLED),
         ],
         "no deltas, no output": [
             item("added", {**MESSAGE, "content": []}),
             event("response.output_text.done", output_index=0, content_index=0, text="Hello"),
             completed("completed"),
         ],
-        "the end by another name": [item("done", TOLD), completed("done", TOLD)],
+        "the end by another name": [item("done", WORDED), completed("done", WORDED)],
     }.values(),
 )
-def test_responses_are_told_once(client: str, pieces: list[bytes]) -> None:
+def test_responses_come_once(client: str, pieces: list[bytes]) -> None:
     """Not twice, and not at all neither."""
     world, connection = served(RESPONSES, client, "streamed", CREATED, *pieces)
     assert ended_well(world, connection, "streamed")

@@ -16,6 +16,7 @@ from ampproxy.dialects.openai_answers import broken_end, is_error
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
+from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
     AudioWire,
     CallIds,
@@ -75,6 +76,9 @@ class DeltaWire(msgspec.Struct):
     content: str | list[Json] | None = None
     reasoning_content: str | None = None
     reasoning: Json = NULL
+    reasoning_details: list[Json] | None = None
+    reasoning_text: str | None = None
+    reasoning_opaque: str | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
@@ -163,6 +167,7 @@ class Choice:
         #: The newest call of each id that the server gave.
         self._by_id: dict[str, _Call] = {}
         self._sound: list[AudioWire] = []
+        self._state = ThoughtState()
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
         """Read a chunk's part of this choice; give the error that it reports, if any."""
@@ -207,9 +212,11 @@ class Choice:
         return finished(self._word or unnamed, self.number, called=called, refused=self._refused)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
-        if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
+        if thought := reasoning_of(delta.reasoning_content or delta.reasoning_text, delta.reasoning):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
+        if delta.reasoning_details or delta.reasoning_opaque:
+            self._keep(delta, out, elsewhere=bool(thought))
         for kind, words in self._pieces(delta.content, out):
             self._add_words("text" if kind == "text" else "reasoning", words, logprobs, out)
             logprobs = ()
@@ -232,6 +239,21 @@ class Choice:
             self._call_delta(call, out)
         if delta.function_call is not None:
             self._call_delta(CallDelta(0, None, delta.function_call), out)
+
+    def _keep(self, delta: DeltaWire, out: list[Event], *, elsewhere: bool) -> None:
+        """What is to be given back; thinking that stands nowhere else is read there."""
+        details = delta.reasoning_details or []
+        self._state.add(details, delta.reasoning_opaque)
+        if not elsewhere and (thought := words_of(details)):
+            self._untag(out)
+            self._add_words("reasoning", thought, (), out)
+
+    def _carry(self, out: list[Event]) -> None:
+        """The state whose thinking is closed already, or has no words."""
+        if (signature := self._state.take()) is not None:
+            index = self._new_part()
+            part = Reasoning("", signature, redacted=True)
+            out += (PartStarted(index, part, self.number), PartClosed(index))
 
     def _pieces(self, content: str | list[Json] | None, out: list[Event]) -> list[tuple[str, str]]:
         """The content, with the thinking that stands in it set apart."""
@@ -297,6 +319,7 @@ class Choice:
     def _open_call(self, call: _Call, name: str, out: list[Event], signature: Signature | None) -> None:
         self._untag(out)
         self._close_words(out)
+        self._carry(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
@@ -324,9 +347,12 @@ class Choice:
         return call
 
     def _close_words(self, out: list[Event]) -> None:
-        if self.open_kind is not None:
-            out.append(PartClosed(self.open_index))
-            self.open_kind = None
+        if self.open_kind is None:
+            return
+        if self.open_kind == "reasoning" and (signature := self._state.take()) is not None:
+            out.append(PartSigned(self.open_index, signature))
+        out.append(PartClosed(self.open_index))
+        self.open_kind = None
 
     def _close_all(self, out: list[Event]) -> None:
         self._untag(out)
@@ -338,6 +364,7 @@ class Choice:
                     out.append(Delta(call.part, "{}"))
                 out.append(PartClosed(call.part))
             call.closed = True
+        self._carry(out)
         self._close_sound(out)
 
     def _close_sound(self, out: list[Event]) -> None:
