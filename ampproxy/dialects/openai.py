@@ -114,6 +114,12 @@ KIND_BY_WORD: dict[str, ErrorKind] = {
     "slow_down": "overloaded",
     "request_timeout": "timeout",
     "timeout_error": "timeout",
+    # The request itself is refused: to repeat it, or to send it by another account, is no use.
+    "cyber_policy": "invalid_request",
+    "bio_policy": "invalid_request",
+    "misalignment_policy_violation": "invalid_request",
+    "image_content_policy_violation": "invalid_request",
+    "content_policy_violation": "invalid_request",
 }
 
 #: Types that only repeat what a status means; they count where there is none (in mid-stream).

@@ -238,6 +238,16 @@ def test_responses_come_once(client: str, pieces: list[bytes]) -> None:
     assert calls(connection.body) is (len(pieces) > 4)
 
 
+@every
+def test_a_policy_is_no_fault_of_the_account(client: str) -> None:
+    """What is refused for what it asks is refused by every account, and at each try."""
+    refusal = {"code": "cyber_policy", "message": "Not that."}
+    failure = event("response.failed", response={"id": "resp_1", "status": "failed", "error": refusal})
+    world, connection = served(RESPONSES, client, "streamed", CREATED, event("response.metadata"), failure)
+    failed(world, connection, "streamed", "Not that.")
+    assert connection.status == 400
+
+
 @each("client", ["anthropic", "chat", "gemini"])
 def test_arguments_that_are_an_object(client: str) -> None:
     """Where their JSON text is expected."""

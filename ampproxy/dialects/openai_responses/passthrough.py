@@ -116,6 +116,7 @@ _HANDSHAKE = frozenset(
         "response.created",
         "response.queued",
         "response.in_progress",
+        "response.metadata",
         "response.failed",
         "keepalive",
         "error",
