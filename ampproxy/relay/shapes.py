@@ -26,6 +26,10 @@ _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
 #: A whole answer of Chat Completions where a chunk was expected: chunks have another word there.
 _WHOLE = re.compile(rb'"object"\s*:\s*"chat\.completion"')
+#: A stream whose first line has not ended after so many bytes is taken for one.
+_DOUBTED = 16 * 1024
+#: Comments that have ended, and the blank lines behind them.
+_COMMENTS = re.compile(rb"(?::[^\r\n]*[\r\n]+)+")
 _LINE = re.compile(rb"[\r\n]")
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
@@ -181,8 +185,10 @@ class Opened:
     def _decide(self) -> bytes:
         held = b"".join(self._held)
         start = held.lstrip(_BLANK)
+        if start.startswith(b":") and len(start) < _DOUBTED:
+            return self._comments(start)
         whole = start.startswith(b"{") or self._shape.in_event(start)
-        if whole is None:
+        if whole is None and len(start) < _DOUBTED:
             return b""
         if whole:
             self._gathers = True
@@ -196,10 +202,20 @@ class Opened:
             raise UnreadableAnswer("The vendor did not send a stream of events where one was expected.")
         return b""
 
+    def _comments(self, start: bytes) -> bytes:
+        """Comments go on at once, and tell nothing of what follows them."""
+        comments = _COMMENTS.match(start)
+        if comments is None:
+            return b""
+        rest = start[comments.end() :]
+        self._held, self._size = [rest], len(rest)
+        out = self._inner.feed(comments.group())
+        return out + self._decide() if rest else out
+
     def _is_stream(self, start: bytes) -> bool:
         return start.startswith(_FIELDS) or (self._shape.lists and start.startswith(b"["))
 
 
 def _first_event(stream: bytes) -> bytes:
-    """The data of the first event that has any; JSON behind comments counts as one."""
+    """The data of the first event that has any."""
     return parse_events(stream.replace(b"\r\n", b"\n") + b"\n\n")[0][1]

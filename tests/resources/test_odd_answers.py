@@ -41,14 +41,16 @@ def message(content: str | None, **more: Any) -> dict[str, Any]:
 
 
 @every
-@each("form", ["one event", "one event in pieces", "behind comments"])
+@each("form", ["one event", "one event in pieces", "behind comments", "one event behind comments"])
 def test_a_whole_answer_within_a_stream(client: str, form: str) -> None:
     """A server's answer in one event is no empty stream; neither is JSON behind comments."""
     whole = whole_chat(message("whole answer"))
     if form == "behind comments":
-        pieces = [b": PROCESSING\n\n: PROCESSING\n\n" + whole]
+        pieces = [b": PROCESSING\n\n: PRO", b"CESSING\n\n" + whole[:20], whole[20:]]
     else:
         pieces = [b"data: " + whole + b"\n\n", DONE]
+    if form == "one event behind comments":
+        pieces = [b": PROCESSING\r\n\r\n", *pieces]
     if form == "one event in pieces":
         pieces = [pieces[0][:7], pieces[0][7:60], pieces[0][60:], DONE]
     world, connection = served(CHAT, client, "streamed", *pieces)
