@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from ampproxy.model.base import Json, Value
@@ -230,6 +231,11 @@ Event: TypeAlias = (
     | Failed
     | Ping
 )
+
+
+def others(events: Sequence[Event]) -> list[int]:
+    """The places of the events that are no deltas: few, in what one read brought."""
+    return [place for place, event in enumerate(events) if type(event) is not Delta]
 
 
 class Candidate(Value, frozen=True):
