@@ -88,6 +88,8 @@ class Shape:
 
         :raises ampproxy.errors.UpstreamFault: the stream broke off, or tells of an error.
         """
+        if body[:1] == b"{":
+            return body
         body = body.removeprefix(_MARK)
         if self.dialect.passthrough.events is None or not self._is_stream(body):
             return body

@@ -167,7 +167,10 @@ _STATE = VendorState(
             pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'),
             counts=lambda found: bytes(found.thread) != b"null",
         ),
-        Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
+        Issue(
+            pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"'),
+            texts=(b'"container_', b'"file_'),
+        ),
     ),
     tools=(b'"code_execution', b'"bash_code_execution'),
     missing={

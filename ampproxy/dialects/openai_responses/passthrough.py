@@ -191,6 +191,7 @@ STATE = VendorState(
         ),
         Issue(
             pattern=re.compile(rb'"(?:id|container_id|file_id)": ?"((?:conv|cntr|cfile)_[\w-]{1,200})"'),
+            texts=(b'"conv_', b'"cntr_', b'"cfile_'),
         ),
     ),
     tools=(b'"code_interpreter"', b'"shell"'),
