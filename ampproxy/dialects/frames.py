@@ -71,7 +71,13 @@ class Frame:
         """The words of the events from this place on, as far as they are in the frame."""
         if not events[at].startswith(self._head):
             return []
-        words = _decoded((self._run(events, at) if self._plain else []) or self._pieces(events, at))
+        several = self._plain and len(events) - at >= _FEWEST_AT_ONCE
+        pieces = (self._run(events, at) if several else None) or self._pieces(events, at)
+        try:
+            # Of a stream that is read as it comes, a read brings one.
+            words = [_text(b'"%b"' % pieces[0])] if len(pieces) == 1 else _decoded(pieces)
+        except BAD_JSON:
+            return []
         if words:
             self._misses_left = _MAX_MISSES
         return words
@@ -95,34 +101,28 @@ class Frame:
     def _pieces(self, events: Sequence[bytes], at: int) -> list[bytes]:
         """The words of events, each compared for itself."""
         head, tail, start, digits, middle = self._head, self._tail, self._start, self._digits, self._middle
-        number, least, cut = len(head), start + len(tail), -len(tail)
-        pieces: list[bytes] = []
+        number, least, cut, close = len(head), start + len(tail), -len(tail), self._close
+        first, pieces = number + digits, []
         for event in islice(events, at, None):
             if not event.startswith(head) or (
-                digits
-                and not (
-                    event.startswith(middle, number + digits) and event[number : number + digits].isdigit()
-                )
+                digits and not (event.startswith(middle, first) and event[number:first].isdigit())
             ):
                 break
-            if self._close:
-                # Mostly the first quote is the last one of the words: it is found much faster than the tail.
-                end = event.find(b'"', start)
-                if not event.startswith(tail, end):
-                    end = event.find(tail, start)
-                if end < 0 or not self._is_closed(event, end + len(tail)):
+            if not close:
+                if not event.endswith(tail) or len(event) < least:
                     break
-                pieces.append(event[start:end])
-            elif event.endswith(tail) and len(event) >= least:
                 pieces.append(event[start:cut])
-            else:
+                continue
+            # Mostly the first quote is the last one of the words: it is found much faster than the tail.
+            end = event.find(b'"', start)
+            if not event.startswith(tail, end) and (end := event.find(tail, start)) < 0:
                 break
+            # Padding has no other member after it.
+            last = len(event) - len(close)
+            if not event.endswith(close) or (close != b"}" and event.find(b'"', end - cut) != last):
+                break
+            pieces.append(event[start:end])
         return pieces
-
-    def _is_closed(self, event: bytes, at: int) -> bool:
-        """Whether what is behind the words ends as it should; padding has no other member after it."""
-        close = self._close
-        return event.endswith(close) and (len(close) == 1 or event.find(b'"', at) == len(event) - len(close))
 
     def learn(self, event: bytes, text: str) -> bool:
         """Keep the frame of an event that gave one delta with this text and nothing else; return whether it

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress, count, repeat
+from operator import is_not
 from typing import Literal, TypeAlias
 
 from ampproxy.model.base import Json, Value
@@ -235,7 +237,11 @@ Event: TypeAlias = (
 
 def others(events: Sequence[Event]) -> list[int]:
     """The places of the events that are no deltas: few, in what one read brought."""
-    return [place for place, event in enumerate(events) if type(event) is not Delta]
+    # Nearly always there is none. Without a call of Python's for each.
+    kinds = list(map(type, events))
+    if kinds.count(Delta) == len(kinds):
+        return []
+    return list(compress(count(), map(is_not, kinds, repeat(Delta))))
 
 
 class Candidate(Value, frozen=True):

@@ -89,7 +89,7 @@ class Settling:
             out += self._other(events[place])
             if out and type(out[-1]) is Failed:
                 return out
-        return out + self._deltas(events[last:])
+        return out + self._deltas(events[last:]) if last < len(events) else out
 
     def _deltas(self, events: list[Event]) -> list[Event]:
         """Those of parts that are not left out."""

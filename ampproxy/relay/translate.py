@@ -58,12 +58,14 @@ class ToolNameRestorer:
     :param freeform: names, as sent, of tools that take text and were said as functions.
     """
 
-    __slots__ = ("_declared", "_freeform", "_sent")
+    __slots__ = ("_declared", "_freeform", "_sent", "unwraps")
 
     def __init__(self, sent: dict[str, str], request: ChatRequest, freeform: frozenset[str]) -> None:
         self._sent = sent
         self._declared = ToolNames(tool.name for tool in request.tools)
         self._freeform = FreeformCalls(freeform)
+        #: Whether a call may change by more than its name.
+        self.unwraps = bool(freeform)
 
     def restore(self, events: list[Event]) -> list[Event]:
         """The same events; those that open a tool call with the client's name of the tool."""
@@ -140,8 +142,10 @@ class TranslatedStream:
         return held + self._renderer.keepalive()
 
     def _render(self, events: list[Event]) -> bytes:
-        events = self._names.unwrapped(self._settling.feed(events)) if events else events
-        failed = self._note(events)
+        failed = None
+        if others(events) or not self._settling.content or self._names.unwraps:
+            events = self._names.unwrapped(self._settling.feed(events))
+            failed = self._note(events)
         if failed is None:
             out = self._renderer.feed(events) if events else b""
             if self._kept is not None:

@@ -46,7 +46,7 @@ def test_words_of_a_run() -> None:
 )
 @pytest.mark.parametrize("before", [0, 1, 7])
 def test_a_run_ends_before_anything_else(other: bytes, before: int) -> None:
-    """What is not exactly one string of JSON in the frame is left to be read the long way, wherever it stands."""
+    """What is not exactly one string of JSON in the frame is left to be read the long way."""
     frame = learned(PLAIN % b"first", "first")
     same = [PLAIN % b"w"] * before
     for after in (0, 1, 7):

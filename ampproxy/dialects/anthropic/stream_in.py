@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -136,7 +138,7 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        datas, at = [data for _, data in pieces], 0
+        datas, at = list(map(itemgetter(1), pieces)), 0
         while at < len(pieces) and not self._over:
             if words := self._frame.words(datas, at):
                 at += len(words)
@@ -171,7 +173,7 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         if isinstance(block.part, ToolCall):
             block.input += words
         kept = words if isinstance(block.part, Text) else filter(None, words)
-        out += [Delta(self._block, text) for text in kept]
+        out += map(Delta, repeat(self._block), kept)
 
     def _delta(self, event: _Block, out: list[Event]) -> None:
         delta = event.delta

@@ -95,15 +95,29 @@ class AnthropicStreamRenderer(Renderer):
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)
+        if len(events) == 1 and self._goes_on(events[0]):
+            # Of a stream that is read as it comes, a read brings one.
+            return self._prefix + encode(events[0].text) + _DELTA_END  # type: ignore[union-attr]
         last = 0
         for place in others(events):
-            self._deltas(events[last:place], out)
+            if last < place:
+                self._deltas(events[last:place], out)
             self._one(events[place], out)
             last = place + 1
-        self._deltas(events[last:], out)
+        if last < len(events):
+            self._deltas(events[last:], out)
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)
+
+    def _goes_on(self, event: Event) -> bool:
+        """Whether it only adds to the open block."""
+        return (
+            type(event) is Delta
+            and bool(self._prefix)
+            and event.index == self._part
+            and self._part in self._sequencer.plain
+        )
 
     def _deltas(self, events: Sequence[Event], out: list[bytes]) -> None:
         """Deltas in a row: mostly all are of the open block, which goes on."""

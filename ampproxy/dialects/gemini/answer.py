@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import repeat
 from typing import Any
 
 from msgspec.structs import replace
@@ -145,8 +146,7 @@ class Answer:
         assert self._current is not None  # nothing is known of a chunk before a part is open
         if counts is not None:
             self._counts = counts
-        part = self._current.open
-        return [Delta(part, text) for text in words]
+        return list(map(Delta, repeat(self._current.open), words))
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         """Add the events of a chunk.

@@ -7,7 +7,7 @@ choice, no ``[DONE]``.
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, repeat
 from typing import Any, Final
 
 import msgspec
@@ -120,7 +120,7 @@ class ChatStreamParser(Parser[bytes]):
         while at < len(pieces) and not self._over:
             if words := self._frame.words(pieces, at):
                 at += len(words)
-                out += [Delta(self._part, text) for text in words if text]
+                out += map(Delta, repeat(self._part), filter(None, words))
                 if self._sink is not None:
                     self._sink += words
                 continue

@@ -8,7 +8,8 @@ Sources: ``openai.types.responses.Response*Event``; what servers that follow Ope
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import count, repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -197,7 +198,7 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        datas, at = [data for _, data in pieces], 0
+        datas, at = list(map(itemgetter(1), pieces)), 0
         while at < len(pieces) and not self._over:
             words = self._frame.words(datas, at)
             if words and self._grows is not None:
@@ -213,7 +214,7 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         part.sent_length += sum(map(len, words))
         if part.pieces is not None:
             part.pieces += words
-        return [Delta(part.index, text) for text in words]
+        return list(map(Delta, repeat(part.index), words))
 
     def _delta(self, name: bytes, data: bytes) -> list[Delta]:
         """The common event: more words of a part that is open, and nothing else; nothing for any other."""
