@@ -10,7 +10,7 @@ import msgspec
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
-from ampproxy.dialects.ends import CUT_CALL
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.json import (
     MEMBERS,
     NULL,
@@ -146,13 +146,29 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         if delta is None:
             return
         block = self._open.get(event.index)
-        if block is None:
+        if block is None and (block := self._unannounced(event.index, delta, out)) is None:
             return
         if delta.text is not None:
             if block.opaque is None:
                 out.append(Delta(event.index, delta.text))
         else:
             self._rarer_delta(block, event.index, delta, out)
+
+    def _unannounced(self, index: int, delta: _Delta, out: list[Event]) -> _Open | None:
+        """A block of words that begins with them, from servers that leave its start out."""
+        part: Text | Reasoning
+        if delta.text is not None:
+            part = Text("")
+        elif delta.thinking is not None:
+            part = Reasoning("")
+        else:
+            if delta.partial_json:
+                out += self._fail(NAMELESS)
+            return None
+        self._began = True
+        block = self._open[index] = _Open(part, None)
+        out.append(PartStarted(index, part))
+        return block
 
     def _rarer_delta(self, block: _Open, index: int, delta: _Delta, out: list[Event]) -> None:
         if delta.partial_json is not None:

@@ -73,6 +73,10 @@ def _tier(chunk: bytes) -> str | None:
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
 
 
+#: What may hold the whole answer so far, beside what a chunk adds or in its place.
+_WHOLE: Final = b'"message":'
+
+
 def _is_whole(block: bytes) -> bool:
     data = parse_block(block)[1]
     return data.strip() == b"[DONE]" or loads(data) is not None
@@ -130,7 +134,8 @@ class ChatStreamParser(Parser[bytes]):
     def _learn(self, block: bytes, given: list[Event]) -> None:
         """What one chunk gave: one delta may be the first of many of its kind."""
         repeat = self._repeat
-        if len(given) == 1 and type(delta := given[0]) is Delta and not self._tagged():
+        one = len(given) == 1 and not self._tagged() and block.find(_WHOLE) < 0
+        if one and type(delta := given[0]) is Delta:
             if repeat.learn(block, delta):
                 repeat.sink = self._arguments.get(delta.index)
         elif given:
