@@ -84,6 +84,7 @@ class Lessons:
     :param folder: where they are kept; ``None``: they are forgotten with the process.
     :param wall: seconds since the epoch.
     :ivar learned: how many were learned since the start, by account.
+    :ivar empty: whether it is known that there are none.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Lessons:
             folder, NAME, _MAX_FILE_BYTES, self._content, clock=clock, log=log, in_thread=in_thread
         )
         self._book: dict[Key, dict[Identity, Kept]] | None = None
+        self.empty = False
         self._unproven: set[Identity] = set()
         #: When what was forgotten was forgotten, so that another process's file does not bring it back.
         self._gone: dict[Identity, float] = {}
@@ -118,10 +120,6 @@ class Lessons:
         """
         self._publish = publish
 
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._known() if self._book is None else self._book)
-
     def of(self, key: Key) -> tuple[Lesson, ...]:
         """What is known of an account, in the order in which it was learned."""
         return tuple(kept.lesson for kept in self._fresh(key))
@@ -136,6 +134,7 @@ class Lessons:
     def learn(self, key: Key, lessons: Iterable[Lesson]) -> None:
         """Believe these until they are proven, or not."""
         book = self._known().setdefault(key, {})
+        self.empty = False
         for lesson in lessons:
             kept = Kept(*key, lesson, self._wall())
             old = book.get(kept.identity)
@@ -163,6 +162,7 @@ class Lessons:
     def believe(self, kept: Kept) -> None:
         """Another process has proven this."""
         self._known().setdefault(kept.key, {})[kept.identity] = kept
+        self.empty = False
         self._unproven.discard(kept.identity)
         self._gone.pop(kept.identity, None)
         self._prune()
@@ -262,6 +262,7 @@ class Lessons:
             self._gone[identity] = self._wall()
         if not book:
             self._known().pop(identity[0], None)
+            self.empty = not self._known()
 
     def _prune(self) -> None:
         """Leave those that are too old, and of too many those that were learned first."""
@@ -271,6 +272,7 @@ class Lessons:
             fresh.setdefault(one.key, {})[one.identity] = one
         # At once: the file may just be written in another thread.
         self._book = fresh
+        self.empty = not fresh
         if len(self._gone) > self._settings.max_lessons:
             self._gone.clear()
 

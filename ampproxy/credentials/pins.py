@@ -56,6 +56,7 @@ class Pins:
 
     :param folder: where it is kept; ``None``: it is forgotten with the process.
     :param wall: seconds since the epoch.
+    :ivar empty: whether it is known that nothing is known of anything.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Pins:
         self._settings = Routing()
         self._publish: Callable[[int, str, str], None] = lambda kind, digest, owner: None
         self._books: tuple[_Book, _Book] | None = None
+        self.empty = False
 
     def configure(self, settings: Routing) -> None:
         """Keep by these settings from now on."""
@@ -174,6 +176,7 @@ class Pins:
                 OrderedDict((pin.digest, pin) for pin in kept.things),
                 OrderedDict((pin.digest, pin) for pin in kept.proofs),
             )
+            self.empty = not any(self._books)
         return self._books
 
     def _fresh(self, book: _Book, text: str) -> _Pin | None:
@@ -192,6 +195,7 @@ class Pins:
             self._file.changed()
 
     def _keep(self, book: _Book, pin: _Pin) -> None:
+        self.empty = False
         book[pin.digest] = pin
         book.move_to_end(pin.digest)
         while len(book) > self._settings.max_pins:

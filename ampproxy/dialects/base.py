@@ -226,7 +226,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     :param look: what routing must know of a large body, and whether its history may hold thinking, in one
         pass; ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
     :param may_not_fit: whether a request may have what a target does not take at its server; by a search, for
-        most bodies pass as they are.
+        most bodies pass as they are. ``None``: it never has.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
     :param own: its own cleaning, asked only for a body that may hold thinking.
     :param clean: takes out of a request of one of Amp's clients what any vendor of the dialect would refuse;
@@ -236,7 +236,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     :param rules: what Amp's clients need of the answer.
     :param declared: reads the names of the tools that a request declares or chooses.
     :param mixed: the dialect in which a request that came by this one's path is written, if it is not plainly
-        this one; this one's own name if it has pieces of others; empty: it is plain.
+        this one; this one's own name if it has pieces of others; empty: it is plain. ``None``: it always is.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
     :param state: how requests and answers refer to what the vendor keeps.
@@ -259,14 +259,14 @@ class Passthrough(Value, frozen=True, kw_only=True):
     ends_well: Callable[[Members], bool] = lambda answer: False
     traces: tuple[bytes, ...] = ()
     look: Callable[[bytes], tuple[Peek, bool] | None] = lambda body: None
-    may_not_fit: Callable[[bytes, Target], bool] = lambda body, target: False
+    may_not_fit: Callable[[bytes, Target], bool] | None = None
     is_renamed: Callable[[bytes, Target], bool] = lambda body, target: False
     own: OwnCleaning = lambda body, model, families, *, cleaned: (body, ())
     clean: Callable[[bytes], bytes] = lambda body: body
     clean_headers: Mapping[bytes, Callable[[str], str]] = msgspec.field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
     declared: Callable[[bytes], ToolNames] = no_names
-    mixed: Callable[[Peek, bytes], str] = lambda found, body: ""
+    mixed: Callable[[Peek, bytes], str] | None = None
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
     state: VendorState = STATELESS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,13 +51,6 @@ class BodyFacts(Value, frozen=True):
         return msgspec.structs.replace(self, continued=continued)
 
 
-def _has_any(body: bytes, texts: Iterable[bytes]) -> bool:
-    for text in texts:  # noqa: SIM110  # a generator would take a call for each
-        if body.rfind(text) >= 0:
-            return True
-    return False
-
-
 def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     """Look at a body.
 
@@ -68,7 +60,12 @@ def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     looked = known.look(body) if len(body) > _LARGE else None
     if looked is None:
         found = peek(body)
-        thinks = _has_any(body, known.traces)
+        thinks = False
+        for trace in known.traces:
+            if body.rfind(trace) >= 0:
+                thinks = True
+                break
     else:
         found, thinks = looked
-    return BodyFacts(found, thinks, thinks and body.rfind(MARK) >= 0, known.mixed(found, body))
+    mixed = "" if known.mixed is None else known.mixed(found, body)
+    return BodyFacts(found, thinks, thinks and body.rfind(MARK) >= 0, mixed)

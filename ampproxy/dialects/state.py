@@ -44,11 +44,13 @@ class Issue(Value, frozen=True, kw_only=True):
     """Ids that answers issue.
 
     :param pattern: has the id in its first group.
-    :param counts: whether they do in an answer to this request.
+    :param texts: no answer issues any without one of these; empty: without what the pattern says.
+    :param counts: whether they do in an answer to this request; ``None``: in each.
     """
 
     pattern: re.Pattern[bytes]
-    counts: Callable[[Peek], bool] = lambda found: True
+    texts: tuple[bytes, ...] = ()
+    counts: Callable[[Peek], bool] | None = None
 
 
 class VendorState(Value, frozen=True, kw_only=True):
@@ -91,12 +93,14 @@ class VendorState(Value, frozen=True, kw_only=True):
 
     def issued(self, request: Peek, part: bytes) -> tuple[str, ...]:
         """The ids that a part of an answer issues to the request that it answers."""
-        found: dict[str, None] = {}
+        found: list[bytes] = []
         for issue in self.issues:
-            texts = issue.pattern.findall(part)[:MAX_IDS]
-            if texts and issue.counts(request):
-                found.update((text.decode("ascii", "replace"), None) for text in texts)
-        return tuple(found)
+            if issue.counts is not None and not issue.counts(request):
+                continue
+            # A search for a text takes a tenth of the time of one for a pattern.
+            if not issue.texts or _has_any(part, issue.texts):
+                found += issue.pattern.findall(part)[:MAX_IDS]
+        return tuple(dict.fromkeys(text.decode("ascii", "replace") for text in found)) if found else ()
 
     def missing_as(self, thing: str) -> Missing:
         """How the vendor reports that this is not there."""
@@ -147,3 +151,10 @@ class VendorState(Value, frozen=True, kw_only=True):
 
 #: Nothing is kept.
 STATELESS = VendorState()
+
+
+def _has_any(part: bytes, texts: tuple[bytes, ...]) -> bool:
+    for text in texts:  # noqa: SIM110  # a generator would take a call for each
+        if text in part:
+            return True
+    return False

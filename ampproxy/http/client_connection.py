@@ -70,9 +70,12 @@ class ClientConnection(TwistedProtocol):
         self._closing: Closing | None = None
         self._closed: list[Deferred[None]] = []
         self._ends = self._dropped = self._gone = False
+        self._lowest: Any = None
 
     def connectionMade(self) -> None:
         """It stands."""
+        # Where the other side has ended TLS, only what is below that knows.
+        self._lowest = lowest(self.transport)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         if getattr(self.transport, "bufferSize", 0) == READ:
@@ -86,12 +89,7 @@ class ClientConnection(TwistedProtocol):
     @property
     def usable(self) -> bool:
         """Whether a request may be sent now."""
-        return not (self._reader or self._dropped or self._ends or self._disconnecting)
-
-    @property
-    def _disconnecting(self) -> bool:
-        """Whether it is being closed. Where the other side has ended TLS only what is below that knows."""
-        return bool(lowest(self.transport).disconnecting)
+        return not (self._reader or self._dropped or self._ends or self._lowest.disconnecting)
 
     def ask(self, request: Request) -> Deferred[IResponse]:
         """Send a request. The result fires when the head of its answer is there; cancelling it closes the
@@ -221,10 +219,11 @@ class ClientConnection(TwistedProtocol):
         if self._upload is not None:
             # Answered before all was asked: what is still on its way would be taken for the next request.
             self.drop()
-        elif not keep or self._disconnecting:
+        elif not keep or self._lowest.disconnecting:
             self.close()
         else:
-            self.resume()
+            if self._paused:
+                self.resume()
             self._home.free(self)
 
     def _fail(self, failure: Failure) -> None:

@@ -39,7 +39,6 @@ class HttpChannel(Receiving):
     """One client connection. Its limits answer with a status before they close it."""
 
     _secure = False
-    _peer: Any = None
     _producer: IPushProducer | None = None
     _reading: Reading | None = None
 
@@ -57,17 +56,12 @@ class HttpChannel(Receiving):
         self._outbox = Outbox(transport, self)
         self._outbox.open()
 
-    @property
-    def peer(self) -> Any:
+    def getPeer(self) -> Any:
         """The client's address. Where a line of the PROXY protocol comes first it is known only then, and no
         sooner asked for.
         """
-        if self._peer is None:
-            self._peer = self.transport.getPeer()
-        return self._peer
-
-    def getPeer(self) -> Any:
-        """The client's address."""
+        if self.peer is None:
+            self.peer = self.transport.getPeer()
         return self.peer
 
     def getHost(self) -> Any:
@@ -110,7 +104,8 @@ class HttpChannel(Receiving):
             self.loseConnection()
         else:
             self._wait(Waits.IDLE, self.site.idle_timeout)
-            self._start_reading()
+            if self._stopped:
+                self._start_reading()
         for deferred in notifications:
             deferred.callback(None)
         if self._behind:
@@ -165,7 +160,7 @@ class HttpChannel(Receiving):
             f"The client took nothing of its answer for {self._may_not_read():g} s"
             " (setting: limits.answer-timeout)."
         )
-        self.site.logger.info("Closed {peer}: {why}", peer=self.peer, why=why)
+        self.site.logger.info("Closed {peer}: {why}", peer=self.getPeer(), why=why)
         if self._current is not None:
             self._current.abort(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
         self.abortConnection()
@@ -222,7 +217,7 @@ class HttpChannel(Receiving):
         """Answer a request that is none, or none that can come whole; end what serves it, and close."""
         if self._closed:
             return
-        self.site.logger.info("Refused {peer}: {status} {why}", peer=self.peer, status=status, why=why)
+        self.site.logger.info("Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=why)
         # To strangers it does not tell whose it is.
         self._outbox.write(NAMELESS if self.by_cloud else self.site.refusal(status, why))
         self.loseConnection()

@@ -15,6 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.wire.framing import (
+    MAX_DIGITS,
     BadMessage,
     check_begun,
     check_field_line,
@@ -319,8 +320,10 @@ def _length(headers: LowerHeaders, version: bytes) -> int | None:
         return None
     if codings is not None or len(lengths) > 1:
         raise _twice_framed()
-    check_request_length(lengths[0])
-    return int(lengths[0])
+    length = lengths[0]
+    if len(length) > MAX_DIGITS or not length.isdigit():
+        check_request_length(length)
+    return int(length)
 
 
 def _keeps(headers: LowerHeaders, version: bytes) -> bool:

@@ -81,12 +81,16 @@ class Receiving(protocol.Protocol):
     most one request is being served; what was sent ahead of its answer waits unread.
 
     :ivar by_cloud: whether it was made to the listener for Amp's cloud.
+    :ivar peer: the client's address, once it was asked for.
+    :ivar known: what the site remembers of the requests on it.
     :ivar persistent: whether another request may follow the one that is being answered.
     """
 
     transport: Any
     by_cloud = False
     persistent = True
+    peer: Any = None
+    known: Any = None
     _heads: HeadReader
     _outbox: Outbox
     _deadline: Deadline
@@ -209,9 +213,11 @@ class Receiving(protocol.Protocol):
         self._chunks = None
         self._body_began = None
         self._waits = Waits.NOTHING
-        self._read_as_usual()
+        if self._usual_read:
+            self._read_as_usual()
         # Nothing is left to be held, and reading is how one hears of a client that leaves.
-        self._let_go()
+        if self._held:
+            self._let_go()
         if request.finished:
             request.received = True
             self._done(request)
@@ -277,9 +283,8 @@ class Receiving(protocol.Protocol):
             transport.bufferSize = size * 2
 
     def _read_as_usual(self) -> None:
-        if self._usual_read:
-            self.transport.bufferSize = self._usual_read
-            self._usual_read = 0
+        self.transport.bufferSize = self._usual_read
+        self._usual_read = 0
 
     def hold_body(self) -> None:
         """Stop reading what has not come of the body, until it can be passed on. Slowness is ours then."""

@@ -66,7 +66,7 @@ class HttpRequest(Request):
     def __init__(self, channel: HttpChannel, head: Head) -> None:
         Componentized.__init__(self)
         self.channel = channel
-        self.client = channel.peer
+        self.client = channel.peer or channel.getPeer()
         self.method, self.uri, self.clientproto = head.method, head.target, head.version
         self.requestHeaders = head.headers
         self.responseHeaders = LowerHeaders()

@@ -11,6 +11,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Tls
@@ -27,7 +28,6 @@ from ampproxy.listen.sockets import (
     every_interface,
 )
 from ampproxy.model.base import Value
-from ampproxy.server.site import CloudEntrance
 
 #: Where an endpoint string says which mode a socket's file is to have.
 _MODE = re.compile(r"(?<!\\):mode=")
@@ -410,3 +410,21 @@ def setting_of(error: CannotListenError, config: Config) -> str:
     """Which setting an address stands in that is taken."""
     neo = config.neo
     return "neo" if neo is not None and neo.port and neo.port == error.port else "port"
+
+
+class CloudEntrance(Factory):
+    """The factory of connections to the listener for Amp's cloud, where nothing but its paths exists.
+
+    :param site: serves them, as it does all others.
+    """
+
+    noisy = False
+
+    def __init__(self, site: IProtocolFactory) -> None:
+        self._site = site
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more client, or one too many."""
+        channel: Any = self._site.buildProtocol(addr)
+        channel.by_cloud = True
+        return channel

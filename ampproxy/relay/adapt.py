@@ -7,6 +7,7 @@ body is looked at in the light of what that one refuses; what it takes stays as 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -57,13 +58,19 @@ def may_differ(
     """
     if question.endpoint.operation not in (Operation.GENERATE, Operation.COUNT_TOKENS):
         return False
-    served = _served(offer, dialect, families)
-    if dialect.passthrough.may_not_fit(question.body, served):
+    account, passes, model = offer.account, dialect.passthrough, offer.upstream_model
+    served = target_at(dialect.name, model, account.base_url, account.profile, families)
+    if passes.may_not_fit is not None and passes.may_not_fit(question.body, served):
         return True
-    if question.requested_model == offer.upstream_model:
-        return False
-    asked = target_for(dialect.name, split_suffix(question.requested_model)[0], families)
-    return is_narrower(asked, target_for(dialect.name, offer.upstream_model, families))
+    asked = question.requested_model
+    return asked != model and _is_narrower(dialect.name, asked, model, families)
+
+
+@lru_cache(maxsize=256)
+def _is_narrower(dialect: str, asked: str, served: str, families: Families | None) -> bool:
+    """Whether one model may refuse what another takes, both by their names."""
+    base = split_suffix(asked)[0]
+    return is_narrower(target_for(dialect, base, families), target_for(dialect, served, families))
 
 
 def _served(offer: RouteTarget, dialect: Dialect, families: Families | None) -> Target:

@@ -28,6 +28,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     :param facts: what was found in the body when it came.
     :param client: whose it is: what tells clients apart; not shown.
     :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
+    :param shows_losses: whether its client may have asked for what a translation lost.
     """
 
     endpoint: Endpoint
@@ -40,6 +41,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     facts: BodyFacts
     client: str = ""
     refers: bool = False
+    shows_losses: bool = False
 
     def listed(self, client: Dialect) -> bool:
         """Whether the stream is to be a JSON list that grows, as Gemini's clients get it that do not ask for

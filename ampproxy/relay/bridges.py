@@ -24,7 +24,7 @@ from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
-from ampproxy.relay.spoken import spoken_in
+from ampproxy.relay.spoken import other_than, spoken_in
 from ampproxy.relay.stored import StoredAnswers
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
@@ -72,6 +72,8 @@ class BridgeMaker:
             label for label, each in providers.items() if type(each).packed is not Provider.packed
         }
         self._providers = providers
+        #: (account's label, client's dialect, operation) -> that dialect, where all is asked in it.
+        self._same: dict[tuple[str, str, Operation], Dialect] = {}
         self._origin = origin
         self._strict = strict
         self._payload = payload
@@ -95,7 +97,11 @@ class BridgeMaker:
 
     def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
         """See :meth:`ampproxy.relay.bridge.Bridges.spoken`."""
-        return spoken_in(self._providers[offer.account.label], question, offer, self._families)
+        account, endpoint = offer.account, question.endpoint
+        spoken = spoken_in(self._providers[account.label], question, offer, self._families)
+        if spoken == endpoint.dialect and not other_than(spoken, account, endpoint.operation):
+            self._same[account.label, spoken, endpoint.operation] = self._dialects[spoken]
+        return spoken
 
     def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
@@ -113,7 +119,7 @@ class BridgeMaker:
             return False
         if may_differ(question, offer, self._dialects[spoken], self._families):
             return False
-        return not self._learner or not self._learner.knows(question, offer, spoken)
+        return self._learner is None or not self._learner.knows(question, offer, spoken)
 
     def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge for a question and an account.
@@ -121,20 +127,20 @@ class BridgeMaker:
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         provider = self._providers[offer.account.label]
-        spoken = self.spoken(question, offer)
-        asked = question.endpoint.dialect
+        asked, operation = question.endpoint.dialect, question.endpoint.operation
+        same = self._same.get((offer.account.label, asked, operation))
+        spoken = asked if same is not None else self.spoken(question, offer)
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
         # a request has to be understood although both sides speak its dialect.
         facts = question.facts
         understood = bool(question.route.suffix) or facts.foreign_signatures or bool(facts.mixed)
-        operation = question.endpoint.operation
         summary = operation is Operation.COMPACT and not provider.compacts(question.endpoint)
         if spoken == asked and not summary and not (understood and operation in _PARSED):
             bridge = PassthroughBridge(
                 question,
                 offer,
-                self._dialects[asked],
+                same or self._dialects[asked],
                 self._origin,
                 self._families,
                 strict=self._strict,
@@ -153,9 +159,9 @@ class BridgeMaker:
                 families=self._families,
                 kept=self._kept(asked, question),
             )
-        if self._payload and question.endpoint.operation is Operation.GENERATE:
+        if self._payload and operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
-        if self._learner:
+        if self._learner is not None and not self._learner.lessons.empty:
             self._learner.bend(bridge, question, offer, spoken)
         if offer.account.label not in self._packing:
             return bridge
@@ -205,7 +211,8 @@ class PassthroughBridge:
         self._losses: tuple[Loss, ...] = ()
         self._failed: WireError | None = None
         self._usage: Usage | None = None
-        self.listed = question.stream and question.listed(dialect)
+        events = dialect.passthrough.events
+        self.listed = events is not None and bool(events.list_unless) and question.listed(dialect)
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough

@@ -25,7 +25,7 @@ from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
+from ampproxy.relay.workers import ANSWER_OBJECTS, SMALL, takes_long
 from ampproxy.routing.route import RouteTarget
 from ampproxy.upstream.body import IDLE_HINT, SLICE, collect, whole_body
 from ampproxy.upstream.failures import explain
@@ -137,7 +137,7 @@ class Delivery:
             )
             came = runtime.clock.seconds()
             render = partial(_rendered, bridge, body_in)
-            if takes_long(body_in, ANSWER_OBJECTS):
+            if len(body_in) > SMALL and takes_long(body_in, ANSWER_OBJECTS):
                 body, lost = await self._client_watch.wait_for(runtime.workers.run(render, len(body_in)))
             else:
                 body, lost = render()

@@ -28,7 +28,7 @@ from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
-from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.route import RouteTarget
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.upstream.failures import died_unanswered, explain
@@ -141,7 +141,8 @@ class Exchange:
         except BaseException:
             tries.abandoned()
             raise
-        self._report_others()
+        if self._unreported:
+            self._report_others()
         return True
 
     def _report_others(self) -> None:
@@ -228,17 +229,25 @@ class Exchange:
         )
 
     async def _asked(self, offer: RouteTarget, tries: Selection) -> None:
-        """Ask this account; again where its stream broke off before its first event and no other is left."""
+        """Ask this account; once more where its refusal tells what to leave out or to bend, and again where
+        its stream broke off before its first event and no other is left.
+        """
+        usual = ask = partial(self._ask, offer, tries)
         while True:
             self._answered = False
             try:
-                await self._asked_once(offer, tries)
+                await ask()
                 return
             except ExchangeError as failure:
+                taught = await self._taught(failure, offer)
+                if taught is not None:
+                    ask = partial(taught.repeated, usual, self._record)
+                    continue
                 if not self._begins_again(failure, tries):
                     raise
                 self._bootstraps += 1
                 self._keep(offer, failure)
+                ask = usual
 
     def _begins_again(self, failure: ExchangeError, tries: Selection) -> bool:
         """Whether a stream that broke off before anything of it went to the client is asked for once more."""
@@ -250,17 +259,6 @@ class Exchange:
             and _others_may_help(failure)
             and not tries.has_another(self._runtime.clock.seconds())
         )
-
-    async def _asked_once(self, offer: RouteTarget, tries: Selection) -> None:
-        """Ask this account; once more where its refusal tells what to leave out or to bend."""
-        try:
-            await self._ask(offer, tries)
-            return
-        except ExchangeError as refusal:
-            taught = await self._taught(refusal, offer)
-            if taught is None:
-                raise
-        await taught.repeated(partial(self._ask, offer, tries), self._record)
 
     async def _taught(self, refusal: ExchangeError, offer: RouteTarget) -> Taught | None:
         """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
@@ -285,20 +283,24 @@ class Exchange:
 
     async def _ask(self, offer: RouteTarget, tries: Selection) -> None:
         bridges = self._settings.bridges
-        long = bridges.take_long(self._question, offer)
+        long = len(self._question.body) > SMALL and bridges.take_long(self._question, offer)
         bridge = await self._bridge_apart(offer) if long else bridges(self._question, offer)
         provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
-        if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
+        left = tries.left
+        if pinning is not None and pinning.pins.empty and left is None:
+            pinning = None  # No proof is known of, and none is brought from another account.
+        if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, left):
             found = await self._apart(
-                partial(pinning.sort, self._question, offer, bridge.body, tries.left), bridge.body
+                partial(pinning.sort, self._question, offer, bridge.body, left), bridge.body
             )
-            pinning.take(found, bridge, tries.left)
+            pinning.take(found, bridge, left)
         self._sent = bridge.body
         self._record.account, self._record.account_name = offer.account.label, provider.name
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
-        answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
+        if question.shows_losses:
+            answer_header(question.headers, self._downstream.responseHeaders, bridge.losses)
         call = self._call(question, offer, bridge)
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
@@ -372,7 +374,7 @@ class Exchange:
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
-        headers = LowerHeaders.of_pairs(call.headers)
+        headers = LowerHeaders.of_known(call.headers)
         method, url = call.method.decode(), call.url.decode()
         config, runtime = self._config, self._runtime
         proxy = account.proxy_url or config.proxy_url

@@ -70,6 +70,7 @@ REPEATED = Taught(Lessons(), Key("", "", ""), ())
 class Learner:
     """What one configuration's exchanges do about refusals.
 
+    :param lessons: what was learned of all accounts.
     :param providers: how each account is reached, by its label.
     :param strict: what takes something from what a request says is neither learned nor done.
     """
@@ -77,14 +78,10 @@ class Learner:
     def __init__(
         self, lessons: Lessons, providers: Mapping[str, Provider], log: Logger, *, strict: bool
     ) -> None:
-        self._lessons = lessons
+        self.lessons = self._lessons = lessons
         self._providers = providers
         self._log = log
         self._strict = strict
-
-    def __bool__(self) -> bool:
-        """Whether anything has been learned."""
-        return bool(self._lessons)
 
     def knows(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> bool:
         """Whether a request may have to be changed."""

@@ -112,6 +112,7 @@ class Sorted(NamedTuple):
 class Pinning:
     """What one configuration's exchanges do about what vendors keep.
 
+    :param pins: what is known of all of them.
     :param accounts: those of the configuration.
     :param families: what it knows of models; ``None``: the shipped table.
     """
@@ -125,12 +126,13 @@ class Pinning:
         families: Families | None = None,
     ) -> None:
         self._families = families
-        self._pins = pins
+        self.pins = self._pins = pins
         self._providers = providers
         self._accounts = tuple(accounts)
-        #: How many accounts have a vendor's other calls.
-        self._vendors = Counter(providers[account.label].VENDOR for account in self._accounts)
-        self._vendors[""] = 0
+        vendors = Counter(providers[account.label].VENDOR for account in self._accounts)
+        vendors[""] = 0
+        #: The accounts beside which others may be asked for what they keep: by its id, without a model.
+        self._several = {one.label for one in self._accounts if vendors[providers[one.label].VENDOR] > 1}
         self._state = state
 
     def may_refer(self, dialect: str, route: Route, body: bytes) -> bool:
@@ -172,7 +174,8 @@ class Pinning:
 
         :param part: of the answer, from its beginning.
         """
-        if len(question.route.offers) < 2 and not self._pins.things and not self._several(offer):
+        alone = len(question.route.offers) < 2 and offer.account.label not in self._several
+        if alone and (self._pins.empty or not self._pins.things):
             return
         state, operation = DIALECTS[question.endpoint.dialect].passthrough.state, question.endpoint.operation
         if operation not in _ISSUING or not self._is_its_own(offer, question):
@@ -186,10 +189,6 @@ class Pinning:
             found += state.references(question.body)
         if found:
             self._pins.pin(found, self._name(offer))
-
-    def _several(self, offer: RouteTarget) -> bool:
-        """Whether other accounts than this one may be asked for what it keeps: by its id, without a model."""
-        return self._vendors[self._providers[offer.account.label].VENDOR] > 1
 
     def watched(self, inner: StreamFilter, question: ModelRequest, offer: RouteTarget) -> StreamFilter:
         """A stream's filter that notes what is issued in it, where tools of the vendor's may do so."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.catalog.kinds import KINDS
+from ampproxy.config.schema import Account
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.routing.endpoints import Operation
@@ -32,17 +34,22 @@ def spoken_in(
 
     :raises ampproxy.errors.GatewayFault: the account has no such call.
     """
-    spoken, account = provider.backend_dialect(question.endpoint), offer.account
-    kind = KINDS.get(account.kind)
-    beside = kind.beside if kind is not None and spoken == kind.dialect else ""
-    if not beside or question.endpoint.operation is not Operation.GENERATE:
-        return spoken
-    if not _both(account.base_url, account.profile):
-        return spoken
-    needed = _needs_responses(question, offer, families or shipped(), spoken)
+    spoken = provider.backend_dialect(question.endpoint)
+    beside = other_than(spoken, offer.account, question.endpoint.operation)
+    needed = beside and _needs_responses(question, offer, families or shipped(), spoken)
     return beside if needed else spoken
 
 
+def other_than(spoken: str, account: Account, operation: Operation) -> str:
+    """The dialect in which an account may be asked instead, by what a question is; empty: there is none."""
+    kind = KINDS.get(account.kind)
+    beside = kind.beside if kind is not None and spoken == kind.dialect else ""
+    if not beside or operation is not Operation.GENERATE or not _both(account.base_url, account.profile):
+        return ""
+    return beside
+
+
+@lru_cache(maxsize=256)
 def _both(base_url: str, profile: str) -> bool:
     """Whether a server has Responses beside Chat Completions."""
     return shipped_hosts().find(base_url, profile, "").responses

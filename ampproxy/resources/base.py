@@ -28,6 +28,7 @@ ROUTE_HEADER = b"X-Ampproxy-Route"
 
 #: The methods that are served, or handed on; no client of Amp's has any other.
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+_THREAD = b"x-amp-thread-id"
 _SHOWN = {method: method.decode() for method in METHODS}
 
 
@@ -95,13 +96,14 @@ class GatewayResource(Resource):
 
     def record(self, request: GatewayRequest) -> ExchangeRecord:
         """What will be told of this request."""
+        headers = request.requestHeaders.by_name
         return ExchangeRecord(
             started=self.generation.runtime.clock.seconds(),
             method=_SHOWN.get(request.method) or printable(request.method[:LOOKED_AT].decode("latin-1")),
             path=printable_path(request),
             request=request.request_id,
             client=(request.client_key or ANONYMOUS).label,
-            thread=_thread(request),
+            thread=_thread(headers[_THREAD]) if _THREAD in headers else "",
         )
 
     def reject_unserved(self, request: GatewayRequest, refusal: ExchangeError) -> None:
@@ -193,13 +195,13 @@ class GatewayResource(Resource):
 
 def printable_path(request: GatewayRequest) -> str:
     """The path of a request as a log may tell it: in one line, and cut where nothing of it would be shown."""
-    return printable(request.path[:LOOKED_AT].decode("latin-1"))
+    path = request.path[:LOOKED_AT].decode("latin-1")
+    return path if path.isprintable() else printable(path)
 
 
-def _thread(request: GatewayRequest) -> str:
+def _thread(values: list[bytes]) -> str:
     """The Amp thread that a request says it is of; Amp's own ids are some 40 characters long."""
-    values = request.requestHeaders.by_name.get(b"x-amp-thread-id")
-    return printable(values[0][:100].decode("latin-1")) if values else ""
+    return printable(values[0][:100].decode("latin-1"))
 
 
 def error_body(error: WireError, request_id: str) -> bytes:

@@ -13,7 +13,7 @@ from ampproxy.amp.clients import NAMING
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.facts import BodyFacts
+from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
@@ -24,6 +24,7 @@ from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.exhausted import is_overload
 from ampproxy.relay.forward import ClientWatch
+from ampproxy.relay.losses import LOSSES_HEADER
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
@@ -32,7 +33,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, known_of, most
+from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, most
 from ampproxy.resources.tenancy import allows, check_open, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
@@ -41,6 +42,7 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
+from ampproxy.server.known import Admitted
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Demand
 from ampproxy.tenants.tenant import Tenant, narrowed, offered
@@ -50,7 +52,7 @@ from ampproxy.wire.redact import LOOKED_AT
 
 T = TypeVar("T")
 
-_ROUTE = ROUTE_HEADER.lower()
+_ROUTE, _LOSSES = ROUTE_HEADER.lower(), LOSSES_HEADER.lower()
 #: Says that a number in the answer is an estimate.
 ESTIMATE_HEADER = b"X-Ampproxy-Estimate"
 
@@ -70,16 +72,24 @@ class ModelResource(GatewayResource):
 
     def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
+        known, guard = request.channel.known, self.generation.guard
+        plain = request.path_refusal is None and not request.query
+        if plain and known.admitted is not None and known.admitted.covers(guard, request.requestHeaders):
+            self._authorized(request, known.admitted.client)
+            return None
         super().authorize(request)
         found = authenticate_client(self.generation, request)
         if isinstance(found, Deferred):
             return found.addCallback(lambda client: self._authorized(request, client))
+        if plain and found.expires is None and found.own is None and not guard.open:
+            known.admitted = Admitted(guard, request.requestHeaders, found)
         self._authorized(request, found)
         return None
 
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
-        check_open(self.generation, client.tenant, self.route_class)
+        if client.tenant is not None or self.generation.runtime.shared.refusal:
+            check_open(self.generation, client.tenant, self.route_class)
         # Any program may ask for a model there.
         if request.path.startswith(AMP_PREFIX) and has_any(request.requestHeaders, NAMING):
             notice_client(self.generation, request)
@@ -181,12 +191,17 @@ class GenerateResource(ModelResource):
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
         endpoint, generation = self._endpoint, self.generation
-        decode = partial(decoded_body, request, generation.config.limits.max_body)
-        plain = b"content-encoding" not in request.requestHeaders.by_name
-        # How large it becomes nobody knows.
-        body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
-        look_at = partial(known_of, self._dialect, body)
-        facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        if b"content-encoding" not in request.requestHeaders.by_name:
+            body = request.body.take()  # type: ignore[union-attr]  # this resource gathers its bodies
+        else:
+            # How large it becomes nobody knows.
+            decode = partial(decoded_body, request, generation.config.limits.max_body)
+            body = await self._apart(request, decode, generation.config.limits.max_body)
+        look_at = partial(facts_of, self._dialect, body)
+        try:
+            facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        except ValueError as error:
+            raise ClientFault.of("invalid_request", str(error)) from None
         elsewhere = generation.runtime.kept_elsewhere
         if elsewhere is not None:
             fetching = elsewhere.fetch(self._dialect, record.client, body)
@@ -336,7 +351,8 @@ class GenerateResource(ModelResource):
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
         pinning = generation.exchanges.pinning
-        body, facts = generation.runtime.remembered.whole(self._dialect, record.client, body, facts)
+        if self._dialect.passthrough.references is not None:
+            body, facts = generation.runtime.remembered.whole(self._dialect, record.client, body, facts)
         question = ModelRequest(
             endpoint=endpoint,
             body=body,
@@ -347,7 +363,12 @@ class GenerateResource(ModelResource):
             route=route,
             facts=facts,
             client=record.client,
-            refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
+            refers=(
+                pinning is not None
+                and not (pinning.pins.empty and len(route.offers) < 2)
+                and pinning.may_refer(endpoint.dialect, route, body)
+            ),
+            shows_losses=_LOSSES in request.requestHeaders.by_name,
         )
         pin = await self._pin(request, question) if question.refers else None
         if pin is not None:

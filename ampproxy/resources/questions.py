@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.facts import BodyFacts, facts_of
-from ampproxy.errors import ClientFault, ExchangeError, Unreachable, UpstreamTimeout
+from ampproxy.errors import ExchangeError, Unreachable, UpstreamTimeout
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exhausted import KEY_REFUSED, AccountsExhausted
@@ -41,17 +40,6 @@ def is_out_of_reach(failure: ExchangeError) -> bool:
     error = failure.error
     unreached = error.kind in ("unavailable", "timeout") and error.code != KEY_REFUSED
     return unreached and isinstance(failure, (Unreachable, UpstreamTimeout, AccountsExhausted))
-
-
-def known_of(dialect: Dialect, body: bytes) -> BodyFacts:
-    """What is known of a client's body.
-
-    :raises ClientFault: it is not valid.
-    """
-    try:
-        return facts_of(dialect, body)
-    except ValueError as error:
-        raise ClientFault.of("invalid_request", str(error)) from None
 
 
 def cleaned(

@@ -18,7 +18,7 @@ from ampproxy.model.events import WireError
 
 _UNRESERVED = rb"A-Za-z0-9._~-"
 #: Already in that form: no escape, no empty or dot segment but an empty one at the end, nothing to be quoted.
-_CANONICAL = re.compile(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+is_canonical = re.compile(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?").fullmatch
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 #: What stays as it is of bytes that a path may hold (RFC 3986, section 3.3), escapes included.
 _PATH_SAFE = "/!$&'()*+,=:@~%"
@@ -57,7 +57,7 @@ def canonical_path(path: bytes) -> bytes:
     :raises PathRefused: it has an empty segment before its end, a dot segment, a backslash, a semicolon, a
         control character, or a slash in a segment where none belongs, written in any way; or it is not UTF-8.
     """
-    if _CANONICAL.fullmatch(path) or not path.startswith(b"/"):
+    if is_canonical(path) or not path.startswith(b"/"):
         return path
     normal = quote_from_bytes(_ESCAPE.sub(_normal_escape, _STRAY.sub(b"%25", path)), safe=_PATH_SAFE)
     whole = normal.encode("ascii")

@@ -31,7 +31,10 @@ class GatheredBody:
         if self.size > self._limit:
             raise body_too_large(self._limit)
         self._share.grow(len(data))
-        add(self._pieces, data)
+        if self._pieces:
+            add(self._pieces, data)
+        else:
+            self._pieces.append(data)
 
     def take(self) -> bytes:
         """The whole body, once."""

@@ -39,6 +39,7 @@ class MessageChannel:
 
     persistent = True
     by_cloud = False
+    known: Any = None
 
     def __init__(self, transport: Any, *, secure: bool, answering: Answering) -> None:
         self.transport = transport

@@ -92,7 +92,7 @@ class Owners:
         """
         known = self._known.get(channel)
         if known is None:
-            peer = channel.peer
+            peer = channel.getPeer()
             uid = await maybeDeferred(self._peer_uid, getattr(peer, "host", ""), getattr(peer, "port", 0))
             known = self._known[channel] = uid in self._trusted
         return known

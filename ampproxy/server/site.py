@@ -14,7 +14,7 @@ from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -30,7 +30,7 @@ from ampproxy.http.server_heads import Head
 from ampproxy.http.server_request import HttpRequest, answer_head
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.routing.base_urls import joined
-from ampproxy.routing.paths import PathRefused, canonical_path
+from ampproxy.routing.paths import PathRefused, canonical_path, is_canonical
 from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.deferred_auth import AwaitingAuth
 from ampproxy.server.descriptors import Descriptors, Refusal
@@ -39,8 +39,8 @@ from ampproxy.server.guard import (
     is_forwarded,
     is_here,
     is_introduced,
-    is_introduced_from_elsewhere,
 )
+from ampproxy.server.known import known_of
 from ampproxy.server.running import Revocable
 from ampproxy.tenants.tenant import Tenant
 from ampproxy.upstream.held import Held, Share
@@ -108,15 +108,20 @@ class GatewayRequest(Revocable, HttpRequest):
     _resource: Any = None
     _broken_off = False
     _local_line = True
+    #: What Twisted's does, without a call of Python's.
+    __hash__ = object.__hash__
 
     def gotLength(self, length: int | None) -> None:
         """The headers are there: find the resource, and let the request in or refuse it."""
         channel = self.channel
         path, _, self.query = self.uri.partition(b"?")
-        try:
-            self.path = canonical_path(joined(path) if b"//" in path else path)
-        except PathRefused as refusal:
-            self.path, self.path_refusal = path, refusal
+        if is_canonical(path):
+            self.path = path
+        else:
+            try:
+                self.path = canonical_path(joined(path) if b"//" in path else path)
+            except PathRefused as refusal:
+                self.path, self.path_refusal = path, refusal
         theirs = self.requestHeaders.by_name.get(b"x-request-id")
         self.request_id = (theirs and taken_id(theirs)) or self.site.new_id()
         headers = self.responseHeaders.by_name
@@ -126,7 +131,8 @@ class GatewayRequest(Revocable, HttpRequest):
             channel.persistent = False
             headers[b"connection"] = [b"close"]
         self.length = length
-        self._local_line = not is_introduced_from_elsewhere(channel.transport)
+        known = channel.known or known_of(channel)
+        self._local_line = known.local_line
         try:
             waiting = self.find()
             if waiting is None:
@@ -181,9 +187,10 @@ class GatewayRequest(Revocable, HttpRequest):
         if length is not None and length > limit:
             raise body_too_large(limit)
         self.share = Share(self.site.held, self.site.limits.max_held)
-        self.share.check(length or 0)
+        if length:
+            self.share.check(length)
         self.body = GatheredBody(limit, self.share)
-        if length != 0:
+        if length != 0 and b"expect" in self.requestHeaders.by_name:
             channel.invite(self)
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -216,7 +223,7 @@ class GatewayRequest(Revocable, HttpRequest):
     def _begin(self) -> None:
         """The request begins only now: if the configuration has changed meanwhile, the new one decides."""
         try:
-            waiting = self.find() if self.outdated else None
+            waiting = None if self._tree is self.site.resource else self.find()
         except ExchangeError as refusal:
             self._resource.reject_unserved(self, refusal)
         except Exception:
@@ -478,21 +485,3 @@ class GatewaySite(Factory):
     def new_id(self) -> str:
         """An id for a request whose client gave it none."""
         return self._new_id("")[:_ID_LENGTH]
-
-
-class CloudEntrance(Factory):
-    """The factory of connections to the listener for Amp's cloud, where nothing but its paths exists.
-
-    :param site: serves them, as it does all others.
-    """
-
-    noisy = False
-
-    def __init__(self, site: IProtocolFactory) -> None:
-        self._site = site
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """One more client, or one too many."""
-        channel: Any = self._site.buildProtocol(addr)
-        channel.by_cloud = True
-        return channel

@@ -10,6 +10,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.iweb import IResponse
 
 from ampproxy.errors import UpstreamFault
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.upstream.inflate import inflated
 
 
@@ -18,7 +19,11 @@ def decoded(response: IResponse) -> IResponse:
 
     :raises UpstreamFault: it was compressed more often; its connection is closed.
     """
-    values = response.headers.getRawHeaders(b"content-encoding")
+    headers = response.headers
+    # As our own reader gives them, without a call.
+    if isinstance(headers, LowerHeaders) and b"content-encoding" not in headers.by_name:
+        return response
+    values = headers.getRawHeaders(b"content-encoding")
     if values is None:
         return response
     names = [name.strip() for value in values for name in value.split(b",")]

@@ -5,6 +5,7 @@ Loaded when a request is first sent, or when the service has started: treq and T
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from hyperlink import EncodedURL
@@ -33,10 +34,12 @@ class PreparedURL(EncodedURL):
     """A URL that is known to be right, so that treq need not take it apart and put it together.
 
     :param text: ASCII, percent-encoded.
+    :ivar raw: the same as bytes.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self.raw = text.encode("ascii")
 
     def to_uri(self) -> PreparedURL:
         """Itself: it is one already."""
@@ -45,6 +48,10 @@ class PreparedURL(EncodedURL):
     def to_text(self, with_password: bool = False) -> str:
         """The URL as it was given."""
         return self._text
+
+
+#: Most requests of a service go to few URLs.
+_prepared = lru_cache(maxsize=512)(PreparedURL)
 
 
 class NoCookies(IndexableCookieJar):
@@ -78,7 +85,7 @@ class StraightClient(HTTPClient):
         if more != _PLAIN or type(url) is not PreparedURL:
             return super().request(method, url, headers=headers, data=data, **more)
         headers.setRawHeaders(b"accept-encoding", [b"gzip"])
-        return self._straight.request(method.encode("ascii"), url.to_text().encode("ascii"), headers, data)
+        return self._straight.request(method.encode("ascii"), url.raw, headers, data)
 
 
 #: What else a plain request has: whatever is not here is left to treq.
@@ -102,7 +109,7 @@ class Way:
         """See :meth:`ampproxy.upstream.client.UpstreamClient.send`."""
         return self._client.request(
             method,
-            PreparedURL(url),
+            _prepared(url),
             headers=headers,
             data=body,
             allow_redirects=False,

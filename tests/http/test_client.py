@@ -177,9 +177,11 @@ def test_not_kept_when_tls_has_ended() -> None:
     """A connection whose other side has ended TLS is being closed, which only what is below TLS knows."""
     world = World()
     first = world.ask().say(FIVE)
-    below = StringTransport()
+    below: Any = StringTransport()
+    below.setTcpNoDelay = lambda on: None
     tls = TLSMemoryBIOProtocol(Factory(), first.connection)
-    tls.transport, first.connection.transport = below, tls
+    tls.transport = below
+    first.connection.makeConnection(tls)
     assert first.connection.usable
     below.disconnecting = True
     assert not tls.disconnecting

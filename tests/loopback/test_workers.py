@@ -61,7 +61,7 @@ def workers(service: Running) -> dict[int, dict[str, Any]]:
 
 
 def is_replaced(service: Running, number: int, pid: int) -> bool:
-    """Whether another process has a worker's place and serves. Until it is forked, the place has no process."""
+    """Whether another process has a worker's place and serves; until it is forked, the place has none."""
     one = workers(service)[number]
     return bool(one["state"] == "ready" and one["pid"] != pid)
 

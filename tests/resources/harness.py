@@ -26,6 +26,7 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.sharing import share_pool
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation
+from ampproxy.listen.listeners import CloudEntrance
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.root import Root
@@ -34,7 +35,7 @@ from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.revocation import end_beyond_limits, end_revoked
 from ampproxy.server.running import ActiveExchanges
-from ampproxy.server.site import CloudEntrance, GatewaySite
+from ampproxy.server.site import GatewaySite
 from ampproxy.state.shared import ALONE, Shared
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.inflate import inflated

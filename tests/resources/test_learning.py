@@ -213,7 +213,7 @@ def test_what_does_not_help_is_not_kept(second: tuple[int, bytes]) -> None:
     ask(world)
     refuse(world)
     refuse(world, second[1], second[0])
-    assert not world.generation.runtime.lessons
+    assert world.generation.runtime.lessons.empty
 
 
 def test_a_client_that_leaves() -> None:
@@ -224,7 +224,7 @@ def test_a_client_that_leaves() -> None:
     connection.leave()
     world.turn()
     assert world.client.sent[-1].cancelled
-    assert not world.generation.runtime.lessons
+    assert world.generation.runtime.lessons.empty
 
 
 def test_what_carries_meaning_is_the_clients_to_change() -> None:
@@ -417,7 +417,7 @@ def test_who_may_order(method: str, path: str, arguments: Any, status: int) -> N
     """The owner alone, from this machine, and no web page."""
     world = learned()
     assert order(world, path, method, **arguments).status == status
-    assert world.generation.runtime.lessons
+    assert not world.generation.runtime.lessons.empty
 
 
 def test_shown() -> None:

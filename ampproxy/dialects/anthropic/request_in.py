@@ -44,11 +44,13 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     fields: dict[str, Any] = {}
     for read in (_thinking_and_output, _tools, _choice, _metadata):
         fields.update(read(top))
+    turns = _turns(top.need_raw("messages"))
+    leading, turns = _leading(turns)
     return ChatRequest(
         dialect=ANTHROPIC,
         model=model or asked or "",
-        turns=_turns(top.need_raw("messages")),
-        system=_system(top.take_raw("system")),
+        turns=turns,
+        system=_system(top.take_raw("system")) + leading,
         sampling=Sampling(
             max_tokens=top.take("max_tokens", int),
             temperature=top.take("temperature", float),
@@ -82,6 +84,17 @@ def _turns(raw: Json) -> tuple[Turn, ...]:
     return tuple(
         _turn(message, f"messages[{number}]") for number, message in enumerate(items(raw, "messages"))
     )
+
+
+def _leading(turns: tuple[Turn, ...]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """The texts of the system's messages that begin the conversation, and the turns after them."""
+    texts: list[Text] = []
+    for number, turn in enumerate(turns):
+        words = [part for part in turn.parts if isinstance(part, Text)]
+        if turn.role != "system" or turn.extras or len(words) < len(turn.parts):
+            return tuple(texts), turns[number:]
+        texts += words
+    return (), turns
 
 
 def _turn(raw: Json, at: str) -> Turn:

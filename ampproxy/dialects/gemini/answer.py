@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import repeat
 from typing import Any
 
 from msgspec.structs import replace
@@ -137,15 +138,15 @@ class Answer:
             self._counts = None
         return Delta(current.open, part.text)
 
-    def grown(self, words: str, counts: bytes | None) -> Delta:
-        """The event of a chunk that is known to bring these words of the open part and nothing else.
+    def grown(self, words: list[str], counts: bytes | None) -> list[Delta]:
+        """The events of chunks that are known to bring these words of the open part and nothing else.
 
-        :param counts: the chunk, if it has usage, which is read when it is asked for.
+        :param counts: the last of them, if it has usage, which is read when it is asked for.
         """
         assert self._current is not None  # nothing is known of a chunk before a part is open
         if counts is not None:
             self._counts = counts
-        return Delta(self._current.open, words)
+        return list(map(Delta, repeat(self._current.open), words))
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         """Add the events of a chunk.
@@ -309,7 +310,9 @@ class Answer:
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
         raw = self._raw_part(payload, place)
         found = loads(raw) if raw is not None else None
-        kinds = [name for name in found if name != "thought"] if isinstance(found, dict) else []
+        # A member that is null is none.
+        known = found.items() if isinstance(found, dict) else ()
+        kinds = [name for name, value in known if name != "thought" and value is not None]
         if raw is not None and kinds:
             self._whole(choice, Opaque(GEMINI, kinds[0], raw), out)
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id
+from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, has_words, state_in
 from ampproxy.dialects.openai_requests import url_of
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -154,8 +155,11 @@ class MessageWriter:
         content = self._content([part for part in parts if not isinstance(part, apart)], "assistant")
         empty = None if calls or refusal or audio else ""
         body: dict[str, Any] = {"role": "assistant", "content": content or empty}
-        if self._thought and (thought or (calls and self._host.needs_thought)):
-            body[self._thought] = thought
+        state = state_in(parts, self._host.thought_state)
+        member = WORDS if OPAQUE in state else self._thought
+        if member and (thought or (calls and self._host.needs_thought)) and not has_words(state):
+            body[member] = thought
+        body.update(state)
         if refusal:
             body["refusal"] = refusal
         if audio:
