@@ -55,7 +55,6 @@ class Requests(unittest.TestCase):
         self.assertEqual((request.sampling.logprobs, request.sampling.top_logprobs), (True, 0))
         self.assertEqual((request.sampling.stop, request.sampling.max_tokens), (("\n",), 5))
 
-
     def test_no_more_is_listed_than_can_be(self) -> None:
         """Whatever a client of another dialect asked for, an account of this one accepts what it gets."""
         for asked, sent in ((-1, 0), (0, 0), (5, 5), (20, 5)):
