@@ -7,6 +7,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.model.base import CHAT as OPENAI_CHAT
+from ampproxy.model.events import Delta
 from tests.cases import each
 from tests.resources.test_bent_answers import (
     CHAT,
@@ -91,6 +94,20 @@ def test_a_delta_in_a_whole_answer(client: str) -> None:
     del choice["delta"]
     world, connection = served(CHAT, client, "whole", whole_chat(choice), mime="application/json")
     failed(world, connection, "whole", "a choice without a message")
+
+
+@each(
+    "pieces", [["", '{"path":', '"a"}', '{"path":"a"}'], ["{}", '{"path":"a"}'], ['{"path":"a"}'] * 2, ["{}"]]
+)
+def test_arguments_that_come_twice(pieces: list[str]) -> None:
+    """Servers end a call with all of its arguments once more, or begin it with none: one object is sent."""
+    deltas = [call("read_file", piece) for piece in pieces]
+    for delta in deltas[1:]:
+        del delta["tool_calls"][0]["function"]["name"]
+    parser = DIALECTS[OPENAI_CHAT].stream_parser()
+    events = parser.feed(b"".join((*map(chunk, deltas), chunk({}, "tool_calls"), DONE)))
+    sent = "".join(event.text for event in events if isinstance(event, Delta))
+    assert json.loads(sent) == ({"path": "a"} if len(pieces) > 1 else {})
 
 
 # ----------------------------------------------------------------------------------------- errors

@@ -75,6 +75,11 @@ def _tier(chunk: bytes) -> str | None:
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
 
 
+def _up_to_an_object(words: list[str]) -> list[str]:
+    """Pieces of arguments, up to one that may be all of them once more, which has to be looked at."""
+    return next((words[:at] for at, word in enumerate(words) if word[:1] == "{"), words)
+
+
 #: What may hold the whole answer so far, beside what a chunk adds or in its place.
 _WHOLE: Final = b'"message":'
 
@@ -122,7 +127,10 @@ class ChatStreamParser(Parser[bytes]):
         out: list[Event] = []
         at = 0
         while at < len(pieces) and not self._over:
-            if words := self._frame.words(pieces, at):
+            words = self._frame.words(pieces, at)
+            if words and self._sink is not None:
+                words = _up_to_an_object(words)
+            if words:
                 at += len(words)
                 out += map(Delta, repeat(self._part), filter(None, words))
                 if self._sink is not None:
