@@ -129,6 +129,21 @@ def test_an_empty_error_is_none(client: str, shape: str, error: str) -> None:
     assert texts(client, shape, connection.body) == "fine"
 
 
+@each("client", TRANSLATED)
+@each("shape", SHAPES)
+@each("usage", ['""', "[]", "5"])
+def test_a_usage_that_is_none(client: str, shape: str, usage: str) -> None:
+    """What cannot be counted is no reason to lose an answer that was paid for."""
+    pieces = [chunk({"content": "fine"}), chunk({}, "stop"), DONE]
+    mime = "text/event-stream"
+    if shape == "whole":
+        pieces, mime = [whole_chat(message("fine"))], "application/json"
+    pieces = [piece.replace(b'"created"', f'"usage": {usage}, "created"'.encode()) for piece in pieces]
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "fine"
+
+
 @every
 def test_a_status_that_is_written_as_text(client: str) -> None:
     """A client that is to wait has to see that."""

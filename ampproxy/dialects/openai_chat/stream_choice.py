@@ -98,7 +98,7 @@ class ChoiceWire(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
     #: Where Kimi reports the usage.
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
     #: A whole answer, from servers that send it as one event. Beside deltas it repeats them.

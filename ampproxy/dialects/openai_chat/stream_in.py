@@ -38,18 +38,19 @@ class _Tier(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     choices: list[ChoiceWire] | None = None
-    usage: dict[str, Any] | None = None
+    #: An object; what else stands there counts nothing, and is no reason to lose the answer.
+    usage: Any = None
     error: Json = NULL
     #: Where Groq reports the usage.
-    x_groq: dict[str, Any] | None = None
+    x_groq: Any = None
 
     def counted(self) -> dict[str, Any] | None:
         """The usage, wherever it is reported."""
-        if self.usage is not None:
-            return self.usage
-        if self.x_groq is not None and isinstance(found := self.x_groq.get("usage"), dict):
-            return found
-        return next((choice.usage for choice in self.choices or () if choice.usage), None)
+        groq = self.x_groq.get("usage") if isinstance(self.x_groq, dict) else None
+        for found in (self.usage, groq, *(choice.usage for choice in self.choices or ())):
+            if isinstance(found, dict):
+                return found
+        return None
 
 
 class _Head(msgspec.Struct):
