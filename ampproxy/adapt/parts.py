@@ -193,7 +193,7 @@ class PartFitter:
         self._own = request.dialect == profile.dialect
         self._thinks = target.thinking != "none"
         self._call_proofs = profile.part_proofs or target.host.call_proofs
-        self._thought = not profile.unsigned and bool(thought_member(target, own=self._own))
+        self._target = target
         self._stored = self._own and profile.stores and bytes(request.extras.get("store", b"true")) == b"true"
         #: Members of parts that the client's dialect has from the same vendor.
         self._shared = profile.kin_part_extras if request.dialect in profile.kin else frozenset()
@@ -267,7 +267,7 @@ class PartFitter:
         if signature is not None and signature.vendor != profile.dialect:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
-            read = not part.text or self._thought
+            read = not part.text or bool(thought_member(self._target, own=self._own))
             return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
         if signature is None:
             kept = self._own and profile.own_unsigned

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from ampproxy.dialects.anthropic.blocks import parse_content
+from ampproxy.dialects.anthropic.client_tools import as_functions
 from ampproxy.dialects.json import NULL, Fields, bad_request, items, text_of, to_raw
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
@@ -62,6 +63,11 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         # Last: what was not taken.
         extras=top.left,
     )
+
+
+def for_others(request: ChatRequest) -> ChatRequest:
+    """The request as another dialect may be asked it."""
+    return as_functions(request) if request.hosted else request
 
 
 def _stream(member: bool | None, path: bool | None) -> bool:
