@@ -9,7 +9,7 @@ run: .venv/run
 	$(BIN)/ampproxy demo $(ARGS)
 
 test: .venv
-	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from _pytest.runner import runtestprotocol
 from execnet import gateway_base, gateway_io
 from hypothesis import HealthCheck, settings
 
-from tests import forked
+from tests import forked, order
 from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -46,9 +46,19 @@ for _name in ("COLUMNS", "LINES"):
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: two for each core, because many tests wait for processes that they started."""
+    """Of ``-n auto``: four more than cores, because many tests wait: for time, or for processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 2 * cores
+    return cores + 4
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files:
+    return order.Files(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=order.turn)
 
 
 #: What takes the workers the longest to load, of others' code: nothing of it makes a reactor.

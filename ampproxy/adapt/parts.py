@@ -192,6 +192,7 @@ class PartFitter:
         self._profile = profile
         self._own = request.dialect == profile.dialect
         self._thinks = target.thinking != "none"
+        self._state = bool(target.host.thought_state)
         self._call_proofs = profile.part_proofs or target.host.call_proofs
         self._target = target
         self._stored = self._own and profile.stores and bytes(request.extras.get("store", b"true")) == b"true"
@@ -257,9 +258,21 @@ class PartFitter:
             return self._misplaced(part, role, at)
         lost = self._unread(part)
         if lost is None:
-            return part
+            return self._without_state(part, at)
         self._losses(lost[0], at, lost[1])
         return NOTHING
+
+    def _without_state(self, part: Reasoning, at: str) -> Part:
+        """Thinking without what another server of a dialect that has no proofs keeps in it."""
+        if self._profile.unsigned or part.signature is None or self._state:
+            return part
+        self._losses(
+            "foreign_proof", at, "What another server keeps of its thinking means nothing to this one."
+        )
+        return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
+
+    def _takes_thinking(self) -> bool:
+        return bool(thought_member(self._target, own=self._own))
 
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
@@ -267,7 +280,7 @@ class PartFitter:
         if signature is not None and signature.vendor != profile.dialect:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
-            read = not part.text or bool(thought_member(self._target, own=self._own))
+            read = not part.text or (signature is not None and self._state) or self._takes_thinking()
             return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
         if signature is None:
             kept = self._own and profile.own_unsigned

@@ -49,6 +49,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     :param after_results: who may go on after results of tools: ``any``, or the ``assistant`` alone.
     :param thought: the member of an assistant's message that takes its thinking back; ``none``: there is
         none; ``by-model``: the usual one, for models that want it.
+    :param thought_state: members of an assistant's message that it gives beside thinking and wants back.
     :param needs_thought: whether an assistant's message with calls must have that member.
     :param efforts: the values of ``reasoning_effort``; empty: it takes none at all; ``None``: the model's.
     :param switch: what turns thinking on and off: ``effort``, the value ``none``; ``thinking``, Anthropic's
@@ -77,6 +78,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     call_ids: Literal["any", "nine"] = "any"
     after_results: Literal["any", "assistant"] = "any"
     thought: Literal["by-model", "reasoning_content", "reasoning", "none"] = "by-model"
+    thought_state: tuple[str, ...] = ()
     needs_thought: bool = False
     efforts: tuple[Effort, ...] | None = None
     switch: Literal["effort", "thinking", "enable_thinking", "none"] = "effort"

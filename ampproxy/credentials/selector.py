@@ -106,7 +106,8 @@ class PriorityTier:
 
     def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
         """The next account that may be asked and was not; ``None``: there is none."""
-        self.wake(now)
+        if self._waiting:
+            self.wake(now)
         ready, candidates = self._ready, self.candidates
         at, left = bisect_left(ready, self._next), len(ready)
         while left:
@@ -223,7 +224,7 @@ class AccountSelector:
 
     def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
         """The account whose turn it is, of the best priority that has any that may be asked."""
-        for tier in self._fresh():
+        for tier in self.tiers if self._opened == self._state.opened else self._fresh():
             candidate = tier.pick(now, tried)
             if candidate is not None:
                 return candidate

@@ -17,8 +17,6 @@ from ampproxy.wire.json import BAD_JSON
 
 _text: Final = Decoder(str).decode
 _texts: Final = Decoder(list[str]).decode
-#: The beginning of an event that never comes: events are cut at blank lines.
-_NO_EVENT: Final = b"\n\n"
 #: So many frames are learned in vain (a server whose events all differ) before the stream is left alone.
 _MAX_MISSES: Final = 8
 #: The member by which OpenAI hides the length of the words; it is the last one.
@@ -62,14 +60,15 @@ class Frame:
     def forget(self) -> None:
         """What comes next is no repetition."""
         #: An event's beginning, how many digits follow it, and what follows those up to the words.
-        self._head, self._digits, self._middle = _NO_EVENT, 0, b""
-        #: Where the words begin, what follows them, and if that is not all, what an event ends with.
+        self._head, self._digits, self._middle = b"", 0, b""
+        #: Where the words begin (0: nothing is known), what follows them, and if that is not all, what an
+        #: event ends with.
         self._start, self._tail, self._close = 0, b"", b""
         self._plain = False
 
     def words(self, events: Sequence[bytes], at: int = 0) -> list[str]:
         """The words of the events from this place on, as far as they are in the frame."""
-        if not events[at].startswith(self._head):
+        if not self._start or not events[at].startswith(self._head):
             return []
         several = self._plain and len(events) - at >= _FEWEST_AT_ONCE
         pieces = (self._run(events, at) if several else None) or self._pieces(events, at)

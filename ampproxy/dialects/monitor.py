@@ -35,9 +35,13 @@ def plain(values: Members) -> dict[str, Any]:
     return {name: loads(raw) for name, raw in values.items()}
 
 
+#: Values that stand for none.
+NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))
+
+
 def given(values: Members, name: str) -> bool:
     """Whether a member has a value."""
-    return bytes(values.get(name, NULL)) not in (b"null", b'""')
+    return bytes(values.get(name, NULL)) not in NOTHING
 
 
 #: What OpenAI reports beside the usage, and Gemini in it.

@@ -114,6 +114,12 @@ KIND_BY_WORD: dict[str, ErrorKind] = {
     "slow_down": "overloaded",
     "request_timeout": "timeout",
     "timeout_error": "timeout",
+    # The request itself is refused: to repeat it, or to send it by another account, is no use.
+    "cyber_policy": "invalid_request",
+    "bio_policy": "invalid_request",
+    "misalignment_policy_violation": "invalid_request",
+    "image_content_policy_violation": "invalid_request",
+    "content_policy_violation": "invalid_request",
 }
 
 #: Types that only repeat what a status means; they count where there is none (in mid-stream).
@@ -195,7 +201,14 @@ def _status_in(value: object) -> int | None:
     if not isinstance(inner, dict):
         return None
     numbers = (inner.get("code"), inner.get("status"), inner.get("status_code"))
-    return next((n for n in numbers if isinstance(n, int) and 400 <= n < 600), None)
+    return next((n for n in map(_number, numbers) if 400 <= n < 600), None)
+
+
+def _number(value: object) -> int:
+    """A number, also one that is written as text; 0: it is none."""
+    if isinstance(value, str):
+        return int(value) if len(value) == 3 and value.isdecimal() else 0
+    return value if isinstance(value, int) else 0
 
 
 def _words(value: object) -> tuple[str, str | None, str | None, str | None]:

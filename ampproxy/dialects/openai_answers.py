@@ -14,6 +14,7 @@ import msgspec
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import broke, read_end
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer
+from ampproxy.dialects.monitor import NOTHING
 from ampproxy.dialects.openai import (
     chat_usage,
     chat_usage_body,
@@ -194,7 +195,7 @@ def read_whole(decoder: Decoder[W], body: bytes) -> W:
     :raises ampproxy.errors.UpstreamFault: it is none, or reports an error.
     """
     answer = read_answer(decoder, body)
-    if answer.error != NULL:
+    if is_error(answer.error):
         raise UpstreamFault(error_from(loads(body)), retryable=True)
     if not answer.choices:  # type: ignore[attr-defined]
         found = loads(body)
@@ -238,12 +239,17 @@ def whole_body(
 # ------------------------------------------------------------------------------------------ chunks
 
 
+def is_error(member: Json) -> bool:
+    """Whether an ``error`` reports one: servers send an empty one with every answer and chunk."""
+    return member is not NULL and bytes(member) not in NOTHING
+
+
 def fault_in(chunk: Any, data: bytes) -> WireError | None:
     """The error of an object in a stream that reports one, or that is no chunk; ``None``: it is one.
 
     :param chunk: a record with ``choices`` and ``error``.
     """
-    if chunk.error is not NULL and chunk.error != NULL:
+    if is_error(chunk.error):
         return error_from(loads(data))
     if chunk.choices:
         return None

@@ -1,9 +1,9 @@
 """What a refusal means for a member: in one sentence of a vendor's, read by phrases that all of them use.
 
 The phrases were collected from refusals of OpenAI, Anthropic, Google (Gemini and Vertex), Azure, ChatGPT's
-Codex backend, DeepSeek, Moonshot, DashScope, Volcengine, Mistral, Groq, Cerebras, xAI, OpenRouter, vLLM,
-SGLang and Ollama. Every pattern begins with a word of its phrase, so that no text takes more than linear
-time.
+Codex backend, DeepSeek, Moonshot, DashScope, Volcengine, Mistral, Groq, Cerebras, xAI, OpenRouter,
+Fireworks, NVIDIA, vLLM, SGLang and Ollama. Every pattern begins with a word of its phrase, so that no
+text takes more than linear time.
 """
 
 from __future__ import annotations
@@ -183,12 +183,13 @@ _BEHIND = tuple(
         r"\bunknown name \\?\"([^\"\\]{1,100})\\?\"",
         rf"\bproperty {_QUOTE}{_NAME}{_QUOTE} is unsupported",
         r"\b(?:unsupported|unknown|unrecognized|unexpected|invalid) (?:request )?"
-        r"(?:parameter|argument|field|property|key|value|option)s?(?: supplied)?(?: for)?"
+        r"(?:parameter|argument|field|property|key|value|option)(?:s|\(s\))?(?: supplied)?(?: for)?"
         rf":? ?{_QUOTE}{_NAME}",
         rf"\bargument not supported on this model: ?{_QUOTE}{_NAME}",
         rf"\bnot support (?:the )?parameters? {_QUOTE}{_NAME}",
         rf"\bnot support (?:the )?{_QUOTE}([\w.]{{1,80}}){_QUOTE} parameter",
         rf"\bparameter[ =]{_QUOTE}{_NAME}",
+        rf"\bnot permitted, field: ?{_QUOTE}{_NAME}",
         rf"\bvalidation error for {_QUOTE}{_NAME}",
         rf"\binvalid {_QUOTE}([\w.\[\]]{{1,160}}){_QUOTE}(?::| value)",
         rf"\brange of {_QUOTE}(\w{{1,60}})",

@@ -94,6 +94,17 @@ class LowerHeaders(Headers):
         return self
 
     @classmethod
+    def of_known(cls, pairs: Sequence[tuple[bytes, bytes]]) -> LowerHeaders:
+        """Headers that somebody has made: names in lower case that are tokens, values without line ends."""
+        self = cls.__new__(cls)
+        self.by_name = {name: [value] for name, value in pairs}
+        if len(self.by_name) < len(pairs):
+            self.by_name = {}
+            for name, value in pairs:
+                self.by_name.setdefault(name, []).append(value)
+        return self
+
+    @classmethod
     def of_lines(cls, lines: Iterable[bytes]) -> LowerHeaders:
         """Headers of the lines of a message's head, without their ends and without control characters.
 

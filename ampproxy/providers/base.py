@@ -66,7 +66,10 @@ _TRANSLATED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 
 
 class Call(Value, frozen=True):
-    """A request to a vendor, without its body. Shown without its headers' values and its query."""
+    """A request to a vendor, without its body. Shown without its headers' values and its query.
+
+    :param headers: names in lower case.
+    """
 
     method: bytes
     url: bytes

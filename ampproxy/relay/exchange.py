@@ -374,7 +374,7 @@ class Exchange:
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
-        headers = LowerHeaders.of_pairs(call.headers)
+        headers = LowerHeaders.of_known(call.headers)
         method, url = call.method.decode(), call.url.decode()
         config, runtime = self._config, self._runtime
         proxy = account.proxy_url or config.proxy_url

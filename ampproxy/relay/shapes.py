@@ -16,7 +16,7 @@ from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.settle import Settling
-from ampproxy.wire.sse import MAX_EVENT
+from ampproxy.wire.sse import MAX_EVENT, parse_events
 
 #: What may stand before an answer and means nothing: a byte order mark, blanks, line ends.
 _MARK = b"\xef\xbb\xbf"
@@ -24,6 +24,14 @@ _BLANK = _MARK + b" \t\r\n"
 #: How the first line of an event stream may begin.
 _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
+#: A whole answer of Chat Completions where a chunk was expected: chunks have another word there.
+_WHOLE = re.compile(rb'"object"\s*:\s*"chat\.completion"')
+#: A stream whose first line has not ended after so many bytes is taken for one.
+_DOUBTED = 16 * 1024
+#: Comments that have ended, and the blank lines behind them.
+_COMMENTS = re.compile(rb"(?::[^\r\n]*[\r\n]+)+")
+_LINE = re.compile(rb"[\r\n]")
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
 
@@ -82,6 +90,14 @@ class Shape:
         self.usage = response.usage
         renderer = self.dialect.stream_renderer(self._context())
         return renderer.feed(unfold(response))
+
+    def in_event(self, start: bytes) -> bool | None:
+        """Whether the first event of a stream is a whole answer; ``None``: its line has not ended yet."""
+        if _LINE.search(start) is None:
+            return None if start.startswith(b"data:") else False
+        end = _EVENT_END.search(start)
+        event = start if end is None else start[: end.start()]
+        return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
 
     def whole(self, body: bytes) -> bytes:
         """What came in place of a whole answer: the same, or if it is a stream the answer that it tells.
@@ -149,7 +165,8 @@ class Opened:
         if not body.strip(_BLANK):
             raise UnreadableAnswer("The vendor's answer is empty.")
         if self._gathers:
-            body = self._shape.streamed(body.lstrip(_BLANK))
+            start = body.lstrip(_BLANK)
+            body = self._shape.streamed(start if start.startswith(b"{") else _first_event(start))
         self._decided = True
         return self._inner.feed(body) + self._inner.end()
 
@@ -173,7 +190,12 @@ class Opened:
     def _decide(self) -> bytes:
         held = b"".join(self._held)
         start = held.lstrip(_BLANK)
-        if start.startswith(b"{"):
+        if start.startswith(b":") and len(start) < _DOUBTED:
+            return self._comments(start)
+        whole = start.startswith(b"{") or self._shape.in_event(start)
+        if whole is None and len(start) < _DOUBTED:
+            return b""
+        if whole:
             self._gathers = True
         elif self._is_stream(start):
             self._decided = True
@@ -185,5 +207,20 @@ class Opened:
             raise UnreadableAnswer("The vendor did not send a stream of events where one was expected.")
         return b""
 
+    def _comments(self, start: bytes) -> bytes:
+        """Comments go on at once, and tell nothing of what follows them."""
+        comments = _COMMENTS.match(start)
+        if comments is None:
+            return b""
+        rest = start[comments.end() :]
+        self._held, self._size = [rest], len(rest)
+        out = self._inner.feed(comments.group())
+        return out + self._decide() if rest else out
+
     def _is_stream(self, start: bytes) -> bool:
         return start.startswith(_FIELDS) or (self._shape.lists and start.startswith(b"["))
+
+
+def _first_event(stream: bytes) -> bytes:
+    """The data of the first event that has any."""
+    return parse_events(stream.replace(b"\r\n", b"\n") + b"\n\n")[0][1]

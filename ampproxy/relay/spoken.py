@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import shipped_hosts
@@ -48,6 +49,7 @@ def other_than(spoken: str, account: Account, operation: Operation) -> str:
     return beside
 
 
+@lru_cache(maxsize=256)
 def _both(base_url: str, profile: str) -> bool:
     """Whether a server has Responses beside Chat Completions."""
     return shipped_hosts().find(base_url, profile, "").responses

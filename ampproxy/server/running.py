@@ -119,7 +119,7 @@ class ActiveExchanges:
     def end(self, request: ActiveExchange) -> None:
         """One less."""
         self._requests.pop(request, None)
-        if not self._requests:
+        if self._waiting and not self._requests:
             self.give_up()
 
     def all(self) -> tuple[ActiveExchange, ...]:

@@ -108,6 +108,8 @@ class GatewayRequest(Revocable, HttpRequest):
     _resource: Any = None
     _broken_off = False
     _local_line = True
+    #: What Twisted's does, without a call of Python's.
+    __hash__ = object.__hash__
 
     def gotLength(self, length: int | None) -> None:
         """The headers are there: find the resource, and let the request in or refuse it."""

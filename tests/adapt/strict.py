@@ -311,7 +311,11 @@ SERVERS: Mapping[str, tuple[str, str, tuple[Rule, ...]]] = {
         "zai-glm-4.7",
         (OLD_ROLES, no_member("reasoning_content")),
     ),
-    "mistral-somewhere": ("http://gpu.test:9000/v1", "mistral-small-3.2", (OLD_ROLES, nine)),
+    "mistral-somewhere": (
+        "http://gpu.test:9000/v1",
+        "mistral-small-3.2",
+        (OLD_ROLES, nine, assistant_after_results),
+    ),
 }
 
 

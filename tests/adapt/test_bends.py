@@ -20,6 +20,7 @@ from ampproxy.model.parts import Signature, ToolCall
 from ampproxy.model.request import ChatRequest, Turn
 from ampproxy.relay.translate import render_for, rendered_for
 from tests.adapt.test_servers import COMPLETIONS, MESSAGES, SCHEMA
+from tests.cases import each
 
 HI = {"role": "user", "content": "hi"}
 TOOL = {"name": "read_file", "input_schema": SCHEMA}
@@ -281,6 +282,44 @@ def test_ids_of_calls_are_the_same_in_the_result() -> None:
     turns = json.loads(json.dumps(LOOP).replace("toolu_01AbC", "a1b2c3d4e"))
     kept, _ = chat({"messages": turns, "tools": [TOOL]}, "mistral-large-latest", "https://api.mistral.ai/v1")
     assert kept["messages"][1]["tool_calls"][0]["id"] == "a1b2c3d4e"
+
+
+@each(
+    ("model", "base_url"),
+    [
+        ("mistral-large-latest", "https://api.mistral.ai/v1"),
+        ("mistralai/mistral-small-4-119b-2603", "https://integrate.api.nvidia.com/v1"),
+        ("mistralai/mistral-medium-3.1", "https://openrouter.ai/api/v1"),
+    ],
+)
+def test_the_order_of_mistrals_roles(model: str, base_url: str) -> None:
+    """Wherever it is served: no user behind a tool, and no system behind an assistant."""
+    turns = [*LOOP[:2], {"role": "user", "content": [RESULT, {"type": "text", "text": "and?"}]}]
+    turns += [{"role": "assistant", "content": "Well."}, {"role": "system", "content": "Be brief."}, HI]
+    sent, losses = chat({"messages": turns, "tools": [TOOL]}, model, base_url)
+    roles = [message["role"] for message in sent["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user", "assistant", "user"]
+    assert "Be brief." in json.dumps(sent["messages"][-1])
+    assert {"turns", "system_turn"} <= set(losses)
+
+
+@each(
+    ("model", "base_url", "effort"),
+    [
+        ("gemini-3.8-flash", "https://generativelanguage.googleapis.com/v1beta/openai", "low"),
+        ("gemini-4-neon", "https://generativelanguage.googleapis.com/v1beta/openai", "low"),
+        ("gemini-3.5-flash", "https://generativelanguage.googleapis.com/v1beta/openai", "minimal"),
+        ("google/gemini-3.1-pro-preview", "https://openrouter.ai/api/v1", "low"),
+        ("minimax/minimax-m2.5", "https://openrouter.ai/api/v1", "low"),
+        ("openai/gpt-oss-120b", "https://openrouter.ai/api/v1", "low"),
+        ("deepseek/deepseek-v4", "https://openrouter.ai/api/v1", "none"),
+    ],
+)
+def test_thinking_that_is_mandatory(model: str, base_url: str, effort: str) -> None:
+    """Where a server refuses to switch it off, it is asked for the least that the model has."""
+    sent, losses = chat({"messages": [HI], "thinking": {"type": "disabled"}}, model, base_url)
+    assert sent["reasoning_effort"] == effort
+    assert ("thinking" in losses) is (effort != "none")
 
 
 def test_a_renamed_and_a_refused_member() -> None:

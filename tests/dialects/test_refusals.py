@@ -76,6 +76,9 @@ CASES: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
      {"reasoning": {"effort": "low", "summery": "auto"}}, {"reasoning": {"effort": "low"}}),
     ("openai supplied", openai("Unrecognized request argument supplied: reasoning_effort"),
      {"reasoning_effort": "low"}, {}),
+    ("fireworks", openai("Extra inputs are not permitted, field: 'verbosity', value: 'low'"),
+     {"verbosity": "low"}, {}),
+    ("nvidia", openai("Validation: Unsupported parameter(s): `verbosity`"), {"verbosity": "low"}, {}),
     ("openai effort",
      openai("Unsupported value: 'max' is not supported with the 'gpt-5.1' model. Supported values are: 'none', 'low',"
             " 'medium', and 'high'.", "reasoning.effort", "unsupported_value"),

@@ -78,6 +78,14 @@ def test_of_a_parsers_pairs() -> None:
     assert repr(headers) == "LowerHeaders({b'X-B': [b'1', b'a b'], b'ETag': [b'2']})"
 
 
+def test_of_pairs_that_somebody_made() -> None:
+    """Names stay in order, one that comes twice where it came first."""
+    pairs = [(b"x-b", b"1"), (b"etag", b"2"), (b"x-b", b"a b")]
+    assert LowerHeaders.of_known(pairs) == LowerHeaders.of_pairs(pairs)
+    assert LowerHeaders.of_known(pairs).pairs() == [(b"x-b", b"1"), (b"x-b", b"a b"), (b"etag", b"2")]
+    assert LowerHeaders.of_known(pairs[:2]).pairs() == pairs[:2]
+
+
 def test_a_copy_is_its_own() -> None:
     """What is done to a copy is not done to the original."""
     first = LowerHeaders({b"a": [b"1"]})

@@ -1,4 +1,4 @@
-"""One browser for all tests of a module: to start one takes longer than most of them, and one that waits for
+"""One browser for all tests of a process: to start one takes longer than most of them, and one that waits for
 the next takes its time, too.
 """
 
@@ -12,7 +12,7 @@ import pytest
 from tests.loopback.browser import started, window
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver = started(tmp_path_factory.mktemp("chromium"))
     yield driver

@@ -370,7 +370,7 @@ SURPRISES = {
         '{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","name":"bash"}}',
         '{"type":"message_delta","delta":{"stop_reason":"end_turn"}}',
         '{"type":"error","error":{}}',
-        '{"type":"message_stop"}',
+        '{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":1}}',
     ],
     RESPONSES: [
         '{"type":"response.output_item.added","item":{"type":"function_call","name":"bash"}}',

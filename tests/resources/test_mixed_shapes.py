@@ -1,4 +1,4 @@
-"""Bodies at the Chat route that are written in other dialects' shapes, as Cursor sends them."""
+"""Bodies at the routes of Chat and Responses in other dialects' shapes, as Cursor and others send them."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def ask(model: str, **members: Any) -> tuple[Any, dict[str, Any]]:
+def ask(model: str, path: str = "/v1/chat/completions", **members: Any) -> tuple[Any, dict[str, Any]]:
     """The connection that is answered, and what the vendor was sent."""
     world = World(ACCOUNTS)
     body = json.dumps({"model": model, **members}).encode()
-    connection = world.request("POST", "/v1/chat/completions", key=KEY, body=body)
+    connection = world.request("POST", path, key=KEY, body=body)
     assert world.client.sent, connection.answer
     sent = world.client.sent[0]
     sent.respond_whole(200, json.dumps(ANSWERS[model]).encode(), JSON)
@@ -160,6 +160,42 @@ def test_blocks_of_anthropic() -> None:
     roles = [message["role"] for message in sent["messages"]]
     assert roles == ["user", "assistant", "tool", "user"]
     assert sent["messages"][1]["tool_calls"][0]["id"] == "t1"
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+def test_a_body_of_chat_at_responses(model: str) -> None:
+    """One with ``messages`` is read as what it is, and answered in Responses' form: nothing of it is lost."""
+    members = {"messages": [{"role": "system", "content": "Be brief."}, HELLO], "tools": [NESTED]}
+    connection, sent = ask(model, "/v1/responses", **members, max_tokens=4000)
+    assert connection.status == 200
+    (item,) = json.loads(connection.body)["output"]
+    assert (item["type"], item["name"]) == ("function_call", "read_file")
+    asked = json.dumps(sent)
+    assert "Be brief." in asked
+    assert '"go"' in asked
+    assert sent["tools"][0].get("name", sent["tools"][0].get("function", {}).get("name")) == "grep"
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+def test_nested_tools_at_responses(model: str) -> None:
+    """Chat's form of a function, and of a choice, reach any vendor in its own."""
+    choice = {"type": "function", "function": {"name": "grep"}}
+    _, sent = ask(model, "/v1/responses", input="go", tools=[NESTED, FLAT], tool_choice=choice)
+    names = [tool.get("name") or tool["function"]["name"] for tool in sent["tools"]]
+    assert names == ["grep", "read_file"]
+    assert all(("function" in tool) == (model == "qwen3-coder") for tool in sent["tools"])
+    # This model takes no demand for a call.
+    assert "grep" in json.dumps(sent["tool_choice"]) or model == "claude-real"
+
+
+@pytest.mark.parametrize("model", ["gpt-5.5", "qwen3-coder"])
+def test_a_choice_in_the_form_of_anthropic(model: str) -> None:
+    """A server of Chat gets the word."""
+    for kind, word in (("auto", "auto"), ("any", "required"), ("none", "none")):
+        _, sent = ask(model, messages=[HELLO], tools=[NESTED], tool_choice={"type": kind})
+        assert sent["tool_choice"] == word
+    _, sent = ask(model, messages=[HELLO], tools=[NESTED], tool_choice={"type": "tool", "name": "grep"})
+    assert "grep" in json.dumps(sent["tool_choice"])
 
 
 def test_plain_bodies_pass() -> None:

@@ -16,6 +16,7 @@ from ampproxy.dialects.json import (
     Decoder,
     Fields,
     Members,
+    is_object,
     items,
     loads,
     members,
@@ -132,10 +133,19 @@ def _source(source: Members) -> Source | None:
     return None
 
 
-def _tool_use(block: Fields, raw: Json) -> Part:
+def _input(block: Fields) -> Json | None:
+    """The arguments of a call; ``None``: there are none. Some servers write the object as a text."""
     arguments = block.take_raw("input")
+    text = None if arguments is None else text_of(arguments)
+    if text is not None and (not text.strip() or is_object(text)):
+        arguments = Json(text.encode()) if text.strip() else None
     if arguments is not None:
         members(arguments, block.path("input"))
+    return arguments
+
+
+def _tool_use(block: Fields, raw: Json) -> Part:
+    arguments = _input(block)
     return ToolCall(
         block.need("id", str),
         block.need("name", str),

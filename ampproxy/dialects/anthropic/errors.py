@@ -81,8 +81,8 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
 def read_error(body: bytes) -> WireError | None:
     """The error in an error body or an ``error`` event; ``None``: there is none. Never raises."""
     whole = loads(body)
-    member = whole.get("error") if isinstance(whole, dict) else None
-    if not isinstance(member, dict) or not isinstance(message := member.get("message"), str):
+    member = _error_in(whole)
+    if member is None or not isinstance(message := member.get("message"), str):
         return None
     code = member.get("type")
     kind, status = TYPES.get(code, ("internal", 500)) if isinstance(code, str) else ("internal", 500)
@@ -99,6 +99,18 @@ def read_error(body: bytes) -> WireError | None:
         code if isinstance(code, str) else None,
         request_id=request if isinstance(request, str) else None,
     )
+
+
+#: Where servers that follow Anthropic write the sentence of an error that is none of its form.
+_SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
+
+
+def _error_in(whole: object) -> dict[str, Any] | None:
+    """The ``error`` object, or one made of the sentence that another server wrote in its place."""
+    if not isinstance(whole, dict) or isinstance(member := whole.get("error"), dict):
+        return member if isinstance(whole, dict) else None
+    sentence = next((found for name in _SENTENCES if isinstance(found := whole.get(name), str) and found), "")
+    return {"message": sentence} if sentence and whole.get("type") in (None, "error") else None
 
 
 def model_members(model: ModelInfo) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import NULL, Peek, string
+from ampproxy.wire.json import NULL, Peek, elements, string
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -76,13 +76,9 @@ def _usage_of(usage: Members) -> Usage:
 
 def _ends_well(answer: Members) -> bool:
     reason = string(answer.get("stop_reason", NULL))
-    if reason == "tool_use" and NO_NAME.search(answer["content"]):
+    if reason == "tool_use" and (NO_NAME.search(answer["content"]) or not elements(answer["content"])):
         return False
     return reason is None or reason in REASONS
-
-
-def _is_nameless(block: Members) -> bool:
-    return string(block.get("type", NULL)) == "tool_use" and not string(block.get("name", NULL))
 
 
 #: Events that hold nothing of the answer itself.
@@ -90,10 +86,17 @@ _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 
 class MessagesMonitor(StreamMonitor):
-    """Looks for ``message_stop``, an error and the usage."""
+    """Looks for ``message_stop``, an error, how the answer ended, and the usage."""
 
-    __slots__ = ()
+    __slots__ = ("_called", "_calling", "_reason")
     read = staticmethod(_usage_of)
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Whether a call is open, and whether one was whole.
+        self._calling = False
+        self._called = False
+        self._reason = False
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
@@ -101,12 +104,21 @@ class MessagesMonitor(StreamMonitor):
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "content_block_start":
             self.spoken = True
-            self.doubtful = _is_nameless(inner(values, "content_block"))
+            block = inner(values, "content_block")
+            self._calling = string(block.get("type", NULL)) == "tool_use"
+            self.doubtful = self._calling and not string(block.get("name", NULL))
+        elif kind == "content_block_stop":
+            self._called, self._calling = self._called or self._calling, False
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
             reason = string(inner(values, "delta").get("stop_reason", NULL))
-            self.doubtful = bool(reason) and reason not in REASONS
+            self._reason = self._reason or bool(reason)
+            self.doubtful = bool(reason) and (
+                reason not in REASONS or (reason == "tool_use" and not self.spoken)
+            )
         elif kind == "message_stop":
+            # Whole calls show an end; words do not.
+            self.unended = not (self._reason or (self._called and not self._calling))
             self.close()
         elif kind == "error":
             self.fail()

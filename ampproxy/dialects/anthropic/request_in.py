@@ -61,11 +61,15 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     for member, read in (("tools", _tools), ("tool_choice", _choice), ("metadata", _metadata)):
         if member in top.left:
             fields.update(read(top))
+    turns = _turns(top.need_raw("messages"))
+    leading: tuple[Text, ...] = ()
+    if turns and turns[0].role == "system":
+        leading, turns = _leading(turns)
     return ChatRequest(
         dialect=ANTHROPIC,
         model=model or asked or "",
-        turns=_turns(top.need_raw("messages")),
-        system=_system(top.left.pop("system", None)),
+        turns=turns,
+        system=_system(top.left.pop("system", None)) + leading,
         sampling=_sampling(top),
         stream=_stream(top.take("stream", bool), stream),
         service_tier=top.take("service_tier", str) if "service_tier" in top.left else None,
@@ -108,6 +112,17 @@ def _turns(raw: Json) -> tuple[Turn, ...]:
             for number, message in enumerate(items(raw, "messages"))
         ]
     )
+
+
+def _leading(turns: tuple[Turn, ...]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """The texts of the system's messages that begin the conversation, and the turns after them."""
+    texts: list[Text] = []
+    for number, turn in enumerate(turns):
+        words = [part for part in turn.parts if isinstance(part, Text)]
+        if turn.role != "system" or turn.extras or len(words) < len(turn.parts):
+            return tuple(texts), turns[number:]
+        texts += words
+    return (), turns
 
 
 def _turn(raw: Json, at: str) -> Turn:

@@ -12,7 +12,7 @@ import msgspec
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
-from ampproxy.dialects.ends import CUT_CALL
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import (
     MEMBERS,
@@ -158,14 +158,13 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
             return
         before = len(out)
         self._delta(_block(data), out)
-        if len(out) > before and data.startswith(_DELTA):
+        if len(out) == before + 1 and data.startswith(_DELTA):
             self._learn(data, out[before])
 
-    def _learn(self, data: bytes, delta: Event) -> None:
+    def _learn(self, data: bytes, event: Event) -> None:
         """A delta may be the first of many of its kind."""
-        assert isinstance(delta, Delta)  # the only event that a delta gives
-        if delta.text and self._frame.learn(data, delta.text):
-            self._block = delta.index
+        if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
+            self._block = event.index
 
     def _grow(self, words: list[str], out: list[Event]) -> None:
         """Deltas that are like the one before; an empty one means something in a text alone."""
@@ -180,13 +179,29 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         if delta is None:
             return
         block = self._open.get(event.index)
-        if block is None:
+        if block is None and (block := self._unannounced(event.index, delta, out)) is None:
             return
         if delta.text is not None:
             if block.opaque is None:
                 out.append(Delta(event.index, delta.text))
         else:
             self._rarer_delta(block, event.index, delta, out)
+
+    def _unannounced(self, index: int, delta: _Delta, out: list[Event]) -> _Open | None:
+        """A block of words that begins with them, from servers that leave its start out."""
+        part: Text | Reasoning
+        if delta.text is not None:
+            part = Text("")
+        elif delta.thinking is not None:
+            part = Reasoning("")
+        else:
+            if delta.partial_json:
+                out += self._fail(NAMELESS)
+            return None
+        self._began = True
+        block = self._open[index] = _Open(part, None)
+        out.append(PartStarted(index, part))
+        return block
 
     def _rarer_delta(self, block: _Open, index: int, delta: _Delta, out: list[Event]) -> None:
         if delta.partial_json is not None:

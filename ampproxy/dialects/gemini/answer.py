@@ -310,7 +310,9 @@ class Answer:
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
         raw = self._raw_part(payload, place)
         found = loads(raw) if raw is not None else None
-        kinds = [name for name in found if name != "thought"] if isinstance(found, dict) else []
+        # A member that is null is none.
+        known = found.items() if isinstance(found, dict) else ()
+        kinds = [name for name, value in known if name != "thought" and value is not None]
         if raw is not None and kinds:
             self._whole(choice, Opaque(GEMINI, kinds[0], raw), out)
 

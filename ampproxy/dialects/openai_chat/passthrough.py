@@ -17,7 +17,7 @@ from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
-from ampproxy.dialects.openai_chat.tools_in import is_flat
+from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
@@ -77,7 +77,7 @@ def _mixed(found: Peek, body: bytes) -> str:
     if body.find(b'"messages"') < 0 and body.find(b'"input"') >= 0:
         return RESPONSES
     tools = bytes(found.tools)
-    return CHAT if tools != b"null" and is_flat(tools) else ""
+    return CHAT if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))) else ""
 
 
 PASSTHROUGH = Passthrough(

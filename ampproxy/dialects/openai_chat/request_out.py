@@ -15,6 +15,7 @@ from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id, is_openai_own, profile_of
+from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, has_words, state_in
 from ampproxy.dialects.openai_requests import url_of
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
@@ -163,7 +164,8 @@ class MessageWriter:
     def _assistant(self, turn: Turn) -> dict[str, Any]:
         """Content and calls in one message; ``content`` is null only beside something else."""
         parts = turn.parts
-        thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
+        thoughts = [part for part in parts if isinstance(part, Reasoning)]
+        thought = "".join([part.text for part in thoughts])
         refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
         calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
         audio = [
@@ -173,8 +175,11 @@ class MessageWriter:
         content = self._content([part for part in parts if not isinstance(part, apart)], "assistant")
         empty = None if calls or refusal or audio else ""
         body: dict[str, Any] = {"role": "assistant", "content": content or empty}
-        if self._thought and (thought or (calls and self._host.needs_thought)):
-            body[self._thought] = thought
+        state = state_in(parts, self._host.thought_state) if thoughts else {}
+        member = WORDS if OPAQUE in state else self._thought
+        if member and (thought or (calls and self._host.needs_thought)) and not has_words(state):
+            body[member] = thought
+        body.update(state)
         if refusal:
             body["refusal"] = refusal
         if audio:

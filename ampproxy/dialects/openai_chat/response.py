@@ -31,18 +31,24 @@ from ampproxy.model.fold import fold
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
 
 
-class _Choice(ChoiceWire, kw_only=True):
-    #: A whole message has the members of a delta.
-    message: DeltaWire
-
-    @property
-    def has_text(self) -> bool:
-        """Whether it has any words."""
-        return bool(self.message.content or self.message.refusal)
-
-
 class _Answer(AnswerWire):
-    choices: list[_Choice] | None = None
+    choices: list[ChoiceWire] | None = None
+
+
+def _message(choice: ChoiceWire) -> DeltaWire:
+    """The message of a whole answer, which has the members of a delta; some servers call it one.
+
+    :raises ampproxy.errors.UpstreamFault: there is none.
+    """
+    message = choice.message or choice.delta
+    if message is None:
+        raise bad_answer("The vendor's answer has a choice without a message.")
+    return message
+
+
+def _has_text(choice: ChoiceWire) -> bool:
+    message = _message(choice)
+    return bool(message.content or message.refusal)
 
 
 _ANSWER: Final = Decoder(_Answer)
@@ -69,26 +75,27 @@ def parse_response(body: bytes) -> ChatResponse:
     return whole_of(answer, fold(events).candidates, body, CHAT)
 
 
-def _numbered(choices: Sequence[_Choice]) -> dict[int, list[_Choice]]:
+def _numbered(choices: Sequence[ChoiceWire]) -> dict[int, list[ChoiceWire]]:
     """The choices of each candidate. Some servers (Copilot) put the text and the calls of one answer into two
     choices, of the same index or of none.
     """
-    found: dict[int, list[_Choice]] = {}
-    one = sum(choice.has_text for choice in choices) < 2
+    found: dict[int, list[ChoiceWire]] = {}
+    one = sum(map(_has_text, choices)) < 2
     for place, choice in enumerate(choices):
         spare = 0 if one else place
         found.setdefault(spare if choice.index is None else choice.index, []).append(choice)
     return found
 
 
-def _as_deltas(choices: Sequence[_Choice]) -> Iterator[ChoiceWire]:
+def _as_deltas(choices: Sequence[ChoiceWire]) -> Iterator[ChoiceWire]:
     """The choices of a candidate with their messages as deltas, whose calls are numbered.
 
     :raises ampproxy.errors.UpstreamFault: a call names no tool.
     """
     numbers = count()
     for choice in choices:
-        message = choice.delta = choice.message
+        message = choice.delta = _message(choice)
+        choice.message = None
         if message.function_call is not None:
             message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
             message.function_call = None

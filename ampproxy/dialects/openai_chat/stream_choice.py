@@ -12,10 +12,11 @@ import msgspec
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
-from ampproxy.dialects.openai_answers import broken_end
+from ampproxy.dialects.openai_answers import broken_end, is_error
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
+from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
     AudioWire,
     CallIds,
@@ -75,12 +76,18 @@ class DeltaWire(msgspec.Struct):
     content: str | list[Json] | None = None
     reasoning_content: str | None = None
     reasoning: Json = NULL
+    reasoning_details: list[Json] | None = None
+    reasoning_text: str | None = None
+    reasoning_opaque: str | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
     audio: AudioWire | None = None
     annotations: list[Json] | None = None
     images: list[Json] | None = None
+
+
+_NOTHING: Final = DeltaWire()
 
 
 class ChoiceWire(msgspec.Struct):
@@ -94,6 +101,8 @@ class ChoiceWire(msgspec.Struct):
     usage: dict[str, Any] | None = None
     #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
+    #: A whole answer, from servers that send it as one event. Beside deltas it repeats them.
+    message: DeltaWire | None = None
 
 
 class _Call:
@@ -158,13 +167,16 @@ class Choice:
         #: The newest call of each id that the server gave.
         self._by_id: dict[str, _Call] = {}
         self._sound: list[AudioWire] = []
+        self._state = ThoughtState()
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
         """Read a chunk's part of this choice; give the error that it reports, if any."""
         delta = wire.delta
+        if wire.message is not None and self._is_empty() and delta in (None, _NOTHING):
+            delta = _as_delta(wire.message)
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
-        if wire.error is not NULL and wire.error != NULL:
+        if is_error(wire.error):
             return error_from(loads(wire.error))
         if wire.finish_reason:
             if error := broken_end(wire.finish_reason):
@@ -173,6 +185,10 @@ class Choice:
             self._word = self._word or wire.finish_reason
             self._close_all(out)
         return None
+
+    def _is_empty(self) -> bool:
+        """Whether nothing of the answer came yet."""
+        return self.open_kind is None and self._text_index < 0 and not (self._all_calls or self.ended)
 
     @property
     def thinks(self) -> bool:
@@ -196,9 +212,11 @@ class Choice:
         return finished(self._word or unnamed, self.number, called=called, refused=self._refused)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
-        if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
+        if thought := reasoning_of(delta.reasoning_content or delta.reasoning_text, delta.reasoning):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
+        if delta.reasoning_details or delta.reasoning_opaque:
+            self._keep(delta, out, elsewhere=bool(thought))
         for kind, words in self._pieces(delta.content, out):
             self._add_words("text" if kind == "text" else "reasoning", words, logprobs, out)
             logprobs = ()
@@ -221,6 +239,21 @@ class Choice:
             self._call_delta(call, out)
         if delta.function_call is not None:
             self._call_delta(CallDelta(0, None, delta.function_call), out)
+
+    def _keep(self, delta: DeltaWire, out: list[Event], *, elsewhere: bool) -> None:
+        """What is to be given back; thinking that stands nowhere else is read there."""
+        details = delta.reasoning_details or []
+        self._state.add(details, delta.reasoning_opaque)
+        if not elsewhere and (thought := words_of(details)):
+            self._untag(out)
+            self._add_words("reasoning", thought, (), out)
+
+    def _carry(self, out: list[Event]) -> None:
+        """The state whose thinking is closed already, or has no words."""
+        if (signature := self._state.take()) is not None:
+            index = self._new_part()
+            part = Reasoning("", signature, redacted=True)
+            out += (PartStarted(index, part, self.number), PartClosed(index))
 
     def _pieces(self, content: str | list[Json] | None, out: list[Event]) -> list[tuple[str, str]]:
         """The content, with the thinking that stands in it set apart."""
@@ -286,6 +319,7 @@ class Choice:
     def _open_call(self, call: _Call, name: str, out: list[Event], signature: Signature | None) -> None:
         self._untag(out)
         self._close_words(out)
+        self._carry(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
@@ -313,9 +347,12 @@ class Choice:
         return call
 
     def _close_words(self, out: list[Event]) -> None:
-        if self.open_kind is not None:
-            out.append(PartClosed(self.open_index))
-            self.open_kind = None
+        if self.open_kind is None:
+            return
+        if self.open_kind == "reasoning" and (signature := self._state.take()) is not None:
+            out.append(PartSigned(self.open_index, signature))
+        out.append(PartClosed(self.open_index))
+        self.open_kind = None
 
     def _close_all(self, out: list[Event]) -> None:
         self._untag(out)
@@ -327,6 +364,7 @@ class Choice:
                     out.append(Delta(call.part, "{}"))
                 out.append(PartClosed(call.part))
             call.closed = True
+        self._carry(out)
         self._close_sound(out)
 
     def _close_sound(self, out: list[Event]) -> None:
@@ -342,6 +380,16 @@ class Choice:
         )
         index = self._new_part()
         out += (PartStarted(index, audio_part(whole), self.number), PartClosed(index))
+
+
+def _as_delta(message: DeltaWire) -> DeltaWire:
+    """A whole message as a delta: its calls are numbered by their places."""
+    if message.function_call is not None:
+        message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
+        message.function_call = None
+    for number, call in enumerate(message.tool_calls or ()):
+        call.index = number
+    return message
 
 
 def _arguments(wire: CallDelta) -> str:

@@ -75,6 +75,10 @@ def _tier(chunk: bytes) -> str | None:
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
 
 
+#: What may hold the whole answer so far, beside what a chunk adds or in its place.
+_WHOLE: Final = b'"message":'
+
+
 def _is_whole(block: bytes) -> bool:
     data = parse_block(block)[1]
     return data.strip() == b"[DONE]" or loads(data) is not None
@@ -135,7 +139,13 @@ class ChatStreamParser(Parser[bytes]):
         if not given:
             return
         delta = given[0]
-        if len(given) > 1 or type(delta) is not Delta or delta.logprobs or self._tagged():
+        if (
+            len(given) > 1
+            or type(delta) is not Delta
+            or delta.logprobs
+            or self._tagged()
+            or block.find(_WHOLE) >= 0
+        ):
             self._frame.forget()
         elif self._frame.learn(block, delta.text):
             self._part, self._sink = delta.index, self._arguments.get(delta.index)

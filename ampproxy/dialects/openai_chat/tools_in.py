@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -82,6 +83,15 @@ def is_flat(tools: bytes) -> bool:
     return False
 
 
+#: Anthropic's form of a choice, which Cursor sends here, too.
+_FOREIGN_CHOICE: Final = re.compile(rb'\{\s*"type"\s*:\s*"(?:auto|any|none|required|tool)"')
+
+
+def is_foreign_choice(choice: bytes) -> bool:
+    """Whether ``tool_choice`` is written in Anthropic's form."""
+    return choice[:1] == b"{" and _FOREIGN_CHOICE.match(choice) is not None
+
+
 _FLAT_NAMES: Final = tuple(f'"{name}"'.encode() for name in _FLAT)
 
 
@@ -110,10 +120,13 @@ def parse_choice(raw: Json) -> ToolChoice | None:
             bad_request("tool_choice", "Expected auto, none, required or an object.")
         return ToolChoice(_MODES[word])
     choice = Fields(raw, "tool_choice", nulls=False)
-    if choice.take("type", str) == "allowed_tools":
+    kind = choice.take("type", str) or ""
+    if kind == "allowed_tools":
         mode, names = _allowed(choice)
         return ToolChoice(mode, allowed=tuple(filter(None, names)))
     name = _name(choice)
+    if name is None and kind in _MODES:
+        return ToolChoice(_MODES[kind])
     if name is None:
         bad_request("tool_choice", "It names no tool: 'function.name' is missing.")
     return ToolChoice("named", name)

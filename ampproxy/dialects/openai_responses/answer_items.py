@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
-from ampproxy.dialects.json import NULL, Decoder, is_object, to_raw
+from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, text_of, to_raw
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
@@ -59,7 +59,7 @@ class _Call(msgspec.Struct):
     name: str = ""
     id: str | None = None
     call_id: str | None = None
-    arguments: str | None = None
+    arguments: Json = NULL
     input: str | None = None
     namespace: Json = NULL
     caller: Json = NULL
@@ -127,6 +127,14 @@ class AnswerItem:
         """Another item was announced while this one is open: its place is before that."""
         return []
 
+    def whole(self, source: str, number: int, text: str) -> list[Event]:
+        """All of what grew by deltas, or would have: what of it was not reported.
+
+        :param source: what of the item it is.
+        :param number: of the part or paragraph.
+        """
+        return []
+
     def finish(self, item: Json) -> list[Event]:
         """``output_item.done``, or the item in the terminal event."""
         self.done = True
@@ -172,6 +180,12 @@ class MessageItem(AnswerItem):
             empty: AnswerPart = Refusal("") if kind == "refusal" else Text("", extras=self._phase)
             events.append(PartStarted(part.index, empty))
         return part
+
+    def whole(self, source: str, number: int, text: str) -> list[Event]:
+        """See :meth:`AnswerItem.whole`."""
+        events: list[Event] = []
+        part = self.part(number, source, events)
+        return events if part.closed else [*events, *part.rest(text)]
 
     def finish_part(self, number: int, content: Content) -> list[Event]:
         """``content_part.done``, or the part in the whole item."""
@@ -243,8 +257,12 @@ class CallItem(AnswerItem):
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
-        events += self.part.rest(call.input if self.freeform else call.arguments)
+        events += self.part.rest(call.input if self.freeform else _arguments(call.arguments))
         return [*events, *self.abandon()]
+
+    def whole(self, source: str, number: int, text: str) -> list[Event]:
+        """See :meth:`AnswerItem.whole`."""
+        return [] if self.part is None else self.part.rest(text)
 
     def left_out(self) -> list[Event]:
         """See :meth:`AnswerItem.left_out`."""
@@ -261,6 +279,11 @@ class CallItem(AnswerItem):
             return []
         self.part.closed = True
         return [PartClosed(self.part.index)]
+
+
+def _arguments(raw: Json) -> str | None:
+    """The JSON text of arguments; some servers write the object itself."""
+    return None if raw == NULL else text_of(raw) or raw_str(raw)
 
 
 class CustomCallItem(CallItem):
@@ -304,6 +327,11 @@ class ReasoningItem(AnswerItem):
         section.sent_length += len(text)
         events.append(Delta(self._part.index, text))
         return events
+
+    def whole(self, source: str, number: int, text: str) -> list[Event]:
+        """See :meth:`AnswerItem.whole`."""
+        section = self._sections.get(number)
+        return self.delta(source, number, text[section.sent_length if section else 0 :])
 
     def overtaken(self) -> list[Event]:
         """See :meth:`AnswerItem.overtaken`."""

@@ -69,8 +69,8 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """Bring a body into the form that the login's backend takes.
 
     Always streamed, never stored, with proofs of reasoning; ``instructions`` present; a string
-    ``input`` as a message; ``developer`` for ``system``; with the members in :data:`TAKEN` alone, and without
-    any service tier but ``priority``.
+    ``input`` as a message; ``developer`` for ``system``; no reasoning that is stored elsewhere; with the
+    members in :data:`TAKEN` alone, and without any service tier but ``priority``.
 
     :returns: the body, and what was left out of it.
     :raises ampproxy.errors.ClientFault: it is not a JSON object, or refers to what is stored: the backend
@@ -87,7 +87,7 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     if found.get("instructions", NULL) == NULL:
         found["instructions"] = raw_text('""')
     if "input" in found:
-        found["input"] = _input(found["input"])
+        found["input"] = _input(found["input"], losses)
     return encode(found), tuple(losses)
 
 
@@ -112,25 +112,37 @@ def _include(text: Json | None) -> Json:
     return to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
 
 
-class _Role(msgspec.Struct):
+class _Item(msgspec.Struct):
+    type: Any = None
     role: Any = None
+    encrypted_content: Any = None
 
 
-_role = Decoder(_Role)
+_item = Decoder(_Item)
 
 
-def _input(text: Json) -> Json:
+def _input(text: Json, losses: list[Loss]) -> Json:
     if is_string(text):
         content: list[dict[str, Any]] = [{"type": "input_text", "text": text}]
         return to_raw([{"type": "message", "role": "user", "content": content}])
     if first(text) != b"[":
         return text
-    return to_raw([_developer(item) for item in items(text, "input")])
+    found = [(item, read_or(_item, item, _Item())) for item in items(text, "input")]
+    kept = [_developer(item, read) for item, read in found if not _is_remembered(read)]
+    if len(kept) < len(found):
+        why = "The backend of Codex logins stores nothing, and takes no thinking without its signature."
+        losses.append(Loss("reasoning", "input", why))
+    return to_raw(kept)
 
 
-def _developer(item: Json) -> Json:
+def _is_remembered(item: _Item) -> bool:
+    """Whether it is reasoning that its vendor alone can have, by its id."""
+    return item.type == "reasoning" and not item.encrypted_content
+
+
+def _developer(item: Json, read: _Item) -> Json:
     """The item, with ``developer`` for ``system``."""
-    if read_or(_role, item, _Role()).role != "system":
+    if read.role != "system":
         return item
     found = members(item)
     found["role"] = raw_text('"developer"')

@@ -7,11 +7,12 @@ them. A message right after another one begins a turn, so that their bounds are 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
-from ampproxy.dialects.json import Fields, bad_request, is_string, read
+from ampproxy.dialects.json import NULL, Fields, bad_request, is_string, read, text_of
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
@@ -53,6 +54,26 @@ _OF_CLIENT = (
 SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
 
 
+class _Waiting:
+    """The ids of the calls so far, by their tools' names, and under ``None`` all of them."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str | None, deque[str]] = {}
+        self.answered: set[str] = set()
+
+    def add(self, call: ToolCall) -> None:
+        self.answered.discard(call.id)
+        for name in (None, call.name):
+            self._ids.setdefault(name, deque()).append(call.id)
+
+    def first(self, name: str | None) -> str | None:
+        """The first that has no result yet; those that have one are dropped on the way."""
+        ids = self._ids.get(name)
+        while ids and ids[0] in self.answered:
+            ids.popleft()
+        return ids[0] if ids else None
+
+
 class _Turns:
     """Turns while they grow."""
 
@@ -60,6 +81,19 @@ class _Turns:
         self.done: list[Turn] = []
         self._role: Role | None = None
         self._parts: list[Part] = []
+        self._waiting = _Waiting()
+
+    def take(self, part: Part) -> Part:
+        """A part, of which is noted whether it is a call that waits for its result, or a result."""
+        if isinstance(part, ToolCall):
+            self._waiting.add(part)
+        elif isinstance(part, ToolResult):
+            self._waiting.answered.add(part.call)
+        return part
+
+    def waiting(self, name: str | None) -> str | None:
+        """The call that a result without an id belongs to: the first of its tool, or of any."""
+        return self._waiting.first(name)
 
     def add(self, role: Role, parts: tuple[Part, ...], *, joins: bool) -> None:
         """Add the parts to the turn that is open, if it has that role and they may join it."""
@@ -109,9 +143,10 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
         role, parts = _parse_message(fields)
         turns.add(role, parts, joins=turns.takes_message(role))
     elif kind in _RESULTS:
-        turns.add("user", (_parse_result(fields, freeform=_RESULTS[kind]),), joins=turns.ends_with_result)
+        result = turns.take(_parse_result(fields, turns.waiting, freeform=_RESULTS[kind]))
+        turns.add("user", (result,), joins=turns.ends_with_result)
     elif parse := _ASSISTANT.get(kind):
-        turns.add("assistant", (parse(fields),), joins=True)
+        turns.add("assistant", (turns.take(parse(fields)),), joins=True)
     elif kind in COMPACTIONS and (summary := summary_in(fields)) is not None:
         turns.add("user", (Text(SUMMARY + summary),), joins=False)
     else:
@@ -144,17 +179,26 @@ def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Pa
     return ToolCall(
         id=fields.need("call_id", str),
         name=fields.need("name", str),
-        arguments=fields.take(member, str) or none,
+        arguments=_words_of_call(fields, member) or none,
         freeform=freeform,
         item=fields.take("id", str),
         extras=fields.remaining(),
     )
 
 
-def _parse_result(fields: Fields, *, freeform: bool) -> Part:
-    for name in ("id", "status"):
-        fields.left.pop(name, None)
-    call = fields.need("call_id", str)
+def _words_of_call(fields: Fields, member: str) -> str | None:
+    """The arguments of a call, which some clients write as the object itself."""
+    raw = fields.left.get(member)
+    if raw is not None and bytes(raw)[:1] == b"{":
+        return bytes(fields.left.pop(member)).decode()
+    return fields.take(member, str)
+
+
+def _parse_result(fields: Fields, waiting: Callable[[str | None], str | None], *, freeform: bool) -> Part:
+    for unread in ("id", "status"):
+        fields.left.pop(unread, None)
+    name = text_of(fields.left.get("name", NULL))
+    call = fields.take("call_id", str) or waiting(name) or fields.need("call_id", str)
     output = fields.take_raw("output")
     parts = parse_content(output, fields.path("output")) if output is not None else ()
     kept = tuple(

@@ -21,15 +21,17 @@ from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
+from ampproxy.dialects.openai_responses.tools import is_nested
 from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
-from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import string
+from ampproxy.wire.json import Peek, string
+from ampproxy.wire.json import members as raw_members
 
 _MARK = MARK.encode()
 _REASONING = b'"reasoning"'
@@ -114,6 +116,7 @@ _HANDSHAKE = frozenset(
         "response.created",
         "response.queued",
         "response.in_progress",
+        "response.metadata",
         "response.failed",
         "keepalive",
         "error",
@@ -207,7 +210,23 @@ STATE = VendorState(
     bound=True,
 )
 
+
+def _mixed(found: Peek, body: bytes) -> str:
+    """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
+    tools in its form.
+    """
+    if (
+        body.find(b'"input"') < 0
+        and body.find(b'"messages"') >= 0
+        and "messages" in (raw_members(body) or ())
+    ):
+        return CHAT
+    tools = bytes(found.tools)
+    return RESPONSES if tools.find(b'"function"') >= 0 and is_nested(tools) else ""
+
+
 PASSTHROUGH = Passthrough(
+    mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,
         fast_path=lambda model, monitor: NamedFastPath(_DELTA),

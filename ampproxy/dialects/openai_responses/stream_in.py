@@ -16,18 +16,26 @@ import msgspec
 
 from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.frames import Frame
-from ampproxy.dialects.json import NULL, Decoder, bad_answer, encode, loads, no_answer
+from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
     AnswerItem,
     CallItem,
-    Content,
     Head,
     MessageItem,
     Part,
     ReasoningItem,
+)
+from ampproxy.dialects.openai_responses.stream_wire import (
+    AnnotationEvent,
+    DeltaEvent,
+    ItemEvent,
+    Lifecycle,
+    PartEvent,
+    ResponseWire,
+    WholeEvent,
 )
 from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.streams import Parser
@@ -48,72 +56,6 @@ from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import EventReader
 
 
-class _Delta(msgspec.Struct):
-    delta: str
-    output_index: int = 0
-    content_index: int = 0
-    summary_index: int = 0
-    logprobs: Json = msgspec.Raw(b"[]")
-
-
-class _ItemEvent(msgspec.Struct):
-    item: Json
-    output_index: int = 0
-
-
-class _PartEvent(msgspec.Struct):
-    part: Content
-    output_index: int = 0
-    content_index: int = 0
-
-
-class _Annotation(msgspec.Struct):
-    annotation: Json
-    output_index: int = 0
-    content_index: int = 0
-
-
-class _Incomplete(msgspec.Struct):
-    reason: str | None = None
-
-
-class _Response(msgspec.Struct):
-    id: str | None = None
-    model: str | None = None
-    created_at: float | None = None
-    status: str | None = None
-    output: list[Json] | None = None
-    usage: dict[str, Any] | None = None
-    service_tier: Any = None
-    incomplete_details: _Incomplete | None = None
-    error: Any = None
-    access_programs: Json = NULL
-    input_transformations: Json = NULL
-    moderation: Json = NULL
-    prompt_cache_diagnostics: Json = NULL
-    tool_usage: Json = NULL
-
-    def beside(self) -> dict[str, Json]:
-        """What it reports beside its output; the other members repeat the request."""
-        found = {name: getattr(self, name) for name in _BESIDE}
-        return {name: raw for name, raw in found.items() if bytes(raw) not in _NOTHING}
-
-
-#: Reports beside the output.
-_BESIDE = (
-    "access_programs",
-    "input_transformations",
-    "moderation",
-    "prompt_cache_diagnostics",
-    "tool_usage",
-)
-_NOTHING = (b"null", b"[]", b"{}")
-
-
-class _Lifecycle(msgspec.Struct):
-    response: _Response
-
-
 class _Type(msgspec.Struct):
     type: str = ""
 
@@ -121,7 +63,7 @@ class _Type(msgspec.Struct):
 _type = Decoder(_Type)
 _head = Decoder(Head)
 _logprobs = Decoder(list[TokenWire] | None)
-_response = Decoder(_Response)
+_response = Decoder(ResponseWire)
 
 _TEXT = b"response.output_text.delta"
 _REFUSAL = b"response.refusal.delta"
@@ -159,8 +101,8 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         self._reader = EventReader()
         super().__init__(self._reader.feed)
         self._items: dict[int, AnswerItem] = {}
-        #: The index of the first item of each type with an id, and with a call's id.
-        self._known: dict[tuple[str, str, str], int] = {}
+        #: The first item of each type with an id, and with a call's id.
+        self._known: dict[tuple[str, str, str], AnswerItem] = {}
         #: The largest output index.
         self._last = -1
         #: Items that no other was announced after.
@@ -261,25 +203,27 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
 
     # ---------------------------------------------------------------------------------- lifecycle
 
-    def _start(self, response: _Response) -> list[Event]:
+    def _start(self, response: ResponseWire) -> list[Event]:
         if self._started:
             return []
         self._started = True
         created = int(response.created_at) if response.created_at is not None else None
         return [Started(response.id, response.model, created, RESPONSES)]
 
-    def _lifecycle(self, event: _Lifecycle, name: bytes) -> list[Event]:
+    def _lifecycle(self, event: Lifecycle, name: bytes) -> list[Event]:
         return self._start(event.response)
 
-    def _end(self, event: _Lifecycle, name: bytes) -> list[Event]:
+    def _end(self, event: Lifecycle, name: bytes) -> list[Event]:
         response = event.response
         status = name.removeprefix(b"response.").decode()
-        if status == "completed" and response.status in _NOT_COMPLETE:
+        if status == "done":
+            status = response.status or "completed"
+        elif status == "completed" and response.status in _NOT_COMPLETE:
             # Servers that end every stream alike report it inside.
             status = response.status
         return [*self._start(response), *self._terminal(response, status)]
 
-    def _terminal(self, response: _Response, status: str) -> list[Event]:
+    def _terminal(self, response: ResponseWire, status: str) -> list[Event]:
         """What the terminal event is the first to report, and the end."""
         self._over = True
         reported = response.usage
@@ -313,20 +257,19 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         """The numbers of the items in the stream, by their places in the output: servers begin at one, or
         leave numbers out.
         """
-        numbers = sorted(self._items)
+        numbers = sorted(number for number in self._items if number >= 0)
         apart = bool(numbers) and numbers[-1] >= len(output)
         return dict(enumerate(numbers)) if apart else {number: number for number in numbers}
 
     def _match(self, position: int, head: Head) -> AnswerItem | None:
         """The item that was seen before, by its id, its call's id, or its place."""
         for key in _keys(head):
-            known = self._items.get(self._known.get(key, -1))
-            if known is not None and key in _keys(known.head):
+            if (known := self._known.get(key)) is not None:
                 return known
         placed = self._items.get(position)
         return placed if placed is not None and placed.head.type == head.type else None
 
-    def _finished(self, response: _Response, status: str) -> Finished:
+    def _finished(self, response: ResponseWire, status: str) -> Finished:
         if status == "incomplete":
             reason = response.incomplete_details.reason if response.incomplete_details else None
             return Finished(_incomplete(reason), detail=reason, extras=response.beside())
@@ -342,31 +285,35 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
     # -------------------------------------------------------------------------------------- items
 
     def _new(self, index: int, head: Head) -> AnswerItem:
+        if (other := self._items.get(index)) is not None:
+            # Servers that give every item the same number.
+            self._items[-1 - len(self._items)] = other
         item = self._items[index] = ITEMS.get(head.type, AnswerItem)(head, self._number)
         self._last = max(self._last, index)
         self._newest.append(item)
         for key in _keys(head):
-            self._known.setdefault(key, index)
+            self._known.setdefault(key, item)
         return item
 
-    def _item_added(self, event: _ItemEvent, name: bytes) -> list[Event]:
+    def _item_added(self, event: ItemEvent, name: bytes) -> list[Event]:
         head = _head.decode(event.item)
-        if event.output_index in self._items:
+        known = self._items.get(event.output_index)
+        if known is not None and not (known.done and _is_another(head, known.head)):
             return []
-        events = self._start(_Response())
+        events = self._start(ResponseWire())
         overtaken, self._newest = self._newest, []
         for item in overtaken:
             events += item.overtaken()
         return [*events, *self._new(event.output_index, head).add(event.item)]
 
-    def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
+    def _item_done(self, event: ItemEvent, name: bytes) -> list[Event]:
         head = _head.decode(event.item)
         item = self._items.get(event.output_index)
         if item is None or item.head.type != head.type:
             item = self._new(event.output_index, head)
         if item.done:
             return []
-        return [*self._start(_Response()), *item.finish(event.item)]
+        return [*self._start(ResponseWire()), *item.finish(event.item)]
 
     def _message(self, index: int) -> MessageItem | None:
         """The message that a text belongs to; one that was never announced begins with it."""
@@ -375,11 +322,11 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
             item = self._new(index, Head("message"))
         return item if isinstance(item, MessageItem) and not item.done else None
 
-    def _text(self, event: _Delta, name: bytes) -> list[Event]:
+    def _text(self, event: DeltaEvent, name: bytes) -> list[Event]:
         message = self._message(event.output_index)
         if message is None:
             return []
-        events = self._start(_Response())
+        events = self._start(ResponseWire())
         kind = "refusal" if name == _REFUSAL else "text"
         part = message.part(event.content_index, kind, events)
         if part.closed:
@@ -389,29 +336,41 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         events.append(Delta(part.index, event.delta, read_logprobs(_logprobs.decode(event.logprobs))))
         return events
 
-    def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:
+    def _part_added(self, event: PartEvent, name: bytes) -> list[Event]:
         kind = _WORDS.get(event.part.type or "")
         message = self._message(event.output_index) if kind else None
-        events = self._start(_Response())
+        events = self._start(ResponseWire())
         if message is not None and kind is not None:
             delta = _REFUSAL if kind == "refusal" else _TEXT
             part = message.part(event.content_index, kind, events)
             self._growing[delta, event.output_index, event.content_index] = part
         return events
 
-    def _part_done(self, event: _PartEvent, name: bytes) -> list[Event]:
+    def _part_done(self, event: PartEvent, name: bytes) -> list[Event]:
         if event.part.type not in _WORDS:
             return []
         message = self._message(event.output_index)
         return message.finish_part(event.content_index, event.part) if message is not None else []
 
-    def _annotation(self, event: _Annotation, name: bytes) -> list[Event]:
+    def _whole(self, event: WholeEvent, name: bytes) -> list[Event]:
+        """The end of what grows by deltas: all of it, from servers that send none."""
+        kind, source = _WHOLES[name]
+        item = self._items.get(event.output_index)
+        if item is None and source:
+            item = self._new(event.output_index, Head(kind))
+        words = event.text or event.refusal or event.arguments or event.input
+        if item is None or item.done or item.head.type != kind or not words:
+            return []
+        number = event.content_index + event.summary_index
+        return [*self._start(ResponseWire()), *item.whole(source, number, words)]
+
+    def _annotation(self, event: AnnotationEvent, name: bytes) -> list[Event]:
         part = self._growing.get((_TEXT, event.output_index, event.content_index))
         if part is not None:
             part.annotations.append(event.annotation)
         return []
 
-    def _arguments(self, event: _Delta, name: bytes) -> list[Event]:
+    def _arguments(self, event: DeltaEvent, name: bytes) -> list[Event]:
         item = self._items.get(event.output_index)
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
@@ -421,7 +380,7 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
             item.part.pieces.append(event.delta)
         return [Delta(item.part.index, event.delta)]
 
-    def _thought(self, event: _Delta, name: bytes) -> list[Event]:
+    def _thought(self, event: DeltaEvent, name: bytes) -> list[Event]:
         item = self._items.get(event.output_index)
         if item is None:
             item = self._new(event.output_index, Head("reasoning"))
@@ -429,11 +388,17 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
             return []
         summary = name == _SUMMARY
         section = event.summary_index if summary else event.content_index
-        events = self._start(_Response())
+        events = self._start(ResponseWire())
         events += item.delta("summary" if summary else "content", section, event.delta)
         if (part := item.section(section)) is not None and events:
             self._growing[name, event.output_index, section] = part
         return events
+
+
+def _is_another(head: Head, known: Head) -> bool:
+    """Whether an item that comes under a known one's number is another."""
+    keys = _keys(head)
+    return head.type != known.type or (bool(keys) and set(keys).isdisjoint(_keys(known)))
 
 
 def _keys(head: Head) -> list[tuple[str, str, str]]:
@@ -451,7 +416,7 @@ def _incomplete(reason: str | None) -> FinishReason:
     return "unknown" if isinstance(meant, WireError) or meant == "stop" else meant
 
 
-def _failure(response: _Response, status: str) -> WireError:
+def _failure(response: ResponseWire, status: str) -> WireError:
     if isinstance(response.error, dict):
         return _wire_error(response.error)
     return WireError("unavailable", _FAILURES.get(status, f"The answer ended as {status[:40]}."), 502)
@@ -462,10 +427,20 @@ def _wire_error(value: dict[str, Any]) -> WireError:
 
 
 _NO_LOGPROBS = Json(b"[]")
-_delta = Decoder(_Delta).decode
-_item = Decoder(_ItemEvent).decode
-_part = Decoder(_PartEvent).decode
-_life = Decoder(_Lifecycle).decode
+_delta = Decoder(DeltaEvent).decode
+_item = Decoder(ItemEvent).decode
+_part = Decoder(PartEvent).decode
+_life = Decoder(Lifecycle).decode
+
+#: The events that repeat what came in deltas: the type of their item, and what of it.
+_WHOLES = {
+    b"response.output_text.done": ("message", "text"),
+    b"response.refusal.done": ("message", "refusal"),
+    b"response.reasoning_text.done": ("reasoning", "content"),
+    b"response.reasoning_summary_text.done": ("reasoning", "summary"),
+    b"response.function_call_arguments.done": ("function_call", ""),
+    b"response.custom_tool_call_input.done": ("custom_tool_call", ""),
+}
 
 _Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
 #: What is known: how the data is read, and what is done with it. All else is left alone.
@@ -479,7 +454,7 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
     _TEXT: (_delta, ResponsesStreamParser._text),
     b"response.output_text.annotation.added": (
-        Decoder(_Annotation).decode,
+        Decoder(AnnotationEvent).decode,
         ResponsesStreamParser._annotation,
     ),
     _REFUSAL: (_delta, ResponsesStreamParser._text),
@@ -487,7 +462,10 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.custom_tool_call_input.delta": (_delta, ResponsesStreamParser._arguments),
     _SUMMARY: (_delta, ResponsesStreamParser._thought),
     b"response.reasoning_text.delta": (_delta, ResponsesStreamParser._thought),
+    **dict.fromkeys(_WHOLES, (Decoder(WholeEvent).decode, ResponsesStreamParser._whole)),
     b"response.completed": (_life, ResponsesStreamParser._end),
+    # By that name it ends in WebSockets of some servers: the status says how.
+    b"response.done": (_life, ResponsesStreamParser._end),
     b"response.incomplete": (_life, ResponsesStreamParser._end),
     b"response.failed": (_life, ResponsesStreamParser._end),
     b"response.cancelled": (_life, ResponsesStreamParser._end),

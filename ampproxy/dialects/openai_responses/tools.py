@@ -6,6 +6,7 @@ where it is not given (``FunctionToolParam``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,12 +36,21 @@ def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, 
         fields = Fields(declaration, f"tools[{number}]")
         kind = fields.need("type", str)
         if kind == "function":
-            tools.append(_parse_function(fields))
+            tools.append(_parse_function(fields.take_object(kind) or fields))
         elif kind == "custom":
             tools.append(_parse_custom(fields))
         else:
             hosted.append(HostedTool(_kind(kind), RESPONSES, declaration))
     return tuple(tools), tuple(hosted)
+
+
+#: A function in the form of Chat Completions.
+_NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
+
+
+def is_nested(tools: bytes) -> bool:
+    """Whether functions are declared as Chat Completions has them, by a glance at their JSON text."""
+    return _NESTED.search(tools) is not None
 
 
 def _kind(name: str) -> str:
@@ -89,7 +99,7 @@ def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
     fields = Fields(text, "tool_choice")
     kind = fields.need("type", str)
     if kind in ("function", "custom"):
-        name = fields.need("name", str)
+        name = (fields.take_object(kind) or fields).need("name", str)
         # One in a namespace is this dialect's alone.
         return (None, False) if fields.take("namespace", str) else (ToolChoice("named", name), True)
     if kind == "allowed_tools":

@@ -43,6 +43,15 @@ def vector(name: str) -> ChatRequest:
 
 
 class ContentTests(unittest.TestCase):
+    def test_leading_messages_of_the_system(self) -> None:
+        """They are the text of the system for any vendor; later ones, and those with a setting, stay."""
+        first, later = {"role": "system", "content": "Be brief."}, {"role": "system", "content": "Now."}
+        request = parsed(system="You are an agent.", messages=[first, first, *USER, later])
+        self.assertEqual([text.text for text in request.system], ["You are an agent.", *["Be brief."] * 2])
+        self.assertEqual([turn.role for turn in request.turns], ["user", "system"])
+        request = parsed(messages=[{**first, "output_config": {"effort": "low"}}, *USER])
+        self.assertEqual([turn.role for turn in request.turns], ["system", "user"])
+
     def test_tool_loop(self) -> None:
         """An agent's thread means the same to every vendor: thinking, calls, results, pictures, errors."""
         request = vector("smart")

@@ -9,6 +9,7 @@ from typing import Any
 from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
 from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
+from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import ANTHROPIC, Json
@@ -352,9 +353,28 @@ class ParseTests(unittest.TestCase):
             {"type": "new_event", "x": 1},
             text,
             {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta", "x": 1}},
-            {"type": "content_block_delta", "index": 9, "delta": {"type": "text_delta", "text": "lost"}},
+            {"type": "content_block_delta", "index": 9, "delta": {"type": "new_delta", "x": 1}},
         )
         self.assertEqual(events, [PartStarted(0, Text(""))])
+
+    def test_words_of_a_block_that_was_never_announced(self) -> None:
+        """Words begin their block, so that nothing of an answer is lost; a call cannot without its name."""
+        for kind, member, part in (("text", "text", Text("")), ("thinking", "thinking", Reasoning(""))):
+            delta = {"type": f"{kind}_delta", member: "words"}
+            with self.subTest(kind):
+                events = parsed({"type": "content_block_delta", "index": 9, "delta": delta})
+                self.assertEqual(events, [PartStarted(9, part), Delta(9, "words")])
+        delta = {"type": "input_json_delta", "partial_json": "{}"}
+        (failed,) = parsed({"type": "content_block_delta", "index": 9, "delta": delta})
+        self.assertEqual(failed, Failed(NAMELESS))
+
+    def test_errors_in_other_servers_forms(self) -> None:
+        """What a server says of its error reaches the client, wherever the sentence stands."""
+        for members in ({"error": "boom"}, {"message": "boom"}, {"detail": "boom"}):
+            with self.subTest(str(members)):
+                (failed,) = parsed({"type": "error", **members})
+                assert isinstance(failed, Failed)
+                self.assertEqual((failed.error.message, failed.error.status), ("boom", 500))
 
     def test_bad_events_of_every_kind(self) -> None:
         """Nested without end, not JSON, not UTF-8, of the wrong type: a failure, never a crash."""

@@ -32,6 +32,7 @@ class Reading(unittest.TestCase):
             (502, "<html><head><title>502 Bad Gateway</title></head></html>", "unavailable"),
             (503, '{"error":{"message":"m"}}', "overloaded"),
             (500, '{"error":{"message":"m","code":"server_is_overloaded"}}', "overloaded"),
+            (500, '{"error":{"message":"m","code":"cyber_policy"}}', "invalid_request"),
             (401, '[{"error":{"code":401,"message":"m","status":"UNAUTHENTICATED"}}]', "authentication"),
         ]
         for status, body, kind in cases:

@@ -128,3 +128,12 @@ def test_thinking_without_proof_does_not_pass():
     assert [loss.kind for loss in losses] == ["reasoning"]
     stored = source.replace(b"false", b"true")
     assert without_foreign_proofs(stored) == (stored, ())
+
+
+def test_a_login_is_given_no_thinking_by_its_id():
+    """The client had it stored; the backend, which stores nothing, would look for it in vain."""
+    kept = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAAA"}
+    items = [{"type": "reasoning", "id": "rs_1", "summary": []}, kept, {"role": "user", "content": "hi"}]
+    body, losses = constrain(json.dumps({"model": "m", "input": items}).encode())
+    assert json.loads(body)["input"] == items[1:]
+    assert [(loss.kind, loss.path) for loss in losses] == [("reasoning", "input")]

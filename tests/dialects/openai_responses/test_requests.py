@@ -236,6 +236,23 @@ def test_what_means_nothing_elsewhere():
 # ------------------------------------------------------------------------------------------ saying
 
 
+def test_results_without_an_id():
+    """They belong to the first call that waits, of their tool if they name it; arguments may be an object."""
+    items = [
+        {"type": "function_call", "call_id": "c1", "name": "a", "arguments": {"x": 1}},
+        {"type": "function_call", "call_id": "c2", "name": "b", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c3", "name": "a", "arguments": "{}"},
+        {"type": "function_call_output", "name": "b", "output": "of b"},
+        {"type": "function_call_output", "output": "of a"},
+        {"type": "function_call_output", "call_id": "c3", "output": "of a, too"},
+    ]
+    calls, results = parse(input=items).turns
+    assert [json.loads(call.arguments) for call in calls.parts] == [{"x": 1}, {}, {}]
+    assert [result.call for result in results.parts] == ["c2", "c1", "c3"]
+    with pytest.raises(ClientFault, match="call_id"):
+        parse(input=[*items, {"type": "function_call_output", "output": "of none"}])
+
+
 def test_system_texts():
     """One system text is ``instructions``; several keep their bounds and stand first."""
     assert say(chat(user(Text("hi")), system=(Text("A"),)))[0]["instructions"] == "A"

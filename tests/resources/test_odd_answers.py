@@ -1,0 +1,276 @@
+"""More answers that bend their dialect, or break, as a client sees them: what stands elsewhere, or under
+another name, than its dialect has it; see :mod:`tests.resources.test_bent_answers`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cases import each
+from tests.resources.test_bent_answers import (
+    CHAT,
+    DONE,
+    MESSAGES,
+    RESPONSES,
+    ROLE,
+    SHAPES,
+    START,
+    STOP,
+    both,
+    call,
+    calls,
+    chunk,
+    ended_well,
+    event,
+    every,
+    failed,
+    served,
+    texts,
+    whole_chat,
+)
+
+TRANSLATED = ("anthropic", "responses", "gemini")
+
+
+def message(content: str | None, **more: Any) -> dict[str, Any]:
+    return {"index": 0, "message": {"role": "assistant", "content": content, **more}, "finish_reason": "stop"}
+
+
+# ------------------------------------------------------------------------- a whole answer in a stream
+
+
+@every
+@each("form", ["one event", "one event in pieces", "behind comments", "one event behind comments"])
+def test_a_whole_answer_within_a_stream(client: str, form: str) -> None:
+    """A server's answer in one event is no empty stream; neither is JSON behind comments."""
+    whole = whole_chat(message("whole answer"))
+    if form == "behind comments":
+        pieces = [b": PROCESSING\n\n: PRO", b"CESSING\n\n" + whole[:20], whole[20:]]
+    else:
+        pieces = [b"data: " + whole + b"\n\n", DONE]
+    if form == "one event behind comments":
+        pieces = [b": PROCESSING\r\n\r\n", *pieces]
+    if form == "one event in pieces":
+        pieces = [pieces[0][:7], pieces[0][7:60], pieces[0][60:], DONE]
+    world, connection = served(CHAT, client, "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "whole answer"
+
+
+@each("client", TRANSLATED)
+def test_a_message_in_a_chunk(client: str) -> None:
+    """Where nothing came in deltas it is the answer, calls included; else it repeats what came."""
+    made = call("read_file", '{"path":"a"}')["tool_calls"]
+    only = chunk({}, "stop").replace(b'"delta": {}', b'"message": {"content": "Hello"}')
+    called = chunk({}, "tool_calls").replace(
+        b'"delta": {}', b'"message": ' + json.dumps({"tool_calls": made}).encode()
+    )
+    both_ways = [
+        chunk({"content": text}).replace(
+            b'"delta"', b'"message": {"content": "%b"}, "delta"' % so_far.encode()
+        )
+        for text, so_far in (("He", "He"), ("ll", "Hell"), ("o", "Hello"))
+    ]
+    for pieces in ([ROLE, only, DONE], [*both_ways, only, DONE], [chunk({"content": "Hello"}), only, DONE]):
+        world, connection = served(CHAT, client, "streamed", *pieces)
+        assert ended_well(world, connection, "streamed")
+        assert texts(client, "streamed", connection.body) == "Hello"
+    world, connection = served(CHAT, client, "streamed", called, DONE)
+    assert ended_well(world, connection, "streamed")
+    assert calls(connection.body)
+
+
+@each("client", TRANSLATED)
+def test_a_delta_in_a_whole_answer(client: str) -> None:
+    """A server that has one form for both."""
+    choice = {"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}
+    world, connection = served(CHAT, client, "whole", whole_chat(choice), mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert texts(client, "whole", connection.body) == "Hello"
+    del choice["delta"]
+    world, connection = served(CHAT, client, "whole", whole_chat(choice), mime="application/json")
+    failed(world, connection, "whole", "a choice without a message")
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+
+@every
+@both
+@each("error", ['""', "{}", "null", "false"])
+def test_an_empty_error_is_none(client: str, shape: str, error: str) -> None:
+    """Servers send the member with every answer."""
+    whole = whole_chat(message("fine")).replace(b'"created"', f'"error": {error}, "created"'.encode())
+    pieces = [chunk({"content": "fine"}), chunk({}, "stop")]
+    pieces = [piece.replace(b'"created"', f'"error": {error}, "created"'.encode()) for piece in pieces]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(
+        CHAT, client, shape, *([whole] if shape == "whole" else [*pieces, DONE]), mime=mime
+    )
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "fine"
+
+
+@every
+def test_a_status_that_is_written_as_text(client: str) -> None:
+    """A client that is to wait has to see that."""
+    body = b'{"error": {"code": "429", "message": "Slow down."}}'
+    _, connection = served(CHAT, client, "whole", body, mime="application/json")
+    assert connection.status == 429
+    assert b"Slow down." in connection.body
+
+
+# ----------------------------------------------------------------------------------------- Messages
+
+
+TEXT = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+CALL = event(
+    "content_block_start",
+    index=0,
+    content_block={"type": "tool_use", "id": "toolu_1", "name": "read_file", "input": ""},
+)
+CLOSE = event("content_block_stop", index=0)
+
+
+def words(text: str) -> bytes:
+    return event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+
+
+def arguments(text: str) -> bytes:
+    return event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": text})
+
+
+def ends(reason: str | None) -> bytes:
+    return event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 4})
+
+
+@every
+@each(
+    "pieces",
+    {
+        "no reason": ([START, TEXT, words("Half"), CLOSE, STOP], "answers-without-end: true"),
+        "reason of null": (
+            [START, TEXT, words("Half"), CLOSE, ends(None), STOP],
+            "answers-without-end: true",
+        ),
+        "no call": ([START, ends("tool_use"), STOP], "has none"),
+        "cut call": ([START, CALL, arguments('{"pa'), STOP], ""),
+    }.values(),
+)
+def test_messages_without_an_end(client: str, pieces: tuple[list[bytes], str]) -> None:
+    """Also for a client of the same dialect."""
+    world, connection = served(MESSAGES, client, "streamed", *pieces[0])
+    failed(world, connection, "streamed", pieces[1])
+
+
+@every
+def test_a_whole_call_is_an_end(client: str) -> None:
+    """Its arguments show that it is; an input that begins as an empty text is none."""
+    world, connection = served(
+        MESSAGES, client, "streamed", START, CALL, arguments('{"path":"a"}'), CLOSE, STOP
+    )
+    assert ended_well(world, connection, "streamed")
+    assert calls(connection.body)
+
+
+@each("client", ["chat", "responses", "gemini"])
+def test_an_input_that_is_written_as_text(client: str) -> None:
+    """The text holds the object."""
+    block = {"type": "tool_use", "id": "toolu_1", "name": "read_file", "input": '{"path":"a"}'}
+    body = {"type": "message", "content": [block], "stop_reason": "tool_use", "usage": {}}
+    world, connection = served(MESSAGES, client, "whole", json.dumps(body).encode(), mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert b'"path' in connection.body.replace(b"\\", b"")
+
+
+@each("shape", SHAPES)
+def test_the_words_of_an_error_in_another_form(shape: str) -> None:
+    """They reach a client of another dialect."""
+    body = {"type": "error", "error": "The model is gone."}
+    piece = json.dumps(body).encode() if shape == "whole" else START + event(**{"name": "error", **body})
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    for client in ("chat", "responses", "gemini"):
+        world, connection = served(MESSAGES, client, shape, piece, mime=mime)
+        failed(world, connection, shape, "The model is gone.")
+
+
+# ---------------------------------------------------------------------------------------- Responses
+
+
+CREATED = event("response.created", response={"id": "resp_1", "status": "in_progress", "output": []})
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant"}
+WORDED = {**MESSAGE, "content": [{"type": "output_text", "text": "Hello"}]}
+CALLED = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "read_file", "arguments": "{}"}
+
+
+def item(name: str, value: dict[str, Any]) -> bytes:
+    return event(f"response.output_item.{name}", output_index=0, item=value)
+
+
+def completed(name: str, *output: dict[str, Any]) -> bytes:
+    return event(f"response.{name}", response={"id": "resp_1", "status": "completed", "output": output})
+
+
+@each("client", ["anthropic", "chat", "gemini"])
+@each(
+    "pieces",
+    {
+        "one number for all": [
+            item("added", {**MESSAGE, "content": []}),
+            event("response.output_text.delta", output_index=0, content_index=0, delta="Hello"),
+            item("done", WORDED),
+            item("added", CALLED),
+            item("done", CALLED),
+            completed("completed", WORDED, CALLED),
+        ],
+        "no deltas, no output": [
+            item("added", {**MESSAGE, "content": []}),
+            event("response.output_text.done", output_index=0, content_index=0, text="Hello"),
+            completed("completed"),
+        ],
+        "the end by another name": [item("done", WORDED), completed("done", WORDED)],
+    }.values(),
+)
+def test_responses_come_once(client: str, pieces: list[bytes]) -> None:
+    """Not twice, and not at all neither."""
+    world, connection = served(RESPONSES, client, "streamed", CREATED, *pieces)
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+    assert calls(connection.body) is (len(pieces) > 4)
+
+
+@every
+def test_a_policy_is_no_fault_of_the_account(client: str) -> None:
+    """What is refused for what it asks is refused by every account, and at each try."""
+    refusal = {"code": "cyber_policy", "message": "Not that."}
+    failure = event("response.failed", response={"id": "resp_1", "status": "failed", "error": refusal})
+    world, connection = served(RESPONSES, client, "streamed", CREATED, event("response.metadata"), failure)
+    failed(world, connection, "streamed", "Not that.")
+    assert connection.status == 400
+
+
+@each("client", ["anthropic", "chat", "gemini"])
+def test_arguments_that_are_an_object(client: str) -> None:
+    """Where their JSON text is expected."""
+    body = {"id": "resp_1", "status": "completed", "output": [{**CALLED, "arguments": {"path": "a"}}]}
+    world, connection = served(RESPONSES, client, "whole", json.dumps(body).encode(), mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert calls(connection.body)
+
+
+# ------------------------------------------------------------------------------------------- Gemini
+
+
+@each("client", ["anthropic", "chat", "responses"])
+def test_a_part_of_nulls(client: str) -> None:
+    """A member that is null is none, so that the part is empty."""
+    body = {
+        "candidates": [{"content": {"parts": [{"text": None}, {"text": "fine"}]}, "finishReason": "STOP"}]
+    }
+    world, connection = served(
+        "gemini-api-key", client, "whole", json.dumps(body).encode(), mime="application/json"
+    )
+    assert ended_well(world, connection, "whole")
+    assert texts(client, "whole", connection.body) == "fine"
+    assert not world.exchanges[-1]["losses"]
