@@ -194,7 +194,7 @@ class PartFitter:
         self._thinks = target.thinking != "none"
         self._state = bool(target.host.thought_state)
         self._call_proofs = profile.part_proofs or target.host.call_proofs
-        self._thought = not profile.unsigned and bool(thought_member(target, own=self._own))
+        self._target = target
         self._stored = self._own and profile.stores and bytes(request.extras.get("store", b"true")) == b"true"
         #: Members of parts that the client's dialect has from the same vendor.
         self._shared = profile.kin_part_extras if request.dialect in profile.kin else frozenset()
@@ -271,13 +271,16 @@ class PartFitter:
         )
         return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
 
+    def _takes_thinking(self) -> bool:
+        return bool(thought_member(self._target, own=self._own))
+
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
         signature, profile = part.signature, self._profile
         if signature is not None and signature.vendor != profile.dialect:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
-            read = not part.text or self._thought or (signature is not None and self._state)
+            read = not part.text or (signature is not None and self._state) or self._takes_thinking()
             return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
         if signature is None:
             kept = self._own and profile.own_unsigned

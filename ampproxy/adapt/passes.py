@@ -9,7 +9,7 @@ from ampproxy.adapt.conversation import settle_turns, system_first
 from ampproxy.adapt.names import ToolNameMap, tool_names
 from ampproxy.adapt.parts import drop_remembered, fit_parts, parts_to_text
 from ampproxy.adapt.profile import DialectProfile
-from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, leave_out_refused
+from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, is_small, leave_out_refused
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import (
     forbid_with_tools,
@@ -21,6 +21,7 @@ from ampproxy.adapt.thinking import (
 from ampproxy.adapt.tools import fit_output, fit_tools
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses
+from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest
 from ampproxy.wire.json import members
 
@@ -56,41 +57,60 @@ def adapt(
 def _adapted(
     request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
 ) -> ChatRequest:
-    own, wish = request.dialect == profile.dialect, request.thinking
+    own, wish, host = request.dialect == profile.dialect, request.thinking, target.host
     if not profile.stores:
         request = drop_remembered(request, losses)
-    request = parts_to_text(request, profile.dialect, losses)
+    if not own:
+        request = parts_to_text(request, profile.dialect, losses)
     request = fit_parts(request, profile, target, losses)
-    request = system_first(request, target, losses)
-    request = leave_out_refused(request, profile, target, losses)
-    if profile.chat_tools:
+    if host.system == "first":
+        request = system_first(request, target, losses)
+    if host.members is not None or host.refuses:
+        request = leave_out_refused(request, profile, target, losses)
+    if profile.chat_tools and target.chat_tools == "not-thinking":
         request = forbid_with_tools(request, target, losses)
     request = fit_ends(request, profile, target, losses)
     request = fit_account(request, profile, losses)
     request = fit_tools(request, profile, target, losses)
-    request = fit_output(request, profile, target, losses)
-    lose_extras(request, profile, losses, harmless)
+    if request.output is not None:
+        request = fit_output(request, profile, target, losses)
+    if request.extras and not own:
+        lose_extras(request, profile, losses, harmless)
     if profile.thinking == "planned":
         if request.thinking != wish:
             request = without_member(request)
-        settled = settle_turns(request, profile, target, losses)
+        settled = request if _is_settled(request) else settle_turns(request, profile, target, losses)
         return plan_thinking(request, settled, profile, target, losses)
     trusted = own or profile.trusted_levels
-    if profile.thinking == "level":
+    if request.thinking is None and not is_small(request):
+        # Nothing is asked, and nothing has to be kept from being done unasked.
+        pass
+    elif profile.thinking == "level":
         kin = own or request.dialect in profile.kin
         request = settle_level(request, target, losses, trusted=trusted, kin=kin)
     else:
         request = settle_amount(request, target, losses, trusted=trusted)
     request = fit_sampling(request, profile, target, losses)
-    return settle_turns(request, profile, target, losses)
+    return request if _is_settled(request) else settle_turns(request, profile, target, losses)
+
+
+def _is_settled(request: ChatRequest) -> bool:
+    """Whether the turns are texts of the user's and the assistant's in turn, as every vendor takes them."""
+    expected = "user"
+    for turn in request.turns:
+        if turn.role != expected or not turn.parts:
+            return False
+        for part in turn.parts:
+            if type(part) is not Text or not part.text:
+                return False
+        expected = "assistant" if expected == "user" else "user"
+    return expected == "assistant"
 
 
 def lose_extras(request: ChatRequest, profile: DialectProfile, losses: Losses, harmless: Harmless) -> None:
     """Note the members of a request that its client's dialect alone has. They stay: another one's renderer
     does not look at them.
     """
-    if request.dialect == profile.dialect:
-        return
     known = profile.kin_extras if request.dialect in profile.kin else {}
     for name, raw in request.extras.items():
         inner = known.get(name)

@@ -8,6 +8,7 @@ the model is sent, or may call, is missing without them, so strict translation d
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -237,6 +238,18 @@ def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, loss
     return request if found is request.sampling else _with(request, found)
 
 
+#: An answer of fewer tokens leaves no room for thinking.
+_SMALL: Final = 1024
+
+
+def is_small(request: ChatRequest) -> bool:
+    """Whether a model that thinks unless asked not to would spend the whole answer on it, which a client of
+    another dialect that did not ask for thinking does not expect.
+    """
+    limit = request.sampling.max_tokens
+    return limit is not None and limit < _SMALL
+
+
 def _fit_limit(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> Sampling:
     found = request.sampling
     limit = found.max_tokens
@@ -304,7 +317,9 @@ def without_preferences(
     :param spoken: the dialect that it goes out in; one that its client speaks takes them as they are.
     :param openai: the model is OpenAI's own: Chat and Responses, which are one vendor's, write some alike.
     """
-    if request.dialect == spoken:
+    # Tools and turns have few members of their own, and mostly none.
+    extra = (request, *request.tools, *request.turns)
+    if request.dialect == spoken or not any(map(attrgetter("extras"), extra)):
         return request, ()
     losses = Losses()
     known = _TOP.get(request.dialect, {})

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ampproxy.adapt.profile import DialectProfile
-from ampproxy.adapt.settings import draw_while_thinking, fit_sampling
+from ampproxy.adapt.settings import draw_while_thinking, fit_sampling, is_small
 from ampproxy.adapt.target import Target, can_disable
 from ampproxy.adapt.tools import free_choice
 from ampproxy.model.base import Json, Value
@@ -148,8 +148,6 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
 
 #: The budget that leaves the amount to the model.
 DYNAMIC = -1
-#: An answer of fewer tokens leaves no room for thinking.
-_SMALL = 1024
 #: The least that OpenAI takes, to which a limit of one is raised before.
 _TRIED = 16
 
@@ -176,17 +174,9 @@ def settle_amount(
     return (_by_level if by_level else _by_budget)(request, wish, target, losses)
 
 
-def _is_small(request: ChatRequest) -> bool:
-    """Whether a model that thinks unless asked not to would spend the whole answer on it, which a client of
-    another dialect that did not ask for thinking does not expect.
-    """
-    limit = request.sampling.max_tokens
-    return limit is not None and limit < _SMALL
-
-
 def _small_answer(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """The least thinking for a small answer, and room for it where that is not none."""
-    if not _is_small(request) or target.thinking not in ("budget", "level"):
+    if not is_small(request) or target.thinking not in ("budget", "level"):
         return request
     if target.thinking == "level":
         least = nearest_level("minimal", target.levels)
@@ -202,7 +192,7 @@ def _small_answer(request: ChatRequest, target: Target, losses: Losses) -> ChatR
 def _small_at_levels(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """The same for a model that names levels, if it always thinks."""
     levels = levels_of(target)
-    if not _is_small(request) or not target.thinks_unasked or can_disable(target) or not levels:
+    if not is_small(request) or not target.thinks_unasked or can_disable(target) or not levels:
         return request
     least = nearest_level("minimal", levels)
     request = _with_room_for_more(request, budget_of(least), target, losses)
@@ -387,7 +377,7 @@ def _plan(
     if limit is None:
         limit = target.max_output or profile.default_output
     if wish is None:
-        if request.dialect != profile.dialect and _is_small(request) and target.thinks_unasked:
+        if request.dialect != profile.dialect and is_small(request) and target.thinks_unasked:
             return _small_plan(profile, target, limit, losses)
         return _unasked(target, limit, losses, forbidden.unasked)
     if target.thinking == "none":

@@ -169,7 +169,10 @@ class BridgeMaker:
 
     def _kept(self, asked: str, question: ModelRequest) -> Kept | None:
         """What keeps the answer to a question whose account stores nothing."""
-        return Kept.of(self._remembered, self._stored, self._dialects[asked], question)
+        client = self._dialects[asked]
+        if self._remembered is None or client.passthrough.references is None:
+            return None
+        return Kept.of(self._remembered, self._stored, client, question)
 
 
 def _named(body: bytes, model: str, asked: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -58,14 +60,17 @@ class ToolNameRestorer:
     :param freeform: names, as sent, of tools that take text and were said as functions.
     """
 
-    __slots__ = ("_declared", "_freeform", "_sent", "unwraps")
-
     def __init__(self, sent: dict[str, str], request: ChatRequest, freeform: frozenset[str]) -> None:
         self._sent = sent
-        self._declared = ToolNames(tool.name for tool in request.tools)
-        self._freeform = FreeformCalls(freeform)
+        self._tools = request.tools
+        self._freeform = FreeformCalls(freeform) if freeform else None
         #: Whether a call may change by more than its name.
         self.unwraps = bool(freeform)
+
+    @cached_property
+    def _declared(self) -> ToolNames:
+        """Made when the first call comes."""
+        return ToolNames(tool.name for tool in self._tools)
 
     def restore(self, events: list[Event]) -> list[Event]:
         """The same events; those that open a tool call with the client's name of the tool."""
@@ -73,7 +78,7 @@ class ToolNameRestorer:
 
     def unwrapped(self, events: list[Event]) -> list[Event]:
         """The events, with calls of wrapped tools as calls with text."""
-        return self._freeform.feed(events)
+        return events if self._freeform is None else self._freeform.feed(events)
 
     def restored(self, event: Event) -> Event:
         """The event; if it opens a tool call, with the client's name of the tool."""
@@ -315,6 +320,15 @@ class TranslateBridge:
         return (*of_answer(self._answer, self._client, self._context), *bent)
 
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def loaded(function: _Function) -> _Function:
+    """What a dialect has for a direction, without going through what loads it first."""
+    found: _Function = getattr(function, "found", function)
+    return found
+
+
 def read_question(
     body: bytes, client: Dialect, spoken: Dialect, *, model: str | None, stream: bool | None
 ) -> ChatRequest:
@@ -324,10 +338,10 @@ def read_question(
     :raises ampproxy.errors.ClientFault: it is not valid, or refers to what only its own vendor stores.
     """
     try:
-        asked = client.parse_request(body, model=model, stream=stream)
+        asked = loaded(client.parse_request)(body, model=model, stream=stream)
     except RecursionError:
         raise _too_deep() from None
-    return asked if client.name == spoken.name else client.for_others(asked)
+    return asked if client.name == spoken.name else loaded(client.for_others)(asked)
 
 
 def render_for(
@@ -371,7 +385,7 @@ def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendere
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     try:
-        return spoken.render_request(asked, target)
+        return loaded(spoken.render_request)(asked, target)
     except RecursionError:
         raise _too_deep() from None
 

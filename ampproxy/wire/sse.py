@@ -9,6 +9,7 @@ stand unescaped in JSON.
 from __future__ import annotations
 
 import re
+from itertools import chain
 
 from ampproxy.wire.pieces import add
 
@@ -221,18 +222,29 @@ def _value(line: bytes, at: int) -> bytes:
 #: values begin with neither space nor line end, so that the one optional space is taken unmistakably.
 _NAMED = re.compile(rb"^event: ?([^ \n].*)\ndata: ?([^ \n].*)\n\n", re.MULTILINE)
 _BARE = re.compile(rb"^()data: ?([^ \n].*)\n\n", re.MULTILINE)
+#: The same as nearly all vendors write them, with the spaces: what is around the values has one length.
+_NAMED_SPACED = re.compile(rb"event: ([^ \n].*)\ndata: ([^ \n].*)\n\n")
+_BARE_SPACED = re.compile(rb"()data: ([^ \n].*)\n\n")
+_NAMED_AROUND = len(b"event: \ndata: \n\n")
+_BARE_AROUND = len(b"data: \n\n")
 
 
 def parse_events(whole: bytes) -> list[tuple[bytes, bytes]]:
     """The ``(name, data)`` of whole events; those without data (comments, bare names) are left out."""
-    # Matches begin at line starts, do not overlap and hold exactly three (two) line ends: if those
-    # are all line ends there are, no byte is outside a match.
+    # Matches do not overlap. If what they hold is all there is, no byte is outside a match.
     found: list[tuple[bytes, bytes]]
     if whole.startswith(b"event:"):
+        found = _NAMED_SPACED.findall(whole)
+        if sum(map(len, chain.from_iterable(found))) + _NAMED_AROUND * len(found) == len(whole):
+            return found
+        # They begin at line starts and hold exactly three (two) line ends.
         found = _NAMED.findall(whole)
         if 3 * len(found) == whole.count(b"\n"):
             return found
     else:
+        found = _BARE_SPACED.findall(whole)
+        if sum(map(len, chain.from_iterable(found))) + _BARE_AROUND * len(found) == len(whole):
+            return found
         found = _BARE.findall(whole)
         if 2 * len(found) == whole.count(b"\n"):
             return found

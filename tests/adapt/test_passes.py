@@ -86,3 +86,37 @@ def test_results_follow_their_calls(profile: DialectProfile) -> None:
     assert {part.call for part in after[:2] if isinstance(part, ToolResult)} == {"a", "b"}
     assert after[2:] == [Text("wait")]
     assert {loss.kind for loss in losses} == {"unanswered_call"}
+
+
+TALK = (
+    Turn("user", (Text("go"), Text("on"))),
+    Turn("assistant", (Text("ok  "),)),
+    Turn("user", (Text("so"),)),
+)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize(
+    "turns",
+    [
+        TALK,
+        TALK[:1],
+        TALK[:2],
+        TALK[1:],
+        (TALK[0], *TALK),
+        (*TALK, Turn("system", (Text("be"),))),
+        (*TALK[:2], Turn("user", ())),
+        (*TALK[:2], Turn("user", (Text(""),))),
+        (Turn("user", (ToolResult("call_9", (Text("done"),)),)),),
+        (),
+    ],
+)
+@pytest.mark.parametrize("prefill", [True, False])
+def test_a_mere_talk_is_in_order(profile: DialectProfile, turns: tuple[Turn, ...], prefill: bool) -> None:
+    """What is taken without a look for texts in turn is what the whole look gives; nothing else is."""
+    asked = ChatRequest(dialect="test", model="asked", turns=turns)
+    target = Target("model-1", prefill=prefill)
+    whole, short = Losses(), Losses()
+    settled = settle_turns(fit_parts(asked, profile, target, whole), profile, target, whole)
+    assert adapt(asked, profile, target, short, harmless).request.turns == settled.turns
+    assert [loss.kind for loss in short.all()] == [loss.kind for loss in whole.all()]

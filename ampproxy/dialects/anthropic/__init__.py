@@ -32,7 +32,7 @@ DIALECT = Dialect(
     **translation(__name__),
     # The client's own words, beside ``ChatRequest.thinking`` that means the same.
     harmless={"thinking": _as_elsewhere},
-    for_others=Late(f"{__name__}.client_tools", "as_functions"),
+    for_others=Late(f"{__name__}.request_in", "for_others"),
     stream_parser=Late(f"{__name__}.stream_in", "AnthropicStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "AnthropicStreamRenderer"),
     error_body=error_body,

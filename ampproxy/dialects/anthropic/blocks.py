@@ -7,7 +7,7 @@ that is not known to a type in the part's ``extras``: both go back untouched to 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -43,6 +43,8 @@ from ampproxy.model.parts import (
     ToolCall,
     ToolResult,
 )
+from ampproxy.model.request import Role, Turn
+from ampproxy.wire.json import BAD_JSON
 
 _EMPTY: Final = to_raw("")
 
@@ -246,14 +248,38 @@ class _Result(_Block, tag="tool_result"):
     cache_control: Json = NULL
 
 
-_BLOCKS: Final = Decoder(list[_Text | _Image | _Thinking | _Redacted | _Call | _Result])
+_Blocks: TypeAlias = list[_Text | _Image | _Thinking | _Redacted | _Call | _Result]
+_BLOCKS: Final = Decoder(_Blocks)
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    role: Role
+    content: str | _Blocks
+
+
+_MESSAGE: Final = Decoder(_Message)
+
+
+def parse_message(raw: Json) -> Turn | None:
+    """A message that holds nothing else; ``None``: read it the long way, which also names what is wrong."""
+    try:
+        found = _MESSAGE.decode(raw)
+    except BAD_JSON:
+        return None
+    content = found.content
+    if isinstance(content, str):
+        return Turn(found.role, (Text(content),) if content else ())
+    parts = _parts(content)
+    return None if parts is None else Turn(found.role, tuple(parts))
 
 
 def parse_plain(raw: Json) -> list[Part] | None:
     """The parts of a list of blocks; ``None``: read it the long way, which also names what is wrong."""
     found = read_or_none(_BLOCKS, raw)
-    if found is None:
-        return None
+    return None if found is None else _parts(found)
+
+
+def _parts(found: _Blocks) -> list[Part] | None:
     parts: list[Part] = []
     for block in found:
         part = _PLAIN[type(block)](block)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
-from ampproxy.dialects.anthropic.blocks import parse_content
-from ampproxy.dialects.json import NULL, Fields, bad_request, items, text_of, to_raw
+import msgspec
+
+from ampproxy.dialects.anthropic.blocks import parse_content, parse_message
+from ampproxy.dialects.anthropic.client_tools import as_functions
+from ampproxy.dialects.json import NULL, Decoder, Fields, bad_request, items, read_or_none, text_of, to_raw
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -23,6 +26,17 @@ from ampproxy.model.request import (
 
 _ROLES: Final = ("user", "assistant", "system")
 _MODES: Final[dict[str, str]] = {"auto": "auto", "any": "required", "tool": "named", "none": "none"}
+
+#: Members of a request -> those of ``Sampling``, with their types.
+_SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
+    ("max_tokens", "max_tokens", int),
+    ("temperature", "temperature", float),
+    ("top_p", "top_p", float),
+    ("top_k", "top_k", int),
+    ("stop_sequences", "stop", tuple[str, ...]),
+)
+
+_ABOUT_THINKING: Final = frozenset(("thinking", "output_config", "output_format"))
 
 #: Beginning of a hosted tool's dated type -> what other vendors call their like of it.
 HOSTED: Final = (
@@ -42,28 +56,39 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     if model is None and not asked:
         bad_request("model", "It is required.")
     fields: dict[str, Any] = {}
-    for read in (_thinking_and_output, _tools, _choice, _metadata):
-        fields.update(read(top))
+    if not _ABOUT_THINKING.isdisjoint(top.left):
+        fields.update(_thinking_and_output(top))
+    for member, read in (("tools", _tools), ("tool_choice", _choice), ("metadata", _metadata)):
+        if member in top.left:
+            fields.update(read(top))
     turns = _turns(top.need_raw("messages"))
-    leading, turns = _leading(turns)
+    leading: tuple[Text, ...] = ()
+    if turns and turns[0].role == "system":
+        leading, turns = _leading(turns)
     return ChatRequest(
         dialect=ANTHROPIC,
         model=model or asked or "",
         turns=turns,
-        system=_system(top.take_raw("system")) + leading,
-        sampling=Sampling(
-            max_tokens=top.take("max_tokens", int),
-            temperature=top.take("temperature", float),
-            top_p=top.take("top_p", float),
-            top_k=top.take("top_k", int),
-            stop=top.take("stop_sequences", tuple[str, ...]) or (),
-        ),
+        system=_system(top.left.pop("system", None)) + leading,
+        sampling=_sampling(top),
         stream=_stream(top.take("stream", bool), stream),
-        service_tier=top.take("service_tier", str),
+        service_tier=top.take("service_tier", str) if "service_tier" in top.left else None,
         **fields,
         # Last: what was not taken.
         extras=top.left,
     )
+
+
+def _sampling(top: Fields) -> Sampling:
+    found: dict[str, Any] = {
+        field: top.take(name, kind) for name, field, kind in _SAMPLING if name in top.left
+    }
+    return Sampling(**found)
+
+
+def for_others(request: ChatRequest) -> ChatRequest:
+    """The request as another dialect may be asked it."""
+    return as_functions(request) if request.hosted else request
 
 
 def _stream(member: bool | None, path: bool | None) -> bool:
@@ -77,12 +102,15 @@ def _system(raw: Json | None) -> tuple[Text, ...]:
     for number, part in enumerate(parts):
         if not isinstance(part, Text):
             bad_request(f"system[{number}]", "Only text blocks are valid here.")
-    return tuple(part for part in parts if isinstance(part, Text) and part.text)
+    return tuple([part for part in parts if isinstance(part, Text) and part.text])
 
 
 def _turns(raw: Json) -> tuple[Turn, ...]:
     return tuple(
-        _turn(message, f"messages[{number}]") for number, message in enumerate(items(raw, "messages"))
+        [
+            parse_message(message) or _turn(message, f"messages[{number}]")
+            for number, message in enumerate(items(raw, "messages"))
+        ]
     )
 
 
@@ -117,7 +145,7 @@ def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """
     config = top.take_object("output_config") or Fields(b"{}")
     effort = config.take("effort", str)
-    level = level_of(effort)
+    level = level_of(effort) if effort else None
     if effort and level is None:
         config.left["effort"] = to_raw(effort)
     formats = config.take_object("format")
@@ -162,6 +190,10 @@ def _format(fields: Fields | None) -> OutputFormat | None:
 
 
 def _tools(top: Fields) -> dict[str, Any]:
+    plain = read_or_none(_TOOLS, top.left["tools"])
+    if plain is not None:
+        del top.left["tools"]
+        return {"tools": tuple([_plain(tool) for tool in plain])}
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for number, raw in enumerate(items(top.take_raw("tools") or Json(b"[]"), "tools")):
@@ -184,14 +216,38 @@ def _tools(top: Fields) -> dict[str, Any]:
     return {"tools": tuple(tools), "hosted": tuple(hosted)}
 
 
+class _Tool(msgspec.Struct, forbid_unknown_fields=True):
+    """A function whose members are all known."""
+
+    name: str
+    description: str | None = None
+    input_schema: Json = NULL
+    strict: bool | None = None
+    cache_control: Json = NULL
+    type: Literal["custom"] = "custom"
+
+
+#: Tools without anything else are read in one go.
+_TOOLS: Final = Decoder(list[_Tool])
+
+
+def _plain(tool: _Tool) -> Tool:
+    schema, cache = tool.input_schema, tool.cache_control
+    return Tool(
+        tool.name,
+        tool.description,
+        None if schema == NULL else schema,
+        tool.strict,
+        cache=None if cache == NULL else cache,
+    )
+
+
 def _hosted_kind(kind: str) -> str:
     return next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
 
 
 def _choice(top: Fields) -> dict[str, Any]:
-    fields = top.take_object("tool_choice")
-    if fields is None:
-        return {}
+    fields = top.need_object("tool_choice")
     mode = _MODES.get(fields.need("type", str))
     if mode is None:
         bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
@@ -201,7 +257,7 @@ def _choice(top: Fields) -> dict[str, Any]:
 
 
 def _metadata(top: Fields) -> dict[str, Any]:
-    fields = top.take_object("metadata") or Fields(b"{}")
+    fields = top.need_object("metadata")
     user = fields.take("user_id", str)
     return {
         "user": user,

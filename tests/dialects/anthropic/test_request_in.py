@@ -6,6 +6,8 @@ import json
 import unittest
 from typing import Any
 
+import pytest
+
 from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.anthropic.blocks import parse_block, parse_content
 from ampproxy.dialects.places import settle
@@ -239,3 +241,56 @@ class ComplaintTests(unittest.TestCase):
         body = json.dumps({"messages": USER}).encode()
         request = DIALECT.parse_request(body, model="from-path", stream=True)
         self.assertEqual((request.model, request.stream), ("from-path", True))
+
+
+_PLAIN_TOOL = {"name": "t", "description": None, "input_schema": {"type": "object"}, "strict": True}
+_MESSAGES: list[dict[str, Any]] = [
+    {"role": "user", "content": ""},
+    {"role": "user", "content": "hé"},
+    {"role": "assistant", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "t", "input": {"a": [1]}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]},
+    {"role": "system", "content": [{"type": "text", "text": "s"}]},
+]
+
+
+@pytest.mark.parametrize("message", _MESSAGES)
+def test_a_plain_message_is_read_as_any_other(message: dict[str, Any]) -> None:
+    """Whether it has a member that is not known makes no difference to what is read of the others."""
+    plain = parsed(messages=[message]).turns[0]
+    other = parsed(messages=[{**message, "x": 1}]).turns[0]
+    assert (plain.role, plain.parts) == (other.role, other.parts)
+    assert (plain.extras, other.extras) == ({}, {"x": Json(b"1")})
+
+
+def test_plain_tools_are_read_as_any_others() -> None:
+    """One unusual tool makes no difference to what is read of the others."""
+    tools = [_PLAIN_TOOL, {"type": "custom", "name": "u", "cache_control": {"type": "ephemeral"}}]
+    unusual = [{"name": "v", "x": 1}, {"type": "bash_20250124", "name": "bash"}]
+    plain = parsed(messages=[], tools=tools)
+    other = parsed(messages=[], tools=[*tools, *unusual])
+    assert plain.tools == other.tools[:2]
+    assert plain.tools[0].extras == {}
+    assert other.tools[2].extras == {"x": Json(b"1")}
+    assert [hosted.kind for hosted in other.hosted] == ["bash_20250124"]
+
+
+def test_the_unusual_is_named_where_it_stands() -> None:
+    """An error names the member among those that are in order."""
+    bad: dict[str, Any] = {
+        "messages": [*_MESSAGES, {"role": "user", "content": [{"type": "text", "text": 1}]}]
+    }
+    with pytest.raises(ClientFault) as caught:
+        parsed(**bad)
+    assert caught.value.error.param == "messages[6].content[0].text"
+    with pytest.raises(ClientFault) as caught:
+        parsed(messages=[], tools=[_PLAIN_TOOL, {"name": 1}])
+    assert caught.value.error.param == "tools[1].name"
+
+
+def test_a_level_and_a_budget_are_read_once() -> None:
+    """Members that express one wish together are read together."""
+    asked = parsed(messages=[], thinking={"type": "adaptive"}, output_config={"effort": "high", "x": 1})
+    assert asked.thinking is not None
+    assert (asked.thinking.mode, asked.thinking.level) == ("level", "high")
+    assert asked.extras["output_config"] == Json(b'{"x":1}')
