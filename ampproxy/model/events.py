@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import compress, count, repeat
+from operator import is_not
 from typing import Literal, TypeAlias
 
 from ampproxy.model.base import Json, Value
@@ -230,6 +233,15 @@ Event: TypeAlias = (
     | Failed
     | Ping
 )
+
+
+def others(events: Sequence[Event]) -> list[int]:
+    """The places of the events that are no deltas: few, in what one read brought."""
+    # Nearly always there is none. Without a call of Python's for each.
+    kinds = list(map(type, events))
+    if kinds.count(Delta) == len(kinds):
+        return []
+    return list(compress(count(), map(is_not, kinds, repeat(Delta))))
 
 
 class Candidate(Value, frozen=True):

@@ -4,6 +4,7 @@ was asked for, and an end that says what happened.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,14 +24,13 @@ from ampproxy.model.events import (
     Usage,
     UsageReport,
     WireError,
+    others,
 )
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
 from ampproxy.relay.foreign import explanation, page_notes, words_of
 from ampproxy.wire.values import loads, to_raw
 
-#: Events that are none of these need no look.
-_LOOKED_AT: Final = frozenset((Started, PartStarted, PartExtras, PartClosed, Finished, Completed))
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
@@ -73,48 +73,53 @@ class Settling:
         """The same list where nothing is to be changed."""
         if not self.content:
             self.content = any(map(_is_content, events))
-        for event in events:
-            kind = type(event)
-            if kind in _LOOKED_AT:
-                return self._each(events)
-            if kind is UsageReport:
-                self._usage = event.usage  # type: ignore[union-attr]
-        return events
+        places = others(events)
+        return self._each(events, places) if places else events
 
-    def _each(self, events: list[Event]) -> list[Event]:
+    def _each(self, events: list[Event], places: list[int]) -> list[Event]:
+        """
+        :param places: of those that are no deltas.
+        """
         out: list[Event] = []
-        for event in events:
-            kind = type(event)
-            if kind is Delta and not self._left_out:
-                # Nearly all.
-                out.append(event)
-            elif kind is UsageReport:
-                self._usage = event.usage  # type: ignore[union-attr]
-                out.append(event)
-            elif kind is Started:
-                out.append(self._started(event))  # type: ignore[arg-type]
-            elif kind is PartStarted:
-                out += self._opened(event)  # type: ignore[arg-type]
-                if type(out[-1] if out else None) is Failed:
-                    return out
-            elif self._left_out and getattr(event, "index", -1) in self._left_out:
-                continue
-            elif kind is PartExtras:
-                out.append(self._extended(event))  # type: ignore[arg-type]
-            elif kind is Finished:
-                self._end(event)  # type: ignore[arg-type]
-            elif kind is Completed:
-                out += self._ended()
-            else:
-                out.append(event)
-        return out
+        last = 0
+        for place in places:
+            if last < place:
+                out += self._deltas(events[last:place])
+            last = place + 1
+            out += self._other(events[place])
+            if out and type(out[-1]) is Failed:
+                return out
+        return out + self._deltas(events[last:]) if last < len(events) else out
 
-    def _started(self, event: Started) -> Started:
+    def _deltas(self, events: list[Event]) -> list[Event]:
+        """Those of parts that are not left out."""
+        left_out = self._left_out
+        return [event for event in events if event.index not in left_out] if left_out else events  # type: ignore[union-attr]
+
+    def _other(self, event: Event) -> Sequence[Event]:
+        kind = type(event)
+        if kind is UsageReport:
+            self._usage = event.usage  # type: ignore[union-attr]
+        elif kind is Started:
+            self._started(event)  # type: ignore[arg-type]
+        elif kind is PartStarted:
+            return self._opened(event)  # type: ignore[arg-type]
+        elif self._left_out and getattr(event, "index", -1) in self._left_out:
+            return ()
+        elif kind is PartExtras:
+            return (self._extended(event),)  # type: ignore[arg-type]
+        elif kind is Finished:
+            self._end(event)  # type: ignore[arg-type]
+            return ()
+        elif kind is Completed:
+            return self._ended()
+        return (event,)
+
+    def _started(self, event: Started) -> None:
         self._dialect = event.dialect or ""
         if self._client and self._dialect != self._client:
             names = sorted(event.extras.keys() - _BOOKKEEPING)
             self.losses += [_extras(name) for name in names]
-        return event
 
     def _opened(self, event: PartStarted) -> list[Event]:
         choice = 0 if self._one else event.choice

@@ -31,6 +31,7 @@ _DOUBTED = 16 * 1024
 #: Comments that have ended, and the blank lines behind them.
 _COMMENTS = re.compile(rb"(?::[^\r\n]*[\r\n]+)+")
 _LINE = re.compile(rb"[\r\n]")
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
 
@@ -94,7 +95,9 @@ class Shape:
         """Whether the first event of a stream is a whole answer; ``None``: its line has not ended yet."""
         if _LINE.search(start) is None:
             return None if start.startswith(b"data:") else False
-        return _WHOLE.search(start) is not None and b'"message"' in start and b'"delta"' not in start
+        end = _EVENT_END.search(start)
+        event = start if end is None else start[: end.start()]
+        return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
 
     def whole(self, body: bytes) -> bytes:
         """What came in place of a whole answer: the same, or if it is a stream the answer that it tells.

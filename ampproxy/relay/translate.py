@@ -23,13 +23,13 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
-    Delta,
     Event,
     Failed,
     PartStarted,
     Usage,
     UsageReport,
     WireError,
+    others,
 )
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
@@ -58,24 +58,31 @@ class ToolNameRestorer:
     :param freeform: names, as sent, of tools that take text and were said as functions.
     """
 
-    __slots__ = ("_declared", "_freeform", "_sent")
+    __slots__ = ("_declared", "_freeform", "_sent", "unwraps")
 
     def __init__(self, sent: dict[str, str], request: ChatRequest, freeform: frozenset[str]) -> None:
         self._sent = sent
         self._declared = ToolNames(tool.name for tool in request.tools)
         self._freeform = FreeformCalls(freeform)
+        #: Whether a call may change by more than its name.
+        self.unwraps = bool(freeform)
 
     def restore(self, events: list[Event]) -> list[Event]:
         """The same events; those that open a tool call with the client's name of the tool."""
-        events = self._freeform.feed(events)
-        for index, event in enumerate(events):
-            if type(event) is PartStarted and type(event.part) is ToolCall:
-                call = event.part
-                name = self._declared.restore(self._sent.get(call.name, call.name))
-                if name != call.name:
-                    part = msgspec.structs.replace(call, name=name)
-                    events[index] = msgspec.structs.replace(event, part=part)
-        return events
+        return [self.restored(event) for event in self.unwrapped(events)]
+
+    def unwrapped(self, events: list[Event]) -> list[Event]:
+        """The events, with calls of wrapped tools as calls with text."""
+        return self._freeform.feed(events)
+
+    def restored(self, event: Event) -> Event:
+        """The event; if it opens a tool call, with the client's name of the tool."""
+        if type(event) is not PartStarted or type(event.part) is not ToolCall:
+            return event
+        name = self._declared.restore(self._sent.get(event.part.name, event.part.name))
+        if name == event.part.name:
+            return event
+        return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, name=name))
 
 
 class TranslatedStream:
@@ -135,19 +142,19 @@ class TranslatedStream:
         return held + self._renderer.keepalive()
 
     def _render(self, events: list[Event]) -> bytes:
-        events = self._settling.feed(events)
-        failed = self._note(events)
+        failed = None
+        if others(events) or not self._settling.content or self._names.unwraps:
+            events = self._names.unwrapped(self._settling.feed(events))
+            failed = self._note(events)
         if failed is None:
-            out = self._renderer.feed(self._names.restore(events)) if events else b""
+            out = self._renderer.feed(events) if events else b""
             if self._kept is not None:
                 self._kept.events(out)
             return out if self._begun else self._opening(out)
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
         fault = UpstreamFault(failed.error, retryable=True)
-        fault.sent_before = self._handshake + (
-            self._renderer.feed(self._names.restore(before)) if before else b""
-        )
+        fault.sent_before = self._handshake + (self._renderer.feed(before) if before else b"")
         raise fault
 
     def _opening(self, out: bytes) -> bytes:
@@ -159,13 +166,15 @@ class TranslatedStream:
         return held
 
     def _note(self, events: list[Event]) -> Failed | None:
-        for event in events:
+        """Look at all but deltas: give calls the client's names, and return what ends the stream too soon."""
+        for place in others(events):
+            event = events[place]
             kind = type(event)
-            if kind is Delta:
-                continue
-            if kind is Failed:
+            if kind is PartStarted:
+                events[place] = self._names.restored(event)
+            elif kind is Failed:
                 return event  # type: ignore[return-value]
-            if kind is Completed:
+            elif kind is Completed:
                 self.complete = True
             elif kind is UsageReport:
                 self.usage = event.usage  # type: ignore[union-attr]

@@ -303,6 +303,25 @@ def test_the_order_of_mistrals_roles(model: str, base_url: str) -> None:
     assert {"turns", "system_turn"} <= set(losses)
 
 
+@each(
+    ("model", "base_url", "effort"),
+    [
+        ("gemini-3.8-flash", "https://generativelanguage.googleapis.com/v1beta/openai", "low"),
+        ("gemini-4-neon", "https://generativelanguage.googleapis.com/v1beta/openai", "low"),
+        ("gemini-3.5-flash", "https://generativelanguage.googleapis.com/v1beta/openai", "minimal"),
+        ("google/gemini-3.1-pro-preview", "https://openrouter.ai/api/v1", "low"),
+        ("minimax/minimax-m2.5", "https://openrouter.ai/api/v1", "low"),
+        ("openai/gpt-oss-120b", "https://openrouter.ai/api/v1", "low"),
+        ("deepseek/deepseek-v4", "https://openrouter.ai/api/v1", "none"),
+    ],
+)
+def test_thinking_that_is_mandatory(model: str, base_url: str, effort: str) -> None:
+    """Where a server refuses to switch it off, it is asked for the least that the model has."""
+    sent, losses = chat({"messages": [HI], "thinking": {"type": "disabled"}}, model, base_url)
+    assert sent["reasoning_effort"] == effort
+    assert ("thinking" in losses) is (effort != "none")
+
+
 def test_a_renamed_and_a_refused_member() -> None:
     """Mistral's seed is ``random_seed``; what it does not know is a loss."""
     request = asked({**COMPLETIONS, "logit_bias": {"1": 1}, "messages": [HI], "store": True}, CHAT)

@@ -19,7 +19,10 @@ START = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"m",'
     b'"content":[],"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
 )
-STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+STOP = (
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    b'"usage":{"output_tokens":1}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
 
 
 def config(names: str = "abc", more: str = "") -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +13,7 @@ from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import (
     MEMBERS,
     NULL,
@@ -75,6 +78,9 @@ class _Wire(msgspec.Struct):
     usage: Json = NULL
 
 
+#: How a delta begins that its data alone shows to be one, and the members that hold its words.
+_DELTA: Final = b'{"type":"content_block_delta",'
+_KEYS: Final = (b'"text":', b'"thinking":', b'"partial_json":')
 _BLOCK: Final = Decoder(_Block)
 _WIRE: Final = Decoder(_Wire)
 
@@ -110,6 +116,9 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         self._reader = EventReader()
         super().__init__(self._reader.feed)
         self._open: dict[int, _Open] = {}
+        self._frame = Frame(*_KEYS)
+        #: The block to which a delta in that frame adds.
+        self._block = -1
         self._usage: Members = {}
         self._began = False
         #: Whether a call came, and whether one of which the input is not whole.
@@ -129,17 +138,41 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        for name, data in pieces:
-            if self._over:
-                break
+        datas, at = list(map(itemgetter(1), pieces)), 0
+        while at < len(pieces) and not self._over:
+            if words := self._frame.words(datas, at):
+                at += len(words)
+                self._grow(words, out)
+                continue
+            self._frame.forget()
             try:
-                if name == b"content_block_delta":
-                    self._delta(_block(data), out)
-                else:
-                    self._other(data, out)
+                self._one(*pieces[at], out)
             except UpstreamFault as fault:
                 out += self._fail(fault.error)
+            at += 1
         return out
+
+    def _one(self, name: bytes, data: bytes, out: list[Event]) -> None:
+        if name != b"content_block_delta":
+            self._other(data, out)
+            return
+        before = len(out)
+        self._delta(_block(data), out)
+        if len(out) == before + 1 and data.startswith(_DELTA):
+            self._learn(data, out[before])
+
+    def _learn(self, data: bytes, event: Event) -> None:
+        """A delta may be the first of many of its kind."""
+        if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
+            self._block = event.index
+
+    def _grow(self, words: list[str], out: list[Event]) -> None:
+        """Deltas that are like the one before; an empty one means something in a text alone."""
+        block = self._open[self._block]
+        if isinstance(block.part, ToolCall):
+            block.input += words
+        kept = words if isinstance(block.part, Text) else filter(None, words)
+        out += map(Delta, repeat(self._block), kept)
 
     def _delta(self, event: _Block, out: list[Event]) -> None:
         delta = event.delta

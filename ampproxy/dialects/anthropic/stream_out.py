@@ -37,6 +37,7 @@ from ampproxy.model.events import (
     Started,
     UsageReport,
     WireError,
+    others,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import part_kind
@@ -94,18 +95,50 @@ class AnthropicStreamRenderer(Renderer):
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)
-        sequencer, plain = self._sequencer, self._sequencer.plain
-        for event in events:
-            # The common case first, without a call.
-            if type(event) is Delta and self._prefix and event.index == self._part and self._part in plain:
-                out += (self._prefix, encode(event.text), _DELTA_END)
-                continue
-            for one in sequencer.feed((event,)):
-                if not self._over and (step := _STEPS.get(type(one))):
-                    step(self, one, out)
+        if len(events) == 1 and self._goes_on(events[0]):
+            # Of a stream that is read as it comes, a read brings one.
+            return self._prefix + encode(events[0].text) + _DELTA_END  # type: ignore[union-attr]
+        last = 0
+        for place in others(events):
+            if last < place:
+                self._deltas(events[last:place], out)
+            self._one(events[place], out)
+            last = place + 1
+        if last < len(events):
+            self._deltas(events[last:], out)
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)
+
+    def _goes_on(self, event: Event) -> bool:
+        """Whether it only adds to the open block."""
+        return (
+            type(event) is Delta
+            and bool(self._prefix)
+            and event.index == self._part
+            and self._part in self._sequencer.plain
+        )
+
+    def _deltas(self, events: Sequence[Event], out: list[bytes]) -> None:
+        """Deltas in a row: mostly all are of the open block, which goes on."""
+        if events and not self._prefix:
+            # It may be a block's first, with which it begins.
+            self._one(events[0], out)
+            events = events[1:]
+        prefix, part = self._prefix, self._part
+        if prefix and part in self._sequencer.plain:
+            words = [encode(event.text) for event in events if event.index == part]  # type: ignore[union-attr]
+            if len(words) == len(events):
+                if words:
+                    out += (prefix, (_DELTA_END + prefix).join(words), _DELTA_END)
+                return
+        for event in events:
+            self._one(event, out)
+
+    def _one(self, event: Event, out: list[bytes]) -> None:
+        for ordered in self._sequencer.feed((event,)):
+            if not self._over and (step := _STEPS.get(type(ordered))):
+                step(self, ordered, out)
 
     def _asked_for(self, unasked: Unasked, events: Sequence[Event]) -> Sequence[Event]:
         """The events without thinking, but for those of its own vendor, which knows what was asked."""

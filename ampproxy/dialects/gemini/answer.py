@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import repeat
 from typing import Any
 
 from msgspec.structs import replace
@@ -137,15 +138,15 @@ class Answer:
             self._counts = None
         return Delta(current.open, part.text)
 
-    def grown(self, words: str, counts: bytes | None) -> Delta:
-        """The event of a chunk that is known to bring these words of the open part and nothing else.
+    def grown(self, words: list[str], counts: bytes | None) -> list[Delta]:
+        """The events of chunks that are known to bring these words of the open part and nothing else.
 
-        :param counts: the chunk, if it has usage, which is read when it is asked for.
+        :param counts: the last of them, if it has usage, which is read when it is asked for.
         """
         assert self._current is not None  # nothing is known of a chunk before a part is open
         if counts is not None:
             self._counts = counts
-        return Delta(self._current.open, words)
+        return list(map(Delta, repeat(self._current.open), words))
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         """Add the events of a chunk.

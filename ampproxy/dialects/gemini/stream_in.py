@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 
+from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.gemini.answer import Answer
-from ampproxy.dialects.gemini.template import Template
 from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK
 from ampproxy.dialects.json import bad_answer, read_answer
 from ampproxy.errors import TruncatedStream, UpstreamFault
@@ -16,6 +17,9 @@ from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
 _quick = QUICK_CHUNK.decode
 #: What matters for finding the end of a JSON object: quotes, escapes, braces.
 _MARKS = re.compile(rb'["\\{}]')
+#: Behind these an event's words are all known: its counts are read when they are needed.
+_COUNTS = b'"usageMetadata"'
+_OPEN_AT = (_COUNTS, b'"modelVersion"')
 #: What may stand between the objects.
 _BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 
@@ -102,11 +106,13 @@ class GeminiStreamParser:
     ``finishReason``, or the prompt was blocked, and the body ended; ``Completed`` is given then.
     """
 
-    __slots__ = ("_answer", "_array", "_sse", "_template")
+    __slots__ = ("_answer", "_array", "_counts", "_frame", "_sse")
 
     def __init__(self) -> None:
         self._answer = Answer()
-        self._template = Template()
+        self._frame = Frame(b'"text":', open_at=_OPEN_AT)
+        #: Whether events in that frame have usage, which then is to be read from the last of them.
+        self._counts = False
         self._sse: EventReader | None = None
         self._array: ArrayReader | None = None
 
@@ -120,22 +126,25 @@ class GeminiStreamParser:
         except EventTooLargeError as problem:
             self._answer.fail(bad_answer(str(problem)).error, out)
             return out
-        answer, template = self._answer, self._template
-        for payload in payloads:
-            words = template.words(payload)
-            if words is not None:
-                out.append(answer.grown(words, payload if template.counts else None))
-                continue
-            template.forget()
-            delta = self._quick(payload) if answer.growing else None
-            if delta is not None:
-                out.append(delta)
-                template.learn(payload)
-                continue
-            self._slow(payload, out)
-            if answer.over:
-                break
+        self._read(payloads, out)
         return out
+
+    def _read(self, payloads: list[bytes], out: list[Event]) -> None:
+        answer, frame, at = self._answer, self._frame, 0
+        while at < len(payloads) and not answer.over:
+            if words := frame.words(payloads, at):
+                at += len(words)
+                out += answer.grown(words, payloads[at - 1] if self._counts else None)
+                continue
+            frame.forget()
+            delta = self._quick(payloads[at]) if answer.growing else None
+            if delta is None:
+                self._slow(payloads[at], out)
+            else:
+                out.append(delta)
+                frame.learn(payloads[at], delta.text)
+                self._counts = _COUNTS in payloads[at]
+            at += 1
 
     def end(self) -> list[Event]:
         """The body ended.
@@ -158,7 +167,7 @@ class GeminiStreamParser:
 
     def _payloads(self, data: bytes) -> list[bytes]:
         if self._sse is not None:
-            return [payload for _, payload in self._sse.feed(data)]
+            return list(map(itemgetter(1), self._sse.feed(data)))
         if self._array is not None:
             return self._array.feed(data)
         first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]

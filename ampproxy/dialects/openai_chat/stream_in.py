@@ -7,15 +7,15 @@ choice, no ``[DONE]``.
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, repeat
 from typing import Any, Final
 
 import msgspec
 
+from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
 from ampproxy.dialects.openai import chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
-from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.dialects.streams import Parser
@@ -60,6 +60,8 @@ class _Head(msgspec.Struct):
     created: float | None = None
 
 
+#: The members that hold a chunk's words.
+_KEYS: Final = (b'"content":', b'"reasoning_content":', b'"reasoning":', b'"arguments":', b'"refusal":')
 _CHUNK: Final = Decoder(_Chunk)
 _HEAD: Final = Decoder(_Head)
 _TIER: Final = Decoder(_Tier)
@@ -91,7 +93,10 @@ class ChatStreamParser(Parser[bytes]):
         self._choices: dict[int, Choice] = {}
         self._arguments: dict[int, list[str]] = {}
         self._ids = CallIds()
-        self._repeat = Repeat()
+        self._frame = Frame(*_KEYS)
+        #: The part to which a chunk in that frame adds, and where else its words are kept.
+        self._part = -1
+        self._sink: list[str] | None = None
         # No method of ours: the choices keep it, and we keep them.
         self._new_part = count().__next__
         self._started = False
@@ -115,31 +120,35 @@ class ChatStreamParser(Parser[bytes]):
 
     def _read(self, pieces: list[bytes]) -> list[Event]:
         out: list[Event] = []
-        repeat = self._repeat
-        for block in pieces:
-            words = repeat.words(block)
-            if words is not None:
-                if words:
-                    out.append(Delta(repeat.index, words))
-                    if repeat.sink is not None:
-                        repeat.sink.append(words)
+        at = 0
+        while at < len(pieces) and not self._over:
+            if words := self._frame.words(pieces, at):
+                at += len(words)
+                out += map(Delta, repeat(self._part), filter(None, words))
+                if self._sink is not None:
+                    self._sink += words
                 continue
-            if self._over:
-                break
             before = len(out)
-            self._block(block, out)
-            self._learn(block, out[before:])
+            self._block(pieces[at], out)
+            self._learn(pieces[at], out[before:])
+            at += 1
         return out
 
     def _learn(self, block: bytes, given: list[Event]) -> None:
         """What one chunk gave: one delta may be the first of many of its kind."""
-        repeat = self._repeat
-        one = len(given) == 1 and not self._tagged() and block.find(_WHOLE) < 0
-        if one and type(delta := given[0]) is Delta:
-            if repeat.learn(block, delta):
-                repeat.sink = self._arguments.get(delta.index)
-        elif given:
-            repeat.forget()
+        if not given:
+            return
+        delta = given[0]
+        if (
+            len(given) > 1
+            or type(delta) is not Delta
+            or delta.logprobs
+            or self._tagged()
+            or block.find(_WHOLE) >= 0
+        ):
+            self._frame.forget()
+        elif self._frame.learn(block, delta.text):
+            self._part, self._sink = delta.index, self._arguments.get(delta.index)
 
     def _tagged(self) -> bool:
         """Whether the content may be thinking: then what repeats a chunk need not mean the same."""

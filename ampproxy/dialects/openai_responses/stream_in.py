@@ -8,12 +8,14 @@ Sources: ``openai.types.responses.Response*Event``; what servers that follow Ope
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import count, repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
@@ -107,6 +109,9 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         self._newest: list[AnswerItem] = []
         #: What grows by deltas, by the event's name, output index and content or summary index.
         self._growing: dict[tuple[bytes, int, int], Part] = {}
+        self._frame = Frame(b'"delta":')
+        #: What a delta in that frame adds to.
+        self._grows: Part | None = None
         # No method of ours: the items keep it, and we keep them.
         self._number = count().__next__
         self._started = False
@@ -135,26 +140,39 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        growing = self._growing
-        for name, data in pieces:
-            if name in _DELTAS:
-                try:
-                    event = _delta(data)
-                except BAD_JSON:
-                    return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
-                # Only one of the two numbers is ever given.
-                part = growing.get((name, event.output_index, event.content_index + event.summary_index))
-                if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
-                    text = event.delta
-                    part.sent_length += len(text)
-                    if part.pieces is not None:
-                        part.pieces.append(text)
-                    out.append(Delta(part.index, text))
-                    continue
-            out += self._one(name, data)
-            if self._over:
-                break
+        datas, at = list(map(itemgetter(1), pieces)), 0
+        while at < len(pieces) and not self._over:
+            words = self._frame.words(datas, at)
+            if words and self._grows is not None:
+                out += self._grown(self._grows, words)
+            else:
+                self._frame.forget()
+                out += self._delta(*pieces[at]) or self._one(*pieces[at])
+            at += len(words) or 1
         return out
+
+    def _grown(self, part: Part, words: list[str]) -> list[Delta]:
+        """More words of a part."""
+        part.sent_length += sum(map(len, words))
+        if part.pieces is not None:
+            part.pieces += words
+        return list(map(Delta, repeat(part.index), words))
+
+    def _delta(self, name: bytes, data: bytes) -> list[Delta]:
+        """The common event: more words of a part that is open, and nothing else; nothing for any other."""
+        if name not in _DELTAS:
+            return []
+        try:
+            event = _delta(data)
+        except BAD_JSON:
+            return []
+        # Only one of the two numbers is ever given.
+        part = self._growing.get((name, event.output_index, event.content_index + event.summary_index))
+        if part is None or part.closed or event.logprobs != _NO_LOGPROBS:
+            return []
+        if data.startswith(b'{"type":"%b"' % name) and self._frame.learn(data, event.delta):
+            self._grows = part
+        return self._grown(part, [event.delta])
 
     def _one(self, name: bytes, data: bytes) -> list[Event]:
         try:

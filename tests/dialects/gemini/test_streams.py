@@ -394,6 +394,6 @@ def test_the_short_way_is_left_for_anything_else(other: Any) -> None:
     parser = DIALECT.stream_parser()
     slow: list[Event] = []
     for one in (*words, other, after, end):
-        parser._template.forget()
+        parser._frame.forget()
         slow += parser.feed(sse(one))
     assert plain(fold(slow + parser.end())) == plain(short)
