@@ -9,7 +9,7 @@ run: .venv/run
 	$(BIN)/ampproxy demo $(ARGS)
 
 test: .venv
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -51,8 +51,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores + 4
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files:
-    return order.Files(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files | None:
+    """Of the whole suite. A part, whose files may be few and long, is dealt as ``--dist`` has it."""
+    return order.Files(config, log) if config.args == config.getini("testpaths") else None
 
 
 @pytest.hookimpl(trylast=True)
