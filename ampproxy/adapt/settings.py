@@ -208,10 +208,10 @@ def _in_range(found: Sampling, profile: DialectProfile, target: Target, losses: 
     if found.candidates is not None and several is not None and found.candidates > several:
         losses("candidates", "sampling.candidates", f"At most {several} answers can be asked for.")
         found = msgspec.structs.replace(found, candidates=several)
-    listed = found.top_logprobs
-    if listed is not None and profile.top_logprobs is not None and listed > profile.top_logprobs:
-        losses("logprobs", "sampling.top_logprobs", f"At most {profile.top_logprobs} can be listed.")
-        found = msgspec.structs.replace(found, top_logprobs=profile.top_logprobs)
+    listed, longest = found.top_logprobs, profile.top_logprobs
+    if listed is not None and longest is not None and not 0 <= listed <= longest:
+        losses("logprobs", "sampling.top_logprobs", f"From 0 to {longest} can be listed.")
+        found = msgspec.structs.replace(found, top_logprobs=longest if listed > longest else 0)
     return found
 
 

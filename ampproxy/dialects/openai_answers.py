@@ -178,7 +178,7 @@ class AnswerWire(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     created: float | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     service_tier: Any = None
     error: Json = NULL
 
@@ -218,7 +218,7 @@ def whole_of(
         model=answer.model,
         created=None if answer.created is None else int(answer.created),
         candidates=candidates,
-        usage=None if answer.usage is None else chat_usage(answer.usage, answer.service_tier),
+        usage=chat_usage(answer.usage, answer.service_tier) if isinstance(answer.usage, dict) else None,
         dialect=dialect,
         extras={name: raw for name, raw in members.items() if name not in _TAKEN and raw != NULL},
     )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from operator import itemgetter
@@ -59,15 +59,23 @@ class Journal:
         self._lock: int | None = None
         self._noted: dict[Key, Entry] = {}
         self._ended: dict[Key, list[Entry]] = {}
-        #: What is in the ledger, and may still be in rows that are on their way to :meth:`note`.
+        #: What is on its way to :meth:`note`, and what of that is in the ledger already.
+        self._announced: Collection[Key] = ()
         self._done: set[Key] = set()
         #: Cuts secrets out of names; not known before there was a first batch.
         self._redacted: Callable[[str], str] | None = None
 
+    def announce(self, keys: Collection[Key]) -> None:
+        """In the reactor's thread: :meth:`note` will be called with what has these keys, and is done with
+        what was announced before. Of these alone it is remembered that they are in the ledger: a process that
+        answers at once would else remember every exchange.
+        """
+        self._announced = keys
+
     def note(self, running: Mapping[Key, Entry]) -> None:
         """Note what is under way, beside what was noted and is not in the ledger yet.
 
-        :param running: all of it. Each call knows of no less than the one before it.
+        :param running: all of it, as announced. Each call knows of no less than the one before it.
         """
         with self._guard:
             if self._redacted is None:
@@ -99,7 +107,7 @@ class Journal:
                 self._save()
         yield
         with self._guard:
-            self._done |= keys
+            self._done |= keys.intersection(self._announced)
             for key in ended:
                 self._noted.pop(key, None)
                 self._ended.pop(key, None)

@@ -70,6 +70,7 @@ class Watch:
         self._timer = self._clock.callLater(INTERVAL, self._look)
         # A disk that takes longer is not asked for more.
         if self._noting is None and self._has_changed():
+            self._journal.announce(self._rows.keys())
             self._noting = self._in_thread(partial(self._journal.note, self._rows))
             # It may be over already.
             self._noting.addErrback(self._defect).addCallback(self._noted)

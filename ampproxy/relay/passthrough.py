@@ -26,6 +26,7 @@ from ampproxy.wire.sse import (
     parse_block,
     part,
 )
+from ampproxy.wire.values import whole_surrogates
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
@@ -148,7 +149,7 @@ class PassthroughFilter:
                 self._array = GrowingList(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
-        if not self._monitor.see(b"", data):
+        if not (self._monitor.see(b"", data) or self._see_mended(b"", data)):
             raise self._unreadable(b"data: " + data)
         if self._monitor.failed:
             self._fail(b"data: " + data + b"\n\n")
@@ -214,7 +215,7 @@ class PassthroughFilter:
             return self._each(parted)
         over = self._monitor.terminal and not self._tight
         # What is no event at all is data as a whole.
-        if data is block or not self._monitor.see(name, data):
+        if data is block or not (self._monitor.see(name, data) or self._see_mended(name, data)):
             if over:
                 # Nothing that matters can follow; it is only not handed on.
                 return b""
@@ -238,6 +239,11 @@ class PassthroughFilter:
         if not self._monitor.finished:
             self._fast.learn(block, out)
         return out + b"\n\n"
+
+    def _see_mended(self, name: bytes, data: bytes) -> bool:
+        """Look at an event that is valid but for halves of characters, which its client may put together."""
+        whole = whole_surrogates(data)
+        return whole is not None and self._monitor.see(name, whole)
 
     def _opening(self, out: bytes) -> bytes:
         """Hold back what goes before the answer itself, until that begins."""

@@ -33,7 +33,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, most
+from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, mended, most
 from ampproxy.resources.tenancy import allows, check_open, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
@@ -201,7 +201,8 @@ class GenerateResource(ModelResource):
         try:
             facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
         except ValueError as error:
-            raise ClientFault.of("invalid_request", str(error)) from None
+            mend = partial(mended, self._dialect, body, error)
+            body, facts = mend() if len(body) <= LONG_LOOK else await self._apart(request, mend, len(body))
         elsewhere = generation.runtime.kept_elsewhere
         if elsewhere is not None:
             fetching = elsewhere.fetch(self._dialect, record.client, body)

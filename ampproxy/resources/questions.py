@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import Dialect
-from ampproxy.errors import ExchangeError, Unreachable, UpstreamTimeout
+from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.errors import ClientFault, ExchangeError, Unreachable, UpstreamTimeout
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exhausted import KEY_REFUSED, AccountsExhausted
 from ampproxy.routing.endpoints import Endpoint, Operation
+from ampproxy.wire.values import whole_surrogates
 
 
 def most(endpoint: Endpoint, model: str, body: bytes) -> int:
@@ -31,6 +33,22 @@ def estimated(dialect: Dialect, question: ModelRequest) -> int:
     """The tokens of a question, by rule of thumb."""
     asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
     return estimate_tokens(asked)
+
+
+def mended(dialect: Dialect, body: bytes, error: ValueError) -> tuple[bytes, BodyFacts]:
+    """A body that could not be read, without halves of characters, and what is known of it: clients cut texts
+    in the middle of an emoji, and vendors refuse what is left of it, in every later turn.
+
+    :param error: what is the matter with it.
+    :raises ClientFault: it is something else.
+    """
+    whole = whole_surrogates(body)
+    try:
+        if whole is not None:
+            return whole, facts_of(dialect, whole)
+    except ValueError as other:
+        error = other
+    raise ClientFault.of("invalid_request", str(error)) from None
 
 
 def is_out_of_reach(failure: ExchangeError) -> bool:

@@ -44,7 +44,7 @@ def test_quadratic_work_is_found(work: Callable[[list[bytes]], int]) -> None:
     """Also where it is the machine's fast copying and comparing that is repeated. A busy machine may hide it
     from one look, by making the smaller input look dear.
     """
-    assert any(found_by_a_look(work) for _ in range(5))
+    assert any(found_by_a_look(work) for _ in range(20))
 
 
 def test_linear_work_passes() -> None:

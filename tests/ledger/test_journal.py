@@ -219,11 +219,29 @@ def test_a_note_that_comes_late(world: World, tmp_path: Path) -> None:
     """What was under way when it was looked at may be in the ledger when that gets to the disk."""
     rows = keyed([entry(), entry()], 7, 1)
     running = {key_of(row): row for row in rows}
+    world.journal.announce(running)
     ledger_of(world).write(rows[:1], str)
     world.journal.note(running)
     world.journal.note({})
     world.kill()
     assert len(next_process(tmp_path).rows()) == 2
+
+
+def test_what_is_answered_at_once_is_not_remembered(world: World) -> None:
+    """However many exchanges end while nothing is noted, or the same long one is."""
+    rows = keyed([entry() for _ in range(40)], 7, 100)
+    ledger = ledger_of(world)
+    ledger.write(rows[:20], str)
+    assert not world.journal._done
+    world.begin()
+    world.wait()
+    ledger.write(rows[20:], str)
+    assert not world.journal._done
+    # Nor is a long one, once it is noted that it has ended.
+    ledger.write([ended(world)], str)
+    assert len(world.journal._done) == 1
+    world.wait()
+    assert not world.journal._done
 
 
 def test_one_that_lives_is_let_alone(world: World, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_our_own_frames(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_while_it_lasts(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     """A very long one is told of before it ends, and again with its length."""
     monkeypatch.setattr(stalls, "LONG", 0.3)
-    turns.turn(lambda: busy(1.2))
+    turns.turn(lambda: time.sleep(1.2))
     first, second = turns.told(2)[:2]
     assert "still is" in first["log_format"]
     assert first["seconds"] < second["seconds"]
@@ -96,11 +96,11 @@ def test_not_too_often(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many in a row one is told, and the next says how many there were."""
     monkeypatch.setattr(stalls, "PAUSE", 3600.0)
     for _ in range(3):
-        turns.turn(lambda: busy(0.4))
+        turns.turn(lambda: time.sleep(0.4))
         turns.idle(0.4)
     assert len(turns.events) == 1
     monkeypatch.setattr(stalls, "PAUSE", 0.0)
-    turns.turn(lambda: busy(0.4))
+    turns.turn(lambda: time.sleep(0.4))
     # On a busy machine a turn in which nothing was done may have been one, too.
     more = re.search(r"(\d+) more such turns", turns.told(2)[1]["more"])
     assert more
@@ -125,6 +125,6 @@ def test_stopped() -> None:
     time.sleep(0.3)
     assert turns.events == []
     turns.stalls.start()
-    turns.turn(lambda: busy(0.5))
+    turns.turn(lambda: time.sleep(0.5))
     assert turns.told(1)
     turns.stalls.stop()

@@ -105,6 +105,8 @@ def test_a_huge_one_is_looked_at_apart() -> None:
     assert json.loads(sent.body) == json.loads(asked(words, "claude-real"))
     refused = made.request("POST", "/v1/messages", body=asked(words, "claude-local")[:-1])
     threads.end()
+    assert len(threads.jobs) == 1  # whether halves of characters are what is wrong with it
+    threads.end()
     assert b"400" in refused.answer.partition(b"\r\n")[0]
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.model.base import CHAT as OPENAI_CHAT
+from ampproxy.model.events import Delta
 from tests.cases import each
 from tests.resources.test_bent_answers import (
     CHAT,
@@ -93,6 +96,20 @@ def test_a_delta_in_a_whole_answer(client: str) -> None:
     failed(world, connection, "whole", "a choice without a message")
 
 
+@each(
+    "pieces", [["", '{"path":', '"a"}', '{"path":"a"}'], ["{}", '{"path":"a"}'], ['{"path":"a"}'] * 2, ["{}"]]
+)
+def test_arguments_that_come_twice(pieces: list[str]) -> None:
+    """Servers end a call with all of its arguments once more, or begin it with none: one object is sent."""
+    deltas = [call("read_file", piece) for piece in pieces]
+    for delta in deltas[1:]:
+        del delta["tool_calls"][0]["function"]["name"]
+    parser = DIALECTS[OPENAI_CHAT].stream_parser()
+    events = parser.feed(b"".join((*map(chunk, deltas), chunk({}, "tool_calls"), DONE)))
+    sent = "".join(event.text for event in events if isinstance(event, Delta))
+    assert json.loads(sent) == ({"path": "a"} if len(pieces) > 1 else {})
+
+
 # ----------------------------------------------------------------------------------------- errors
 
 
@@ -108,6 +125,21 @@ def test_an_empty_error_is_none(client: str, shape: str, error: str) -> None:
     world, connection = served(
         CHAT, client, shape, *([whole] if shape == "whole" else [*pieces, DONE]), mime=mime
     )
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "fine"
+
+
+@each("client", TRANSLATED)
+@each("shape", SHAPES)
+@each("usage", ['""', "[]", "5"])
+def test_a_usage_that_is_none(client: str, shape: str, usage: str) -> None:
+    """What cannot be counted is no reason to lose an answer that was paid for."""
+    pieces = [chunk({"content": "fine"}), chunk({}, "stop"), DONE]
+    mime = "text/event-stream"
+    if shape == "whole":
+        pieces, mime = [whole_chat(message("fine"))], "application/json"
+    pieces = [piece.replace(b'"created"', f'"usage": {usage}, "created"'.encode()) for piece in pieces]
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
     assert ended_well(world, connection, shape)
     assert texts(client, shape, connection.body) == "fine"
 

@@ -98,7 +98,7 @@ class ChoiceWire(msgspec.Struct):
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
     #: Where Kimi reports the usage.
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     #: Where OpenRouter reports what broke this choice.
     error: Json = NULL
     #: A whole answer, from servers that send it as one event. Beside deltas it repeats them.
@@ -125,6 +125,14 @@ class _Call:
         self.pieces: list[str] = []
         self._brackets = Brackets()
         self._broken = False
+
+    def repeats(self, piece: str) -> bool:
+        """Whether a piece adds nothing: no arguments before any came, or all of them once more, from servers
+        that end a call with the whole of it.
+        """
+        if not self.pieces:
+            return piece == "{}" and not self.freeform
+        return piece[:1] == "{" and self.whole() and piece.strip() == "".join(self.pieces).strip()
 
     def whole(self) -> bool:
         """Whether the arguments so far are a JSON object.
@@ -299,6 +307,8 @@ class Choice:
             return
         signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
         piece = _arguments(wire)
+        if piece and call.repeats(piece):
+            piece = ""
         if piece:
             call.pieces.append(piece)
         if call.part >= 0:

@@ -38,18 +38,19 @@ class _Tier(msgspec.Struct):
 
 class _Chunk(msgspec.Struct):
     choices: list[ChoiceWire] | None = None
-    usage: dict[str, Any] | None = None
+    #: An object; what else stands there counts nothing, and is no reason to lose the answer.
+    usage: Any = None
     error: Json = NULL
     #: Where Groq reports the usage.
-    x_groq: dict[str, Any] | None = None
+    x_groq: Any = None
 
     def counted(self) -> dict[str, Any] | None:
         """The usage, wherever it is reported."""
-        if self.usage is not None:
-            return self.usage
-        if self.x_groq is not None and isinstance(found := self.x_groq.get("usage"), dict):
-            return found
-        return next((choice.usage for choice in self.choices or () if choice.usage), None)
+        groq = self.x_groq.get("usage") if isinstance(self.x_groq, dict) else None
+        for found in (self.usage, groq, *(choice.usage for choice in self.choices or ())):
+            if isinstance(found, dict):
+                return found
+        return None
 
 
 class _Head(msgspec.Struct):
@@ -73,6 +74,11 @@ def _tier(chunk: bytes) -> str | None:
 
 
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
+
+
+def _up_to_an_object(words: list[str]) -> list[str]:
+    """Pieces of arguments, up to one that may be all of them once more, which has to be looked at."""
+    return next((words[:at] for at, word in enumerate(words) if word[:1] == "{"), words)
 
 
 #: What may hold the whole answer so far, beside what a chunk adds or in its place.
@@ -122,7 +128,10 @@ class ChatStreamParser(Parser[bytes]):
         out: list[Event] = []
         at = 0
         while at < len(pieces) and not self._over:
-            if words := self._frame.words(pieces, at):
+            words = self._frame.words(pieces, at)
+            if words and self._sink is not None:
+                words = _up_to_an_object(words)
+            if words:
                 at += len(words)
                 out += map(Delta, repeat(self._part), filter(None, words))
                 if self._sink is not None:

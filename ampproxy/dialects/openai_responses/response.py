@@ -13,6 +13,7 @@ from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Signature
 from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.values import whole_surrogates
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -23,6 +24,8 @@ def parse_response(body: bytes) -> ChatResponse:
     try:
         events = ResponsesStreamParser().whole(body)
     except BAD_JSON as error:
+        if (fixed := whole_surrogates(body)) is not None:
+            return parse_response(fixed)
         raise bad_answer(f"The vendor's answer could not be read: {error}") from None
     return fold(events)
 

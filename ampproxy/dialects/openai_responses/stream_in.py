@@ -54,6 +54,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import EventReader
+from ampproxy.wire.values import whole_surrogates
 
 
 class _Type(msgspec.Struct):
@@ -187,6 +188,8 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
             events: list[Event] = step(self, decode(data), name)
             self._over = self._over or bool(events and isinstance(events[-1], Failed))
         except BAD_JSON as error:
+            if (fixed := whole_surrogates(data)) is not None:
+                return self._one(name, fixed)
             return self._broken(
                 f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
             )

@@ -6,6 +6,9 @@ import json
 import unittest
 from typing import Any
 
+from msgspec.structs import replace
+
+from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_completions import DIALECT
 from ampproxy.errors import ClientFault
 from ampproxy.model.events import Candidate, ChatResponse, Finished, TokenLogprob, Usage
@@ -51,6 +54,16 @@ class Requests(unittest.TestCase):
         self.assertEqual([part for turn in request.turns for part in turn.parts], [Text("Say hi")])
         self.assertEqual((request.sampling.logprobs, request.sampling.top_logprobs), (True, 0))
         self.assertEqual((request.sampling.stop, request.sampling.max_tokens), (("\n",), 5))
+
+    def test_no_more_is_listed_than_can_be(self) -> None:
+        """Whatever a client of another dialect asked for, an account of this one accepts what it gets."""
+        for asked, sent in ((-1, 0), (0, 0), (5, 5), (20, 5)):
+            with self.subTest(asked=asked):
+                request = parse(logprobs=0)
+                sampling = replace(request.sampling, top_logprobs=asked)
+                rendered = DIALECT.render_request(replace(request, sampling=sampling), Target("m"))
+                self.assertEqual(DIALECT.parse_request(rendered.body).sampling.top_logprobs, sent)
+                self.assertEqual([loss.kind for loss in rendered.losses], ["logprobs"] * (asked != sent))
 
 
 class Answers(unittest.TestCase):
