@@ -1,1 +1,1 @@
-Translating an exchange takes about a third less CPU than before the last rounds of work on speed: messages and tools of Anthropic's clients are read in one go, what a request does not need is not looked at, and the pieces of an answer that came together are read and written together.
+Translating an exchange costs less CPU: plain messages and tools of Anthropic's clients are read in one go, what a request does not need is not looked at, and the pieces of an answer that came together are read and written together.
