@@ -98,7 +98,7 @@ async def stalled(place: Bench, count: int, rest: float) -> tuple[float, float]:
 
     :return: what each of them takes of the gateway's memory meanwhile, in bytes; and how long another tunnel
         took for a talk, in seconds.
-    :raises BadAnswer: somebody could say everything though nobody read it, or something was lost.
+    :raises BadAnswer: an end could send all though it was not read, a tunnel broke, or something was lost.
     """
     with upstream(place, SMALL) as beside, beside.running("ampproxy") as gateway:
         async with (
@@ -115,10 +115,7 @@ async def stalled(place: Bench, count: int, rest: float) -> tuple[float, float]:
             held = (await settled(gateway, rest) - start) / count
             meanwhile = median(await each_of(others, talk))
             await expect(others[0], POURING, str(len(tunnels[::2])))
-            for each in saying:
-                if each.done():
-                    each.result()  # one that broke off says why itself
-                    raise BadAnswer("a client could say everything to a server that read nothing")
+            check_none_ended(saying)
             for tunnel in tunnels[_AT_A_TIME:]:
                 tunnel.transport.abort()
             await expect(others[0], RESUME, RESUME)
@@ -128,6 +125,20 @@ async def stalled(place: Bench, count: int, rest: float) -> tuple[float, float]:
             await asyncio.gather(reading, *saying[: _AT_A_TIME // 2])
             await asyncio.gather(*saying, return_exceptions=True)
     return held, meanwhile
+
+
+def check_none_ended(pours: Sequence[asyncio.Future[None]]) -> None:
+    """Require that each of these is still held back.
+
+    :raises BadAnswer: one has sent everything, or its tunnel broke; the two are different defects.
+    """
+    for each in pours:
+        if not each.done():
+            continue
+        error = each.exception()
+        if error is not None:
+            raise BadAnswer(f"a tunnel that was held back broke: {str(error) or type(error).__name__}")
+        raise BadAnswer("a client could send everything to a server that read nothing")
 
 
 async def _until_idle(gateway: Contender) -> None:

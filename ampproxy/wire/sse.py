@@ -223,8 +223,8 @@ def _value(line: bytes, at: int) -> bytes:
 _NAMED = re.compile(rb"^event: ?([^ \n].*)\ndata: ?([^ \n].*)\n\n", re.MULTILINE)
 _BARE = re.compile(rb"^()data: ?([^ \n].*)\n\n", re.MULTILINE)
 #: The same as nearly all vendors write them, with the spaces: what is around the values has one length.
-_NAMED_SPACED = re.compile(rb"event: ([^ \n].*)\ndata: ([^ \n].*)\n\n")
-_BARE_SPACED = re.compile(rb"()data: ([^ \n].*)\n\n")
+_NAMED_SPACED = re.compile(rb"^event: ([^ \n].*)\ndata: ([^ \n].*)\n\n", re.MULTILINE)
+_BARE_SPACED = re.compile(rb"^()data: ([^ \n].*)\n\n", re.MULTILINE)
 _NAMED_AROUND = len(b"event: \ndata: \n\n")
 _BARE_AROUND = len(b"data: \n\n")
 

@@ -133,6 +133,29 @@ class Here(Bench):
             service.stop()
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (None, "a client could send everything to a server that read nothing"),
+        (ConnectionResetError(), "a tunnel that was held back broke: ConnectionResetError"),
+    ],
+)
+def test_what_is_not_held_back(error: Exception | None, message: str) -> None:
+    """A tunnel that broke is not one without back-pressure."""
+
+    async def look() -> None:
+        held, ended = (asyncio.get_running_loop().create_future() for _ in range(2))
+        tunnels.check_none_ended([held])
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+        with pytest.raises(BadAnswer, match=f"^{message}$"):
+            tunnels.check_none_ended([held, ended])
+
+    asyncio.run(look())
+
+
 @pytest.mark.loopback
 def test_tunnels_are_measured(tmp_path: Path) -> None:
     """A few of them, through a real gateway to a real server: each does all that is asked of it."""
