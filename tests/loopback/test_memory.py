@@ -41,7 +41,10 @@ BEGIN = (
     b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
     b'"content_block":{"type":"text","text":""}}\n\n'
 )
-END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+END = (
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    b'"usage":{"output_tokens":1}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
 
 
 class Vendor:
