@@ -117,7 +117,7 @@ class Gateways:
     def workers(self) -> list[int]:
         """The processes of the first replica's workers, as they are now."""
         with self._asked(0) as state:
-            return [one["pid"] for one in state["workers"]]
+            return [one["pid"] for one in state["workers"] if "pid" in one]
 
     def running(self) -> list[int]:
         """The exchanges that each of those workers has."""
