@@ -322,7 +322,7 @@ def _length(headers: LowerHeaders, version: bytes) -> int | None:
         raise _twice_framed()
     length = lengths[0]
     if len(length) > MAX_DIGITS or not length.isdigit():
-        check_request_length(length)
+        check_request_length(length)  # which says what is wrong with it
     return int(length)
 
 

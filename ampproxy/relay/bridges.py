@@ -119,7 +119,8 @@ class BridgeMaker:
             return False
         if may_differ(question, offer, self._dialects[spoken], self._families):
             return False
-        return self._learner is None or not self._learner.knows(question, offer, spoken)
+        learner = self._learner
+        return learner is None or learner.lessons.empty or not learner.knows(question, offer, spoken)
 
     def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge for a question and an account.
@@ -169,10 +170,10 @@ class BridgeMaker:
 
     def _kept(self, asked: str, question: ModelRequest) -> Kept | None:
         """What keeps the answer to a question whose account stores nothing."""
-        client = self._dialects[asked]
-        if self._remembered is None or client.passthrough.references is None:
+        references = self._dialects[asked].passthrough.references
+        if self._remembered is None or references is None:
             return None
-        return Kept.of(self._remembered, self._stored, client, question)
+        return Kept.of(self._remembered, self._stored, references, question)
 
 
 def _named(body: bytes, model: str, asked: str) -> bytes:

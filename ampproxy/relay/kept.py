@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect, References
+from ampproxy.dialects.base import References
 from ampproxy.dialects.facts import Continued
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.remembered import Remembered
@@ -33,17 +33,16 @@ class Kept:
     @classmethod
     def of(
         cls,
-        remembered: Remembered | None,
+        remembered: Remembered,
         stored: StoredAnswers | None,
-        client: Dialect,
+        references: References,
         question: ModelRequest,
     ) -> Kept | None:
         """``None``: nothing is to be kept.
 
-        :param client: the client's dialect.
+        :param references: of the client's dialect.
         """
-        references = client.passthrough.references
-        if remembered is None or references is None or not references.stores(question.body):
+        if not references.stores(question.body):
             return None
         return cls(remembered, references, question.client, stored, question.facts.continued)
 

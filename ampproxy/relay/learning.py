@@ -78,14 +78,14 @@ class Learner:
     def __init__(
         self, lessons: Lessons, providers: Mapping[str, Provider], log: Logger, *, strict: bool
     ) -> None:
-        self.lessons = self._lessons = lessons
+        self.lessons = lessons
         self._providers = providers
         self._log = log
         self._strict = strict
 
     def knows(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> bool:
         """Whether a request may have to be changed."""
-        return offer.account.learning and bool(self._lessons.of(self._key(question, offer, spoken)))
+        return offer.account.learning and bool(self.lessons.of(self._key(question, offer, spoken)))
 
     def bend(self, bridge: Bridge, question: ModelRequest, offer: RouteTarget, spoken: str) -> None:
         """Change a bridge's body by what its account has taught.
@@ -95,7 +95,7 @@ class Learner:
         if not offer.account.learning:
             return
         key = self._key(question, offer, spoken)
-        lessons = self._meant(self._lessons.of(key))
+        lessons = self._meant(self.lessons.of(key))
         if not lessons:
             return
         # Not at the top: most accounts refuse nothing.
@@ -104,7 +104,7 @@ class Learner:
         body, losses, used = bent(bridge.body, lessons)
         if used:
             bridge.body, bridge.losses = body, (*bridge.losses, *losses)
-            self._lessons.used(key, used)
+            self.lessons.used(key, used)
 
     def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:
         """Whether a failure is of those that can teach."""
@@ -137,7 +137,7 @@ class Learner:
         if not found:
             self._doubt(key, refusal.error.message)
             return None
-        self._lessons.learn(key, found)
+        self.lessons.learn(key, found)
         for lesson in found:
             self._log.info(
                 "{account} refuses {member} for {model} ({reason}): from now on it {about}",
@@ -147,7 +147,7 @@ class Learner:
                 reason=printable(refusal.error.message[:LOOKED_AT]),
                 about=printable(lesson.about[:LOOKED_AT]),
             )
-        return Taught(self._lessons, key, found)
+        return Taught(self.lessons, key, found)
 
     def _key(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> Key:
         call = f"{spoken} {question.endpoint.operation.value}"
@@ -166,9 +166,9 @@ class Learner:
 
     def _doubt(self, key: Key, message: str) -> None:
         """A request that was changed by what is known was refused: forget what the refusal is about."""
-        doubtful = [lesson for lesson in self._lessons.of(key) if lesson.place[-1] in message]
+        doubtful = [lesson for lesson in self.lessons.of(key) if lesson.place[-1] in message]
         if doubtful:
-            self._lessons.disprove(key, doubtful)
+            self.lessons.disprove(key, doubtful)
 
 
 def _words(refusal: ExchangeError) -> bytes:

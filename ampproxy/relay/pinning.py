@@ -126,7 +126,7 @@ class Pinning:
         families: Families | None = None,
     ) -> None:
         self._families = families
-        self.pins = self._pins = pins
+        self.pins = pins
         self._providers = providers
         self._accounts = tuple(accounts)
         vendors = Counter(providers[account.label].VENDOR for account in self._accounts)
@@ -137,13 +137,13 @@ class Pinning:
 
     def may_refer(self, dialect: str, route: Route, body: bytes) -> bool:
         """Whether a request may refer to something that one of several accounts keeps, by a glance at it."""
-        if not self._pins.things and len(route.offers) < 2:
+        if not self.pins.things and len(route.offers) < 2:
             return False
         return DIALECTS[dialect].passthrough.state.may_refer(body)
 
     def knows(self, question: ModelRequest) -> bool:
         """Whether a request may refer to something of which it is known whose it is."""
-        return question.refers and self._pins.things > 0
+        return question.refers and self.pins.things > 0
 
     def named(self, question: ModelRequest) -> tuple[str, ...]:
         """The things that a request refers to. It may be called in any thread."""
@@ -155,7 +155,7 @@ class Pinning:
         :param things: those that it refers to.
         :raises ExchangeError: nobody can serve it who has them.
         """
-        owners = {owner: thing for thing in things if (owner := self._pins.owner(thing)) is not None}
+        owners = {owner: thing for thing in things if (owner := self.pins.owner(thing)) is not None}
         if not owners:
             return None
         if len(owners) > 1:
@@ -175,20 +175,20 @@ class Pinning:
         :param part: of the answer, from its beginning.
         """
         alone = len(question.route.offers) < 2 and offer.account.label not in self._several
-        if alone and (self._pins.empty or not self._pins.things):
+        if alone and (self.pins.empty or not self.pins.things):
             return
         state, operation = DIALECTS[question.endpoint.dialect].passthrough.state, question.endpoint.operation
         if operation not in _ISSUING or not self._is_its_own(offer, question):
             return
         if operation is Operation.OTHER:
             # As the batch that a method of a model begins.
-            self._pins.pin(issued(GOOGLE, part[:LOOKED_THROUGH]), self._name(offer))
+            self.pins.pin(issued(GOOGLE, part[:LOOKED_THROUGH]), self._name(offer))
             return
         found = [*state.issued(question.facts.found, part[:LOOKED_THROUGH])]
         if question.refers:
             found += state.references(question.body)
         if found:
-            self._pins.pin(found, self._name(offer))
+            self.pins.pin(found, self._name(offer))
 
     def watched(self, inner: StreamFilter, question: ModelRequest, offer: RouteTarget) -> StreamFilter:
         """A stream's filter that notes what is issued in it, where tools of the vendor's may do so."""
@@ -198,7 +198,7 @@ class Pinning:
         if not any(tool in tools for tool in state.tools):
             return inner
         issued = partial(state.issued, question.facts.found)
-        return _Watched(inner, issued, partial(self._pins.pin, account=self._name(offer)))
+        return _Watched(inner, issued, partial(self.pins.pin, account=self._name(offer)))
 
     def _of(self, question: ModelRequest) -> VendorState:
         return DIALECTS[question.endpoint.dialect].passthrough.state
@@ -207,10 +207,10 @@ class Pinning:
         self, question: ModelRequest, offer: RouteTarget, body: bytes, left: Identity | None
     ) -> bool:
         """Whether a body may hold proofs that the account does not take."""
-        if left is None and not self._pins.proofs:
+        if left is None and not self.pins.proofs:
             return False
         state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
-        return (state.bound or self._pins.proofs > 0) and state.may_prove(body)
+        return (state.bound or self.pins.proofs > 0) and state.may_prove(body)
 
     def sort(self, question: ModelRequest, offer: RouteTarget, body: bytes, left: Identity | None) -> Sorted:
         """The body without the proofs of other accounts. It changes nothing, and may be called in any thread.
@@ -222,19 +222,19 @@ class Pinning:
         name = self._name(offer)
         moved = left is not None and state.bound
         unowned = (
-            tuple(proof for proof in state.proofs_in(body) if not self._pins.knows_proof(proof))
+            tuple(proof for proof in state.proofs_in(body) if not self.pins.knows_proof(proof))
             if moved
             else ()
         )
         gone = frozenset(unowned)
-        body, losses = state.without(body, lambda proof: proof in gone or self._pins.is_foreign(proof, name))
+        body, losses = state.without(body, lambda proof: proof in gone or self.pins.is_foreign(proof, name))
         return Sorted(unowned, body, losses)
 
     def take(self, found: Sorted, bridge: Bridge, left: Identity | None) -> None:
         """Let a bridge have a sorted body, and remember whose the proofs were."""
         if found.unowned and left is not None:
             owner = next((one for one in self._accounts if self._state.identity(one) == left), None)
-            self._pins.pin_proofs(found.unowned, "?" if owner is None else account_name(owner))
+            self.pins.pin_proofs(found.unowned, "?" if owner is None else account_name(owner))
         if found.losses:
             bridge.body, bridge.losses = found.body, (*bridge.losses, *found.losses)
 
@@ -248,7 +248,7 @@ class Pinning:
         if not _PROOF_REFUSED.search(text) or not state.may_prove(sent):
             return False
         proofs = state.proofs_in(sent)
-        self._pins.refuse_proofs(proofs, self._name(offer))
+        self.pins.refuse_proofs(proofs, self._name(offer))
         return bool(proofs)
 
     def _name(self, offer: RouteTarget) -> str:

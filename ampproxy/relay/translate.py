@@ -323,8 +323,10 @@ class TranslateBridge:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def loaded(function: _Function) -> _Function:
-    """What a dialect has for a direction, without going through what loads it first."""
+def _loaded(function: _Function) -> _Function:
+    """The function itself, where a dialect has a stand-in for it that loads it: each call through that is one
+    more.
+    """
     found: _Function = getattr(function, "found", function)
     return found
 
@@ -338,10 +340,10 @@ def read_question(
     :raises ampproxy.errors.ClientFault: it is not valid, or refers to what only its own vendor stores.
     """
     try:
-        asked = loaded(client.parse_request)(body, model=model, stream=stream)
+        asked = _loaded(client.parse_request)(body, model=model, stream=stream)
     except RecursionError:
         raise _too_deep() from None
-    return asked if client.name == spoken.name else loaded(client.for_others)(asked)
+    return asked if client.name == spoken.name else _loaded(client.for_others)(asked)
 
 
 def render_for(
@@ -385,7 +387,7 @@ def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendere
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     try:
-        return loaded(spoken.render_request)(asked, target)
+        return _loaded(spoken.render_request)(asked, target)
     except RecursionError:
         raise _too_deep() from None
 

@@ -251,11 +251,7 @@ class Root(Branch):
         """
         if self._has_neo or request.by_cloud:
             return None
-        headers = request.requestHeaders.by_name
-        # As _asked, without a call.
-        return self._found.get(
-            (request.method, request.path, b"anthropic-version" in headers, b"x-goog-api-key" in headers)
-        )
+        return self._found.get(_asked(request))
 
     def getChildWithDefault(self, path: bytes, request: GatewayRequest) -> Any:
         """A request of Amp's cloud sees nothing of the tree, whatever its path."""

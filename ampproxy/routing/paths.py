@@ -17,7 +17,8 @@ from ampproxy.errors import ClientFault
 from ampproxy.model.events import WireError
 
 _UNRESERVED = rb"A-Za-z0-9._~-"
-#: Already in that form: no escape, no empty or dot segment but an empty one at the end, nothing to be quoted.
+#: Matches a path that is already in that form: no escape, no empty or dot segment but an empty one at the
+#: end, nothing to be quoted.
 is_canonical = re.compile(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?").fullmatch
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 #: What stays as it is of bytes that a path may hold (RFC 3986, section 3.3), escapes included.

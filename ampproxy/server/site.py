@@ -223,7 +223,7 @@ class GatewayRequest(Revocable, HttpRequest):
     def _begin(self) -> None:
         """The request begins only now: if the configuration has changed meanwhile, the new one decides."""
         try:
-            waiting = None if self._tree is self.site.resource else self.find()
+            waiting = self.find() if self.outdated else None
         except ExchangeError as refusal:
             self._resource.reject_unserved(self, refusal)
         except Exception:

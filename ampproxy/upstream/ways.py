@@ -50,8 +50,9 @@ class PreparedURL(EncodedURL):
         return self._text
 
 
-#: Most requests of a service go to few URLs.
-_prepared = lru_cache(maxsize=512)(PreparedURL)
+#: Most requests of a service go to few URLs, which are short; what clients add to a query may not be.
+_known = lru_cache(maxsize=512)(PreparedURL)
+_USUAL_CHARS = 512
 
 
 class NoCookies(IndexableCookieJar):
@@ -109,7 +110,7 @@ class Way:
         """See :meth:`ampproxy.upstream.client.UpstreamClient.send`."""
         return self._client.request(
             method,
-            _prepared(url),
+            _known(url) if len(url) <= _USUAL_CHARS else PreparedURL(url),
             headers=headers,
             data=body,
             allow_redirects=False,

@@ -44,8 +44,9 @@ class ThoughtState:
     __slots__ = ("_details", "_opaque", "_proves")
 
     def __init__(self) -> None:
-        self._details: list[dict[str, Any]] = []
-        self._opaque = ""
+        #: Each detail, and the pieces of its texts: joined once, for there may be very many.
+        self._details: list[tuple[dict[str, Any], dict[str, list[str]]]] = []
+        self._opaque: list[str] = []
         self._proves = False
 
     def add(self, details: Sequence[Json], opaque: str | None) -> None:
@@ -54,28 +55,35 @@ class ThoughtState:
             if isinstance(detail, dict):
                 self._grow(detail)
         if opaque:
-            self._opaque, self._proves = self._opaque + opaque, True
+            self._opaque.append(opaque)
+            self._proves = True
 
     def _grow(self, detail: dict[str, Any]) -> None:
         self._proves = self._proves or any(_text(detail, name) for name in _PROOFS)
-        last = self._details[-1] if self._details else None
-        if last is None or not _goes_on(last, detail):
-            self._details.append(detail)
-            return
+        if not self._details or not _goes_on(self._details[-1][0], detail):
+            self._details.append(({}, {}))
+        last, texts = self._details[-1]
         for name, value in detail.items():
-            if name in _GROWING and isinstance(value, str) and isinstance(last.get(name), str):
-                last[name] += value
-            elif value is not None:
+            if name in _GROWING and isinstance(value, str):
+                texts.setdefault(name, []).append(value)
+                value = ""
+            if value is not None or name not in last:
                 last[name] = value
 
     def take(self) -> Signature | None:
         """What came since the last time, if it proves anything."""
         if not self._proves:
             return None
-        state: dict[str, Any] = {DETAILS: self._details} if self._details else {}
+        state: dict[str, Any] = {}
+        if self._details:
+            whole = (
+                (detail, {name: "".join(pieces) for name, pieces in texts.items()})
+                for detail, texts in self._details
+            )
+            state[DETAILS] = [{**detail, **texts} for detail, texts in whole]
         if self._opaque:
-            state[OPAQUE] = self._opaque
-        self._details, self._opaque, self._proves = [], "", False
+            state[OPAQUE] = "".join(self._opaque)
+        self._details, self._opaque, self._proves = [], [], False
         return Signature(CHAT, encode(state).decode())
 
 
