@@ -95,8 +95,10 @@ class Shape:
         """Whether the first event of a stream is a whole answer; ``None``: its line has not ended yet."""
         if _LINE.search(start) is None:
             return None if start.startswith(b"data:") else False
-        end = _EVENT_END.search(start)
-        event = start if end is None else start[: end.start()]
+        # Mostly it ends so, which is found much faster.
+        at = start.find(b"\n\n")
+        end = _EVENT_END.search(start) if at < 0 or b"\r" in start[:at] else None
+        event = start[: end.start()] if end is not None else start[:at] if at >= 0 else start
         return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
 
     def whole(self, body: bytes) -> bytes:
