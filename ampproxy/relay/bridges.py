@@ -261,12 +261,8 @@ class PassthroughBridge:
         :raises UpstreamFault: it broke, and its client would not know.
         """
         events = self._dialect.passthrough.events
-        try:
-            ending = self._endings.of_whole(body)
-        except UpstreamFault as fault:
-            if events is None or not events.own_breaks:
-                raise
-            ending = Ending(fault.error)
+        ending = self._endings.of_whole(body)
+        ending.check(own_breaks=events is not None and events.own_breaks)
         self._losses, self._failed = ending.losses, ending.error
 
     def error_event(self, error: WireError) -> bytes:

@@ -285,8 +285,7 @@ class PassthroughFilter:
             return
         ending = self._endings.of_stream(b"".join((*monitor.kept, event)), spoken=monitor.spoken)
         self.losses += ending.losses
-        if ending.error is not None and not self._own_breaks:
-            raise UpstreamFault(ending.error, retryable=True)
+        ending.check(own_breaks=self._own_breaks)
         self.failed = ending.error
 
     def end(self) -> bytes:

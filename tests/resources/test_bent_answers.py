@@ -529,6 +529,13 @@ def message(content: list[Any], reason: str) -> dict[str, Any]:
     return {**head, "stop_reason": reason, "usage": {"input_tokens": 9, "output_tokens": 1}}
 
 
+def calling(*calls: dict[str, Any]) -> dict[str, Any]:
+    """An answer of Gemini's that calls functions."""
+    parts = [{"functionCall": call} for call in calls]
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
+    return {"candidates": [candidate], "modelVersion": "vendor-model"}
+
+
 WHOLE_BREAKS = {
     CHAT: [
         (
@@ -544,6 +551,9 @@ WHOLE_BREAKS = {
         (json.dumps(message([NAMELESS], "tool_use")).encode(), "names no tool"),
     ],
     RESPONSES: [(json.dumps(response("completed", [NO_NAME])).encode(), "names no tool")],
+    GEMINI: [
+        (json.dumps(calling(call)).encode(), "names no tool") for call in ({}, {"name": ""}, {"args": {}})
+    ],
 }
 
 
@@ -557,16 +567,41 @@ def test_whole_answers_that_broke_within_their_dialect(kind: str, body: bytes, w
 
 
 @every
-@pytest.mark.parametrize("kind", [MESSAGES, RESPONSES])
+@pytest.mark.parametrize("kind", [MESSAGES, RESPONSES, GEMINI])
 def test_streams_that_broke_within_their_dialect(kind: str, client: str) -> None:
     """A nameless call is an error of the vendor's for every client, those of its own dialect included."""
-    if kind == MESSAGES:
+    if kind == GEMINI:
+        words = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Well."}]}, "index": 0}]}
+        pieces = [
+            b"data: " + json.dumps(one).encode() + b"\n\n" for one in (words, words, calling({"args": {}}))
+        ]
+    elif kind == MESSAGES:
         pieces = messages(NAMELESS, {"type": "input_json_delta", "partial_json": "{}"}, "tool_use")
     else:
         done = event("response.output_item.done", output_index=0, item=NO_NAME)
         pieces = [CREATED, done, event("response.completed", response=response("completed", [NO_NAME]))]
     world, connection = served(kind, client, "streamed", *pieces)
     failed(world, connection, "streamed", "names no tool")
+
+
+@both
+def test_calls_of_gemini_that_come_in_pieces_pass(shape: str) -> None:
+    """Only the first piece has the name."""
+    begun = {"name": "read_file", "willContinue": True}
+    body = calling(
+        begun, {"partialArgs": [{"jsonPath": "$.path", "stringValue": "a"}], "willContinue": True}, {}
+    )
+    pieces = [json.dumps(body).encode()]
+    if shape == "streamed":
+        parts = body["candidates"][0]["content"]["parts"]
+        bodies = [calling(part["functionCall"]) for part in parts]
+        for one in bodies[:-1]:
+            del one["candidates"][0]["finishReason"]
+        pieces = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in bodies]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(GEMINI, "gemini", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert b"partialArgs" in connection.body
 
 
 def test_messages_that_broke_within_their_dialect() -> None:

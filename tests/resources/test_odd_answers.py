@@ -272,6 +272,52 @@ def test_responses_come_once(client: str, pieces: list[bytes]) -> None:
     assert calls(connection.body) is (len(pieces) > 4)
 
 
+def pieces_of(*texts: str) -> list[bytes]:
+    return [
+        event("response.function_call_arguments.delta", output_index=0, item_id="fc_1", delta=text)
+        for text in texts
+    ]
+
+
+#: A call of which its vendor says that it begins, and of whose arguments all but the end comes.
+CUT = [item("added", {**CALLED, "arguments": ""}), *pieces_of('{"pa', "th", '":"a')]
+
+
+@every
+@each("together", [False, True])
+def test_a_call_that_never_ends(client: str, together: bool) -> None:
+    """What is said to be complete is not, for clients of the same dialect neither; a whole call may lack its
+    end, and one of those that have theirs says nothing of another.
+    """
+    pieces = [CREATED, item("done", WORDED), *CUT, completed("completed")]
+    world, connection = served(RESPONSES, client, "streamed", *([b"".join(pieces)] if together else pieces))
+    failed(world, connection, "streamed", "in the middle of a tool call")
+    for last in (
+        [*pieces_of('"}'), completed("completed")],
+        [item("done", CALLED), completed("completed", CALLED)],
+    ):
+        pieces = [CREATED, *CUT, *last]
+        world, connection = served(
+            RESPONSES, client, "streamed", *([b"".join(pieces)] if together else pieces)
+        )
+        assert ended_well(world, connection, "streamed")
+    other = {**CALLED, "id": "fc_2", "call_id": "call_2"}
+    ended = event("response.output_item.done", output_index=1, item=other)
+    pieces = [CREATED, *CUT, event("response.output_item.added", output_index=1, item=other), ended]
+    world, connection = served(RESPONSES, client, "streamed", *pieces, completed("completed"))
+    failed(world, connection, "streamed", "in the middle of a tool call")
+
+
+@every
+def test_a_failure_that_is_called_complete(client: str) -> None:
+    """Servers that end every stream alike report inside how it ended."""
+    error = {"code": "server_error", "message": "It broke."}
+    body = {"id": "resp_1", "status": "failed", "error": error, "output": []}
+    failure = event("response.completed", response=body)
+    world, connection = served(RESPONSES, client, "streamed", CREATED, item("done", WORDED), failure)
+    failed(world, connection, "streamed", "It broke.")
+
+
 @every
 def test_a_policy_is_no_fault_of_the_account(client: str) -> None:
     """What is refused for what it asks is refused by every account, and at each try."""
