@@ -393,6 +393,94 @@ def test_thinking_between_tags(client: str, shape: str) -> None:
         assert texts(client, shape, connection.body) == text
 
 
+UNMARKED = "A greeting.\nI answer it.\n</think>\n\nHello there."
+
+
+def in_pieces(text: str, size: int = 3) -> list[bytes]:
+    return [chunk({"content": text[at : at + size]}) for at in range(0, len(text), size)]
+
+
+def thinker(client: str, shape: str, *answers: list[bytes], name: str = "glm-5") -> list[Connection]:
+    """The answers of a server, one after another, whose model thinks."""
+    world = World(config(CHAT).replace("name: vendor-model", f"name: {name}"))
+    found = []
+    for pieces in answers:
+        path, body = question(client, stream=shape == "streamed")
+        raw = json.dumps(body).encode()
+        found.append(world.request("POST", path, {"Content-Type": "application/json"}, raw))
+        world.turn()
+        answer(world, ROLE, *pieces, DONE)
+    return found
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_thinking_that_no_tag_begins(client: str, shape: str) -> None:
+    """Where the prompt opened it: in the first answer of a model that thinks, and in the next ones, whose
+    thinking is sent as it comes.
+    """
+    end = chunk({}, "stop")
+    first, second = thinker(client, shape, *[[*in_pieces(UNMARKED), end]] * 2)
+    for connection in (first, second):
+        assert texts(client, shape, connection.body) == "Hello there."
+        assert thoughts(client, shape, connection.body) == "A greeting.\nI answer it."
+    if shape == "streamed":
+        assert len(second.body) > len(first.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_no_answer_is_lost_to_its_thinking(client: str, shape: str) -> None:
+    """An answer of such a model without the tag is text, which may only come twice; so is one that never had
+    it, and one that mentions it.
+    """
+    end = chunk({}, "stop")
+    plain = [*in_pieces("Hello there."), end]
+    _, second, third = thinker(client, shape, [*in_pieces(UNMARKED), end], plain, plain)
+    assert texts(client, shape, second.body) == "Hello there."
+    assert (texts(client, shape, third.body), thoughts(client, shape, third.body)) == ("Hello there.", "")
+    for text in (
+        "End it with `</think>`.",
+        "Write </think> behind it.",
+        "```\n<a>\n</think>\n```\n",
+        "a " * 9000,
+    ):
+        (connection,) = thinker(client, shape, [*in_pieces(text, 5), end])
+        assert (texts(client, shape, connection.body), thoughts(client, shape, connection.body)) == (text, "")
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+def test_what_shows_that_a_thought_is_marked(client: str) -> None:
+    """A member of its own, or both tags: from then on nothing is awaited. Cut thinking is no text."""
+    end = chunk({}, "stop")
+    apart = [chunk({"reasoning_content": "Hm."}), *in_pieces(UNMARKED), end]
+    _, second = thinker(client, "streamed", [*in_pieces(THOUGHT), end], [*in_pieces("Hello", 1), end])
+    assert texts(client, "streamed", second.body) == "Hello"
+    (connection,) = thinker(client, "streamed", apart)
+    assert texts(client, "streamed", connection.body) == UNMARKED
+    cut = [*in_pieces("A greeting."), chunk({}, "length")]
+    _, second = thinker(client, "streamed", [*in_pieces(UNMARKED), end], cut)
+    assert thoughts(client, "streamed", second.body) == "A greeting."
+    assert texts(client, "streamed", second.body) == ""
+    call_only = [
+        *in_pieces(UNMARKED.replace("Hello there.", "")),
+        chunk(call("read_file", "{}")),
+        chunk({}, "tool_calls"),
+    ]
+    (connection,) = thinker(client, "streamed", call_only, name="Qwen3-4B-Thinking-2507")
+    assert thoughts(client, "streamed", connection.body) == "A greeting.\nI answer it."
+    assert calls(connection.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_an_empty_thought_that_no_tag_begins(client: str, shape: str) -> None:
+    """The tag is no text, whatever the model."""
+    for text in ("</think>\n\nHello there.", "\n\n</think>\n\nHello there."):
+        _, connection = served(CHAT, client, shape, ROLE, *in_pieces(text), chunk({}, "stop"), DONE)
+        assert texts(client, shape, connection.body) == "Hello there."
+
+
 @every
 @both
 def test_the_other_shape(client: str, shape: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ampproxy.dialects.base import Opening
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
@@ -149,12 +150,18 @@ class Choice:
     """The parts of one choice.
 
     :param arguments: where the arguments of the calls of all choices are gathered, by their parts' numbers.
+    :param opening: how the model's thinking was seen to begin; ``None``: it is none that is known to think.
     :ivar open_kind: what kind of words is open, if any; ``open_index`` its part's number.
     :ivar ended: whether its ``finish_reason`` came.
     """
 
     def __init__(
-        self, number: int, new_part: Callable[[], int], ids: CallIds, arguments: dict[int, list[str]]
+        self,
+        number: int,
+        new_part: Callable[[], int],
+        ids: CallIds,
+        arguments: dict[int, list[str]],
+        opening: Opening | None = None,
     ) -> None:
         self.number = number
         self._arguments = arguments
@@ -166,7 +173,7 @@ class Choice:
         self._word: str | None = None
         self._refused = False
         #: ``None`` once it is known that no thinking stands in the content.
-        self._tags: ThinkTags | None = ThinkTags()
+        self._tags: ThinkTags | None = ThinkTags(opening)
         self._text_index = -1
         #: By the index that the server gave, or a made one below zero.
         self._calls: dict[int, _Call] = {}
@@ -279,7 +286,7 @@ class Choice:
     def _untag(self, out: list[Event]) -> None:
         """There is no thinking in the content, or no more of it."""
         tags, self._tags = self._tags, None
-        for kind, words in tags.end() if tags is not None else ():
+        for kind, words in tags.end(cut=self._word == "length") if tags is not None else ():
             self._add_words("text" if kind == "text" else "reasoning", words, (), out)
 
     def _add_words(

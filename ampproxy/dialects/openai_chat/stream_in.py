@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ampproxy.dialects.base import Opening
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
 from ampproxy.dialects.openai import chat_usage, error_from
@@ -91,9 +92,13 @@ def _is_whole(block: bytes) -> bool:
 
 
 class ChatStreamParser(Parser[bytes]):
-    """See :class:`~ampproxy.dialects.base.StreamParser`."""
+    """See :class:`~ampproxy.dialects.base.StreamParser`.
 
-    def __init__(self) -> None:
+    :param opening: how the model's thinking was seen to begin; ``None``: it is none that is known to think.
+    """
+
+    def __init__(self, opening: Opening | None = None) -> None:
+        self._opening = opening
         self._splitter = BlockSplitter()
         super().__init__(self._splitter.feed)
         self._choices: dict[int, Choice] = {}
@@ -200,7 +205,9 @@ class ChatStreamParser(Parser[bytes]):
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                choice = self._choices[number] = Choice(number, self._new_part, self._ids, self._arguments)
+                choice = self._choices[number] = Choice(
+                    number, self._new_part, self._ids, self._arguments, self._opening
+                )
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return
