@@ -294,6 +294,10 @@ _OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
 OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
 
 
+#: Names of events that say no more than that the server is there, whatever their data.
+SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
+
+
 def is_chunk(values: Mapping[str, object]) -> bool:
     """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
     taken for something new, unless it looks like an error.

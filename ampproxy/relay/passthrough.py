@@ -213,7 +213,8 @@ class PassthroughFilter:
             return self._opening(block + b"\n\n")
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
-        over = self._monitor.terminal and not self._tight
+        ended = self._monitor.terminal or (self._monitor.finished and members(data) is None)
+        over = ended and not self._tight
         # What is no event at all is data as a whole.
         if data is block or not (self._monitor.see(name, data) or self._see_mended(name, data)):
             if over:

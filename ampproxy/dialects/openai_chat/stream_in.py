@@ -15,7 +15,7 @@ import msgspec
 from ampproxy.dialects.base import Opening
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
-from ampproxy.dialects.openai import chat_usage, error_from
+from ampproxy.dialects.openai import SIGNS_OF_LIFE, chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import CallIds
@@ -124,10 +124,13 @@ class ChatStreamParser(Parser[bytes]):
         if not self._over:
             if is_cut(rest) and not whole:
                 raise TruncatedStream
-            if not self._choices or not all(choice.ended for choice in self._choices.values()):
+            if not self._ended():
                 raise TruncatedStream
             self._complete(out)
         return out
+
+    def _ended(self) -> bool:
+        return bool(self._choices) and all(choice.ended for choice in self._choices.values())
 
     def _read(self, pieces: list[bytes]) -> list[Event]:
         out: list[Event] = []
@@ -170,7 +173,7 @@ class ChatStreamParser(Parser[bytes]):
 
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)
-        if not data:
+        if not data or name in SIGNS_OF_LIFE:
             return
         if b"\n" in data and len(blocks := split_blocks(part(block + b"\n\n"))) > 1:
             for one in blocks:
@@ -191,7 +194,9 @@ class ChatStreamParser(Parser[bytes]):
             try:
                 chunk = read_answer(_CHUNK, data, "event")
             except UpstreamFault as fault:
-                out += self._fail(fault.error)
+                # Behind the end of the answer nothing matters that is no chunk.
+                if loads(data) is not None or not self._ended():
+                    out += self._fail(fault.error)
                 return
         self._chunk(chunk, data, out)
 
