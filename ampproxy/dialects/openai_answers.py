@@ -283,8 +283,7 @@ class ChunkRenderer(Renderer):
     def _end(self) -> None:
         self._over = True
 
-    def started(self, event: Started, out: list[bytes]) -> None:
-        """An answer begins: what each of its chunks begins with."""
+    def _on_start(self, event: Started, out: list[bytes]) -> None:
         if self._head:
             return
         self._own = event.dialect == self.FORM.dialect
@@ -304,11 +303,10 @@ class ChunkRenderer(Renderer):
         """The end of a choice, unless it was sent already."""
         raise NotImplementedError
 
-    def finished(self, event: Finished, out: list[bytes]) -> None:
-        """A choice ends."""
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         self._finish(event.choice, event, out)
 
-    def completed(self, event: Completed, out: list[bytes]) -> None:
+    def _on_complete(self, event: Completed, out: list[bytes]) -> None:
         """The answer is whole: what has not ended ends; then the usage and the end mark."""
         for number in [*self._begun()] or [0]:
             self._finish(number, None, out)
