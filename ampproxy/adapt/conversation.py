@@ -35,7 +35,7 @@ def system_first(request: ChatRequest, target: Target, losses: Losses) -> ChatRe
     and is a turn of the user's if there is neither. Turns keep their numbers: where one was, an empty one
     of the system stays.
     """
-    if target.host.system != "first" or "system" not in [turn.role for turn in request.turns]:
+    if "system" not in [turn.role for turn in request.turns]:
         return request
     turns = list(request.turns)
     for number, turn in enumerate(turns):

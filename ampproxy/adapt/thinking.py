@@ -140,7 +140,7 @@ def _with_room(request: ChatRequest, tokens: int, target: Target, losses: Losses
 def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """No thinking where the vendor takes functions only without it."""
     wish = request.thinking
-    if target.chat_tools != "not-thinking" or not request.tools or (wish is not None and wish.mode == "off"):
+    if not request.tools or (wish is not None and wish.mode == "off"):
         return request
     losses("thinking", _PATH, f"{target.model} takes tools over Chat Completions only without thinking.")
     return _with(request, Thinking("off"))
