@@ -16,7 +16,7 @@ from ampproxy.dialects.ends import BENT as _BENT
 from ampproxy.dialects.json import encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
-from ampproxy.dialects.openai_responses.client_tools import ID_PREFIXES
+from ampproxy.dialects.openai_responses.client_tools import KINDS, PLAIN
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
     ClientCall,
@@ -263,8 +263,8 @@ class ResponsesStreamRenderer(Renderer):
         """The item of a call, as the client knows its tool."""
         own = part.item if len(part.item or "") <= LONGEST_ID else None
         known = self._known.get(part.name)
-        if known is not None and known.kind in ID_PREFIXES:
-            id = own or self._context.new_id(ID_PREFIXES[known.kind])
+        if known is not None and known.kind not in PLAIN:
+            id = own or self._context.new_id(KINDS[known.name].prefix)
             return ClientCall(id, self._next_index(), part.id, known)
         id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
         kind = CustomCall if part.freeform else Call
