@@ -63,40 +63,27 @@ ALERTS = Section(
     (
         Setting(
             "webhook",
-            "webhook",
             Reader("URL, or file:/path", _webhook),
             "Where each alert is posted as JSON. Treated as a secret: `${ENV_VAR}` and `file:/path` work.",
         ),
         Setting(
             "webhook-headers",
-            "headers",
             fields.HEADERS,
             "Headers of these requests, such as `Authorization`.",
+            field="headers",
         ),
         Setting(
-            "command",
             "command",
             Reader("a program and its arguments", _argv),
             "What is run for each alert, without a shell: JSON on its standard input, `AMPPROXY_ALERT_*` in"
             " its environment.",
         ),
+        Setting("on", Reader("a list of kinds of alerts", _kinds), "Which alerts are sent.", "all kinds"),
         Setting(
-            "on",
-            "on",
-            Reader("a list of kinds of alerts", _kinds),
-            "Which alerts are sent.",
-            "all kinds",
+            "repeat", fields.duration(), "After how long an alert that is still active is sent again.", "24h"
         ),
+        Setting("interval", fields.duration(), "How often the service looks.", "30s"),
         Setting(
-            "repeat",
-            "repeat",
-            fields.duration(),
-            "After how long an alert that is still active is sent again.",
-            "24h",
-        ),
-        Setting("interval", "interval", fields.duration(), "How often the service looks.", "30s"),
-        Setting(
-            "timeout",
             "timeout",
             fields.duration(),
             "How long one delivery may take, to the webhook or by the command.",

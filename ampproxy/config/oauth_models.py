@@ -24,9 +24,9 @@ def _alias(found: ParsedSection) -> ModelAlias:
 _ALIAS = Section(
     _alias,
     (
-        Setting("name", "name", fields.NAME, "The vendor's name for the model.", required=True),
-        Setting("alias", "alias", fields.NAME, "The name that clients see and request.", required=True),
-        Setting("fork", "fork", fields.FLAG, "Serve it under its own name, too.", "false"),
+        Setting("name", fields.NAME, "The vendor's name for the model.", required=True),
+        Setting("alias", fields.NAME, "The name that clients see and request.", required=True),
+        Setting("fork", fields.FLAG, "Serve it under its own name, too.", "false"),
     ),
 )
 
@@ -41,8 +41,7 @@ def _by_vendor(found: ParsedSection) -> dict[str, tuple[Any, ...]]:
 
 def _section(reader: Reads, doc: str) -> Section:
     rows = tuple(
-        Setting(channel, channel.replace("-", "_"), reader, doc.format(vendor.capitalize()))
-        for channel, vendor in _CHANNELS.items()
+        Setting(channel, reader, doc.format(vendor.capitalize())) for channel, vendor in _CHANNELS.items()
     )
     return Section(_by_vendor, rows, _ELSEWHERE)
 
