@@ -28,7 +28,7 @@ _WHY = "A system text in mid-conversation became a user's text, marked as a remi
 _MARK = "<system-reminder>\n{}\n</system-reminder>"
 
 
-def system_first(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
     """No message of the system but the first, where the server takes no other.
 
     Its text goes, marked, to the end of the user's turn before it, else to the beginning of the user's next,

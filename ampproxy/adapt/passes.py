@@ -60,7 +60,7 @@ def _adapted(
     own, wish, host = request.dialect == profile.dialect, request.thinking, target.host
     request = fit_parts(request, profile, target, losses)
     if host.system == "first":
-        request = system_first(request, target, losses)
+        request = system_first(request, losses)
     if host.members is not None or host.refuses:
         request = leave_out_refused(request, profile, target, losses)
     if profile.chat_tools and target.chat_tools == "not-thinking":
