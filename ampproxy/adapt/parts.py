@@ -140,17 +140,18 @@ class PartFitter:
         )
         return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
 
-    def _takes_thinking(self) -> bool:
-        return bool(thought_member(self._target, own=self._own))
-
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
         signature, profile = part.signature, self._profile
         if signature is not None and signature.vendor != profile.dialect:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
-            read = not part.text or (signature is not None and self._state) or self._takes_thinking()
-            return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
+            read = not part.text or (signature is not None and self._state)
+            return (
+                None
+                if read or thought_member(self._target, own=self._own)
+                else ("reasoning", "The history's reasoning is not sent to this vendor.")
+            )
         if signature is None:
             kept = self._own and profile.own_unsigned
             return (

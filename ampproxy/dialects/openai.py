@@ -7,8 +7,8 @@ it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -404,12 +404,7 @@ def error_event(error: WireError) -> bytes:
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def uncounted(body: bytes, model: str) -> bytes:
-    """The same: only Responses has a call that counts, so the others are never asked for this."""
-    return body
-
-
-def _parse_count(body: bytes) -> int:
+def parse_count(body: bytes) -> int:
     """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
     :raises ampproxy.errors.UpstreamFault: it is not one.
@@ -417,27 +412,6 @@ def _parse_count(body: bytes) -> int:
     return read_answer(_COUNT, body, "count of tokens").input_tokens
 
 
-def _count_body(tokens: int) -> bytes:
+def count_body(tokens: int) -> bytes:
     """The answer to a client's counting request (``InputTokenCountResponse``)."""
     return encode({"object": "response.input_tokens", "input_tokens": tokens})
-
-
-class Shared(TypedDict):
-    """What is the same in all of OpenAI's dialects; see :class:`~ampproxy.dialects.base.Dialect`."""
-
-    error_body: Callable[[WireError], bytes]
-    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
-    models_body: Callable[[Sequence[ModelInfo]], bytes]
-    model_body: Callable[[ModelInfo], bytes]
-    parse_count: Callable[[bytes], int]
-    count_body: Callable[[int], bytes]
-
-
-OPENAI: Final = Shared(
-    error_body=error_body,
-    parse_error=parse_error,
-    models_body=models_body,
-    model_body=model_body,
-    parse_count=_parse_count,
-    count_body=_count_body,
-)

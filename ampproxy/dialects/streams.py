@@ -7,10 +7,11 @@ from typing import ClassVar, Final, Generic, TypeVar
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import bad_answer
+from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import Json
 from ampproxy.model.events import Event, Failed, Ping, Usage, UsageReport, WireError, steps_of
 from ampproxy.model.loss import Losses
-from ampproxy.wire.sse import EventTooLargeError
+from ampproxy.wire.sse import EventReader, EventTooLargeError
 from ampproxy.wire.values import bytes_of
 
 #: A vendor's id that is longer is not taken over: each event of a stream may repeat it.
@@ -48,6 +49,24 @@ class Parser(Generic[Piece]):
     def _fail(self, error: WireError) -> list[Event]:
         self._over = True
         return [Failed(error)]
+
+
+class EventParser(Parser[tuple[bytes, bytes]]):
+    """A parser of a stream of events with a terminal one."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        super().__init__(self._reader.feed)
+
+    def end(self) -> list[Event]:
+        """The body ended.
+
+        :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
+        """
+        events = [] if self._over else self._read(self._reader.end())
+        if not self._over:
+            raise TruncatedStream
+        return events
 
 
 class Renderer:
