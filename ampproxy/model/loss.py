@@ -65,7 +65,7 @@ class LossKind(Value, frozen=True):
 
 def _table(hints: Mapping[str, str], others: Mapping[str, str]) -> Mapping[str, LossKind]:
     """Kinds by name, from names with blanks between them -> what is to be said of them."""
-    rows = ((names, about, told is hints) for told in (hints, others) for names, about in told.items())
+    rows = ((names, about, kinds is hints) for kinds in (hints, others) for names, about in kinds.items())
     return {name: LossKind(name, about, hint) for names, about, hint in rows for name in names.split()}
 
 
