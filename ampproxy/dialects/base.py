@@ -104,9 +104,11 @@ class AnswerContext(Value, frozen=True):
 class AnswerRules(Protocol):
     """What is to be changed of the answer of one exchange."""
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """The event as the client should see it; the very same ``data`` if nothing changes, empty data if it
         is to be left out.
+
+        :param values: its members, where they have been read already.
         """
         ...
 

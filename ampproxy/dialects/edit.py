@@ -145,9 +145,9 @@ class ModelOnly:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        return name, self.whole(data)
+        return name, self.whole(data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""

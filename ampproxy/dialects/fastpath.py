@@ -18,6 +18,11 @@ from ampproxy.dialects.monitor import StreamMonitor
 class FastPath(Protocol):
     """One stream's fast path."""
 
+    @property
+    def knows(self) -> bool:
+        """Whether it has learned how ordinary events look, or never will."""
+        ...
+
     def forward(self, whole: bytes) -> bytes | None:
         """What goes to the client for these whole events; ``None``: each must be looked at."""
         ...
@@ -49,6 +54,11 @@ class NamedFastPath:
         self._prefix = b""
         self._next = b""
 
+    @property
+    def knows(self) -> bool:
+        """See :attr:`FastPath.knows`."""
+        return self._prefix != b""
+
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`FastPath.forward`."""
         # Every event begins with the two lines that deltas begin with, and has no third.
@@ -79,6 +89,8 @@ class NoFastPath:
     :param model: the asked name, of which nothing is made here.
     :param monitor: of the stream.
     """
+
+    knows = True
 
     def __init__(self, model: str = "", monitor: StreamMonitor | None = None) -> None:
         pass

@@ -108,13 +108,14 @@ class StreamMonitor:
         self._kept_size = 0
         self._usage: dict[str, Raw] = {}
 
-    def see(self, name: bytes, data: bytes) -> bool:
+    def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
         """Look at an event.
 
+        :param values: its members, where they have been read already.
         :returns: whether it can be one of the dialect: a JSON object that is part of an answer, an event of
             a kind that is not known here, or the mark that ends a stream.
         """
-        values = members(data)
+        values = members(data) if values is None else values
         if values is None:
             return data.strip() == DONE
         return self.look(string(values.get("type", NULL)) or name.decode("utf-8", "replace"), values)

@@ -89,16 +89,16 @@ class ChunkMonitor(StreamMonitor):
         #: Each call's choice and index -> whether it was named.
         self._named: dict[tuple[bytes, bytes], bool] = {}
 
-    def see(self, name: bytes, data: bytes) -> bool:
+    def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
         """See :meth:`StreamMonitor.see`."""
-        if data.strip() == DONE:
+        if values is None and data.strip() == DONE:
             self.empty = not (self._any or self.terminal)
             # A call shows by its arguments whether it is whole; words do not.
             self.unended = not (self.finished or self._called)
             self.doubtful = bool(self.kept) and not self.finished
             self.close()
             return True
-        known = super().see(name, data)
+        known = super().see(name, data, values)
         if self._called and not self.doubtful and any(mark in data for mark in _OF_CALLS):
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known
@@ -203,6 +203,11 @@ class ChunkFastPath:
         self._joint = b""
         self._new_head = b""
         self._new_joint = b""
+
+    @property
+    def knows(self) -> bool:
+        """See :attr:`FastPath.knows`."""
+        return self._anchor != b""
 
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`FastPath.forward`."""

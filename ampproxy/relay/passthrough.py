@@ -30,6 +30,8 @@ from ampproxy.wire.values import whole_surrogates
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
+#: By so many of its first events a stream mostly shows how its ordinary ones look.
+_FIRST = 16
 
 
 #: So much is held back at most before the answer itself begins. Bytes.
@@ -80,6 +82,8 @@ class PassthroughFilter:
         self._ended = False
         self._endings = endings
         self._forwards = endings is None
+        #: So many more events are looked at one by one while the fast path knows nothing.
+        self._first = _FIRST
         #: The last events that went by without being looked at, if no others came since.
         self._ordinary = b""
 
@@ -158,10 +162,12 @@ class PassthroughFilter:
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
-        """Every event by itself, but for long runs of ordinary ones: those before a stream's end are found by
-        their looks, others by halving.
+        """Every event by itself, but for long runs of ordinary ones: those between the first events and a
+        stream's end are found by their looks, others by halving.
         """
         if len(whole) > _HALVED:
+            if self._first and not self._fast.knows:
+                return self._beginning(whole)
             reach = self._fast.reach(whole)
             if 2 <= reach < len(whole):
                 return self._both(whole[:reach], whole[reach:])
@@ -179,7 +185,21 @@ class PassthroughFilter:
                 self._ordinary = b"" if fast is None else event
                 out.append(self._event(event) if fast is None else fast)
         except UpstreamFault as fault:
-            fault.sent_before = b"".join(out)
+            fault.sent_before = b"".join(out) + fault.sent_before
+            raise
+        return b"".join(out)
+
+    def _beginning(self, whole: bytes) -> bytes:
+        """A stream's first events one by one, until it is known how ordinary ones look; then the others."""
+        out, at = [], 0
+        try:
+            while self._first and not self._fast.knows and (end := whole.find(b"\n\n", at) + 2) >= 2:
+                self._first -= 1
+                out.append(self._event(whole[at:end]))
+                at = end
+            out.append(self._some(whole[at:]))
+        except UpstreamFault as fault:
+            fault.sent_before = b"".join(out) + fault.sent_before
             raise
         return b"".join(out)
 
@@ -214,8 +234,9 @@ class PassthroughFilter:
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
         over = self._monitor.terminal and not self._tight
+        values = members(data)
         # What is no event at all is data as a whole.
-        if data is block or not (self._monitor.see(name, data) or self._see_mended(name, data)):
+        if data is block or not (self._monitor.see(name, data, values) or self._see_mended(name, data)):
             if over:
                 # Nothing that matters can follow; it is only not handed on.
                 return b""
@@ -230,15 +251,15 @@ class PassthroughFilter:
             self._judge(event)
         new_name, new_data = name, data
         if self._rewriter is not None:
-            new_name, new_data = self._rewriter.event(name, data)
+            new_name, new_data = self._rewriter.event(name, data, values)
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        if not self._forwards:
-            return self._opening(out + b"\n\n")
-        if not self._monitor.finished:
+        event = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
+        # What is held back must not be overtaken by what the fast path knows.
+        if self._forwards and not self._monitor.finished:
             self._fast.learn(block, out)
-        return out + b"\n\n"
+        return event
 
     def _see_mended(self, name: bytes, data: bytes) -> bool:
         """Look at an event that is valid but for halves of characters, which its client may put together."""
@@ -320,6 +341,8 @@ class PassthroughFilter:
 
 def _compose(block: bytes, name: bytes, data: bytes) -> bytes:
     """The event with another name and data; its other fields (``id``, ``retry``) stay."""
+    if not name and b"\n" not in block:
+        return b"data: " + data
     lines = [line for line in block.split(b"\n") if line.startswith((b"id:", b"retry:", b":"))]
     if name:
         lines.append(b"event: " + name)

@@ -37,13 +37,15 @@ class AnswerRewriter:
         self._rules: AnswerRules = passing.rules(exchange) if repairs else ModelOnly(exchange)
         self.asked_model = asked_model
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """One event of the stream: its name (empty if it has none) and its data.
 
         Events must come in order. ``data`` that needs no change comes back as the same object; what
         is not a JSON object (``[DONE]``) always does. Empty ``data``: the event is to be left out.
+
+        :param values: its members, where they have been read already.
         """
-        return self._rules.event(name, data)
+        return self._rules.event(name, data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; the same object if nothing changes.

@@ -25,7 +25,8 @@ _BLANK = _MARK + b" \t\r\n"
 _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
 #: A whole answer of Chat Completions where a chunk was expected: chunks have another word there.
-_WHOLE = re.compile(rb'"object"\s*:\s*"chat\.completion"')
+_COMPLETION = b'"chat.completion"'
+_WHOLE = re.compile(rb'"object"\s*:\s*' + re.escape(_COMPLETION))
 #: A stream whose first line has not ended after so many bytes is taken for one.
 _DOUBTED = 16 * 1024
 #: Comments that have ended, and the blank lines behind them.
@@ -95,6 +96,10 @@ class Shape:
         """Whether the first event of a stream is a whole answer; ``None``: its line has not ended yet."""
         if _LINE.search(start) is None:
             return None if start.startswith(b"data:") else False
+        # Mostly it ends so, and tells of no such thing: both are found much faster.
+        end_at = start.find(b"\n\n")
+        if _COMPLETION not in (start[:end_at] if end_at >= 0 else start):
+            return False
         end = _EVENT_END.search(start)
         event = start if end is None else start[: end.start()]
         return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event

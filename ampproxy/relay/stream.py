@@ -17,7 +17,7 @@ from ampproxy.model.events import WireError
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.quotes import QUOTED
-from ampproxy.relay.workers import LARGE, SMALL, Workers
+from ampproxy.relay.workers import LARGE, SMALL, Workers, has_more_objects
 from ampproxy.upstream.body import IDLE_HINT, BodyReader
 
 #: Objects in what one turn brings that take some 50 ms. A full read of the events that vendors send has some
@@ -231,7 +231,7 @@ class StreamRelay:
             return False
         if size + self._withheld > LARGE and any(end in data for end in _ENDS):
             return True
-        return size > SMALL and data.count(b"{") > _OBJECTS
+        return size > SMALL and has_more_objects(data, _OBJECTS)
 
     def _feed_apart(self, data: bytes, came: float) -> None:
         """Feed the filter in a thread; what comes meanwhile waits, and so does the upstream."""

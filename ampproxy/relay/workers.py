@@ -46,7 +46,13 @@ def takes_long(body: bytes, objects: int) -> bool:
     :param objects: how many objects would.
     """
     size = len(body)
-    return size > LARGE or (size > SMALL and body.count(b"{") > objects)
+    return size > LARGE or (size > SMALL and has_more_objects(body, objects))
+
+
+def has_more_objects(body: bytes, most: int) -> bool:
+    """Whether more objects begin in a JSON text than that."""
+    # Where there are few, taking them out is several times faster than counting.
+    return len(body) - len(body.replace(b"{", b"", most + 1)) > most
 
 
 class _Failed(NamedTuple):

@@ -26,15 +26,15 @@ class AnthropicRules:
         self._exchange = exchange
         self._tool_seen = False
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        values = members(data)
+        values = members(data) if values is None else values
         if values is None:
             return name, data
         kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
         rule = self._RULES.get(kind)
         changes = rule(self, values) if rule is not None else None
-        return name or kind.encode(), replace_members(data, changes) if changes else data
+        return name or kind.encode(), replace_members(data, changes, values) if changes else data
 
     def _message_start(self, values: Members) -> Changes:
         return self._exchange.model_changes(values)

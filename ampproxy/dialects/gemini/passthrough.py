@@ -103,6 +103,11 @@ class GeminiFastPath:
         self._tail = b""
         self._ready = False
 
+    @property
+    def knows(self) -> bool:
+        """See :attr:`FastPath.knows`."""
+        return self._ready
+
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`FastPath.forward`."""
         if not self._ready or not whole.startswith(DATA):

@@ -22,9 +22,9 @@ class GeminiRules:
             "candidates", lambda raw: edit_list(raw, lambda item: edit_object(item, candidate))
         )
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        return name, self.whole(data)
+        return name, self.whole(data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""

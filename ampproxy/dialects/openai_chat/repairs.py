@@ -52,9 +52,9 @@ class ChatRules:
         self._exchange = exchange
         self._calls: dict[bytes, _Calls] = {}
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        values = members(data)
+        values = members(data) if values is None else values
         if values is None:
             return name, data
         changes = self._exchange.model_changes(values)
@@ -64,7 +64,7 @@ class ChatRules:
                 changes["choices"] = b"[]"
         elif self._calls or _TOOL_CALLS in data:
             put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._chunk_choice)))
-        return name, replace_members(data, changes) if changes else data
+        return name, replace_members(data, changes, values) if changes else data
 
     def _chunk_choice(self, values: Members) -> Changes:
         index = bytes(values.get("index", Raw(b"0")))

@@ -28,9 +28,9 @@ class ResponsesRules:
         self._size = 0
         self._begun = False
 
-    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        values = members(data)
+        values = members(data) if values is None else values
         if values is None:
             return name, data
         kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
@@ -45,7 +45,7 @@ class ResponsesRules:
                 self._keep(values, changes.get("item", bytes(values["item"])))
         elif kind in _RESPONSE:
             changes = self._response(values, fill=kind in _WHOLE)
-        return name, replace_members(data, changes) if changes else data
+        return name, replace_members(data, changes, values) if changes else data
 
     def _response(self, values: Members, *, fill: bool) -> Changes:
         changes = self._exchange.model_changes(values)
