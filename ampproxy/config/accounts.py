@@ -47,12 +47,8 @@ def _same(found: ParsedSection) -> ParsedSection:
     return found
 
 
-def _model(found: ParsedSection) -> ModelName:
-    return ModelName(name=found.values["name"], alias=found.values.get("alias", ""))
-
-
 _MODEL = Section(
-    _model,
+    lambda found: ModelName(name=found.values["name"], alias=found.values.get("alias", "")),
     (
         Setting("name", fields.NAME, "The model's name at the vendor.", required=True),
         Setting("alias", fields.TEXT, "The name that clients see and request.", "the name"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ampproxy.config import fields
 from ampproxy.config.parsing import (
     AlreadyReported,
@@ -51,8 +49,7 @@ def _alerts(found: ParsedSection) -> Alerts:
         raise AlreadyReported
     if headers and "webhook" not in found.places:
         found.at("headers").warn("has no effect without webhook")
-    values: dict[str, Any] = dict(found.values)
-    return Alerts(**values)
+    return Alerts(**found.values)
 
 
 _WORDS = ListOf(fields.TEXT, "a program and its arguments")

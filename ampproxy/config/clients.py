@@ -141,10 +141,10 @@ class Limits(Value, frozen=True):
 
 def _limits(found: ParsedSection) -> Limits:
     limits = tuple(
-        KeyLimit(unit, period, found.values[f"{unit}_{period}"])
+        KeyLimit(unit, period, found.values[f"{unit}_per_{period}"])
         for unit in _UNITS
         for period in _PERIODS
-        if f"{unit}_{period}" in found.values
+        if f"{unit}_per_{period}" in found.values
     )
     return Limits(limits, found.values.get("concurrent"))
 
@@ -152,7 +152,7 @@ def _limits(found: ParsedSection) -> Limits:
 def _limit(unit: Unit, period: Period) -> Setting:
     reader = _USD_READER if unit == "usd" else _AMOUNT
     doc = f"The most {_UNITS[unit]} {_PERIODS[period]}."
-    return Setting(f"{unit}-per-{period}", reader, doc, "no limit", hollow=False, field=f"{unit}_{period}")
+    return Setting(f"{unit}-per-{period}", reader, doc, "no limit", hollow=False)
 
 
 LIMITS = Section(

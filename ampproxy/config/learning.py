@@ -6,12 +6,8 @@ from __future__ import annotations
 
 from ampproxy.config import fields
 from ampproxy.config.document import Scalar
-from ampproxy.config.parsing import Location, ParsedSection, Section, Setting
+from ampproxy.config.parsing import Location, Section, Setting
 from ampproxy.config.schema import Learning
-
-
-def _learning(found: ParsedSection) -> Learning:
-    return Learning(**found.values)
 
 
 class _SectionOrFlag(Section, frozen=True):
@@ -27,7 +23,7 @@ class _SectionOrFlag(Section, frozen=True):
 
 
 LEARNING = _SectionOrFlag(
-    _learning,
+    lambda found: Learning(**found.values),
     (
         Setting(
             "enable",

@@ -17,12 +17,8 @@ _NOT_SERVED = "this kind of login is not served"
 _ELSEWHERE = dict.fromkeys(("aistudio", "antigravity", "iflow", "kimi", "qwen", "vertex", "xai"), _NOT_SERVED)
 
 
-def _alias(found: ParsedSection) -> ModelAlias:
-    return ModelAlias(**found.values)
-
-
 _ALIAS = Section(
-    _alias,
+    lambda found: ModelAlias(**found.values),
     (
         Setting("name", fields.NAME, "The vendor's name for the model.", required=True),
         Setting("alias", fields.NAME, "The name that clients see and request.", required=True),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from msgspec import structs
 
@@ -31,11 +29,6 @@ from ampproxy.config.sharing import STATE, check_shared
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
-
-
-def _fields(cls: Callable[..., Any]) -> Callable[[ParsedSection], Any]:
-    """Build ``cls`` from what was found; absent settings keep its defaults."""
-    return lambda found: cls(**found.values)
 
 
 def _tls(found: ParsedSection) -> Tls | None:
@@ -111,7 +104,7 @@ def _strategy(place: Location) -> str:
 
 
 _ROUTING = Section(
-    _fields(Routing),
+    lambda found: Routing(**found.values),
     (
         Setting(
             "strategy",
@@ -144,7 +137,7 @@ _ROUTING = Section(
 )
 
 _STREAMING = Section(
-    _fields(Streaming),
+    lambda found: Streaming(**found.values),
     (
         Setting(
             "keepalive-seconds",
