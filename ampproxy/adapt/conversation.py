@@ -28,14 +28,14 @@ _WHY = "A system text in mid-conversation became a user's text, marked as a remi
 _MARK = "<system-reminder>\n{}\n</system-reminder>"
 
 
-def system_first(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
     """No message of the system but the first, where the server takes no other.
 
     Its text goes, marked, to the end of the user's turn before it, else to the beginning of the user's next,
     and is a turn of the user's if there is neither. Turns keep their numbers: where one was, an empty one
     of the system stays.
     """
-    if target.host.system != "first" or "system" not in [turn.role for turn in request.turns]:
+    if "system" not in [turn.role for turn in request.turns]:
         return request
     turns = list(request.turns)
     for number, turn in enumerate(turns):

@@ -13,7 +13,6 @@ import msgspec
 from ampproxy.adapt.freeform import wrap
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.target import Target, thought_member
-from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses, part_kind
 from ampproxy.model.parts import (
     Audio,
@@ -35,136 +34,6 @@ from ampproxy.model.parts import (
 from ampproxy.model.request import ChatRequest, Role, Turn
 from ampproxy.wire.json import members
 from ampproxy.wire.values import loads, object_or_empty, raw_str
-
-
-class MediaFitter:
-    """Fits the media of one request; ``None`` stands for what is left out.
-
-    :param own: the client speaks the account's dialect, and knows what its vendor takes.
-    """
-
-    def __init__(self, profile: DialectProfile, losses: Losses, *, own: bool) -> None:
-        self._profile = profile
-        self._losses = losses
-        self._own = own
-
-    def image(self, part: Image, role: Role, at: str) -> Image | None:
-        """A picture."""
-        profile, source = self._profile, part.source
-        if not self._has_place(role, "image", at):
-            return None
-        if part.detail is not None and not profile.details:
-            if part.detail != "auto":
-                self._losses("detail", f"{at}.detail", f"{profile.vendor} has no hint for a resolution.")
-            part = msgspec.structs.replace(part, detail=None)
-        if not self._is_taken(source, profile.pictures):
-            self._losses("image", at, f"{profile.vendor} takes no pictures of this type.")
-            return None
-        reached = self._reaches(source, "image", at, files=profile.picture_files, links=profile.links)
-        return part if reached else None
-
-    def document(self, part: Document, role: Role, at: str) -> Document | Text | None:
-        """A file, or its words where the vendor takes those alone."""
-        profile, source = self._profile, part.source
-        words = (part.text or "") if source is None else self._words(source)
-        if words is not None and role not in profile.media_roles:
-            return self._only_words(part, words, at)
-        if words is None and not self._has_place(role, "document", at):
-            return None
-        if words is not None:
-            return self._document_of_words(part, words, at)
-        if source is None or not self._is_taken(source, profile.documents):
-            self._losses("document", at, f"{profile.vendor} takes PDF and text, and no files of this type.")
-            return None
-        if source is not None and not self._reaches(
-            source, "document", at, files=True, links=profile.file_links
-        ):
-            return None
-        return self._named(part, at, profile.file_names and (isinstance(source, Inline) or profile.all_names))
-
-    def _is_taken(self, source: Source, types: frozenset[str]) -> bool:
-        """Whether bytes are of a type that the vendor takes; what it fetches itself is not known."""
-        return self._own or not types or not isinstance(source, Inline) or source.media_type in types
-
-    def _words(self, source: Source) -> str | None:
-        """The words of a file that is sent as such."""
-        own = self._own and not self._profile.own_decoded
-        if own or not isinstance(source, Inline) or not source.media_type.startswith(self._profile.decoded):
-            return None
-        try:
-            return base64.b64decode(source.data, validate=True).decode()
-        except (binascii.Error, ValueError):
-            return None
-
-    def _document_of_words(self, part: Document, words: str, at: str) -> Document | Text | None:
-        if self._profile.text_documents:
-            part = self._named(part, at, self._profile.all_names)
-            return part if part.source is None else msgspec.structs.replace(part, source=None, text=words)
-        return self._only_words(part, words, at)
-
-    def _only_words(self, part: Document, words: str, at: str) -> Text | None:
-        self._named(part, at, False)
-        return Text(words, cache=part.cache, extras=part.extras) if words else None
-
-    def _named(self, part: Document, at: str, takes_name: bool) -> Document:
-        """A document with its name, or without one where it has no place."""
-        if part.name is None or takes_name or (self._own and part.source is not None):
-            return part
-        self._losses("document_name", at, f"{self._profile.vendor} has no name for such a document.")
-        return msgspec.structs.replace(part, name=None)
-
-    def audio(self, part: Audio, role: Role, at: str) -> Audio | Text | None:
-        """Sound, or what was spoken."""
-        if self._hears(part.source, role, at):
-            return part
-        if part.transcript:
-            return Text(part.transcript)
-        return None
-
-    def _hears(self, source: Source, role: Role, at: str) -> bool:
-        profile = self._profile
-        if role == "assistant" and profile.named_speech:
-            if isinstance(source, FileId) and source.vendor == profile.dialect:
-                return True
-            self._losses("audio", at, "An assistant's sound can only be named by its id.")
-            return False
-        if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
-            self._losses(
-                "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
-            )
-            return False
-        if "*" in profile.sounds:
-            return self._reaches(source, "audio", at, files=True, links=profile.links)
-        types = profile.sounds | (profile.own_sounds if self._own else frozenset())
-        if isinstance(source, Inline) and (source.media_type in types or (self._own and "*" in types)):
-            return True
-        self._losses("audio_format", at, f"{profile.vendor} takes some forms of sound, inline.")
-        return False
-
-    def _has_place(self, role: Role, kind: str, at: str) -> bool:
-        if role in self._profile.media_roles:
-            return True
-        self._losses(kind, at, f"A turn of the {role}'s has no place for pictures, sound and files.")
-        return False
-
-    def _reaches(self, source: Source, kind: str, at: str, *, files: bool, links: tuple[str, ...]) -> bool:
-        """Whether the vendor gets at the bytes."""
-        if isinstance(source, Inline):
-            return True
-        if isinstance(source, Link):
-            if source.url.startswith(links) or (self._own and links):
-                return True
-            self._lose("link", kind, at, f"{self._profile.vendor} does not fetch it from such an address.")
-        elif files and source.vendor in self._profile.kin:
-            return True
-        else:
-            self._lose("file", kind, at, "A file that was uploaded to another vendor is out of reach.")
-        return False
-
-    def _lose(self, lost: str, kind: str, at: str, why: str) -> None:
-        """Note a source that is out of reach, by what it is or by what it is of."""
-        self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
-
 
 T = TypeVar("T", bound=Part)
 
@@ -199,7 +68,6 @@ class PartFitter:
         #: Members of parts that the client's dialect has from the same vendor.
         self._shared = profile.kin_part_extras if request.dialect in profile.kin else frozenset()
         self._losses = losses
-        self._media = MediaFitter(profile, losses, own=self._own)
 
     def turn(self, turn: Turn, at: str) -> Turn:
         """A turn with its parts fitted."""
@@ -237,23 +105,24 @@ class PartFitter:
         self._losses("refusal", at, "A refusal becomes text.")
         return self._text(Text(part.text), role, at)
 
-    def _image(self, part: Image, role: Role, at: str) -> Part:
-        part = self._plain(part, at, proofs=self._profile.part_proofs)
-        return self._media.image(part, role, at) or NOTHING
-
-    def _document(self, part: Document, role: Role, at: str) -> Part:
-        return self._media.document(self._plain(part, at), role, at) or NOTHING
-
-    def _audio(self, part: Audio, role: Role, at: str) -> Part:
-        return self._media.audio(self._plain(part, at), role, at) or NOTHING
-
     def _opaque(self, part: Opaque, role: Role, at: str) -> Part:
-        if part.dialect == self._profile.dialect and (not self._profile.kinds_are_members or _has_kind(part)):
-            return part
+        if part.dialect == self._profile.dialect:
+            if not self._profile.kinds_are_members or _has_kind(part):
+                return part
+        elif not self._own and (text := _as_text(part)):
+            self._losses("opaque", at, f"Only {part.dialect} has '{part.kind}': sent as text.")
+            return Text(text)
         self._losses("opaque", at, f"Only {part.dialect} knows this part ({part.kind}).")
         return NOTHING
 
     def _reasoning(self, part: Reasoning, role: Role, at: str) -> Part:
+        if not self._profile.stores and _is_remembered(part):
+            if not part.text:
+                why = "Thinking that its vendor stores, sent only as an id, was dropped."
+                self._losses("orphan_reasoning", at, why)
+                return NOTHING
+            # The id proves nothing, and clients also return one with what no vendor remembers.
+            part = msgspec.structs.replace(part, signature=None)
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         lost = self._unread(part)
@@ -271,17 +140,18 @@ class PartFitter:
         )
         return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
 
-    def _takes_thinking(self) -> bool:
-        return bool(thought_member(self._target, own=self._own))
-
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
         signature, profile = part.signature, self._profile
         if signature is not None and signature.vendor != profile.dialect:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
-            read = not part.text or (signature is not None and self._state) or self._takes_thinking()
-            return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
+            read = not part.text or (signature is not None and self._state)
+            return (
+                None
+                if read or thought_member(self._target, own=self._own)
+                else ("reasoning", "The history's reasoning is not sent to this vendor.")
+            )
         if signature is None:
             kept = self._own and profile.own_unsigned
             return (
@@ -357,6 +227,123 @@ class PartFitter:
         names = ", ".join(sorted(extras))
         self._losses("extras", at, f"Only the client's own dialect knows these members: {names}.")
 
+    # ------------------------------------------------------------------------ pictures, files, sound
+
+    def _image(self, part: Image, role: Role, at: str) -> Part:
+        profile, source = self._profile, part.source
+        part = self._plain(part, at, proofs=profile.part_proofs)
+        if not self._has_place(role, "image", at):
+            return NOTHING
+        if part.detail is not None and not profile.details:
+            if part.detail != "auto":
+                self._losses("detail", f"{at}.detail", f"{profile.vendor} has no hint for a resolution.")
+            part = msgspec.structs.replace(part, detail=None)
+        if not self._is_taken(source, profile.pictures):
+            self._losses("image", at, f"{profile.vendor} takes no pictures of this type.")
+            return NOTHING
+        reached = self._reaches(source, "image", at, files=profile.picture_files, links=profile.links)
+        return part if reached else NOTHING
+
+    def _document(self, part: Document, role: Role, at: str) -> Part:
+        """A file, or its words where the vendor takes those alone."""
+        profile, source = self._profile, part.source
+        part = self._plain(part, at)
+        words = (part.text or "") if source is None else self._words(source)
+        if words is not None and role not in profile.media_roles:
+            return self._only_words(part, words, at)
+        if words is None and not self._has_place(role, "document", at):
+            return NOTHING
+        if words is not None:
+            return self._document_of_words(part, words, at)
+        if source is None or not self._is_taken(source, profile.documents):
+            self._losses("document", at, f"{profile.vendor} takes PDF and text, and no files of this type.")
+            return NOTHING
+        if not self._reaches(source, "document", at, files=True, links=profile.file_links):
+            return NOTHING
+        return self._named(part, at, profile.file_names and (isinstance(source, Inline) or profile.all_names))
+
+    def _is_taken(self, source: Source, types: frozenset[str]) -> bool:
+        """Whether bytes are of a type that the vendor takes; what it fetches itself is not known."""
+        return self._own or not types or not isinstance(source, Inline) or source.media_type in types
+
+    def _words(self, source: Source) -> str | None:
+        """The words of a file that is sent as such."""
+        own = self._own and not self._profile.own_decoded
+        if own or not isinstance(source, Inline) or not source.media_type.startswith(self._profile.decoded):
+            return None
+        try:
+            return base64.b64decode(source.data, validate=True).decode()
+        except (binascii.Error, ValueError):
+            return None
+
+    def _document_of_words(self, part: Document, words: str, at: str) -> Part:
+        if self._profile.text_documents:
+            part = self._named(part, at, self._profile.all_names)
+            return part if part.source is None else msgspec.structs.replace(part, source=None, text=words)
+        return self._only_words(part, words, at)
+
+    def _only_words(self, part: Document, words: str, at: str) -> Part:
+        self._named(part, at, False)
+        return Text(words, cache=part.cache, extras=part.extras) if words else NOTHING
+
+    def _named(self, part: Document, at: str, takes_name: bool) -> Document:
+        """A document with its name, or without one where it has no place."""
+        if part.name is None or takes_name or (self._own and part.source is not None):
+            return part
+        self._losses("document_name", at, f"{self._profile.vendor} has no name for such a document.")
+        return msgspec.structs.replace(part, name=None)
+
+    def _audio(self, part: Audio, role: Role, at: str) -> Part:
+        """Sound, or what was spoken."""
+        part = self._plain(part, at)
+        if self._hears(part.source, role, at):
+            return part
+        return Text(part.transcript) if part.transcript else NOTHING
+
+    def _hears(self, source: Source, role: Role, at: str) -> bool:
+        profile = self._profile
+        if role == "assistant" and profile.named_speech:
+            if isinstance(source, FileId) and source.vendor == profile.dialect:
+                return True
+            self._losses("audio", at, "An assistant's sound can only be named by its id.")
+            return False
+        if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
+            self._losses(
+                "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
+            )
+            return False
+        if "*" in profile.sounds:
+            return self._reaches(source, "audio", at, files=True, links=profile.links)
+        types = profile.sounds | (profile.own_sounds if self._own else frozenset())
+        if isinstance(source, Inline) and (source.media_type in types or (self._own and "*" in types)):
+            return True
+        self._losses("audio_format", at, f"{profile.vendor} takes some forms of sound, inline.")
+        return False
+
+    def _has_place(self, role: Role, kind: str, at: str) -> bool:
+        if role in self._profile.media_roles:
+            return True
+        self._losses(kind, at, f"A turn of the {role}'s has no place for pictures, sound and files.")
+        return False
+
+    def _reaches(self, source: Source, kind: str, at: str, *, files: bool, links: tuple[str, ...]) -> bool:
+        """Whether the vendor gets at the bytes."""
+        if isinstance(source, Inline):
+            return True
+        if isinstance(source, Link):
+            if source.url.startswith(links) or (self._own and links):
+                return True
+            self._lose("link", kind, at, f"{self._profile.vendor} does not fetch it from such an address.")
+        elif files and source.vendor in self._profile.kin:
+            return True
+        else:
+            self._lose("file", kind, at, "A file that was uploaded to another vendor is out of reach.")
+        return False
+
+    def _lose(self, lost: str, kind: str, at: str, why: str) -> None:
+        """Note a source that is out of reach, by what it is or by what it is of."""
+        self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
+
 
 def _has_kind(part: Opaque) -> bool:
     """Whether a part has a member of the name of its kind, in either spelling."""
@@ -397,49 +384,12 @@ _WORDS: Final = frozenset(
 _DEEPEST: Final = 8
 
 
-def parts_to_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
-    """Such parts as text, where they have words that the conversation goes on from.
-
-    :param own: the dialect that the request goes out in.
-    """
-    if request.dialect == own:
-        return request
-    # Loops without calls: most requests have no such part, and all are looked at.
-    for turn in request.turns:
-        for part in turn.parts:
-            if type(part) is Opaque:
-                return _all_as_text(request, own, losses)
-    return request
-
-
-def _all_as_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
-    turns = []
-    for number, turn in enumerate(request.turns):
-        parts = tuple(
-            _text_of(part, own, f"turns[{number}].parts[{index}]", losses)
-            for index, part in enumerate(turn.parts)
-        )
-        turns.append(msgspec.structs.replace(turn, parts=parts))
-    return msgspec.structs.replace(request, turns=tuple(turns))
-
-
-def _becomes_text(part: Part, own: str) -> bool:
-    return isinstance(part, Opaque) and part.dialect != own and part.kind in _READ | _DONE
-
-
-def _text_of(part: Part, own: str, path: str, losses: Losses) -> Part:
-    if not isinstance(part, Opaque) or not _becomes_text(part, own):
-        return part
-    words = "\n".join(words_of(part.raw))
-    if not words:
-        return part
-    losses("opaque", path, f"Only {part.dialect} has '{part.kind}': sent as text.")
-    return Text(words if part.kind in _READ else f"[{part.kind}]\n{words}")
-
-
-def words_of(raw: Json) -> Iterator[str]:
-    """The words in a part's JSON text, in their order."""
-    yield from _words(loads(raw), 0)
+def _as_text(part: Opaque) -> str:
+    """The words of a part that the conversation goes on from; empty: it has none."""
+    if part.kind not in _READ | _DONE:
+        return ""
+    words = "\n".join(_words(loads(part.raw), 0))
+    return words if part.kind in _READ or not words else f"[{part.kind}]\n{words}"
 
 
 def _words(value: Any, depth: int) -> Iterator[str]:
@@ -454,43 +404,6 @@ def _words(value: Any, depth: int) -> Iterator[str]:
                 yield from _words(inner, depth + 1)
 
 
-def drop_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
-    """No thinking that is there by its id alone: its vendor remembers it, and no other knows it.
-
-    Of thinking that has its text the id is dropped: it proves nothing, and clients also return one with what
-    no vendor remembers.
-    """
-    # Loops without calls: most requests have no such part, and all are looked at.
-    for turn in request.turns:
-        for part in turn.parts:
-            if type(part) is Reasoning and _is_remembered(part):
-                return _without_all_remembered(request, losses)
-    return request
-
-
-def _without_all_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
-    turns = tuple(_without_remembered(turn, f"turns[{n}]", losses) for n, turn in enumerate(request.turns))
-    return msgspec.structs.replace(request, turns=turns)
-
-
-def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
-    if not any(map(_is_remembered, turn.parts)):
-        return turn
-    kept = tuple(_in_words(part) for part in turn.parts if not _is_remembered(part) or _has_text(part))
-    if len(kept) < len(turn.parts):
-        losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
-    return msgspec.structs.replace(turn, parts=kept)
-
-
-def _is_remembered(part: Part) -> bool:
-    if not isinstance(part, Reasoning) or part.signature is None:
-        return False
-    return bool(part.signature.item) and not part.signature.value
-
-
-def _has_text(part: Part) -> bool:
-    return isinstance(part, Reasoning) and bool(part.text)
-
-
-def _in_words(part: Part) -> Part:
-    return msgspec.structs.replace(part, signature=None) if _is_remembered(part) else part
+def _is_remembered(part: Reasoning) -> bool:
+    """Whether thinking is there by its id alone: its vendor remembers it, and no other knows it."""
+    return part.signature is not None and bool(part.signature.item) and not part.signature.value

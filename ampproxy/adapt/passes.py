@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from ampproxy.adapt.conversation import settle_turns, system_first
 from ampproxy.adapt.names import ToolNameMap, tool_names
-from ampproxy.adapt.parts import drop_remembered, fit_parts, parts_to_text
+from ampproxy.adapt.parts import fit_parts
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, is_small, leave_out_refused
 from ampproxy.adapt.target import Target
@@ -58,13 +58,9 @@ def _adapted(
     request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
 ) -> ChatRequest:
     own, wish, host = request.dialect == profile.dialect, request.thinking, target.host
-    if not profile.stores:
-        request = drop_remembered(request, losses)
-    if not own:
-        request = parts_to_text(request, profile.dialect, losses)
     request = fit_parts(request, profile, target, losses)
     if host.system == "first":
-        request = system_first(request, target, losses)
+        request = system_first(request, losses)
     if host.members is not None or host.refuses:
         request = leave_out_refused(request, profile, target, losses)
     if profile.chat_tools and target.chat_tools == "not-thinking":

@@ -31,9 +31,6 @@ def leave_out_refused(
     request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses
 ) -> ChatRequest:
     """The request without what its server refuses."""
-    host = target.host
-    if host.members is None and not host.refuses:
-        return request
     sampling = {
         field: getattr(Sampling(), field)
         for member, field in profile.sampling_members.items()

@@ -128,9 +128,15 @@ def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int
     return raised
 
 
-def _with_room(request: ChatRequest, tokens: int, target: Target, losses: Losses) -> ChatRequest:
+def _with_room(
+    request: ChatRequest, tokens: int, target: Target, losses: Losses, least: int = 1
+) -> ChatRequest:
+    """With room for thinking.
+
+    :param least: the least limit for which that matters.
+    """
     limit = request.sampling.max_tokens
-    if limit is None or limit < 1:
+    if limit is None or limit < least:
         return request
     raised = raised_limit(limit, tokens, target, losses)
     sampling = msgspec.structs.replace(request.sampling, max_tokens=raised)
@@ -140,7 +146,7 @@ def _with_room(request: ChatRequest, tokens: int, target: Target, losses: Losses
 def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """No thinking where the vendor takes functions only without it."""
     wish = request.thinking
-    if target.chat_tools != "not-thinking" or not request.tools or (wish is not None and wish.mode == "off"):
+    if not request.tools or (wish is not None and wish.mode == "off"):
         return request
     losses("thinking", _PATH, f"{target.model} takes tools over Chat Completions only without thinking.")
     return _with(request, Thinking("off"))
@@ -148,8 +154,9 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
 
 #: The budget that leaves the amount to the model.
 DYNAMIC = -1
-#: The least that OpenAI takes, to which a limit of one is raised before.
-_TRIED = 16
+#: An answer of fewer tokens does not matter: so few warm a cache, or try a key. The least that OpenAI takes,
+#: to which a limit of one is raised before, is one less.
+_MATTERS = 17
 
 
 def settle_amount(
@@ -181,11 +188,11 @@ def _small_answer(request: ChatRequest, target: Target, losses: Losses) -> ChatR
     if target.thinking == "level":
         least = nearest_level("minimal", target.levels)
         if least != "minimal":
-            request = _with_room_for_more(request, budget_of(least), target, losses)
+            request = _with_room(request, budget_of(least), target, losses, _MATTERS)
         return _with(request, Thinking("level", level=least))
     if target.can_disable:
         return _with(request, Thinking("off"))
-    request = _with_room_for_more(request, target.budget[0], target, losses)
+    request = _with_room(request, target.budget[0], target, losses, _MATTERS)
     return _with(request, Thinking("budget", target.budget[0]))
 
 
@@ -195,16 +202,8 @@ def _small_at_levels(request: ChatRequest, target: Target, losses: Losses) -> Ch
     if not is_small(request) or not target.thinks_unasked or can_disable(target) or not levels:
         return request
     least = nearest_level("minimal", levels)
-    request = _with_room_for_more(request, budget_of(least), target, losses)
+    request = _with_room(request, budget_of(least), target, losses, _MATTERS)
     return _with(request, Thinking("level", level=least))
-
-
-def _with_room_for_more(request: ChatRequest, tokens: int, target: Target, losses: Losses) -> ChatRequest:
-    """With room, unless the answer does not matter: so few tokens warm a cache, or try a key."""
-    limit = request.sampling.max_tokens
-    if limit is None or limit <= _TRIED:
-        return request
-    return _with_room(request, tokens, target, losses)
 
 
 def _by_budget(request: ChatRequest, wish: Thinking, target: Target, losses: Losses) -> ChatRequest:
@@ -415,7 +414,7 @@ def _small_plan(profile: DialectProfile, target: Target, limit: int, losses: Los
     if target.can_disable or target.between_tools:
         return _Plan(Thinking("off"), limit, None if target.can_disable else profile.between_tools)
     least = nearest_level("low", target.levels)
-    room = limit if limit <= _TRIED else raised_limit(limit, budget_of(least), target, losses)
+    room = limit if limit < _MATTERS else raised_limit(limit, budget_of(least), target, losses)
     return _Plan(Thinking("level", level=least), room, NULL, on=True)
 
 

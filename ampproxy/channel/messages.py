@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 from msgspec.structs import replace
@@ -20,10 +20,19 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """One of those below."""
 
 
-# From a worker.
+class FromWorker(Message, frozen=True):
+    """One that a worker sends."""
 
 
-class Ready(Message, frozen=True):
+class FromSupervisor(Message, frozen=True):
+    """One that the supervisor sends."""
+
+
+class BothWays(Message, frozen=True):
+    """One that both send."""
+
+
+class Ready(FromWorker, frozen=True):
     """It could accept connections.
 
     :param version: of its code, which may be newer than the supervisor's.
@@ -33,14 +42,14 @@ class Ready(Message, frozen=True):
     version: str
 
 
-class Line(Message, frozen=True):
+class Line(FromWorker, frozen=True):
     """What it logs: written, with its end, and of a level."""
 
     text: str
     level: str
 
 
-class Begun(Message, frozen=True):
+class Begun(FromWorker, frozen=True):
     """An exchange is about to cost something, or has gone on since it was last reported.
 
     :param key: is the exchange's alone among those that this worker has under way.
@@ -50,7 +59,7 @@ class Begun(Message, frozen=True):
     record: ExchangeRecord
 
 
-class Ended(Message, frozen=True):
+class Ended(FromWorker, frozen=True):
     """An exchange has ended.
 
     :param number: counts those that have ended in this worker, from 1.
@@ -61,7 +70,7 @@ class Ended(Message, frozen=True):
     record: ExchangeRecord
 
 
-class Beat(Message, frozen=True):
+class Beat(FromWorker, frozen=True):
     """How the worker is, in answer to :class:`Ping`.
 
     :param number: the ping's.
@@ -93,17 +102,17 @@ class Beat(Message, frozen=True):
     away: bool = False
 
 
-class Prepared(Message, frozen=True):
+class Prepared(FromWorker, frozen=True):
     """An answer to :class:`Prepare`. Without complaints the configuration can be put in force at once."""
 
     complaints: tuple[str, ...] = ()
 
 
-class Leaving(Message, frozen=True):
+class Leaving(FromWorker, frozen=True):
     """It accepts nothing more, and ends when it has served what is under way."""
 
 
-class Visit(Message, frozen=True):
+class Visit(FromWorker, frozen=True):
     """A request that the supervisor answers; a descriptor comes along, a stream over which it is sent.
 
     :param peer: the client's address and port; empty and 0: a Unix socket.
@@ -119,7 +128,7 @@ class Visit(Message, frozen=True):
     introduced: tuple[str, int] | None = None
 
 
-class Note(Message, frozen=True):
+class Note(FromWorker, frozen=True):
     """Something that was noticed and that the supervisor keeps.
 
     :param what: a name of :data:`ampproxy.workers.notes.NOTES`.
@@ -129,7 +138,7 @@ class Note(Message, frozen=True):
     values: tuple[str | bool, ...]
 
 
-class Enter(Message, frozen=True):
+class Enter(FromWorker, frozen=True):
     """One more request of a client is about to be under way.
 
     :param most: how many may be, of all workers; 0: any number.
@@ -141,27 +150,27 @@ class Enter(Message, frozen=True):
     number: int
 
 
-class Left(Message, frozen=True):
+class Left(FromWorker, frozen=True):
     """One less is."""
 
     tenant: str
 
 
-class Put(Message, frozen=True):
+class Put(FromWorker, frozen=True):
     """State that is shared; see :meth:`ampproxy.state.view.Link.put`."""
 
     entry: Entry
     number: int
 
 
-class Claim(Message, frozen=True):
+class Claim(FromWorker, frozen=True):
     """See :meth:`ampproxy.state.view.Link.claim`; :class:`Claimed` answers with the same number."""
 
     entry: Entry
     number: int
 
 
-class Lock(Message, frozen=True):
+class Lock(FromWorker, frozen=True):
     """See :meth:`ampproxy.state.view.Link.lock`; :class:`Locked` answers with the same number."""
 
     name: str
@@ -169,17 +178,14 @@ class Lock(Message, frozen=True):
     number: int
 
 
-class Unlock(Message, frozen=True):
+class Unlock(FromWorker, frozen=True):
     """See :meth:`ampproxy.state.view.Link.unlock`."""
 
     name: str
     lease: int
 
 
-# Both ways.
-
-
-class Seek(Message, frozen=True):
+class Seek(BothWays, frozen=True):
     """Parts of answers, and whole ones, that a client refers to and this process does not keep; :class:`Has`
     answers with the same number.
     """
@@ -189,24 +195,21 @@ class Seek(Message, frozen=True):
     sought: Sought
 
 
-class Has(Message, frozen=True):
+class Has(BothWays, frozen=True):
     """What is kept of what was sought."""
 
     number: int
     given: Given
 
 
-class Forget(Message, frozen=True):
+class Forget(BothWays, frozen=True):
     """A client has deleted a whole answer."""
 
     client: str
     id: str
 
 
-# From the supervisor.
-
-
-class Start(Message, frozen=True):
+class Start(FromSupervisor, frozen=True):
     """Begin to work.
 
     :param blob: a :class:`ampproxy.workers.starting.WorkerStart`, pickled: from the same code, over a socket
@@ -216,7 +219,7 @@ class Start(Message, frozen=True):
     blob: bytes
 
 
-class Accept(Message, frozen=True):
+class Accept(FromSupervisor, frozen=True):
     """Accept connections on the sockets of these workers' numbers from now on, and on shared ones if there
     is any.
     """
@@ -224,7 +227,7 @@ class Accept(Message, frozen=True):
     slots: tuple[int, ...]
 
 
-class Ping(Message, frozen=True):
+class Ping(FromSupervisor, frozen=True):
     """Is the worker there? :class:`Beat` answers.
 
     :param written: the number of the last exchange that is in the ledger, with all before it.
@@ -234,7 +237,7 @@ class Ping(Message, frozen=True):
     written: int
 
 
-class Prepare(Message, frozen=True):
+class Prepare(FromSupervisor, frozen=True):
     """Have another configuration ready; :class:`Prepared` answers.
 
     :param blob: a :class:`ampproxy.workers.starting.NewConfig`, pickled; the descriptors of new sockets come
@@ -244,7 +247,7 @@ class Prepare(Message, frozen=True):
     blob: bytes
 
 
-class Commit(Message, frozen=True):
+class Commit(FromSupervisor, frozen=True):
     """Put it in force.
 
     :param generation: its number.
@@ -253,11 +256,11 @@ class Commit(Message, frozen=True):
     generation: int
 
 
-class Cancel(Message, frozen=True):
+class Cancel(FromSupervisor, frozen=True):
     """Forget it."""
 
 
-class Leave(Message, frozen=True):
+class Leave(FromSupervisor, frozen=True):
     """Another process has the sockets: serve what is under way, and end.
 
     :param pid: that process.
@@ -266,84 +269,44 @@ class Leave(Message, frozen=True):
     pid: int
 
 
-class Stop(Message, frozen=True):
+class Stop(FromSupervisor, frozen=True):
     """Accept nothing more, serve what is under way for ``timeouts.grace``, and end; a second one does not
     wait.
     """
 
 
-class Arrived(Message, frozen=True):
+class Arrived(FromSupervisor, frozen=True):
     """An entry of the shared state, in the hub's order; see :meth:`ampproxy.state.view.View.arrived`."""
 
     entry: Entry
     own: int | None
 
 
-class Known(Message, frozen=True):
+class Known(FromSupervisor, frozen=True):
     """All that the hub knew when the worker began."""
 
     entries: tuple[Entry, ...]
 
 
-class Entered(Message, frozen=True):
+class Entered(FromSupervisor, frozen=True):
     """Whether the request may be served."""
 
     number: int
     ok: bool
 
 
-class Claimed(Message, frozen=True):
+class Claimed(FromSupervisor, frozen=True):
     """The value that counts."""
 
     number: int
     value: bytes
 
 
-class Locked(Message, frozen=True):
+class Locked(FromSupervisor, frozen=True):
     """The lease's number; ``None``: another process holds it."""
 
     number: int
     lease: int | None
-
-
-FromWorker = (
-    Ready
-    | Line
-    | Begun
-    | Ended
-    | Beat
-    | Prepared
-    | Leaving
-    | Visit
-    | Note
-    | Enter
-    | Left
-    | Put
-    | Claim
-    | Lock
-    | Unlock
-    | Seek
-    | Has
-    | Forget
-)
-FromSupervisor = (
-    Start
-    | Accept
-    | Ping
-    | Prepare
-    | Commit
-    | Cancel
-    | Leave
-    | Stop
-    | Entered
-    | Arrived
-    | Known
-    | Claimed
-    | Locked
-    | Seek
-    | Has
-    | Forget
-)
 
 
 def _plain(value: Any) -> Any:
@@ -388,6 +351,11 @@ def _in_unicode(record: ExchangeRecord) -> ExchangeRecord:
     return found
 
 
+def _decoder(*bases: type[Message]) -> Callable[[bytes], Any]:
+    kinds = tuple(kind for base in bases for kind in base.__subclasses__())
+    return msgspec.msgpack.Decoder(Union[kinds], dec_hook=_restored).decode  # noqa: UP007  made of a tuple
+
+
 encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
-from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_restored).decode
-from_supervisor = msgspec.msgpack.Decoder(FromSupervisor, dec_hook=_restored).decode
+from_worker = _decoder(FromWorker, BothWays)
+from_supervisor = _decoder(FromSupervisor, BothWays)

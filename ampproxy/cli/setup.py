@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,6 +49,9 @@ from ampproxy.desktop.clients.setup import (
 )
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret, Unseen, printable
+
+#: A line for a text of a change, with what it was before; ``None``: it was not there.
+Described = Callable[[Text, "str | None"], str]
 
 #: Seconds within which a running service has read its changed configuration, with room to spare.
 _RELOADED = 10.0
@@ -218,22 +221,45 @@ def key_wanted(config: Config, key: str) -> Iterator[Wanted]:
 
 def _set_up(config: Config, machine: Machine, target: Target, dry_run: bool, yes: bool) -> None:
     journal = Journal(config.state_dir / _FOLDER)
+    planned = [(_wanted(config, machine, target), journal)]
+    if write(planned, _described, dry_run, yes) is None:
+        click.echo("Nothing has to be changed: all is set up.")
+
+
+def write(
+    planned: Sequence[tuple[Iterable[Wanted], Journal]],
+    described: Described,
+    dry_run: bool,
+    yes: bool,
+    undo: str = "",
+) -> bool | None:
+    """Show what has to be written, ask, and write it; ``None``: nothing has to be.
+
+    :param planned: in the order of writing, each with the journal that remembers it; the first one's folder
+        is shown.
+    :param described: a line for a text of a change, with what it was before.
+    :param undo: whose settings are taken back; empty: all.
+    :raises click.ClickException: nothing was changed.
+    """
     try:
-        changes = plan(_wanted(config, machine, target), journal)
+        found = [(plan(wanted, journal), journal) for wanted, journal in planned]
+        changes = [change for some, _ in found for change in some]
         if not changes:
-            click.echo("Nothing has to be changed: all is set up.")
-            return
-        for line in _shown(changes):
+            return None
+        for line in _shown(changes, described):
             click.echo(line)
         if dry_run:
             click.echo("Nothing was changed.")
-            return
+            return False
         if not yes:
             click.confirm("Change these files?", abort=True)
-        apply(changes, journal)
+        for some, journal in found:
+            if some:
+                apply(some, journal)
     except Refused as refused:
         raise click.ClickException(refusal(refused)) from None
-    click.echo(f"Done; ampproxy setup --undo takes it back (copies: {journal.folder}).")
+    click.echo(f"Done; ampproxy setup {undo}--undo takes it back (copies: {planned[0][1].folder}).")
+    return True
 
 
 def refusal(refused: Refused) -> str:
@@ -241,7 +267,7 @@ def refusal(refused: Refused) -> str:
     return f"{printable(str(refused))}. Nothing was changed."
 
 
-def _shown(changes: list[Change]) -> Iterator[str]:
+def _shown(changes: list[Change], described: Described) -> Iterator[str]:
     for change in changes:
         made = " (will be made)" if change.now is None else ""
         yield f"{printable(str(change.wanted.path))}{made}: {change.wanted.what}"
@@ -250,12 +276,14 @@ def _shown(changes: list[Change]) -> Iterator[str]:
             if text.name == CLIENT_KEYS:
                 place = keys_place((change.now or b"").decode())
                 yield f"    {place}: adds a client key; requests without one will be rejected"
-            elif text.secret:
-                before = "new" if was is None else "will be replaced"
-                yield f"    {text.name}: a client key of the gateway ({before})"
-            else:
-                before = "is not set" if was is None else f"is {shown_url(was)}"
-                yield f"    {text.name}: {text.text} ({before})"
+            elif was != text.text:
+                yield f"    {described(text, was)}"
+
+
+def _described(text: Text, was: str | None) -> str:
+    if text.secret:
+        return f"{text.name}: a client key of the gateway ({'new' if was is None else 'will be replaced'})"
+    return f"{text.name}: {text.text} ({'is not set' if was is None else f'is {shown_url(was)}'})"
 
 
 def _overridden(machine: Machine, target: Target) -> Iterator[str]:

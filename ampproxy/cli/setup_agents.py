@@ -17,17 +17,16 @@ from ampproxy.cli.setup import (
     gateway_address,
     journal_of,
     key_wanted,
-    refusal,
     undo_all,
+    write,
 )
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.agents import Agent, Gateway
-from ampproxy.desktop.clients.forms import CLIENT_KEYS
 from ampproxy.desktop.clients.gateway import look
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.scan import same_address, shown_url
-from ampproxy.desktop.clients.setup import Change, Refused, apply, plan
+from ampproxy.desktop.clients.setup import Text
 from ampproxy.wire.redact import Secret, printable
 
 
@@ -90,47 +89,18 @@ def _write(
     config: Config, machine: Machine, file: Path | None, asked: Asked, gateway: Gateway, fresh: bool
 ) -> None:
     main = journal_of(machine, file)
-    own = main.beside(asked.agent.name)
-    try:
-        changes = plan(asked.agent.wanted(machine, gateway), own)
-        # The key is the gateway's, not the agent's: it stays until all is taken back.
-        added = plan(key_wanted(config, gateway.key), main) if fresh else []
-        if not changes and not added:
-            if asked.agent.places:
-                click.echo("Nothing has to be changed: all is set up.")
-            return
-        for line in _shown([*changes, *added]):
-            click.echo(line)
-        if asked.dry_run:
-            click.echo("Nothing was changed.")
-            return
-        if not asked.yes:
-            click.confirm("Change these files?", abort=True)
-        # The key goes into the configuration last, as with Amp's clients.
-        for some, journal in ((changes, own), (added, main)):
-            if some:
-                apply(some, journal)
-    except Refused as refused:
-        raise click.ClickException(refusal(refused)) from None
-    command = f"ampproxy setup {asked.agent.name} --undo"
-    click.echo(f"Done; {command} takes it back (copies: {own.folder}).")
+    # The gateway's key is not the agent's: it stays until all is taken back. It goes into the configuration
+    # last, as with Amp's clients.
+    planned = [(asked.agent.wanted(machine, gateway), main.beside(asked.agent.name))]
+    keys = list(key_wanted(config, gateway.key)) if fresh else []
+    done = write([*planned, (keys, main)], _described, asked.dry_run, asked.yes, f"{asked.agent.name} ")
+    if done is None and asked.agent.places:
+        click.echo("Nothing has to be changed: all is set up.")
 
 
-def _shown(changes: list[Change]) -> Iterator[str]:
-    for change in changes:
-        made = " (will be made)" if change.now is None else ""
-        yield f"{printable(str(change.wanted.path))}{made}: {change.wanted.what}"
-        for text in change.wanted.texts:
-            if text.name == CLIENT_KEYS:
-                yield f"    {text.name}: adds a client key; requests without one will be rejected"
-                continue
-            was = change.was(text)
-            name = text.name.replace("/", ".")
-            if was == text.text:
-                continue
-            before = "new" if was is None else "will be replaced"
-            value = "a client key of the gateway" if text.secret else printable(text.text[:100])
-            yield f"    {name}: {value} ({before})"
+def _described(text: Text, was: str | None) -> str:
+    value = "a client key of the gateway" if text.secret else printable(text.text[:100])
+    return f"{text.name.replace('/', '.')}: {value} ({'new' if was is None else 'will be replaced'})"
 
 
 def _by_hand(agent: Agent, gateway: Gateway) -> Iterator[str]:

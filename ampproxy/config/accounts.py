@@ -47,15 +47,11 @@ def _same(found: ParsedSection) -> ParsedSection:
     return found
 
 
-def _model(found: ParsedSection) -> ModelName:
-    return ModelName(name=found.values["name"], alias=found.values.get("alias", ""))
-
-
 _MODEL = Section(
-    _model,
+    lambda found: ModelName(name=found.values["name"], alias=found.values.get("alias", "")),
     (
-        Setting("name", "name", fields.NAME, "The model's name at the vendor.", required=True),
-        Setting("alias", "alias", fields.TEXT, "The name that clients see and request.", "the name"),
+        Setting("name", fields.NAME, "The model's name at the vendor.", required=True),
+        Setting("alias", fields.TEXT, "The name that clients see and request.", "the name"),
     ),
     _UNSUPPORTED_MODEL,
 )
@@ -93,13 +89,11 @@ class _Models(Value, frozen=True):
 _COMMON = (
     Setting(
         "priority",
-        "priority",
         fields.INTEGER,
         "Accounts with a higher number are used first; others only while no such account can serve.",
         "0",
     ),
     Setting(
-        "prefix",
         "prefix",
         fields.PREFIX,
         "Clients can also request this account's models as `PREFIX/model`; only this account then "
@@ -107,39 +101,25 @@ _COMMON = (
     ),
     Setting(
         "proxy-url",
-        "proxy_url",
         fields.PROXY,
         "HTTP, HTTPS or SOCKS5 proxy for this account; `direct` for none at all.",
         "the global one",
     ),
     Setting(
         "headers",
-        "headers",
         fields.HEADERS,
         "Headers for each request to the vendor; set last, so they override others.",
     ),
     Setting(
-        "models",
-        "models",
-        _Models(),
-        "The models that the account serves, and no others.",
-        "what the vendor offers",
+        "models", _Models(), "The models that the account serves, and no others.", "what the vendor offers"
     ),
     Setting(
         "excluded-models",
-        "excluded_models",
         fields.WILDCARDS,
         "Models not to serve, by the names that clients see; `*` stands for anything.",
     ),
+    Setting("disable-cooling", fields.FLAG, "Never put this account into cooldown.", "false"),
     Setting(
-        "disable-cooling",
-        "disable_cooling",
-        fields.FLAG,
-        "Never put this account into cooldown.",
-        "false",
-    ),
-    Setting(
-        "learning",
         "learning",
         fields.FLAG,
         "Learn what this account refuses, if the section `learning` enables it.",
@@ -147,17 +127,16 @@ _COMMON = (
     ),
     Setting(
         "answers-without-end",
-        "unended",
         fields.FLAG,
         "Accept a streamed answer as complete even if the server sent no finish reason; otherwise such "
         "an answer is an error, because it may be cut off.",
         "false",
+        field="unended",
     ),
-    Setting("disabled", "disabled", fields.FLAG, "Leave the entry out without removing it.", "false"),
+    Setting("disabled", fields.FLAG, "Leave the entry out without removing it.", "false"),
 )
 
 _WEIGHT = Setting(
-    "weight",
     "weight",
     fields.WEIGHT,
     "Its share of requests under `routing.strategy: weighted-round-robin`; 0 or less: it gets none.",
@@ -168,17 +147,15 @@ _WEIGHT = Setting(
 _PROFILES = {name: name for name in shipped_hosts().profiles}
 _PROFILE = Setting(
     "profile",
-    "profile",
     Reader("a host profile", fields.choice(_PROFILES).read),
     "The kind of server, which decides what requests it accepts. The names are below.",
     "by its address",
 )
 
 _OF_KEYS = (
-    Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
+    Setting("api-key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
     Setting(
         "base-url",
-        "base_url",
         fields.BASE_URL,
         "The address of the vendor's API, without the path of a method.",
         "the vendor's own",
@@ -197,7 +174,6 @@ _KEYED_MESSAGES = Section(
         *_OF_KEYS,
         Setting(
             "profile",
-            "profile",
             Reader("a host profile", fields.choice(_MESSAGES_PROFILES).read),
             "Only for `claude-api-key`: the kind of server, if it is not Anthropic's own; it decides what of"
             " a request is sent.",
@@ -210,8 +186,8 @@ _KEYED_MESSAGES = Section(
 _KEY_ENTRY = Section(
     _same,
     (
-        Setting("api-key", "api_key", fields.SECRET, "The server's key.", "none is sent"),
-        Setting("proxy-url", "proxy_url", fields.PROXY, "Proxy for this key only.", "the entry's"),
+        Setting("api-key", fields.SECRET, "The server's key.", "none is sent"),
+        Setting("proxy-url", fields.PROXY, "Proxy for this key only.", "the entry's"),
         _WEIGHT,
     ),
     _UNSUPPORTED,
@@ -220,19 +196,15 @@ _KEY_ENTRY = Section(
 _SERVER = Section(
     _same,
     (
-        Setting("name", "name", fields.NAME, "The server's name in logs and errors.", required=True),
+        Setting("name", fields.NAME, "The server's name in logs and errors.", required=True),
         Setting(
-            "base-url",
-            "base_url",
-            fields.BASE_URL,
-            "The address of its API, without `/chat/completions`.",
-            required=True,
+            "base-url", fields.BASE_URL, "The address of its API, without `/chat/completions`.", required=True
         ),
         Setting(
             "api-key-entries",
-            "keys",
             ListOf(_KEY_ENTRY, "a list of keys"),
             "Its keys, each an account. Without any, requests carry no key, which suits local servers.",
+            field="keys",
         ),
         _PROFILE,
         *_COMMON,
@@ -334,16 +306,16 @@ ACCOUNT_SETTINGS = (
     *(
         Setting(
             vendor.section,
-            vendor.name,
             Accounts(vendor, _KEYED_MESSAGES if vendor.others else _KEYED, _keyed),
             f"Accounts at `{vendor.base_url}`, or the address in an entry's `base-url`.",
+            field=vendor.name,
         )
         for vendor in KEYED
     ),
     Setting(
         COMPATIBLE.section,
-        COMPATIBLE.name,
         Accounts(COMPATIBLE, _SERVER, _servers),
         "Servers that speak OpenAI's Chat Completions: other vendors, or local servers.",
+        field=COMPATIBLE.name,
     ),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ampproxy.config import fields
 from ampproxy.config.parsing import (
     AlreadyReported,
@@ -51,8 +49,7 @@ def _alerts(found: ParsedSection) -> Alerts:
         raise AlreadyReported
     if headers and "webhook" not in found.places:
         found.at("headers").warn("has no effect without webhook")
-    values: dict[str, Any] = dict(found.values)
-    return Alerts(**values)
+    return Alerts(**found.values)
 
 
 _WORDS = ListOf(fields.TEXT, "a program and its arguments")
@@ -63,40 +60,27 @@ ALERTS = Section(
     (
         Setting(
             "webhook",
-            "webhook",
             Reader("URL, or file:/path", _webhook),
             "Where each alert is posted as JSON. Treated as a secret: `${ENV_VAR}` and `file:/path` work.",
         ),
         Setting(
             "webhook-headers",
-            "headers",
             fields.HEADERS,
             "Headers of these requests, such as `Authorization`.",
+            field="headers",
         ),
         Setting(
-            "command",
             "command",
             Reader("a program and its arguments", _argv),
             "What is run for each alert, without a shell: JSON on its standard input, `AMPPROXY_ALERT_*` in"
             " its environment.",
         ),
+        Setting("on", Reader("a list of kinds of alerts", _kinds), "Which alerts are sent.", "all kinds"),
         Setting(
-            "on",
-            "on",
-            Reader("a list of kinds of alerts", _kinds),
-            "Which alerts are sent.",
-            "all kinds",
+            "repeat", fields.duration(), "After how long an alert that is still active is sent again.", "24h"
         ),
+        Setting("interval", fields.duration(), "How often the service looks.", "30s"),
         Setting(
-            "repeat",
-            "repeat",
-            fields.duration(),
-            "After how long an alert that is still active is sent again.",
-            "24h",
-        ),
-        Setting("interval", "interval", fields.duration(), "How often the service looks.", "30s"),
-        Setting(
-            "timeout",
             "timeout",
             fields.duration(),
             "How long one delivery may take, to the webhook or by the command.",

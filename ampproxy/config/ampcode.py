@@ -65,28 +65,27 @@ _MAPPING = Section(
     (
         Setting(
             "from",
-            "source",
             fields.NAME,
             "The requested model, or a pattern of names.",
             "all",
             blank=True,
+            field="source",
         ),
         Setting(
             "role",
-            "roles",
             ROLE,
             "What Amp uses the model for, instead of `from` or in addition: `oracle`, `[finder, title]`.",
             "all",
+            field="roles",
         ),
         Setting(
             "to",
-            "target",
             fields.NAME,
             "The model that serves instead, optionally with a thinking suffix: `gpt-5.2(high)`.",
             required=True,
+            field="target",
         ),
         Setting(
-            "regex",
             "regex",
             fields.FLAG,
             "Whether `from` is a regular expression, searched anywhere in the name, in any case.",
@@ -142,17 +141,17 @@ _CLIENT_KEYS = Section(
     (
         Setting(
             "upstream-api-key",
-            "upstream",
             fields.GIVEN_SECRET,
             "The Amp key sent upstream with these clients' requests.",
             required=True,
+            field="upstream",
         ),
         Setting(
             "api-keys",
-            "clients",
             fields.SECRETS,
             "The clients, by their keys from the top level's `api-keys`.",
             required=True,
+            field="clients",
         ),
     ),
 )
@@ -205,54 +204,49 @@ AMPCODE = Section(
     (
         Setting(
             "upstream-url",
-            "upstream_url",
             fields.UPSTREAM_URL,
             "Where Amp's own requests are forwarded: `https://ampcode.com`. Without it they are "
             "answered 503.",
         ),
         Setting(
             "upstream-api-key",
-            "upstream_api_key",
             Reader("secret", _secret_or_none),
             "The Amp key for all clients that have no other.",
             "`AMP_API_KEY`, else what the Amp CLI has stored",
         ),
         Setting(
             "upstream-api-keys",
-            "per_client_keys",
             _PerClient(),
             "Separate Amp keys per client, for several people.",
+            field="per_client_keys",
         ),
         Setting(
             "restrict-management-to-localhost",
-            "restrict_management_to_localhost",
             fields.FLAG,
             "Serve Amp's management routes to this machine only.",
             "true",
         ),
         Setting(
             "model-mappings",
-            "mappings",
             _Mappings(),
             "Which models serve in place of those that Amp requests.",
+            field="mappings",
         ),
         Setting(
             "force-model-mappings",
-            "force_mappings",
             fields.FLAG,
             "Apply mappings even if an account serves the requested model.",
             "false",
+            field="force_mappings",
         ),
         Setting(
             "fallback-when-exhausted",
-            "fallback_when_exhausted",
             fields.FLAG,
             "Serve a model whose accounts are all cooling down by its mapping, else from Amp, which"
             " spends Amp credits.",
             "false",
         ),
         Setting(
-            "fallback",
             "fallback",
             Fallback(),
             "Whether requests for models that are neither local nor mapped may go to Amp, which spends "
@@ -262,34 +256,29 @@ AMPCODE = Section(
         ),
         Setting(
             "browser-pages",
-            "browser_pages",
             fields.choice({"proxy": "proxy", "redirect": "redirect"}),
             "What a browser gets when it opens one of Amp's pages: the page, or a redirect to the real site.",
             "proxy",
         ),
         Setting(
             "rewrite-client-endpoint",
-            "rewrite_client_endpoint",
             fields.FLAG,
             "Keep Amp's newer clients at the gateway if the upstream would direct them past it.",
             "true",
         ),
         Setting(
             "actor-token",
-            "actor_token",
             Reader("secret", _secret_or_none),
             "The public token to add to requests to `/actors` that have none.",
         ),
         Setting(
             "accept-amp-keys",
-            "accept_amp_keys",
             fields.FLAG,
             "Accept clients with a key of Amp's own, such as its login gives, and use that key upstream.",
             "false",
         ),
         Setting(
             "allowed-amp-users",
-            "allowed_amp_users",
             Reader("a list of addresses or ids", _users),
             "Whose Amp keys are accepted: e-mail addresses or Amp's user ids.",
             "any, on this machine; none from elsewhere",

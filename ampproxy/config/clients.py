@@ -141,10 +141,10 @@ class Limits(Value, frozen=True):
 
 def _limits(found: ParsedSection) -> Limits:
     limits = tuple(
-        KeyLimit(unit, period, found.values[f"{unit}_{period}"])
+        KeyLimit(unit, period, found.values[f"{unit}_per_{period}"])
         for unit in _UNITS
         for period in _PERIODS
-        if f"{unit}_{period}" in found.values
+        if f"{unit}_per_{period}" in found.values
     )
     return Limits(limits, found.values.get("concurrent"))
 
@@ -152,7 +152,7 @@ def _limits(found: ParsedSection) -> Limits:
 def _limit(unit: Unit, period: Period) -> Setting:
     reader = _USD_READER if unit == "usd" else _AMOUNT
     doc = f"The most {_UNITS[unit]} {_PERIODS[period]}."
-    return Setting(f"{unit}-per-{period}", f"{unit}_{period}", reader, doc, "no limit", hollow=False)
+    return Setting(f"{unit}-per-{period}", reader, doc, "no limit", hollow=False)
 
 
 LIMITS = Section(
@@ -165,7 +165,6 @@ LIMITS = Section(
             if not (unit == "usd" and period == "minute")
         ),
         Setting(
-            "concurrent",
             "concurrent",
             _AMOUNT,
             "The most requests to models at the same time, streamed or not.",
@@ -218,23 +217,21 @@ ENTRY = Section(
     (
         Setting(
             "name",
-            "name",
             Reader("text", _name),
             "The client's name in log, ledger, metrics and limits. It stays the same when the key is "
             "replaced.",
             "a digest of the key",
             hollow=False,
         ),
-        Setting("key", "secret", fields.GIVEN_SECRET, "The key.", "see `key-hash`", hollow=False),
+        Setting("key", fields.GIVEN_SECRET, "The key.", "see `key-hash`", hollow=False, field="secret"),
         Setting(
             "key-hash",
-            "hash",
             Reader("hash", _hash),
             "Instead of `key`: the SHA-256 of the key, as `ampproxy key new` writes it.",
             hollow=False,
+            field="hash",
         ),
         Setting(
-            "expires",
             "expires",
             Reader("date or time", _moment),
             "When the key expires; a date means its first moment, in UTC.",
@@ -243,20 +240,13 @@ ENTRY = Section(
         ),
         Setting(
             "old-key-hash",
-            "old_hash",
             Reader("hash", _hash),
             "The key before a rotation; it remains valid until `old-until`.",
             hollow=False,
+            field="old_hash",
         ),
+        Setting("old-until", Reader("date or time", _moment), "When `old-key-hash` expires.", hollow=False),
         Setting(
-            "old-until",
-            "old_until",
-            Reader("date or time", _moment),
-            "When `old-key-hash` expires.",
-            hollow=False,
-        ),
-        Setting(
-            "models",
             "models",
             Reader("a list of patterns", _patterns),
             "The models that may serve its requests, by the names that clients use; for a mapped model "
@@ -266,14 +256,12 @@ ENTRY = Section(
         ),
         Setting(
             "accounts",
-            "accounts",
             Reader("a list of patterns", _patterns),
             "The accounts that may serve its requests, as `ampproxy accounts` names them.",
             "all",
             hollow=False,
         ),
         Setting(
-            "routes",
             "routes",
             Reader("a list of routes", _routes),
             "The routes it opens: `models`; `stored`, what vendors store for an account; `amp`, what is "
@@ -282,9 +270,8 @@ ENTRY = Section(
             "all",
             hollow=False,
         ),
-        Setting("limits", "limits", LIMITS, "How much the key may use.", hollow=False),
+        Setting("limits", LIMITS, "How much the key may use.", hollow=False),
         Setting(
-            "amp",
             "amp",
             fields.FLAG,
             "Whether requests to models with this key may go to Amp, where they cost credits.",
@@ -293,11 +280,11 @@ ENTRY = Section(
         ),
         Setting(
             "upstream-api-key",
-            "upstream",
             fields.GIVEN_SECRET,
             "The Amp key sent to Amp with this client's requests.",
             "`ampcode.upstream-api-key`",
             hollow=False,
+            field="upstream",
         ),
     ),
 )

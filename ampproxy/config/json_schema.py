@@ -60,7 +60,6 @@ _FLAG: Schema = {
 _URL: Schema = {"type": "string", "pattern": r"^\s*(https?://\S+)?\s*$|\$\{"}
 _PATTERNS = _list(_TEXT)
 _ROLES: Schema = {"type": "string", "enum": list(ROLES)}
-_ANYTHING: Schema = {}
 
 #: What each kind of reader takes, by the name that the documentation has for it.
 _KINDS: dict[str, Schema] = {

@@ -6,12 +6,8 @@ from __future__ import annotations
 
 from ampproxy.config import fields
 from ampproxy.config.document import Scalar
-from ampproxy.config.parsing import Location, ParsedSection, Section, Setting
+from ampproxy.config.parsing import Location, Section, Setting
 from ampproxy.config.schema import Learning
-
-
-def _learning(found: ParsedSection) -> Learning:
-    return Learning(**found.values)
 
 
 class _SectionOrFlag(Section, frozen=True):
@@ -27,20 +23,18 @@ class _SectionOrFlag(Section, frozen=True):
 
 
 LEARNING = _SectionOrFlag(
-    _learning,
+    lambda found: Learning(**found.values),
     (
         Setting(
-            "enable",
             "enable",
             fields.FLAG,
             "Repeat a request once without what the account refused, and remember the refusal. "
             "`learning: false` is the same as `enable: false`.",
             "true",
         ),
-        Setting("max-age", "max_age", fields.duration(), "How long a refusal is remembered.", "7d"),
+        Setting("max-age", fields.duration(), "How long a refusal is remembered.", "7d"),
         Setting(
             "max-lessons",
-            "max_lessons",
             fields.POSITIVE,
             "How many refused members and values are remembered; the oldest are forgotten first.",
             "1000",
@@ -52,14 +46,12 @@ LEARNING = _SectionOrFlag(
 PINS = (
     Setting(
         "pin-ttl",
-        "pin_ttl",
         fields.duration(),
         "How long the gateway remembers which account stores a response, conversation, file or container.",
         "30d",
     ),
     Setting(
         "max-pins",
-        "max_pins",
         fields.COUNT,
         "For how many of these it remembers the account; the oldest are forgotten first. 0: for none.",
         "20000",

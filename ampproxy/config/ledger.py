@@ -63,11 +63,10 @@ def _ledger(found: ParsedSection) -> Ledger:
 LEDGER = SectionOrFlag(
     _ledger,
     (
-        Setting("enable", "enable", fields.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
-        Setting("max-age", "max_age", fields.duration(), "How long an exchange is kept.", "365d"),
+        Setting("enable", fields.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
+        Setting("max-age", fields.duration(), "How long an exchange is kept.", "365d"),
         Setting(
             "max-size",
-            "max_size",
             fields.SIZE,
             "The maximum size of the file (not of a database); the oldest exchanges are removed first, their"
             " daily totals stay.",
@@ -75,28 +74,24 @@ LEDGER = SectionOrFlag(
         ),
         Setting(
             "management",
-            "management",
             fields.FLAG,
             "Also record requests on Amp's own routes, which involve no model.",
             "false",
         ),
         Setting(
             "prices",
-            "prices",
             fields.PATH,
             "A YAML or JSON file with your own prices for `ampproxy usage`; they override the shipped ones.",
         ),
         Setting(
-            "url",
             "url",
             Reader("URL of PostgreSQL, or file:/path", _database),
             "A database at PostgreSQL in place of the file, for several replicas:"
             " `postgresql://USER@HOST/DATABASE`, with what else libpq takes. Treated as a secret:"
             " `${ENV_VAR}` and `file:/path` work.",
         ),
-        Setting("password", "password", fields.GIVEN_SECRET, "The password for it.", "that in `url`"),
+        Setting("password", fields.GIVEN_SECRET, "The password for it.", "that in `url`"),
         Setting(
-            "timeout",
             "timeout",
             fields.duration(),
             "How long a transaction there may take, the time to connect included. Reading may take six times"
@@ -105,14 +100,12 @@ LEDGER = SectionOrFlag(
         ),
         Setting(
             "spool-size",
-            "spool_size",
             fields.SIZE,
             "How much may wait in `state-dir` while the database is away.",
             "256MiB",
         ),
         Setting(
             "max-series",
-            "max_series",
             fields.POSITIVE,
             "So many combinations of client, model, account and the like count apart on one day; further"
             " ones are counted as one.",

@@ -114,20 +114,17 @@ NEO = Section(
     (
         Setting(
             "public-url",
-            "public_url",
             Reader("URL", _public_url),
             "The origin at which Amp's cloud reaches the gateway, such as `https://gw.example.org`. Its "
             "host counts as one of `allowed-hosts`.",
         ),
         Setting(
             "listen",
-            "listen",
             ADDRESS,
             "A listener that serves only the paths for Amp's cloud. Point a tunnel or a reverse proxy at it.",
             "none: served on the gateway's own listener",
         ),
         Setting(
-            "tls",
             "tls",
             fields.FLAG,
             "Use TLS on that listener, with the certificate of the section `tls`.",
@@ -136,7 +133,6 @@ NEO = Section(
         *(_ROWS[name] for name in KEY_SETTINGS),
         Setting(
             "first-sign",
-            "first_sign",
             fields.duration(zero=True),
             "After how long a stream is started with a keep-alive if its vendor is still silent, so "
             "that no proxy in between times out; 0 for never.",
@@ -144,7 +140,6 @@ NEO = Section(
         ),
         Setting(
             "failure-delay",
-            "failure_delay",
             fields.duration(zero=True),
             "How long the 401 for a request without the key is delayed; doubled with each failure of the same"
             " peer.",
@@ -152,42 +147,38 @@ NEO = Section(
         ),
         Setting(
             "failure-delay-max",
-            "failure_longest",
             fields.duration(zero=True),
             "The longest such delay.",
             "8s",
+            field="failure_longest",
         ),
         Setting(
             "failure-reset",
-            "failure_reset",
             fields.duration(),
             "After this time without a failure a peer starts afresh, and the log may name it again.",
             "1h",
         ),
         Setting(
             "failure-peers",
-            "failure_peers",
             fields.POSITIVE,
             "Maximum number of peers remembered; those whose last failure is oldest are dropped.",
             "1024",
         ),
         Setting(
             "failure-waiting",
-            "failure_waiting",
             fields.COUNT,
             "Maximum number of requests delayed at a time; others get their 401 at once.",
             "64",
         ),
         Setting(
             "failure-log",
-            "failure_logged",
             fields.COUNT,
             "Maximum number of peers that the log names within `failure-reset`.",
             "20",
+            field="failure_logged",
         ),
         Setting(
             "record-shapes",
-            "record_shapes",
             fields.FLAG,
             "Log for each request the names of its headers and members, with types and sizes; never a value.",
             "false",

@@ -62,7 +62,7 @@ def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
         field = name.replace("-", "_")
         value = getattr(client, field)
         default = ", ".join(value) if isinstance(value, tuple) else value
-        rows.append(Setting(name, field, reader, doc, default))
+        rows.append(Setting(name, reader, doc, default))
     return (*rows, *more)
 
 
@@ -79,7 +79,6 @@ _CLAUDE = Section(
         CLAUDE_OAUTH,
         Setting(
             "beta",
-            "beta",
             fields.TEXT,
             "Added to `anthropic-beta`: without it the vendor rejects logins.",
             CLAUDE_OAUTH.beta,
@@ -92,14 +91,12 @@ _CODEX = Section(
         CODEX_OAUTH,
         Setting(
             "device-url",
-            "device_url",
             _URL,
             "The base of the device flow's calls, `usercode` and `token`.",
             CODEX_OAUTH.device_url,
         ),
         Setting(
             "device-page",
-            "device_page",
             _URL,
             "The page on which the user enters the device flow's code.",
             CODEX_OAUTH.device_page,
@@ -112,34 +109,21 @@ _GEMINI = Section(
         GEMINI_OAUTH,
         Setting(
             "client-secret",
-            "client_secret",
             fields.GIVEN_SECRET,
             "The client's secret, which Google requires. Login files may contain their own.",
         ),
         Setting(
-            "userinfo-url",
-            "userinfo_url",
-            _URL,
-            "Returns the e-mail address of a new login.",
-            GEMINI_OAUTH.userinfo_url,
+            "userinfo-url", _URL, "Returns the e-mail address of a new login.", GEMINI_OAUTH.userinfo_url
         ),
         Setting(
-            "backend",
             "backend",
             fields.choice(_BACKENDS),
             "The API that new logins use: Code Assist, or the public Gemini API (with an OAuth client "
             "of your own).",
             "code-assist",
         ),
+        Setting("api-url", _URL, "The public Gemini API, for `backend: api`.", GEMINI_OAUTH.api_url),
         Setting(
-            "api-url",
-            "api_url",
-            _URL,
-            "The public Gemini API, for `backend: api`.",
-            GEMINI_OAUTH.api_url,
-        ),
-        Setting(
-            "project",
             "project",
             fields.NAME,
             "The Google Cloud project of new logins.",
@@ -151,8 +135,8 @@ _GEMINI = Section(
 OAUTH = Section(
     lambda found: OAuth(**found.values),
     (
-        Setting("claude", "claude", _CLAUDE, "Logins at Anthropic."),
-        Setting("codex", "codex", _CODEX, "Logins at OpenAI."),
-        Setting("gemini", "gemini", _GEMINI, "Logins at Google."),
+        Setting("claude", _CLAUDE, "Logins at Anthropic."),
+        Setting("codex", _CODEX, "Logins at OpenAI."),
+        Setting("gemini", _GEMINI, "Logins at Google."),
     ),
 )

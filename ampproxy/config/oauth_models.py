@@ -17,16 +17,12 @@ _NOT_SERVED = "this kind of login is not served"
 _ELSEWHERE = dict.fromkeys(("aistudio", "antigravity", "iflow", "kimi", "qwen", "vertex", "xai"), _NOT_SERVED)
 
 
-def _alias(found: ParsedSection) -> ModelAlias:
-    return ModelAlias(**found.values)
-
-
 _ALIAS = Section(
-    _alias,
+    lambda found: ModelAlias(**found.values),
     (
-        Setting("name", "name", fields.NAME, "The vendor's name for the model.", required=True),
-        Setting("alias", "alias", fields.NAME, "The name that clients see and request.", required=True),
-        Setting("fork", "fork", fields.FLAG, "Serve it under its own name, too.", "false"),
+        Setting("name", fields.NAME, "The vendor's name for the model.", required=True),
+        Setting("alias", fields.NAME, "The name that clients see and request.", required=True),
+        Setting("fork", fields.FLAG, "Serve it under its own name, too.", "false"),
     ),
 )
 
@@ -41,8 +37,7 @@ def _by_vendor(found: ParsedSection) -> dict[str, tuple[Any, ...]]:
 
 def _section(reader: Reads, doc: str) -> Section:
     rows = tuple(
-        Setting(channel, channel.replace("-", "_"), reader, doc.format(vendor.capitalize()))
-        for channel, vendor in _CHANNELS.items()
+        Setting(channel, reader, doc.format(vendor.capitalize())) for channel, vendor in _CHANNELS.items()
     )
     return Section(_by_vendor, rows, _ELSEWHERE)
 

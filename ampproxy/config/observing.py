@@ -50,15 +50,8 @@ def _metrics(found: ParsedSection) -> Metrics:
 LOGGING = Section(
     lambda found: Logging(**found.values),
     (
+        Setting("format", fields.choice(_FORMATS), "Lines of text, or one JSON object per line.", "text"),
         Setting(
-            "format",
-            "format",
-            fields.choice(_FORMATS),
-            "Lines of text, or one JSON object per line.",
-            "text",
-        ),
-        Setting(
-            "level",
             "level",
             fields.choice(_LEVELS),
             "Minimum level logged. `warn` and `error` omit the line of each exchange; `debug` is the "
@@ -67,20 +60,17 @@ LOGGING = Section(
         ),
         Setting(
             "rotate-size",
-            "rotate_size",
             fields.SIZE,
             "Rotate the `--logfile` file to `FILE.1` when it exceeds this size.",
             "10MiB",
         ),
         Setting(
             "rotate-keep",
-            "rotate_keep",
             fields.COUNT,
             "How many rotated files are kept; 0 disables rotation, for use with logrotate.",
             "9",
         ),
         Setting(
-            "buffer",
             "buffer",
             fields.SIZE,
             "How much of the log is buffered while its reader or disk does not respond. Further lines "
@@ -88,7 +78,6 @@ LOGGING = Section(
             "4MiB",
         ),
         Setting(
-            "stall",
             "stall",
             fields.duration(),
             "Log a warning, with the running code, when something blocks all streams for this long.",
@@ -100,9 +89,8 @@ LOGGING = Section(
 METRICS = Section(
     _metrics,
     (
-        Setting("enable", "enable", fields.FLAG, "Serve metrics to Prometheus, on a separate port.", "true"),
+        Setting("enable", fields.FLAG, "Serve metrics to Prometheus, on a separate port.", "true"),
         Setting(
-            "listen",
             "listen",
             ADDRESS,
             "The address of `/metrics`. If the port is taken, the service starts without it, logs a "
@@ -111,7 +99,6 @@ METRICS = Section(
         ),
         Setting(
             "max-models",
-            "max_models",
             fields.POSITIVE,
             "Maximum number of distinct model labels; the rest are reported as `other`.",
             "100",

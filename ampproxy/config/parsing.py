@@ -301,7 +301,7 @@ class Setting(Value, frozen=True):
     """One row of a table of settings.
 
     :param name: the key, as written in its section.
-    :param field: what it fills in the section's result.
+    :param field: what it fills in the section's result; empty: what is called as the key is.
     :param doc: one line for the documentation.
     :param default: what absence means, for the documentation.
     :param required: whether absence is wrong.
@@ -311,13 +311,17 @@ class Setting(Value, frozen=True):
     """
 
     name: str
-    field: str
     reader: Reads
     doc: str
     default: str = "none"
     required: bool = False
     blank: bool = False
     hollow: bool = True
+    field: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.field:
+            msgspec.structs.force_setattr(self, "field", self.name.replace("-", "_"))
 
 
 class ParsedSection(Value, frozen=True):

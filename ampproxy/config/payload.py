@@ -195,13 +195,11 @@ _MODEL = Section(
     (
         Setting(
             "name",
-            "name",
             Reader("pattern", lambda place: fields.NAME(place).lower()),
             "The model, by its vendor's or the client's name; `*` stands for anything.",
             required=True,
         ),
         Setting(
-            "protocol",
             "protocol",
             Reader("text", _protocol(_PROTOCOLS)),
             "The dialect sent to the vendor: `openai`, `codex` (Responses), `claude` or `gemini`.",
@@ -209,33 +207,24 @@ _MODEL = Section(
         ),
         Setting(
             "from-protocol",
-            "source",
             Reader("text", _protocol(_SOURCES)),
             "The dialect of the client: `openai`, `responses`, `claude` or `gemini`.",
             "all",
+            field="source",
         ),
         Setting(
-            "headers",
             "headers",
             Reader("header names and patterns", _patterns),
             "Headers that the client must send; `*` stands for anything.",
         ),
-        Setting("match", "match", _VALUES_AT, "Values that the body must have."),
-        Setting(
-            "not-match",
-            "differ",
-            _VALUES_AT,
-            "Values that the body must not have.",
-        ),
-        Setting("exist", "exist", _PATHS, "Places that must have a value other than null."),
-        Setting("not-exist", "missing", _PATHS, "Places that must have no value, or null."),
+        Setting("match", _VALUES_AT, "Values that the body must have."),
+        Setting("not-match", _VALUES_AT, "Values that the body must not have.", field="differ"),
+        Setting("exist", _PATHS, "Places that must have a value other than null."),
+        Setting("not-exist", _PATHS, "Places that must have no value, or null.", field="missing"),
     ),
 )
 _MODELS = Setting(
-    "models",
-    "models",
-    ListOf(_MODEL, "a list of models"),
-    "The requests to which the rule applies: any of these.",
+    "models", ListOf(_MODEL, "a list of models"), "The requests to which the rule applies: any of these."
 )
 
 
@@ -251,9 +240,7 @@ def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> Li
         build,
         (
             _MODELS,
-            Setting(
-                "params", "params", params, ("The places in the body, and for all but `filter` their values.")
-            ),
+            Setting("params", params, "The places in the body, and for all but `filter` their values."),
         ),
     )
     return ListOf(section, "a list of rules")
@@ -266,22 +253,14 @@ _RAW_VALUES = Reader("paths with JSON", _params(_raw))
 PAYLOAD = Section(
     lambda found: Payload(**found.values),
     (
-        Setting("default", "default", _rules("default", _VALUES), "Values to set where the body has none."),
+        Setting("default", _rules("default", _VALUES), "Values to set where the body has none."),
         Setting(
-            "default-raw",
-            "default_raw",
-            _rules("default", _RAW_VALUES),
-            "The same, with values written as JSON texts.",
+            "default-raw", _rules("default", _RAW_VALUES), "The same, with values written as JSON texts."
         ),
-        Setting("override", "override", _rules("override", _VALUES), "Values to set in any case."),
+        Setting("override", _rules("override", _VALUES), "Values to set in any case."),
         Setting(
-            "override-raw",
-            "override_raw",
-            _rules("override", _RAW_VALUES),
-            ("The same, with values written as JSON texts."),
+            "override-raw", _rules("override", _RAW_VALUES), "The same, with values written as JSON texts."
         ),
-        Setting(
-            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "Members to remove."
-        ),
+        Setting("filter", _rules("filter", Reader("a list of paths", _taken)), "Members to remove."),
     ),
 )

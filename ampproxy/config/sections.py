@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from msgspec import structs
 
@@ -31,11 +29,6 @@ from ampproxy.config.sharing import STATE, check_shared
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
-
-
-def _fields(cls: Callable[..., Any]) -> Callable[[ParsedSection], Any]:
-    """Build ``cls`` from what was found; absent settings keep its defaults."""
-    return lambda found: cls(**found.values)
 
 
 def _tls(found: ParsedSection) -> Tls | None:
@@ -76,9 +69,9 @@ def _unreadable_pem(error: OSError) -> str:
 _TLS = Section(
     _tls,
     (
-        Setting("enable", "enable", fields.FLAG, "Serve HTTPS.", "false"),
-        Setting("cert", "cert", fields.PATH, "Certificate chain, PEM."),
-        Setting("key", "key", fields.PATH, "Private key, PEM, without a passphrase."),
+        Setting("enable", fields.FLAG, "Serve HTTPS.", "false"),
+        Setting("cert", fields.PATH, "Certificate chain, PEM."),
+        Setting("key", fields.PATH, "Private key, PEM, without a passphrase."),
     ),
 )
 
@@ -111,10 +104,9 @@ def _strategy(place: Location) -> str:
 
 
 _ROUTING = Section(
-    _fields(Routing),
+    lambda found: Routing(**found.values),
     (
         Setting(
-            "strategy",
             "strategy",
             Reader(_KNOWN_STRATEGY.type, _strategy, (*_STRATEGIES, *sorted(_EXPIRING_FIRST))),
             "Which of several accounts of the same priority serves: each in turn, in proportion to "
@@ -123,21 +115,18 @@ _ROUTING = Section(
         ),
         Setting(
             "session-affinity",
-            "session_affinity",
             fields.FLAG,
             "Pin each conversation to one account, for the vendor's prompt cache.",
             "true",
         ),
         Setting(
             "session-affinity-ttl",
-            "session_affinity_ttl",
             fields.duration(),
             "How long an idle conversation keeps its account.",
             "1h",
         ),
         Setting(
             "max-cooldown",
-            "max_cooldown",
             fields.duration(),
             "The longest cooldown of an account, whatever its vendor asks for.",
             "30m",
@@ -148,25 +137,22 @@ _ROUTING = Section(
 )
 
 _STREAMING = Section(
-    _fields(Streaming),
+    lambda found: Streaming(**found.values),
     (
         Setting(
             "keepalive-seconds",
-            "keepalive_seconds",
             fields.COUNT,
             "After how many silent seconds a stream gets a keep-alive comment; 0 for never.",
             "15",
         ),
         Setting(
             "bootstrap-retries",
-            "bootstrap_retries",
             fields.COUNT,
             "How often a stream that breaks off before its first event is retried when no other account is"
             " left. Other accounts are tried first in any case.",
             "0",
         ),
         Setting(
-            "websockets",
             "websockets",
             fields.FLAG,
             "Serve Responses over WebSockets, too; needs `ampproxy[websocket]`. Else a WebSocket is answered"
@@ -301,50 +287,45 @@ ROOT = Section(
     (
         Setting(
             "host",
-            "host",
             fields.HOST,
             "Where to listen. Empty text for every interface; anything but this machine needs `api-keys`.",
             "127.0.0.1",
             blank=True,
         ),
-        Setting("port", "port", fields.PORT, "The port to listen on; 0 for any free one.", "8317"),
-        Setting("tls", "tls", _TLS, "HTTPS towards the clients."),
+        Setting("port", fields.PORT, "The port to listen on; 0 for any free one.", "8317"),
+        Setting("tls", _TLS, "HTTPS towards the clients."),
         Setting(
             "allowed-hosts",
-            "allowed_hosts",
             fields.ALLOWED_HOSTS,
             "Host names under which clients may address the gateway, besides this machine's loopback "
             "names; a name with a port (`amp.example.com:443`) also admits web pages from there.",
         ),
         Setting(
             "api-keys",
-            "clients",
             Clients(),
             "The client keys, one of which each client must send. Without any, every program on this "
             "machine is served; `[]` makes that explicit.",
             hollow=False,
+            field="clients",
         ),
         Setting(
-            "debug",
             "debug",
             fields.FLAG,
             "Log at debug level: how each model was routed, and what a translation dropped.",
             "false",
         ),
-        Setting("logging", "logging", LOGGING, "What is logged, and in which format."),
-        Setting("metrics", "metrics", METRICS, "Where metrics are served."),
-        Setting("alerts", "alerts", ALERTS, "What is reported to a webhook or a command."),
-        Setting("auth-dir", "auth_dir", fields.PATH, "The folder of login files.", "~/.cli-proxy-api"),
+        Setting("logging", LOGGING, "What is logged, and in which format."),
+        Setting("metrics", METRICS, "Where metrics are served."),
+        Setting("alerts", ALERTS, "What is reported to a webhook or a command."),
+        Setting("auth-dir", fields.PATH, "The folder of login files.", "~/.cli-proxy-api"),
         Setting(
             "state-dir",
-            "state_dir",
             fields.PATH,
             "The folder for data that survives restarts. A change takes effect at the next restart.",
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
-        Setting("state", "state", STATE, "By what several processes share what they know."),
+        Setting("state", STATE, "By what several processes share what they know."),
         Setting(
-            "workers",
             "workers",
             fields.WORKERS,
             "How many processes serve; `auto` for one per processor core. A change takes effect at the next "
@@ -353,79 +334,55 @@ ROOT = Section(
         ),
         Setting(
             "proxy-url",
-            "proxy_url",
             fields.PROXY,
             "HTTP, HTTPS or SOCKS5 proxy for connections to all vendors and to Amp.",
         ),
         Setting(
             "request-retry",
-            "request_retry",
             fields.COUNT,
             "How often to wait for an account in cooldown and retry, within `max-retry-interval`.",
             "0",
         ),
         Setting(
-            "max-retry-credentials",
-            "max_retry_credentials",
-            fields.COUNT,
-            "How many accounts one request may try; 0 for all.",
-            "0",
+            "max-retry-credentials", fields.COUNT, "How many accounts one request may try; 0 for all.", "0"
         ),
         Setting(
             "max-retry-interval",
-            "max_retry_interval",
             fields.COUNT,
             "How many seconds in total a request may wait for accounts in cooldown; 0 for no waiting.",
             "0",
         ),
-        Setting(
-            "disable-cooling",
-            "disable_cooling",
-            fields.FLAG,
-            "Never put an account into cooldown.",
-            "false",
-        ),
+        Setting("disable-cooling", fields.FLAG, "Never put an account into cooldown.", "false"),
         Setting(
             "force-model-prefix",
-            "force_model_prefix",
             fields.FLAG,
             "Serve the models of an account with a `prefix` only as `PREFIX/model`.",
             "false",
         ),
         Setting(
             "passthrough-headers",
-            "passthrough_headers",
             fields.FLAG,
             "Pass on a vendor's informative response headers, not just its request id and retry time.",
             "false",
         ),
-        Setting("routing", "routing", _ROUTING, "How an account is chosen among several."),
-        Setting("streaming", "streaming", _STREAMING, "What happens during a streamed answer."),
-        Setting(
-            "payload",
-            "payload",
-            PAYLOAD,
-            ("Rules that change request bodies before they are sent to vendors."),
-        ),
-        Setting("ampcode", "ampcode", AMPCODE, "Amp's upstream, its keys, model mappings and fallback."),
-        Setting("neo", "neo", NEO, "What Amp's cloud may request through Amp's Model Routing. Experimental."),
+        Setting("routing", _ROUTING, "How an account is chosen among several."),
+        Setting("streaming", _STREAMING, "What happens during a streamed answer."),
+        Setting("payload", PAYLOAD, "Rules that change request bodies before they are sent to vendors."),
+        Setting("ampcode", AMPCODE, "Amp's upstream, its keys, model mappings and fallback."),
+        Setting("neo", NEO, "What Amp's cloud may request through Amp's Model Routing. Experimental."),
         *ACCOUNT_SETTINGS,
+        Setting("catalog", CATALOG, "What models accept and can do, to correct or extend the shipped table."),
+        Setting("oauth", OAUTH, "OAuth clients and addresses for logins."),
+        Setting("oauth-model-alias", ALIASES, "Aliases for models that logins serve.", field="aliases"),
         Setting(
-            "catalog",
-            "catalog",
-            CATALOG,
-            ("What models accept and can do, to correct or extend the shipped table."),
+            "oauth-excluded-models", EXCLUSIONS, "Models that logins must not serve.", field="exclusions"
         ),
-        Setting("oauth", "oauth", OAUTH, "OAuth clients and addresses for logins."),
-        Setting("oauth-model-alias", "aliases", ALIASES, "Aliases for models that logins serve."),
-        Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that logins must not serve."),
-        Setting("learning", "learning", LEARNING, "Learning from accounts' refusals of request members."),
-        Setting("ledger", "ledger", LEDGER, "The record of each exchange, for `ampproxy usage`."),
-        Setting("page", "page", PAGE, "The page at `/`, and the admin API behind it."),
-        Setting("limits", "limits", LIMITS, "Limits on what a client may send and how long it may take."),
-        Setting("timeouts", "timeouts", TIMEOUTS, "Limits on how long an upstream may take."),
+        Setting("learning", LEARNING, "Learning from accounts' refusals of request members."),
+        Setting("ledger", LEDGER, "The record of each exchange, for `ampproxy usage`."),
+        Setting("page", PAGE, "The page at `/`, and the admin API behind it."),
+        Setting("limits", LIMITS, "Limits on what a client may send and how long it may take."),
+        Setting("timeouts", TIMEOUTS, "Limits on how long an upstream may take."),
         Setting(
-            "translation",
             "translation",
             fields.choice(_TRANSLATIONS),
             "What to do with requests that the vendor's dialect cannot fully express: serve in part, or"

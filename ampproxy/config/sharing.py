@@ -136,30 +136,18 @@ STATE = Section(
     (
         Setting(
             "url",
-            "url",
             Reader("Redis URL, or file:/path", _url),
             "The Redis to share by: `redis://` (`rediss://` with TLS) `[USER[:PASSWORD]@]HOST[:PORT]/NUMBER`,"
             " `unix:///PATH`, or `redis+sentinel://HOST,HOST/SERVICE/NUMBER`. Treated as a secret:"
             " `${ENV_VAR}` and `file:/path` work.",
             required=True,
         ),
+        Setting("password", fields.GIVEN_SECRET, "The password, if it is not in `url`."),
+        Setting("sentinel-password", fields.GIVEN_SECRET, "The password of the Sentinels, if they have one."),
+        Setting("ca", fields.PATH, "PEM file with the certificates that Redis is verified by."),
+        Setting("cert", fields.PATH, "PEM file with the certificate that is shown to Redis."),
+        Setting("key", fields.PATH, "PEM file with that certificate's private key."),
         Setting(
-            "password",
-            "password",
-            fields.GIVEN_SECRET,
-            "The password, if it is not in `url`.",
-        ),
-        Setting(
-            "sentinel-password",
-            "sentinel_password",
-            fields.GIVEN_SECRET,
-            "The password of the Sentinels, if they have one.",
-        ),
-        Setting("ca", "ca", fields.PATH, "PEM file with the certificates that Redis is verified by."),
-        Setting("cert", "cert", fields.PATH, "PEM file with the certificate that is shown to Redis."),
-        Setting("key", "key", fields.PATH, "PEM file with that certificate's private key."),
-        Setting(
-            "prefix",
             "prefix",
             Reader("text", _prefix),
             "What all keys and channels in Redis begin with: gateways with the same prefix share.",
@@ -167,17 +155,12 @@ STATE = Section(
         ),
         Setting(
             "when-away",
-            "when_away",
             fields.choice(_AWAY),
             "While Redis cannot be reached: serve by what this process knows, or answer with status 503.",
             "fail-open",
         ),
         Setting(
-            "timeout",
-            "timeout",
-            fields.duration(),
-            "How long connecting to Redis, and each command, may take.",
-            "1s",
+            "timeout", fields.duration(), "How long connecting to Redis, and each command, may take.", "1s"
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ampproxy.dashboard.shapes import Exchange
@@ -88,13 +88,6 @@ def _asked(record: ExchangeRecord) -> dict[str, Any]:
         "stream": record.stream,
         "reasons": record.reasons,
     }
-
-
-def labelled(rows: Iterable[Exchange], labels: Mapping[str, str]) -> tuple[Exchange, ...]:
-    """The same with the labels that accounts have now, in place of the names that the ledger keeps."""
-    import msgspec
-
-    return tuple(msgspec.structs.replace(row, account=labels.get(row.account, row.account)) for row in rows)
 
 
 def _short(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias, TypedDict
+from types import ModuleType
+from typing import Literal, Protocol, TypeAlias, TypedDict, cast
 
 import msgspec
 
@@ -378,6 +379,22 @@ def translation(package: str) -> Translation:
     )
 
 
+class Bodies(TypedDict):
+    """What of a dialect a module of it has under the same names; see :class:`Dialect`."""
+
+    error_body: Callable[[WireError], bytes]
+    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
+    models_body: Callable[[Sequence[ModelInfo]], bytes]
+    model_body: Callable[[ModelInfo], bytes]
+    parse_count: Callable[[bytes], int]
+    count_body: Callable[[int], bytes]
+
+
+def bodies(module: ModuleType) -> Bodies:
+    """The errors, lists and counts that a module writes and reads."""
+    return cast("Bodies", {name: getattr(module, name) for name in Bodies.__annotations__})
+
+
 class Dialect(Value, frozen=True, kw_only=True):
     """A wire dialect, whole: requests, answers, streams, errors and lists, both ways. All sans-I/O.
 
@@ -407,7 +424,8 @@ class Dialect(Value, frozen=True, kw_only=True):
     :param models_body: the answer of the dialect's list of models; ``model_body``: the one for one model.
 
     :param count_request: a rendered request as a counting request, without what only an answer needs. Beside
-        it, the model whose tokens are counted, for a dialect that has it in the path elsewhere.
+        it, the model whose tokens are counted, for a dialect that has it in the path elsewhere. Never asked
+        for where the dialect has no call that counts.
     :param parse_count: input tokens, from a vendor's answer to a counting request; raises
         :class:`~ampproxy.errors.UpstreamFault` where it is not one.
     :param count_body: the answer to a client's counting request.
@@ -433,6 +451,6 @@ class Dialect(Value, frozen=True, kw_only=True):
     models_body: Callable[[Sequence[ModelInfo]], bytes]
     model_body: Callable[[ModelInfo], bytes]
 
-    count_request: Callable[[bytes, str], bytes]
+    count_request: Callable[[bytes, str], bytes] = lambda body, model: body
     parse_count: Callable[[bytes], int]
     count_body: Callable[[int], bytes]

@@ -10,36 +10,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS
 from ampproxy.model.events import ErrorKind, FinishReason, WireError
 
 #: Words of good ends, and of those that name what cut the answer short: local servers, Cohere, Bedrock.
-_KNOWN: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "stopped": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end": "stop",
-    "end_turn": "stop",
-    "end_of_turn": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "done": "stop",
-    "finish": "stop",
-    "finished": "stop",
-    "finish_reason_stop": "stop",
-    "success": "stop",
-    "stop_sequence": "stop",
-    "stop_word": "stop",
-    "stop_str": "stop",
-    "length": "length",
-    "tool_call": "tool_calls",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "pause": "pause",
-    "pause_turn": "pause",
-}
+_KNOWN: Final[dict[str, FinishReason]] = by_word(
+    {
+        "stop": (
+            "stop stopped eos eos_token end end_turn end_of_turn complete completed done finish finished "
+            "finish_reason_stop success stop_sequence stop_word stop_str"
+        ),
+        "length": "length",
+        "tool_calls": "tool_call tool_calls tool_use function_call",
+        "pause": "pause pause_turn",
+    }
+)
 
 #: What a word is looked through for; the first that is found counts.
 _BROKEN: Final[tuple[tuple[re.Pattern[str], ErrorKind], ...]] = (

@@ -7,8 +7,8 @@ it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
 from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
+from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
@@ -99,52 +100,38 @@ WORDS: dict[ErrorKind, tuple[str, str | None]] = {
 }
 
 #: Codes and types that are more exact than the status.
-KIND_BY_WORD: dict[str, ErrorKind] = {
-    "context_length_exceeded": "context_length",
-    "invalid_api_key": "authentication",
-    "authentication_error": "authentication",
-    "invalid_authentication_error": "authentication",
-    "insufficient_quota": "billing",
-    "billing_hard_limit_reached": "billing",
-    "billing_not_active": "billing",
-    "exceeded_current_quota_error": "billing",
-    "permission_error": "permission",
-    "permission_denied": "permission",
-    "permission_denied_error": "permission",
-    "unsupported_country_region_territory": "permission",
-    "model_not_found": "not_found",
-    "not_found_error": "not_found",
-    "request_too_large": "too_large",
-    "rate_limit_exceeded": "rate_limit",
-    "rate_limit_error": "rate_limit",
-    "rate_limit_reached_error": "rate_limit",
-    "server_is_overloaded": "overloaded",
-    "engine_overloaded_error": "overloaded",
-    "overloaded_error": "overloaded",
-    "slow_down": "overloaded",
-    "request_timeout": "timeout",
-    "timeout_error": "timeout",
-    # The request itself is refused: to repeat it, or to send it by another account, is no use.
-    "cyber_policy": "invalid_request",
-    "bio_policy": "invalid_request",
-    "misalignment_policy_violation": "invalid_request",
-    "image_content_policy_violation": "invalid_request",
-    "content_policy_violation": "invalid_request",
-}
+KIND_BY_WORD: dict[str, ErrorKind] = by_word(
+    {
+        "context_length": "context_length_exceeded",
+        "authentication": "invalid_api_key authentication_error invalid_authentication_error",
+        "billing": (
+            "insufficient_quota billing_hard_limit_reached billing_not_active exceeded_current_quota_error"
+        ),
+        "permission": (
+            "permission_error permission_denied permission_denied_error unsupported_country_region_territory"
+        ),
+        "not_found": "model_not_found not_found_error",
+        "too_large": "request_too_large",
+        "rate_limit": "rate_limit_exceeded rate_limit_error rate_limit_reached_error",
+        "overloaded": "server_is_overloaded engine_overloaded_error overloaded_error slow_down",
+        "timeout": "request_timeout timeout_error",
+        # The request itself is refused: to repeat it, or to send it by another account, is no use.
+        "invalid_request": (
+            "cyber_policy bio_policy misalignment_policy_violation image_content_policy_violation "
+            "content_policy_violation"
+        ),
+    }
+)
 
 #: Types that only repeat what a status means; they count where there is none (in mid-stream).
-KIND_BY_BROAD_WORD: dict[str, ErrorKind] = {
-    "invalid_request_error": "invalid_request",
-    "invalid_prompt": "invalid_request",
-    "badrequesterror": "invalid_request",
-    "server_error": "internal",
-    "internal_server_error": "internal",
-    "internal_error": "internal",
-    "api_error": "internal",
-    "not_implemented": "not_implemented",
-    "tokens": "rate_limit",
-    "requests": "rate_limit",
-}
+KIND_BY_BROAD_WORD: dict[str, ErrorKind] = by_word(
+    {
+        "invalid_request": "invalid_request_error invalid_prompt badrequesterror",
+        "internal": "server_error internal_server_error internal_error api_error",
+        "not_implemented": "not_implemented",
+        "rate_limit": "tokens requests",
+    }
+)
 
 _OVERLOADED = re.compile(r"overloaded", re.I)
 _CODE = re.compile(r"(?!.*_error$)[a-z][a-z0-9_]*")
@@ -418,12 +405,7 @@ def error_event(error: WireError) -> bytes:
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def uncounted(body: bytes, model: str) -> bytes:
-    """The same: only Responses has a call that counts, so the others are never asked for this."""
-    return body
-
-
-def _parse_count(body: bytes) -> int:
+def parse_count(body: bytes) -> int:
     """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
 
     :raises ampproxy.errors.UpstreamFault: it is not one.
@@ -431,27 +413,6 @@ def _parse_count(body: bytes) -> int:
     return read_answer(_COUNT, body, "count of tokens").input_tokens
 
 
-def _count_body(tokens: int) -> bytes:
+def count_body(tokens: int) -> bytes:
     """The answer to a client's counting request (``InputTokenCountResponse``)."""
     return encode({"object": "response.input_tokens", "input_tokens": tokens})
-
-
-class Shared(TypedDict):
-    """What is the same in all of OpenAI's dialects; see :class:`~ampproxy.dialects.base.Dialect`."""
-
-    error_body: Callable[[WireError], bytes]
-    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
-    models_body: Callable[[Sequence[ModelInfo]], bytes]
-    model_body: Callable[[ModelInfo], bytes]
-    parse_count: Callable[[bytes], int]
-    count_body: Callable[[int], bytes]
-
-
-OPENAI: Final = Shared(
-    error_body=error_body,
-    parse_error=parse_error,
-    models_body=models_body,
-    model_body=model_body,
-    parse_count=_parse_count,
-    count_body=_count_body,
-)

@@ -25,6 +25,7 @@ from ampproxy.dialects.openai import (
     not_an_answer,
 )
 from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
+from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -42,19 +43,16 @@ from ampproxy.model.events import (
 # ------------------------------------------------------------------------------------------- ends
 
 #: ``finish_reason`` of chat and completions -> ours; others are read by their words.
-FINISH: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "blocked",
-    "max_tokens": "length",
-    "model_length": "context",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "refusal": "refusal",
-    "sensitive": "blocked",
-}
+FINISH: Final[dict[str, FinishReason]] = by_word(
+    {
+        "stop": "stop end_turn stop_sequence",
+        "length": "length max_tokens",
+        "tool_calls": "tool_calls function_call",
+        "blocked": "content_filter sensitive",
+        "context": "model_length",
+        "refusal": "refusal",
+    }
+)
 
 #: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
 BROKEN_ENDS: Final[dict[str, ErrorKind]] = {
@@ -283,8 +281,7 @@ class ChunkRenderer(Renderer):
     def _end(self) -> None:
         self._over = True
 
-    def started(self, event: Started, out: list[bytes]) -> None:
-        """An answer begins: what each of its chunks begins with."""
+    def _on_start(self, event: Started, out: list[bytes]) -> None:
         if self._head:
             return
         self._own = event.dialect == self.FORM.dialect
@@ -304,11 +301,10 @@ class ChunkRenderer(Renderer):
         """The end of a choice, unless it was sent already."""
         raise NotImplementedError
 
-    def finished(self, event: Finished, out: list[bytes]) -> None:
-        """A choice ends."""
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         self._finish(event.choice, event, out)
 
-    def completed(self, event: Completed, out: list[bytes]) -> None:
+    def _on_complete(self, event: Completed, out: list[bytes]) -> None:
         """The answer is whole: what has not ended ends; then the usage and the end mark."""
         for number in [*self._begun()] or [0]:
             self._finish(number, None, out)

@@ -75,7 +75,7 @@ def wrap_signature(own: str, signature: Signature, place: Place = "reasoning") -
         return signature.value
     coding, value = _pack(signature.value)
     item = (signature.item or "").encode()
-    head = _HEAD.pack(_VERSION, _index(signature.vendor), PLACES.index(place), coding, len(item))
+    head = _HEAD.pack(_VERSION, _NUMBERS.get(signature.vendor, 255), PLACES.index(place), coding, len(item))
     return MARK + base64.b64encode(head + item + value).decode()
 
 
@@ -121,10 +121,6 @@ def reasoning_place(part: Reasoning) -> Place:
 def is_bare(value: str) -> bool:
     """Whether the reasoning that a marked value proves never had a text."""
     return place_of(value) == "bare"
-
-
-def _index(vendor: str) -> int:
-    return _NUMBERS.get(vendor, 255)
 
 
 def _pack(value: str) -> tuple[int, bytes]:

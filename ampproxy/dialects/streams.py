@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Final, Generic, TypeVar
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import bad_answer
+from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import Json
-from ampproxy.model.events import Event, Failed, Ping, Usage, UsageReport, WireError
+from ampproxy.model.events import Event, Failed, Ping, Usage, UsageReport, WireError, steps_of
 from ampproxy.model.loss import Losses
-from ampproxy.wire.sse import EventTooLargeError
+from ampproxy.wire.sse import EventReader, EventTooLargeError
 from ampproxy.wire.values import bytes_of
 
 #: A vendor's id that is longer is not taken over: each event of a stream may repeat it.
@@ -50,14 +51,37 @@ class Parser(Generic[Piece]):
         return [Failed(error)]
 
 
+class EventParser(Parser[tuple[bytes, bytes]]):
+    """A parser of a stream of events with a terminal one."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        super().__init__(self._reader.feed)
+
+    def end(self) -> list[Event]:
+        """The body ended.
+
+        :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
+        """
+        events = [] if self._over else self._read(self._reader.end())
+        if not self._over:
+            raise TruncatedStream
+        return events
+
+
 class Renderer:
-    """A renderer of one stream; see :class:`~ampproxy.dialects.base.StreamRenderer`.
+    """A renderer of one stream; see :class:`~ampproxy.dialects.base.StreamRenderer`. Each kind of event has a
+    method of its own (:func:`~ampproxy.model.events.steps_of`), which adds to the bytes that go out.
 
     :cvar KEEPALIVE: something harmless to send while the vendor is silent: mostly a comment, which readers
         skip; empty where there is no such thing.
     """
 
     KEEPALIVE: ClassVar[bytes] = b": keep-alive\n\n"
+    _steps: ClassVar[Mapping[type, Callable[..., object]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls._steps = steps_of(cls)
 
     def __init__(self, context: AnswerContext) -> None:
         self.losses = Losses()
@@ -67,6 +91,14 @@ class Renderer:
         self._usage: Usage | None = None
         self._over = False
 
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+        out: list[bytes] = []
+        for event in events:
+            if not self._over and (step := self._steps.get(type(event))) is not None:
+                step(self, event, out)
+        return b"".join(out)
+
     def error(self, error: WireError) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         raise NotImplementedError
@@ -75,16 +107,13 @@ class Renderer:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         return b"" if self._over else self.KEEPALIVE
 
-    def report(self, event: UsageReport, out: list[bytes]) -> None:
-        """What an answer used so far."""
+    def _on_usage(self, event: UsageReport, out: list[bytes]) -> None:
         self._usage = event.usage
 
-    def failed(self, event: Failed, out: list[bytes]) -> None:
-        """The vendor's answer broke."""
+    def _on_failure(self, event: Failed, out: list[bytes]) -> None:
         out.append(self.error(event.error))
 
-    def ping(self, event: Ping, out: list[bytes]) -> None:
-        """The vendor is silent, and alive."""
+    def _on_ping(self, event: Ping, out: list[bytes]) -> None:
         out.append(self.KEEPALIVE)
 
 

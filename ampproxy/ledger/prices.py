@@ -239,20 +239,19 @@ _AMOUNT_READER = Reader("number", _amount)
 _MODEL = Section(
     _model,
     (
-        Setting("names", "names", fields.WILDCARDS, "The models.", required=True),
-        Setting("from", "since", Reader("day", _day), "The day from which on it holds."),
-        Setting("prompt-over", "prompt_over", Reader("number", _step), "For prompts of more tokens."),
+        Setting("names", fields.WILDCARDS, "The models.", required=True),
+        Setting("from", Reader("day", _day), "The day from which on it holds.", field="since"),
+        Setting("prompt-over", Reader("number", _step), "For prompts of more tokens."),
         Setting(
-            "tier",
             "tier",
             fields.choice({word: word for word in ("batch", "fast", "flex", "priority", "ultrafast")}),
             "For what was served so.",
         ),
-        Setting("input", "input", _AMOUNT_READER, "Of uncached input.", required=True),
-        Setting("cache-read", "cache_read", _AMOUNT_READER, "Of input from the cache."),
-        Setting("cache-write", "cache_write", _AMOUNT_READER, "Of input into the cache."),
-        Setting("cache-write-1h", "cache_write_1h", _AMOUNT_READER, "Of input that is kept for an hour."),
-        Setting("output", "output", _AMOUNT_READER, "Of output.", required=True),
+        Setting("input", _AMOUNT_READER, "Of uncached input.", required=True),
+        Setting("cache-read", _AMOUNT_READER, "Of input from the cache."),
+        Setting("cache-write", _AMOUNT_READER, "Of input into the cache."),
+        Setting("cache-write-1h", _AMOUNT_READER, "Of input that is kept for an hour."),
+        Setting("output", _AMOUNT_READER, "Of output.", required=True),
     ),
 )
 _PRICES = Section(
@@ -264,10 +263,10 @@ _PRICES = Section(
         sources=found.values.get("sources", ()),
     ),
     (
-        Setting("as-of", "as_of", fields.TEXT, "The day of the prices."),
-        Setting("sources", "sources", ListOf(fields.TEXT, "a list of addresses"), "Where they are from."),
-        Setting("amp-factor", "amp_factor", _AMOUNT_READER, "What Amp bills in terms of them."),
-        Setting("flat", "flat", ListOf(fields.NAME, "a list of accounts"), "Accounts that cost nothing."),
-        Setting("models", "models", ListOf(_MODEL, "a list of models with their prices"), "The prices."),
+        Setting("as-of", fields.TEXT, "The day of the prices."),
+        Setting("sources", ListOf(fields.TEXT, "a list of addresses"), "Where they are from."),
+        Setting("amp-factor", _AMOUNT_READER, "What Amp bills in terms of them."),
+        Setting("flat", ListOf(fields.NAME, "a list of accounts"), "Accounts that cost nothing."),
+        Setting("models", ListOf(_MODEL, "a list of models with their prices"), "The prices."),
     ),
 )

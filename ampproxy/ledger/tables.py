@@ -51,9 +51,7 @@ exchanges = Table(
     Column("writer", BigInteger, nullable=False),
     Column("number", BigInteger, nullable=False),
     # The transaction, by which rows are found that were written since.
-    Column(
-        "written", BigInteger, nullable=False, server_default=text("(pg_current_xact_id())::text::bigint")
-    ),
+    Column("written", BigInteger, nullable=False, server_default=_TRANSACTION),
     Column("series", Integer, nullable=False),
     # As it is; the file has the 16 bytes of Amp's own.
     Column("thread", Text, nullable=False),

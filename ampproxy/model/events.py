@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import compress, count, repeat
 from operator import is_not
 from typing import Literal, TypeAlias
@@ -233,6 +233,28 @@ Event: TypeAlias = (
     | Failed
     | Ping
 )
+
+#: Each kind of event, and the method that takes it in classes which have one for each.
+_METHODS: dict[type, str] = {
+    Started: "_on_start",
+    PartStarted: "_on_part",
+    Delta: "_on_delta",
+    SectionBreak: "_on_section",
+    PartSigned: "_on_proof",
+    PartExtras: "_on_extras",
+    PartClosed: "_on_close",
+    UsageReport: "_on_usage",
+    Finished: "_on_finish",
+    Completed: "_on_complete",
+    Failed: "_on_failure",
+    Ping: "_on_ping",
+}
+
+
+def steps_of(taker: type) -> dict[type, Callable[..., object]]:
+    """For each kind of event the method of a class that takes it; the others mean nothing to it."""
+    found = ((kind, getattr(taker, name, None)) for kind, name in _METHODS.items())
+    return {kind: method for kind, method in found if method is not None}
 
 
 def others(events: Sequence[Event]) -> list[int]:

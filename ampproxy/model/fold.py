@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -32,6 +32,7 @@ from ampproxy.model.events import (
     Usage,
     UsageReport,
     WireError,
+    steps_of,
 )
 from ampproxy.model.parts import Reasoning, Refusal, Signature, Text, ToolCall
 
@@ -98,40 +99,40 @@ class _Answer:
         self.finished: dict[int, Finished] = {}
         self.usage: Usage | None = None
 
-    def start(self, event: Started) -> None:
+    def _on_start(self, event: Started) -> None:
         self.started = event
 
-    def open(self, event: PartStarted) -> None:
+    def _on_part(self, event: PartStarted) -> None:
         part = self.parts[event.index] = _Open(event.part)
         self.choice_of[event.index] = event.choice
         self.choices.setdefault(event.choice, []).append(part)
 
-    def grow(self, event: Delta) -> None:
+    def _on_delta(self, event: Delta) -> None:
         if part := self.parts.get(event.index):
             part.sections[-1].append(event.text)
             if event.logprobs:
                 self.logprobs.setdefault(self.choice_of[event.index], []).extend(event.logprobs)
 
-    def section(self, event: SectionBreak) -> None:
+    def _on_section(self, event: SectionBreak) -> None:
         part = self.parts.get(event.index)
         if part and isinstance(part.part, Reasoning):
             part.sections.append([])
 
-    def prove(self, event: PartSigned) -> None:
+    def _on_proof(self, event: PartSigned) -> None:
         if part := self.parts.get(event.index):
             part.signature = event.signature
 
-    def extend(self, event: PartExtras) -> None:
+    def _on_extras(self, event: PartExtras) -> None:
         if part := self.parts.get(event.index):
             part.extras.update(event.extras)
 
-    def report(self, event: UsageReport) -> None:
+    def _on_usage(self, event: UsageReport) -> None:
         self.usage = event.usage
 
-    def finish(self, event: Finished) -> None:
+    def _on_finish(self, event: Finished) -> None:
         self.finished[event.choice] = event
 
-    def fail(self, event: Failed) -> None:
+    def _on_failure(self, event: Failed) -> None:
         raise UpstreamFault(event.error, retryable=True)
 
     def candidate(self, choice: int) -> Candidate:
@@ -157,17 +158,7 @@ class _Answer:
         )
 
 
-_STEPS: dict[type, Callable[[_Answer, Any], None]] = {
-    Started: _Answer.start,
-    PartStarted: _Answer.open,
-    Delta: _Answer.grow,
-    SectionBreak: _Answer.section,
-    PartSigned: _Answer.prove,
-    PartExtras: _Answer.extend,
-    UsageReport: _Answer.report,
-    Finished: _Answer.finish,
-    Failed: _Answer.fail,
-}
+_STEPS = steps_of(_Answer)
 
 
 def fold(events: Iterable[Event]) -> ChatResponse:

@@ -65,7 +65,6 @@ class Member:
         self.accepts: tuple[int, ...] = ()
         self.beat = Beat(0, 0, 0, 0, 0.0)
         self.answered = now
-        self.pinged = 0
         self._missed = 0
         self.live: dict[int, ExchangeRecord] = {}
         self.prepared: tuple[str, ...] | None = None

@@ -6,17 +6,9 @@ first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.anthropic.errors import (
-    count_body,
-    error_body,
-    error_event,
-    model_body,
-    models_body,
-    parse_count,
-    parse_error,
-)
+from ampproxy.dialects.anthropic import errors
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
-from ampproxy.dialects.base import Dialect, translation
+from ampproxy.dialects.base import Dialect, bodies, translation
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.wire.late import Late
 
@@ -35,12 +27,7 @@ DIALECT = Dialect(
     for_others=Late(f"{__name__}.request_in", "for_others"),
     stream_parser=Late(f"{__name__}.stream_in", "AnthropicStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "AnthropicStreamRenderer"),
-    error_body=error_body,
-    error_event=error_event,
-    parse_error=parse_error,
-    models_body=models_body,
-    model_body=model_body,
+    **bodies(errors),
+    error_event=errors.error_event,
     count_request=Late(f"{__name__}.request_out", "for_counting"),
-    parse_count=parse_count,
-    count_body=count_body,
 )

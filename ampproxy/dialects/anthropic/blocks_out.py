@@ -56,9 +56,6 @@ class BlockWriter:
         put(block, {"title": part.name})
         return _marked(block, part)
 
-    def _opaque(self, part: Opaque) -> Json:
-        return part.raw
-
     def _reasoning(self, part: Reasoning) -> Block:
         signature = part.signature or Signature(ANTHROPIC, "")
         if part.redacted:
@@ -98,7 +95,7 @@ _WRITERS: Final[dict[type, Callable[[BlockWriter, Any], Block | Json]]] = {
     Refusal: lambda self, part: self._text(Text(part.text)),
     Image: BlockWriter._image,
     Document: BlockWriter._document,
-    Opaque: BlockWriter._opaque,
+    Opaque: lambda self, part: part.raw,
     Reasoning: BlockWriter._reasoning,
     ToolCall: BlockWriter._call,
     ToolResult: BlockWriter._result,

@@ -62,6 +62,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         if member in top.left:
             fields.update(read(top))
     turns = _turns(top.need_raw("messages"))
+    streamed = top.take("stream", bool)
     leading: tuple[Text, ...] = ()
     if turns and turns[0].role == "system":
         leading, turns = _leading(turns)
@@ -71,7 +72,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         turns=turns,
         system=_system(top.left.pop("system", None)) + leading,
         sampling=_sampling(top),
-        stream=_stream(top.take("stream", bool), stream),
+        stream=bool(streamed) if stream is None else stream,
         service_tier=top.take("service_tier", str) if "service_tier" in top.left else None,
         **fields,
         # Last: what was not taken.
@@ -89,10 +90,6 @@ def _sampling(top: Fields) -> Sampling:
 def for_others(request: ChatRequest) -> ChatRequest:
     """The request as another dialect may be asked it."""
     return as_functions(request) if request.hosted else request
-
-
-def _stream(member: bool | None, path: bool | None) -> bool:
-    return bool(member) if path is None else path
 
 
 def _system(raw: Json | None) -> tuple[Text, ...]:
@@ -201,7 +198,8 @@ def _tools(top: Fields) -> dict[str, Any]:
         tool = Fields(raw, at, nulls=False)
         kind = text_of(tool.take_raw("type") or NULL) or "custom"
         if kind != "custom":
-            hosted.append(HostedTool(_hosted_kind(kind), ANTHROPIC, raw))
+            like = next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
+            hosted.append(HostedTool(like, ANTHROPIC, raw))
             continue
         tools.append(
             Tool(
@@ -240,10 +238,6 @@ def _plain(tool: _Tool) -> Tool:
         tool.strict,
         cache=None if cache == NULL else cache,
     )
-
-
-def _hosted_kind(kind: str) -> str:
-    return next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
 
 
 def _choice(top: Fields) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.proof import unwrap_signature
-from ampproxy.dialects.streams import Parser
-from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.dialects.streams import EventParser
+from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import (
     Completed,
@@ -47,7 +47,6 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.parts import Opaque, Reasoning, Text, ToolCall
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader
 
 
 class _Delta(msgspec.Struct):
@@ -110,12 +109,11 @@ class _Open:
         self.input: list[str] = []
 
 
-class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
+class AnthropicStreamParser(EventParser):
     """Bytes of a Messages stream in, events out (:class:`~ampproxy.dialects.base.StreamParser`)."""
 
     def __init__(self) -> None:
-        self._reader = EventReader()
-        super().__init__(self._reader.feed)
+        super().__init__()
         self._open: dict[int, _Open] = {}
         self._frame = Frame(*_KEYS)
         #: The block to which a delta in that frame adds.
@@ -126,16 +124,6 @@ class AnthropicStreamParser(Parser[tuple[bytes, bytes]]):
         self._called = False
         self._cut = False
         self._finished = False
-
-    def end(self) -> list[Event]:
-        """The body ended.
-
-        :raises ampproxy.errors.TruncatedStream: ``message_stop`` was not seen.
-        """
-        events = [] if self._over else self._read(self._reader.end())
-        if not self._over:
-            raise TruncatedStream
-        return events
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []

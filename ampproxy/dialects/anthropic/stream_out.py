@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ampproxy.dialects.anthropic.errors import error_event
@@ -35,7 +35,6 @@ from ampproxy.model.events import (
     Ping,
     SectionBreak,
     Started,
-    UsageReport,
     WireError,
     others,
 )
@@ -137,7 +136,7 @@ class AnthropicStreamRenderer(Renderer):
 
     def _one(self, event: Event, out: list[bytes]) -> None:
         for ordered in self._sequencer.feed((event,)):
-            if not self._over and (step := _STEPS.get(type(ordered))):
+            if not self._over and (step := self._steps.get(type(ordered))):
                 step(self, ordered, out)
 
     def _asked_for(self, unasked: Unasked, events: Sequence[Event]) -> Sequence[Event]:
@@ -158,7 +157,7 @@ class AnthropicStreamRenderer(Renderer):
 
     # ------------------------------------------------------------------------------- the message
 
-    def _started(self, event: Started, out: list[bytes]) -> None:
+    def _on_start(self, event: Started, out: list[bytes]) -> None:
         if self._start is not None:
             self._start = event
             self._own = event.dialect == ANTHROPIC
@@ -181,10 +180,10 @@ class AnthropicStreamRenderer(Renderer):
         }
         out.insert(0, _event("message_start", message=message))
 
-    def _finished(self, event: Finished, out: list[bytes]) -> None:
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         self._finish = event
 
-    def _completed(self, event: Completed, out: list[bytes]) -> None:
+    def _on_complete(self, event: Completed, out: list[bytes]) -> None:
         self._begin(out)
         self._drop_waiting(out)
         self._note_candidates()
@@ -198,20 +197,18 @@ class AnthropicStreamRenderer(Renderer):
             why = "Messages has one candidate; the others were dropped."
             self.losses("candidates", f"candidates[{choice}]", why)
 
-    def failed(self, event: Failed, out: list[bytes]) -> None:
-        """See :meth:`Renderer.failed`."""
+    def _on_failure(self, event: Failed, out: list[bytes]) -> None:
         self._begin(out)
         self._part, self._prefix = -1, b""
-        super().failed(event, out)
+        super()._on_failure(event, out)
 
-    def ping(self, event: Ping, out: list[bytes]) -> None:
-        """See :meth:`Renderer.ping`."""
+    def _on_ping(self, event: Ping, out: list[bytes]) -> None:
         self._begin(out)
-        super().ping(event, out)
+        super()._on_ping(event, out)
 
     # -------------------------------------------------------------------------------- the blocks
 
-    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
+    def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         self._begin(out)
         self._carry(out)
         part = event.part
@@ -239,7 +236,7 @@ class AnthropicStreamRenderer(Renderer):
         if part.freeform:
             out.append(self._text('{"input":"'))
         if part.arguments:
-            self._delta(Delta(self._part, part.arguments), out)
+            self._on_delta(Delta(self._part, part.arguments), out)
 
     def _open(self, part: AnswerPart, block: Any, text: str, out: list[bytes]) -> None:
         start = _event("content_block_start", index=self._block, content_block=block)
@@ -251,7 +248,7 @@ class AnthropicStreamRenderer(Renderer):
             # A freeform call's text goes into a JSON string: not the fast way.
             self._prefix = b"" if isinstance(part, ToolCall) and part.freeform else self._slow_prefix
         if text:
-            self._delta(Delta(self._part, text), out)
+            self._on_delta(Delta(self._part, text), out)
 
     def _text(self, text: str) -> bytes:
         return self._slow_prefix + encode(text) + _DELTA_END
@@ -276,7 +273,7 @@ class AnthropicStreamRenderer(Renderer):
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
 
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         """A delta that did not go the fast way: a freeform call's, a block's first, or one of no part."""
         if isinstance(self._kind, ToolCall) and self._kind.freeform:
             out.append(self._text(encode(event.text)[1:-1].decode()))
@@ -287,11 +284,11 @@ class AnthropicStreamRenderer(Renderer):
         if self._prefix:
             out.append(self._text(event.text))
 
-    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+    def _on_section(self, event: SectionBreak, out: list[bytes]) -> None:
         if self._prefix:
             out.append(self._text(SECTION_GAP))
 
-    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
+    def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
         if event.index == self._part and self._kind is not None:
             self._signature = event.signature
         else:
@@ -316,7 +313,7 @@ class AnthropicStreamRenderer(Renderer):
         for block in waiting:
             self._render_whole(block, out)
 
-    def _extras(self, event: PartExtras, out: list[bytes]) -> None:
+    def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         citations = loads(event.extras.get("citations", b"null"))
         if self._own and event.index == self._part and isinstance(self._kind, Text):
             for citation in citations if isinstance(citations, list) else ():
@@ -326,7 +323,7 @@ class AnthropicStreamRenderer(Renderer):
         why = "Annotations of another dialect, or annotations that came after their text had ended."
         self.losses("extras", f"parts[{event.index}].extras", why)
 
-    def _close(self, event: PartClosed, out: list[bytes]) -> None:
+    def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         part, signature = self._kind, self._signature
         self._part, self._kind, self._prefix, self._signature = -1, None, b"", None
         if part is None:
@@ -354,20 +351,3 @@ def _is_redacted(part: Reasoning) -> bool:
 
 def _event(name: str, **members: Any) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), encode({"type": name, **members}))
-
-
-_Step = Callable[[AnthropicStreamRenderer, Any, list[bytes]], None]
-_STEPS: Final[dict[type, _Step]] = {
-    Started: AnthropicStreamRenderer._started,
-    PartStarted: AnthropicStreamRenderer._opened,
-    Delta: AnthropicStreamRenderer._delta,
-    SectionBreak: AnthropicStreamRenderer._section,
-    PartSigned: AnthropicStreamRenderer._proof,
-    PartExtras: AnthropicStreamRenderer._extras,
-    PartClosed: AnthropicStreamRenderer._close,
-    UsageReport: AnthropicStreamRenderer.report,
-    Finished: AnthropicStreamRenderer._finished,
-    Completed: AnthropicStreamRenderer._completed,
-    Failed: AnthropicStreamRenderer.failed,
-    Ping: AnthropicStreamRenderer.ping,
-}

@@ -6,16 +6,8 @@ pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect, translation
-from ampproxy.dialects.gemini.errors import (
-    count_body,
-    error_body,
-    error_event,
-    model_body,
-    models_body,
-    parse_count,
-    parse_error,
-)
+from ampproxy.dialects.base import Dialect, bodies, translation
+from ampproxy.dialects.gemini import errors
 from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
 from ampproxy.model.base import GEMINI
 from ampproxy.wire.late import Late
@@ -26,12 +18,7 @@ DIALECT = Dialect(
     **translation(__name__),
     stream_parser=Late(f"{__name__}.stream_in", "GeminiStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "GeminiStreamRenderer"),
-    error_body=error_body,
-    error_event=error_event,
-    parse_error=parse_error,
-    models_body=models_body,
-    model_body=model_body,
+    **bodies(errors),
+    error_event=errors.error_event,
     count_request=Late(f"{__name__}.request_out", "for_counting"),
-    parse_count=parse_count,
-    count_body=count_body,
 )

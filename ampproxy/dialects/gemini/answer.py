@@ -154,10 +154,10 @@ class Answer:
         :param payload: the chunk as it came, for what its record does not hold.
         """
         if given(chunk.error):
-            self._fail(parse_error(0, {}, payload), out)
+            self.fail(parse_error(0, {}, payload), out)
             return
         if chunk.is_bare:
-            self._fail(
+            self.fail(
                 bad_answer("The vendor's stream has an object that is no part of an answer.").error, out
             )
             return
@@ -191,10 +191,6 @@ class Answer:
             out.append(Finished(reason, None, choice.detail, choice.number, choice.extras))
         out.append(Completed())
         self.over = True
-
-    def fail(self, error: WireError, out: list[Event]) -> None:
-        """The answer cannot be read any further."""
-        self._fail(error, out)
 
     # -- chunks
 
@@ -233,11 +229,11 @@ class Answer:
         if candidate.finish_reason in BROKEN:
             why = f": {candidate.finish_message}" if candidate.finish_message else "."
             message = f"The model's output could not be used ({candidate.finish_reason}){why}"
-            self._fail(WireError("unavailable", message, 502, candidate.finish_reason), out)
+            self.fail(WireError("unavailable", message, 502, candidate.finish_reason), out)
         elif candidate.finish_reason not in _UNSPECIFIED:
             choice.detail = candidate.finish_reason
             if error := broken_end(choice.detail or ""):
-                self._fail(error, out)
+                self.fail(error, out)
         self._current = choice if choice.open >= 0 else None
 
     def _part(
@@ -289,7 +285,7 @@ class Answer:
     ) -> None:
         if given(call.partial_args) or call.will_continue:
             message = "Streamed function call arguments cannot be sent to this client."
-            self._fail(WireError("not_implemented", message, 501), out)
+            self.fail(WireError("not_implemented", message, 501), out)
             return
         self._close(choice, out)
         made = call.id or self._made(call.name)
@@ -347,7 +343,8 @@ class Answer:
         if isinstance(found, dict):
             out.append(UsageReport(usage_of(found)))
 
-    def _fail(self, error: WireError, out: list[Event]) -> None:
+    def fail(self, error: WireError, out: list[Event]) -> None:
+        """The answer cannot be read any further."""
         self._report(out)
         out.append(Failed(error))
         self.over = True

@@ -7,7 +7,6 @@ that grows parses the same each time.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -25,6 +24,7 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.proof import is_bare, unwrap_signature
+from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -70,7 +70,7 @@ class History:
         self._ids: set[str] = set()
         self._count = 0
         #: Of the newest model turn.
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
 
     def turns(self, raw: Json) -> tuple[Turn, ...]:
         """All turns.
@@ -97,16 +97,16 @@ class History:
             bad_request(content.path("role"), f"Expected 'user' or 'model', got '{name}'.")
         parts = content.take_raw("parts")
         if role == "assistant" != before and parts is not None and b"unction" in bytes(parts):
-            self._waiting = _Waiting()
+            self._waiting = Waiting()
         return Turn(role, tuple(self.parts(parts, content.path("parts"), role)), content.left)
 
     def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
         """The parts of a content."""
         texts = items(raw, at) if raw is not None else ()
-        parts = [self._part(text, f"{at}[{n}]", role) for n, text in enumerate(texts)]
+        parts = [self._part(text, f"{at}[{n}]") for n, text in enumerate(texts)]
         return _joined([part for part in parts if part is not None], role)
 
-    def _part(self, raw: Json, at: str, role: Role) -> Part | None:
+    def _part(self, raw: Json, at: str) -> Part | None:
         part = CamelFields(raw, at)
         found = part.left
         kind = next((name for name in _KINDS if name in found), None)
@@ -157,19 +157,23 @@ class History:
         if arguments is not None:
             members(arguments, call.path("args"))
         id_ = call.take("id", str) or self._made()
-        self._waiting.add(id_, name)
         extras = _beside("functionCall", call, around)
-        return ToolCall(id_, name, args_text(arguments), signature=around.signature, extras=extras)
+        part = ToolCall(id_, name, args_text(arguments), signature=around.signature, extras=extras)
+        self._waiting.add(part)
+        return part
 
     def _result(self, value: Json, at: str, around: _Around) -> Part:
         result = CamelFields(value, at)
         name, response = result.take("name", str), result.take_raw("response")
-        call = self._answered(result.take("id", str), name)
+        id_ = result.take("id", str)
+        # By id, else by name in order, else by place.
+        answered = self._waiting.take(id_, name)
+        call = answered.id if answered is not None else id_ or self._made()
         texts, is_error = _words(response)
         media: list[Text | Image | Document | Audio] = []
         given = result.take_raw("parts")
         for n, raw in enumerate(items(given, result.path("parts")) if given is not None else ()):
-            part = self._part(raw, f"{result.path('parts')}[{n}]", "user")
+            part = self._part(raw, f"{result.path('parts')}[{n}]")
             if isinstance(part, (Text, Image, Document, Audio)):
                 media.append(part)
             elif isinstance(part, Opaque):
@@ -188,58 +192,6 @@ class History:
             if made not in self._ids:
                 self._ids.add(made)
                 return made
-
-    def _answered(self, call: str | None, name: str | None) -> str:
-        """The call that a result belongs to: by id, else by name in order, else by place."""
-        waiting = self._waiting
-        found = waiting.of_id(call) if call is not None else waiting.of_name(name) if name else waiting.next()
-        return found or call or self._made()
-
-
-class _Waiting:
-    """The calls of a model's turn that have no result yet, in their order."""
-
-    __slots__ = ("_answered", "_by_id", "_by_name", "_calls", "_in_order")
-
-    def __init__(self) -> None:
-        self._calls: list[str] = []
-        #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
-        #: dropped when they come up.
-        self._by_id: dict[str, deque[int]] = {}
-        self._by_name: dict[str, deque[int]] = {}
-        self._in_order: deque[int] = deque()
-        self._answered: set[int] = set()
-
-    def add(self, call: str, name: str) -> None:
-        """One more call."""
-        number = len(self._calls)
-        self._calls.append(call)
-        for numbers in (
-            self._by_id.setdefault(call, deque()),
-            self._by_name.setdefault(name, deque()),
-            self._in_order,
-        ):
-            numbers.append(number)
-
-    def of_id(self, call: str) -> str | None:
-        """Take the first call of that id; ``None``: none waits. So do the others."""
-        return self._take(self._by_id.get(call))
-
-    def of_name(self, name: str) -> str | None:
-        """Take the first call of that name."""
-        return self._take(self._by_name.get(name))
-
-    def next(self) -> str | None:
-        """Take the first call."""
-        return self._take(self._in_order)
-
-    def _take(self, numbers: deque[int] | None) -> str | None:
-        while numbers:
-            number = numbers.popleft()
-            if number not in self._answered:
-                self._answered.add(number)
-                return self._calls[number]
-        return None
 
 
 class _Around:

@@ -10,27 +10,24 @@ from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message
 from ampproxy.dialects.errors import retry_after as header_retry_after
 from ampproxy.dialects.json import bad_answer, encode, loads
+from ampproxy.dialects.words import by_word
 from ampproxy.model.events import ErrorKind, WireError
 
 #: Google's codes (google.rpc.Code) and what they mean.
-KINDS: dict[str, ErrorKind] = {
-    "INVALID_ARGUMENT": "invalid_request",
-    "FAILED_PRECONDITION": "invalid_request",
-    "OUT_OF_RANGE": "invalid_request",
-    "ALREADY_EXISTS": "invalid_request",
-    "UNAUTHENTICATED": "authentication",
-    "PERMISSION_DENIED": "permission",
-    "NOT_FOUND": "not_found",
-    "RESOURCE_EXHAUSTED": "rate_limit",
-    "INTERNAL": "internal",
-    "UNKNOWN": "internal",
-    "DATA_LOSS": "internal",
-    "ABORTED": "unavailable",
-    "CANCELLED": "unavailable",
-    "UNAVAILABLE": "overloaded",
-    "DEADLINE_EXCEEDED": "timeout",
-    "UNIMPLEMENTED": "not_implemented",
-}
+KINDS: dict[str, ErrorKind] = by_word(
+    {
+        "invalid_request": "INVALID_ARGUMENT FAILED_PRECONDITION OUT_OF_RANGE ALREADY_EXISTS",
+        "authentication": "UNAUTHENTICATED",
+        "permission": "PERMISSION_DENIED",
+        "not_found": "NOT_FOUND",
+        "rate_limit": "RESOURCE_EXHAUSTED",
+        "internal": "INTERNAL UNKNOWN DATA_LOSS",
+        "unavailable": "ABORTED CANCELLED",
+        "overloaded": "UNAVAILABLE",
+        "timeout": "DEADLINE_EXCEEDED",
+        "not_implemented": "UNIMPLEMENTED",
+    }
+)
 #: The other way round.
 CODES: dict[ErrorKind, str] = {
     "invalid_request": "INVALID_ARGUMENT",

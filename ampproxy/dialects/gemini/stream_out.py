@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -29,7 +29,6 @@ from ampproxy.model.events import (
     Completed,
     Delta,
     Event,
-    Failed,
     Finished,
     PartClosed,
     PartExtras,
@@ -37,7 +36,6 @@ from ampproxy.model.events import (
     PartStarted,
     SectionBreak,
     Started,
-    UsageReport,
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
@@ -101,7 +99,7 @@ class GeminiStreamRenderer(Renderer):
                         self._separate(out, 3)
                     continue
             for ordered in self._sequencer.feed((event,)):
-                if not self._over and (step := _STEPS.get(type(ordered))) is not None:
+                if not self._over and (step := self._steps.get(type(ordered))) is not None:
                     step(self, ordered, out)
         return escape_separators(b"".join(out))
 
@@ -111,11 +109,11 @@ class GeminiStreamRenderer(Renderer):
             return b""
         out: list[bytes] = []
         self._emit(error_body(error), out)
-        return escape_separators(b"".join(self._closed(out)))
+        return escape_separators(b"".join(self._end_all(out)))
 
     # -- events
 
-    def _started(self, event: Started, out: list[bytes]) -> None:
+    def _on_start(self, event: Started, out: list[bytes]) -> None:
         self._own = event.dialect == GEMINI
         self._id = event.id if event.id and len(event.id) <= LONGEST_ID else ""
         self._extras = event.extras if self._own else {}
@@ -123,7 +121,7 @@ class GeminiStreamRenderer(Renderer):
             {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
         )
 
-    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
+    def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         self._with_content.add(event.choice)
         if isinstance(part, (Image, Audio, Opaque)):
@@ -141,9 +139,9 @@ class GeminiStreamRenderer(Renderer):
         if isinstance(part, Refusal):
             self.losses("refusal", "", "A refusal becomes text.")
         if part.text:
-            self._delta(Delta(event.index, part.text), out)
+            self._on_delta(Delta(event.index, part.text), out)
 
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         part = self._open.get(event.index)
         if part is None:
             return
@@ -156,20 +154,20 @@ class GeminiStreamRenderer(Renderer):
         more = {"logprobsResult": logprobs_members(event.logprobs)} if event.logprobs else {}
         self._chunk(part.choice, wire, out, more)
 
-    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
-        self._delta(Delta(event.index, SECTION_GAP), out)
+    def _on_section(self, event: SectionBreak, out: list[bytes]) -> None:
+        self._on_delta(Delta(event.index, SECTION_GAP), out)
 
-    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
+    def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
         part = self._open.get(event.index)
         if part is not None:
             part.signature = event.signature
         else:
             self.losses("foreign_proof", "", "A signature came after its part and was dropped.")
 
-    def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
+    def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         self.losses("extras", "", "Citations and annotations of a text were dropped.")
 
-    def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
+    def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         part = self._open.pop(event.index, None)
         if part is None:
             return
@@ -184,12 +182,12 @@ class GeminiStreamRenderer(Renderer):
             mark = proof_member(part.signature, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
 
-    def _finish(self, event: Finished, out: list[bytes]) -> None:
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT and not self._own:
             self.losses(event.reason, "finish", f"Gemini cannot express {BENT[event.reason]}.")
         self._finished[event.choice] = event
 
-    def _complete(self, event: Completed, out: list[bytes]) -> None:
+    def _on_complete(self, event: Completed, out: list[bytes]) -> None:
         first = next(iter(self._finished.values()), None)
         if first is not None and first.reason == "blocked" and not self._with_content:
             found: Wire = blocked_members(first, self._extras)
@@ -201,7 +199,7 @@ class GeminiStreamRenderer(Renderer):
             }
         tail = tail_members(self._usage, self._context.model, self._answer_id(), own=self._own)
         self._emit(encode({**found, **tail}), out)
-        self._closed(out)
+        self._end_all(out)
 
     def _end(self, number: int, finish: Finished) -> Wire:
         # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
@@ -237,24 +235,9 @@ class GeminiStreamRenderer(Renderer):
         out.insert(len(out) - pieces, b",\r\n" if self._wrote else b"[")
         self._wrote = True
 
-    def _closed(self, out: list[bytes]) -> list[bytes]:
+    def _end_all(self, out: list[bytes]) -> list[bytes]:
         self._over = True
         self._open.clear()
         if self._array:
             out.append(b"]" if self._wrote else b"[]")
         return out
-
-
-_STEPS: dict[type, Callable[[GeminiStreamRenderer, Any, list[bytes]], None]] = {
-    Started: GeminiStreamRenderer._started,
-    PartStarted: GeminiStreamRenderer._opened,
-    Delta: GeminiStreamRenderer._delta,
-    SectionBreak: GeminiStreamRenderer._section,
-    PartSigned: GeminiStreamRenderer._proof,
-    PartExtras: GeminiStreamRenderer._part_extras,
-    PartClosed: GeminiStreamRenderer._closed_part,
-    UsageReport: GeminiStreamRenderer.report,
-    Finished: GeminiStreamRenderer._finish,
-    Completed: GeminiStreamRenderer._complete,
-    Failed: GeminiStreamRenderer.failed,
-}

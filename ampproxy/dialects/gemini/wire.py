@@ -13,6 +13,7 @@ import msgspec
 
 from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.json import Decoder, Fields, is_object, loads, raw_text, to_raw
+from ampproxy.dialects.words import by_word
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
@@ -159,22 +160,16 @@ RAW_CHUNK: Final = Decoder(RawChunk)
 # ---------------------------------------------------------------------------------- ends
 
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
-FINISH: Final[dict[str, FinishReason]] = {
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "pause",
-    "SAFETY": "blocked",
-    "RECITATION": "blocked",
-    "LANGUAGE": "blocked",
-    "BLOCKLIST": "blocked",
-    "PROHIBITED_CONTENT": "blocked",
-    "SPII": "blocked",
-    "MODEL_ARMOR": "blocked",
-    "ESCALATION": "blocked",
-    "IMAGE_SAFETY": "blocked",
-    "IMAGE_PROHIBITED_CONTENT": "blocked",
-    "IMAGE_RECITATION": "blocked",
-    "PUP_LIMITED_DISABLED": "blocked",
-}
+FINISH: Final[dict[str, FinishReason]] = by_word(
+    {
+        "length": "MAX_TOKENS",
+        "pause": "CONTINUATION",
+        "blocked": (
+            "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR ESCALATION "
+            "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION PUP_LIMITED_DISABLED"
+        ),
+    }
+)
 #: The reasons of which it is known that the answer has not broken.
 _REASONS_KNOWN: Final = frozenset((*FINISH, "STOP", "OTHER", "IMAGE_OTHER", "NO_IMAGE"))
 

@@ -5,8 +5,8 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect, anyhow, one_of, translation
-from ampproxy.dialects.openai import OPENAI, error_event, uncounted
+from ampproxy.dialects import openai
+from ampproxy.dialects.base import Dialect, anyhow, bodies, one_of, translation
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.model.base import CHAT
 from ampproxy.wire.late import Late
@@ -25,7 +25,6 @@ DIALECT = Dialect(
     },
     stream_parser=Late(f"{__name__}.stream_in", "ChatStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "ChatStreamRenderer"),
-    error_event=error_event,
-    count_request=uncounted,
-    **OPENAI,
+    error_event=openai.error_event,
+    **bodies(openai),
 )

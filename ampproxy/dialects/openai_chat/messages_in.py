@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
+from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,
@@ -118,33 +118,6 @@ def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
     return {name: value for name, value in found.items() if name not in known and value != _NONE}
 
 
-class _Waiting:
-    """The calls of the newest message that have no result yet, in their order."""
-
-    def __init__(self, calls: Sequence[ToolCall]) -> None:
-        #: Whether one of the calls with that id is a custom tool's; a result answers all of them.
-        self._freeform: dict[str, bool] = {}
-        #: The ids by name, and under ``None`` all of them; those that were answered are dropped late.
-        self._by_name: dict[str | None, deque[str]] = {}
-        for call in calls:
-            self._freeform[call.id] = self._freeform.get(call.id, False) or call.freeform
-            for name in (None, call.name):
-                self._by_name.setdefault(name, deque()).append(call.id)
-
-    def first(self, name: str | None) -> str | None:
-        """The id of the first one of that name, or of any; ``None``: there is none."""
-        ids = self._by_name.get(name)
-        while ids:
-            if ids[0] in self._freeform:
-                return ids[0]
-            ids.popleft()
-        return None
-
-    def answer(self, call: str) -> bool:
-        """A result came; gives whether it is a custom tool's."""
-        return self._freeform.pop(call, False)
-
-
 class _Conversation:
     """The turns so far, and which calls wait for a result."""
 
@@ -152,7 +125,7 @@ class _Conversation:
         self.system: list[Text] = []
         self.turns: list[Turn] = []
         self._calls = 0
-        self._waiting = _Waiting(())
+        self._waiting = Waiting()
         #: Results that follow one another: one turn, which is not among the others yet.
         self._results: list[ToolResult] = []
 
@@ -185,9 +158,10 @@ class _Conversation:
             self._append("user", parts, extras)
             return
         # Anthropic's form: the results of calls stand in the user's message, before its words.
-        self._results += [
-            msgspec.structs.replace(part, freeform=self._waiting.answer(part.call)) for part in results
-        ]
+        for part in results:
+            answered = self._waiting.take(part.call, None)
+            freeform = answered is not None and answered.freeform
+            self._results.append(msgspec.structs.replace(part, freeform=freeform))
         words = [part for part in parts if not isinstance(part, ToolResult)]
         if words or extras:
             self._append("user", words, extras)
@@ -206,7 +180,9 @@ class _Conversation:
         if message.audio:
             parts.append(Audio(FileId(CHAT, message.audio.id)))
         calls = [part for part in content if isinstance(part, ToolCall)] + self._called(message, at)
-        self._waiting = _Waiting(calls)
+        self._waiting = Waiting()
+        for call in calls:
+            self._waiting.add(call)
         self._append("assistant", [*parts, *calls], extras)
 
     def _called(self, message: _Message, at: str) -> list[ToolCall]:
@@ -232,7 +208,8 @@ class _Conversation:
     def result(self, message: _Message, extras: dict[str, Json], at: str) -> None:
         name = text_of(extras.pop("name", NULL))
         # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
-        call = message.tool_call_id or self._waiting.first(name)
+        answered = self._waiting.take(message.tool_call_id, name)
+        call = message.tool_call_id or (None if answered is None else answered.id)
         if call is None:
             bad_request(f"{at}.tool_call_id", "It is missing, and no call is waiting for a result.")
         cache = extras.pop("cache_control", None)
@@ -240,7 +217,7 @@ class _Conversation:
             call,
             result_parts(message.content, f"{at}.content"),
             name=name,
-            freeform=self._waiting.answer(call),
+            freeform=answered is not None and answered.freeform,
             cache=cache,
             extras=extras,
         )

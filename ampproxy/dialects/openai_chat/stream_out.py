@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
@@ -19,19 +19,15 @@ from ampproxy.dialects.openai_chat.wire import (
     logprobs_body,
 )
 from ampproxy.model.events import (
-    Completed,
     Delta,
     Event,
-    Failed,
     Finished,
     PartClosed,
     PartExtras,
     PartSigned,
     PartStarted,
-    Ping,
     SectionBreak,
     Started,
-    UsageReport,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
@@ -105,8 +101,8 @@ class ChatStreamRenderer(ChunkRenderer):
                 out += (frame[0], encode(event.text), frame[1])
                 continue
             for ordered in self._sequencer.feed((event,)):
-                if not self._over and (render := self._RENDERERS.get(type(ordered))):
-                    render(self, ordered, out)
+                if not self._over and (step := self._steps.get(type(ordered))):
+                    step(self, ordered, out)
         return b"".join(out)
 
     def _end(self) -> None:
@@ -115,16 +111,15 @@ class ChatStreamRenderer(ChunkRenderer):
 
     # ------------------------------------------------------------------------------ one event each
 
-    def started(self, event: Started, out: list[bytes]) -> None:
-        """An answer begins, and with it its first choice."""
+    def _on_start(self, event: Started, out: list[bytes]) -> None:
         if not self._head:
-            super().started(event, out)
+            super()._on_start(event, out)
             self._choice(0, out)
 
     def _choice(self, number: int, out: list[bytes]) -> _Choice:
         """A choice, whose first chunk has the role."""
         if not self._head:
-            self.started(Started(), out)
+            self._on_start(Started(), out)
         choice = self._choices.get(number)
         if choice is None:
             choice = self._choices[number] = _Choice()
@@ -137,7 +132,7 @@ class ChatStreamRenderer(ChunkRenderer):
     def _chunk(self, choice: int, delta: bytes) -> bytes:
         return self._before(choice) + delta + self._tail
 
-    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
+    def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         choice = self._choice(event.choice, out)
         if isinstance(part, ToolCall):
@@ -164,7 +159,7 @@ class ChatStreamRenderer(ChunkRenderer):
     def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
         self._words[index] = words
         if text:
-            self._delta(Delta(index, text), out)
+            self._on_delta(Delta(index, text), out)
 
     def _call(self, index: int, part: ToolCall, number: int, choice: _Choice, out: list[bytes]) -> None:
         """The id, type and name of a call, sent once; its arguments follow in pieces."""
@@ -189,7 +184,7 @@ class ChatStreamRenderer(ChunkRenderer):
             index, _Words(before, after + self._tail, number, refusal=False), part.arguments, out
         )
 
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         """Words that need more than a frame: after a gap, or with log probabilities."""
         words = self._words.get(event.index)
         if words is None:
@@ -207,19 +202,19 @@ class ChatStreamRenderer(ChunkRenderer):
         elif text:
             out += (words.before, encode(text), words.after)
 
-    def _closed(self, event: PartClosed, out: list[bytes]) -> None:
+    def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._frames.pop(event.index, None)
 
-    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+    def _on_section(self, event: SectionBreak, out: list[bytes]) -> None:
         words = self._words.get(event.index)
         if words is not None and words.has_words:
             words.gap = True
             self._frames.pop(event.index, None)
 
-    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
+    def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
         self._lose_proof(event.index)
 
-    def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
+    def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         words = self._words.get(event.index)
         notes = annotations_body(event.extras)
         if words is not None and notes:
@@ -231,11 +226,10 @@ class ChatStreamRenderer(ChunkRenderer):
                 "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
             )
 
-    def finished(self, event: Finished, out: list[bytes]) -> None:
-        """A choice ends."""
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT:
             self.losses(event.reason, "finish", f"Chat Completions cannot express {BENT[event.reason]}.")
-        super().finished(event, out)
+        super()._on_finish(event, out)
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
         choice = self._choice(number, out)
@@ -254,18 +248,3 @@ class ChatStreamRenderer(ChunkRenderer):
 
     def _lose(self, kind: str, index: int, why: str) -> None:
         self.losses(kind, f"parts[{index}]", why)
-
-    _RENDERERS: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: started,
-        PartStarted: _opened,
-        Delta: _delta,
-        SectionBreak: _section,
-        PartClosed: _closed,
-        PartSigned: _proof,
-        PartExtras: _part_extras,
-        UsageReport: ChunkRenderer.report,
-        Finished: finished,
-        Completed: ChunkRenderer.completed,
-        Failed: ChunkRenderer.failed,
-        Ping: ChunkRenderer.ping,
-    }

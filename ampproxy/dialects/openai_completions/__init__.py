@@ -5,8 +5,8 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect, anyhow, translation
-from ampproxy.dialects.openai import OPENAI, error_event, uncounted
+from ampproxy.dialects import openai
+from ampproxy.dialects.base import Dialect, anyhow, bodies, translation
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.wire.late import Late
@@ -19,7 +19,6 @@ DIALECT = Dialect(
     harmless={"echo": anyhow},
     stream_parser=Late(f"{__name__}.stream_in", "CompletionsStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "CompletionsStreamRenderer"),
-    error_event=error_event,
-    count_request=uncounted,
-    **OPENAI,
+    error_event=openai.error_event,
+    **bodies(openai),
 )

@@ -10,7 +10,7 @@ from ampproxy.dialects.json import NULL, Decoder, loads, no_answer, read_answer
 from ampproxy.dialects.openai import chat_usage
 from ampproxy.dialects.openai_answers import broken_end, fault_in
 from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
-from ampproxy.dialects.streams import Parser
+from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
 from ampproxy.model.events import (
@@ -23,7 +23,6 @@ from ampproxy.model.events import (
     UsageReport,
 )
 from ampproxy.model.parts import Text
-from ampproxy.wire.sse import EventReader
 
 
 class _Chunk(msgspec.Struct):
@@ -38,12 +37,11 @@ class _Chunk(msgspec.Struct):
 _CHUNK: Final = Decoder(_Chunk)
 
 
-class CompletionsStreamParser(Parser[tuple[bytes, bytes]]):
+class CompletionsStreamParser(EventParser):
     """See :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
-        self._reader = EventReader()
-        super().__init__(self._reader.feed)
+        super().__init__()
         #: By choice: its part's number.
         self._open: dict[int, int] = {}
         self._words: dict[int, str] = {}

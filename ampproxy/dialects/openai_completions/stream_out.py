@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode
 from ampproxy.dialects.openai_answers import ChunkRenderer
 from ampproxy.dialects.openai_completions.wire import FORM, echoed, finish_word, logprobs_body
-from ampproxy.model.events import (
-    Completed,
-    Delta,
-    Event,
-    Failed,
-    Finished,
-    PartStarted,
-    Ping,
-    Started,
-    UsageReport,
-)
+from ampproxy.model.events import Delta, Finished, PartStarted, Started
 from ampproxy.model.loss import part_kind
 from ampproxy.model.parts import Refusal, Text
 
@@ -41,18 +30,10 @@ class CompletionsStreamRenderer(ChunkRenderer):
         self._sent: dict[int, int] = {}
         self._ended: set[int] = set()
 
-    def feed(self, events: Sequence[Event]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
-        out: list[bytes] = []
-        for event in events:
-            if not self._over and (render := self._RENDERERS.get(type(event))):
-                render(self, event, out)
-        return b"".join(out)
-
     def _choice(self, number: int, out: list[bytes]) -> bytes:
         """What a choice's chunks begin with; its first one repeats the prompt, if that was asked for."""
         if not self._head:
-            self.started(Started(), out)
+            self._on_start(Started(), out)
         before = self._head + b'{"index":%d,"text":' % number
         if number not in self._sent:
             # Once for each choice that was asked for; a vendor may give more.
@@ -62,15 +43,15 @@ class CompletionsStreamRenderer(ChunkRenderer):
                 out.append(before + encode(prompt) + _TAIL)
         return before
 
-    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
+    def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         if isinstance(part, Text | Refusal):
             self._parts[event.index] = (self._choice(event.choice, out), event.choice)
-            self._delta(Delta(event.index, part.text), out)
+            self._on_delta(Delta(event.index, part.text), out)
         else:
             self.losses(part_kind(part), f"parts[{event.index}]", "Completions contain only text.")
 
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         known = self._parts.get(event.index)
         if known is None or not (event.text or event.logprobs):
             return
@@ -91,14 +72,3 @@ class CompletionsStreamRenderer(ChunkRenderer):
             self._ended.add(number)
             word = encode(finish_word(end))
             out.append(before + b'""' + _TAIL.replace(b'"finish_reason":null', b'"finish_reason":' + word))
-
-    _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
-        Started: ChunkRenderer.started,
-        PartStarted: _opened,
-        Delta: _delta,
-        UsageReport: ChunkRenderer.report,
-        Finished: ChunkRenderer.finished,
-        Completed: ChunkRenderer.completed,
-        Failed: ChunkRenderer.failed,
-        Ping: ChunkRenderer.ping,
-    }

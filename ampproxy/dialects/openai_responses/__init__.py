@@ -5,8 +5,8 @@ Each direction is loaded when it is first needed: where bytes pass, none is.
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Compacting, Dialect, anyhow, one_of, translation
-from ampproxy.dialects.openai import OPENAI, codex_models_body
+from ampproxy.dialects import openai
+from ampproxy.dialects.base import Compacting, Dialect, anyhow, bodies, one_of, translation
 from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH
 from ampproxy.model.base import RESPONSES
 from ampproxy.wire.late import Late
@@ -31,5 +31,5 @@ DIALECT = Dialect(
     stream_renderer=Late(f"{__name__}.compaction", "stream_renderer"),
     error_event=Late(f"{__name__}.stream_out", "error_event"),
     count_request=Late(f"{__name__}.request_out", "for_counting"),
-    **(OPENAI | {"models_body": codex_models_body}),
+    **(bodies(openai) | {"models_body": openai.codex_models_body}),
 )

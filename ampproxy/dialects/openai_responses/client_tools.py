@@ -11,7 +11,7 @@ Source: ``openai.types.responses.response_input_item_param`` and ``tool_param``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -32,11 +32,17 @@ _INTEGER: Final = {"type": "integer"}
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """A tool that is known by its type: its name as a function, its description and its schema."""
+    """A tool that is known by its type, whose name as a function is that.
 
-    name: str
+    :param prefix: how the ids of the items begin that call it.
+    :param member: what of such an item has the arguments, of which ``written`` gives the item's own members.
+    """
+
     description: str
     schema: Mapping[str, Any]
+    prefix: str
+    member: str
+    written: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _object(required: list[str], **properties: Any) -> dict[str, Any]:
@@ -48,15 +54,47 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
     }
 
 
+def _shell(found: dict[str, Any]) -> dict[str, Any]:
+    commands = found.get("commands", found.get("command"))
+    action: dict[str, Any] = {"commands": _texts(commands)}
+    for name in ("timeout_ms", "max_output_length"):
+        action[name] = found.get(name) if isinstance(found.get(name), int) else None
+    return {"action": action, "environment": None}
+
+
+def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
+    command = found.get("command", found.get("commands"))
+    argv = ["bash", "-lc", command] if isinstance(command, str) else _texts(command)
+    environment = found.get("env")
+    action: dict[str, Any] = {
+        "type": "exec",
+        "command": argv,
+        "env": environment if isinstance(environment, dict) else {},
+    }
+    for name, kind in (("timeout_ms", int), ("working_directory", str)):
+        action[name] = found.get(name) if isinstance(found.get(name), kind) else None
+    return {"action": action}
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [
+        each if isinstance(each, str) else encode(each).decode()
+        for each in (value if isinstance(value, list) else ())
+    ]
+
+
 #: Type of the tool -> what it is as a function. ``<type>_call`` is what calls it.
 KINDS: Final[Mapping[str, _Kind]] = {
     "tool_search": _Kind(
-        "tool_search",
         "Searches for tools that are not declared yet. Those that it finds can be called afterwards.",
         _object(["query"], query={**_STRING, "description": "What the tool should do."}),
+        "tsc_",
+        "arguments",
+        lambda found: {"execution": "client", "arguments": found},
     ),
     "shell": _Kind(
-        "shell",
         "Runs shell commands on the user's machine, one after another.",
         _object(
             ["commands"],
@@ -64,9 +102,11 @@ KINDS: Final[Mapping[str, _Kind]] = {
             timeout_ms={**_INTEGER, "description": "The longest time for all of them, in milliseconds."},
             max_output_length={**_INTEGER, "description": "The most characters of output to return."},
         ),
+        "sh_",
+        "action",
+        _shell,
     ),
     "local_shell": _Kind(
-        "local_shell",
         "Runs a command on the user's machine.",
         _object(
             ["command"],
@@ -79,9 +119,11 @@ KINDS: Final[Mapping[str, _Kind]] = {
             timeout_ms={**_INTEGER, "description": "The longest time for it, in milliseconds."},
             env={"type": "object", "additionalProperties": _STRING},
         ),
+        "lsh_",
+        "action",
+        _local_shell,
     ),
     "apply_patch": _Kind(
-        "apply_patch",
         "Creates, updates or deletes a file. The diff of an update has lines that begin with a blank, `-` or"
         " `+`, in hunks that begin with `@@`; that of a new file has only lines that begin with `+`.",
         _object(
@@ -90,6 +132,9 @@ KINDS: Final[Mapping[str, _Kind]] = {
             path={**_STRING, "description": "Relative to the workspace."},
             diff={**_STRING, "description": "Not for delete_file."},
         ),
+        "apc_",
+        "operation",
+        lambda found: {"operation": found},
     ),
 }
 #: Items that bring tools: those of the second only where the client searched.
@@ -139,7 +184,7 @@ class ClientTools:
 
     def name_of(self, known: Known) -> str:
         """The name of the function that stands for a tool, declared or not; always the same."""
-        kind = known.kind if known.kind not in _PLAIN else ""
+        kind = known.kind if known.kind not in PLAIN else ""
         key = Known(kind, known.name, known.namespace or None)
         if not kind and key.namespace is None:
             return known.name
@@ -156,7 +201,7 @@ class ClientTools:
             return self._settled(request.choice), False
         name, namespace, kind = wish.get("name"), wish.get("namespace"), wish.get("type")
         if isinstance(kind, str) and kind in KINDS:
-            return ToolChoice("named", self.name_of(Known(f"{kind}_call", KINDS[kind].name))), True
+            return ToolChoice("named", self.name_of(Known(f"{kind}_call", kind))), True
         if isinstance(name, str) and isinstance(namespace, str):
             return ToolChoice("named", self.name_of(Known("function_call", name, namespace))), True
         return self._settled(request.choice), False
@@ -175,7 +220,7 @@ class ClientTools:
 
 
 #: Kinds of calls that hold their tool's name themselves.
-_PLAIN: Final = ("function_call", "custom_tool_call")
+PLAIN: Final = ("function_call", "custom_tool_call")
 
 
 def joined(namespace: str | None, name: str) -> str:
@@ -260,10 +305,10 @@ def _known(kind: str, declaration: Mapping[str, Any]) -> Tool:
     schema = declaration.get("parameters")
     description = declaration.get("description")
     return Tool(
-        what.name,
+        kind,
         description if isinstance(description, str) and description else what.description,
         to_raw(schema if isinstance(schema, dict) else what.schema),
-        known=Known(f"{kind}_call", what.name),
+        known=Known(f"{kind}_call", kind),
     )
 
 
@@ -279,22 +324,13 @@ def call_of(part: Opaque, tools: ClientTools) -> ToolCall | None:
     id = found.get("call_id") or found.get("id")
     if not isinstance(id, str) or (kind == "tool_search" and found.get("execution") == "server"):
         return None
-    arguments = found.get(_ARGUMENTS[kind])
+    arguments = found.get(KINDS[kind].member)
     if isinstance(arguments, dict):
         arguments = {name: value for name, value in arguments.items() if value is not None}
         if kind == "local_shell":
             arguments.pop("type", None)
     text = arguments if isinstance(arguments, str) else raw_str(to_raw(arguments or {}))
-    return ToolCall(id, tools.name_of(Known(part.kind, KINDS[kind].name)), text)
-
-
-#: Kind -> the member of the call that has what the tool is called with.
-_ARGUMENTS: Final = {
-    "tool_search": "arguments",
-    "shell": "action",
-    "local_shell": "action",
-    "apply_patch": "operation",
-}
+    return ToolCall(id, tools.name_of(Known(part.kind, kind)), text)
 
 
 def call_members(known: Known, arguments: str) -> dict[str, Any]:
@@ -304,58 +340,4 @@ def call_members(known: Known, arguments: str) -> dict[str, Any]:
     :param arguments: what the model wrote; where it did not keep to the schema, what can be made of it.
     """
     found = loads(arguments.encode("utf-8", "surrogatepass"), {}) if is_object(arguments) else {}
-    return _MEMBERS[known.kind](found)
-
-
-def _search(found: dict[str, Any]) -> dict[str, Any]:
-    return {"execution": "client", "arguments": found}
-
-
-def _shell(found: dict[str, Any]) -> dict[str, Any]:
-    commands = found.get("commands", found.get("command"))
-    action: dict[str, Any] = {"commands": _texts(commands)}
-    for name in ("timeout_ms", "max_output_length"):
-        action[name] = found.get(name) if isinstance(found.get(name), int) else None
-    return {"action": action, "environment": None}
-
-
-def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
-    command = found.get("command", found.get("commands"))
-    argv = ["bash", "-lc", command] if isinstance(command, str) else _texts(command)
-    environment = found.get("env")
-    action: dict[str, Any] = {
-        "type": "exec",
-        "command": argv,
-        "env": environment if isinstance(environment, dict) else {},
-    }
-    for name, kind in (("timeout_ms", int), ("working_directory", str)):
-        action[name] = found.get(name) if isinstance(found.get(name), kind) else None
-    return {"action": action}
-
-
-def _patch(found: dict[str, Any]) -> dict[str, Any]:
-    return {"operation": found}
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [
-        each if isinstance(each, str) else encode(each).decode()
-        for each in (value if isinstance(value, list) else ())
-    ]
-
-
-_MEMBERS: Final = {
-    "tool_search_call": _search,
-    "shell_call": _shell,
-    "local_shell_call": _local_shell,
-    "apply_patch_call": _patch,
-}
-#: Kind of a call that is known by its type -> how the ids of its items begin.
-ID_PREFIXES: Final = {
-    "tool_search_call": "tsc_",
-    "shell_call": "sh_",
-    "local_shell_call": "lsh_",
-    "apply_patch_call": "apc_",
-}
+    return KINDS[known.name].written(found)

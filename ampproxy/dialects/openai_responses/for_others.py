@@ -121,11 +121,10 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
     elif not isinstance(part, Opaque) or part.dialect != RESPONSES:
         yield part
     elif (call := call_of(part, tools)) is not None:
-        found = loads(part.raw, {})
-        ids[str(found.get("id"))] = call.id
+        ids[str(loads(part.raw, {}).get("id"))] = call.id
         yield msgspec.structs.replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
-        yield from render(part, tools, ids)
+        yield from render(part, loads(part.raw, {}), ids)
     elif not is_late(part):
         yield part
 
@@ -161,13 +160,12 @@ def _noted(part: Opaque) -> dict[str, Json]:
 _NOTES: Final = ("caller", "environment", "max_output_length")
 
 
-def _nothing(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+def _nothing(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     """What stands elsewhere in the request; of a search that the vendor made, the tools are declared."""
     return iter(())
 
 
-def _search_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    found = loads(part.raw, {})
+def _search_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     id = found.get("call_id")
     if not isinstance(id, str) or found.get("execution") == "server":
         return
@@ -187,8 +185,7 @@ def _names(tools: Any, namespace: str) -> Iterator[str]:
             yield joined(namespace, name)
 
 
-def _shell_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    found = loads(part.raw, {})
+def _shell_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     id = found.get("call_id")
     outputs = found.get("output")
     if not isinstance(id, str):
@@ -211,16 +208,14 @@ def _run(output: dict[str, Any]) -> str:
     return "\n".join(words)
 
 
-def _local_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    found = loads(part.raw, {})
+def _local_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     id = str(found.get("call_id") or found.get("id") or "")
     output = found.get("output")
     words = output if isinstance(output, str) else bytes(part.raw).decode("utf-8", "replace")
     yield ToolResult(ids.get(id, id), (Text(words),)) if id else part
 
 
-def _patch_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    found = loads(part.raw, {})
+def _patch_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     id, failed = found.get("call_id"), found.get("status") == "failed"
     if not isinstance(id, str):
         yield part
@@ -229,9 +224,8 @@ def _patch_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iter
     yield ToolResult(id, (Text(words),), is_error=failed, extras=_noted(part))
 
 
-def _agent_message(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+def _agent_message(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
     """What another of the client's agents wrote. An encrypted one only its vendor can read."""
-    found = loads(part.raw, {})
     content = found.get("content")
     pieces = [content] if isinstance(content, str) else content if isinstance(content, list) else []
     texts = [piece if isinstance(piece, str) else piece.get("text") for piece in pieces if piece]
@@ -244,7 +238,7 @@ def _agent_message(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Ite
 
 
 _ENDS: Final = (("from", "author"), ("to", "recipient"))
-_ITEMS: Final[dict[str, Callable[[Opaque, ClientTools, dict[str, str]], Iterator[Part]]]] = {
+_ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Iterator[Part]]]] = {
     "compaction_trigger": _nothing,
     "configuration_update": _nothing,
     "tool_search_call": _nothing,

@@ -7,7 +7,6 @@ them. A message right after another one begins a turn, so that their bounds are 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +15,7 @@ from ampproxy.dialects.json import NULL, Fields, bad_request, is_string, read, t
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
+from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -54,26 +54,6 @@ _OF_CLIENT = (
 SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
 
 
-class _Waiting:
-    """The ids of the calls so far, by their tools' names, and under ``None`` all of them."""
-
-    def __init__(self) -> None:
-        self._ids: dict[str | None, deque[str]] = {}
-        self.answered: set[str] = set()
-
-    def add(self, call: ToolCall) -> None:
-        self.answered.discard(call.id)
-        for name in (None, call.name):
-            self._ids.setdefault(name, deque()).append(call.id)
-
-    def first(self, name: str | None) -> str | None:
-        """The first that has no result yet; those that have one are dropped on the way."""
-        ids = self._ids.get(name)
-        while ids and ids[0] in self.answered:
-            ids.popleft()
-        return ids[0] if ids else None
-
-
 class _Turns:
     """Turns while they grow."""
 
@@ -81,19 +61,7 @@ class _Turns:
         self.done: list[Turn] = []
         self._role: Role | None = None
         self._parts: list[Part] = []
-        self._waiting = _Waiting()
-
-    def take(self, part: Part) -> Part:
-        """A part, of which is noted whether it is a call that waits for its result, or a result."""
-        if isinstance(part, ToolCall):
-            self._waiting.add(part)
-        elif isinstance(part, ToolResult):
-            self._waiting.answered.add(part.call)
-        return part
-
-    def waiting(self, name: str | None) -> str | None:
-        """The call that a result without an id belongs to: the first of its tool, or of any."""
-        return self._waiting.first(name)
+        self.waiting = Waiting()
 
     def add(self, role: Role, parts: tuple[Part, ...], *, joins: bool) -> None:
         """Add the parts to the turn that is open, if it has that role and they may join it."""
@@ -143,10 +111,13 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
         role, parts = _parse_message(fields)
         turns.add(role, parts, joins=turns.takes_message(role))
     elif kind in _RESULTS:
-        result = turns.take(_parse_result(fields, turns.waiting, freeform=_RESULTS[kind]))
+        result = _parse_result(fields, turns.waiting, freeform=_RESULTS[kind])
         turns.add("user", (result,), joins=turns.ends_with_result)
     elif parse := _ASSISTANT.get(kind):
-        turns.add("assistant", (turns.take(parse(fields)),), joins=True)
+        part = parse(fields)
+        if isinstance(part, ToolCall):
+            turns.waiting.add(part)
+        turns.add("assistant", (part,), joins=True)
     elif kind in COMPACTIONS and (summary := summary_in(fields)) is not None:
         turns.add("user", (Text(SUMMARY + summary),), joins=False)
     else:
@@ -194,11 +165,14 @@ def _words_of_call(fields: Fields, member: str) -> str | None:
     return fields.take(member, str)
 
 
-def _parse_result(fields: Fields, waiting: Callable[[str | None], str | None], *, freeform: bool) -> Part:
+def _parse_result(fields: Fields, waiting: Waiting, *, freeform: bool) -> Part:
     for unread in ("id", "status"):
         fields.left.pop(unread, None)
     name = text_of(fields.left.get("name", NULL))
-    call = fields.take("call_id", str) or waiting(name) or fields.need("call_id", str)
+    given = fields.take("call_id", str)
+    # One without an id belongs to the first call of its tool that waits, or of any.
+    answered = waiting.take(given, name)
+    call = given or (fields.need("call_id", str) if answered is None else answered.id)
     output = fields.take_raw("output")
     parts = parse_content(output, fields.path("output")) if output is not None else ()
     kept = tuple(

@@ -135,9 +135,9 @@ class ResponsesMonitor(StreamMonitor):
         #: The numbers of the calls that were announced, and have not ended.
         self._calling: set[bytes] = set()
 
-    def see(self, name: bytes, data: bytes) -> bool:
+    def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
         """See :meth:`StreamMonitor.see`."""
-        known = super().see(name, data)
+        known = super().see(name, data, values)
         if self._calling and not self.terminal:
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known

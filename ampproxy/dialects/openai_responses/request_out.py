@@ -17,7 +17,7 @@ from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
-from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
+from ampproxy.model.request import ChatRequest, OutputFormat
 from ampproxy.wire.json import members, remove_members
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
@@ -47,7 +47,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["tools"] = tools
     put(body, {"tool_choice": render_choice(request, names)})
     put(body, {"parallel_tool_calls": request.parallel})
-    _render_sampling(body, request.sampling)
+    put(body, {member: getattr(request.sampling, field) for member, field in _SAMPLING.items()})
     if thinks:
         _render_thinking(body, request)
     _render_text(body, request)
@@ -68,10 +68,6 @@ def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list
         content = [{"type": "input_text", "text": text} for text in texts]
         items = [{"type": "message", "role": "system", "content": content}, *items]
     body["input"] = items
-
-
-def _render_sampling(body: dict[str, Any], sampling: Sampling) -> None:
-    put(body, {member: getattr(sampling, field) for member, field in _SAMPLING.items()})
 
 
 def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:

@@ -38,8 +38,7 @@ from ampproxy.dialects.openai_responses.stream_wire import (
     WholeEvent,
 )
 from ampproxy.dialects.openai_responses.usage import usage_from
-from ampproxy.dialects.streams import Parser
-from ampproxy.errors import TruncatedStream
+from ampproxy.dialects.streams import EventParser
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
     Completed,
@@ -53,7 +52,6 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import EventReader
 from ampproxy.wire.values import whole_surrogates
 
 
@@ -95,12 +93,11 @@ _NOT_COMPLETE = ("incomplete", "failed", "cancelled")
 _FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
 
 
-class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
+class ResponsesStreamParser(EventParser):
     """A :class:`~ampproxy.dialects.base.StreamParser`."""
 
     def __init__(self) -> None:
-        self._reader = EventReader()
-        super().__init__(self._reader.feed)
+        super().__init__()
         self._items: dict[int, AnswerItem] = {}
         #: The first item of each type with an id, and with a call's id.
         self._known: dict[tuple[str, str, str], AnswerItem] = {}
@@ -116,13 +113,6 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         # No method of ours: the items keep it, and we keep them.
         self._number = count().__next__
         self._started = False
-
-    def end(self) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        events = self._read(self._reader.end()) if not self._over else []
-        if not self._over:
-            raise TruncatedStream
-        return events
 
     def whole(self, body: bytes) -> list[Event]:
         """The events of an answer that was not streamed.
@@ -190,9 +180,8 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         except BAD_JSON as error:
             if (fixed := whole_surrogates(data)) is not None:
                 return self._one(name, fixed)
-            return self._broken(
-                f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
-            )
+            why = f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
+            return self._fail(bad_answer(why).error)
         return events
 
     def _foreign(self, data: bytes) -> list[Event]:
@@ -200,9 +189,6 @@ class ResponsesStreamParser(Parser[tuple[bytes, bytes]]):
         return self._fail(
             not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
         )
-
-    def _broken(self, message: str) -> list[Event]:
-        return self._fail(bad_answer(message).error)
 
     # ---------------------------------------------------------------------------------- lifecycle
 

@@ -7,7 +7,7 @@ first, an item before its deltas, each item done before the end, ids that never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ampproxy.dialects import proof
@@ -16,7 +16,7 @@ from ampproxy.dialects.ends import BENT as _BENT
 from ampproxy.dialects.json import encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
-from ampproxy.dialects.openai_responses.client_tools import ID_PREFIXES
+from ampproxy.dialects.openai_responses.client_tools import KINDS, PLAIN
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
     ClientCall,
@@ -41,10 +41,8 @@ from ampproxy.model.events import (
     PartExtras,
     PartSigned,
     PartStarted,
-    Ping,
     SectionBreak,
     Started,
-    UsageReport,
     WireError,
 )
 from ampproxy.model.loss import part_kind
@@ -109,7 +107,7 @@ class ResponsesStreamRenderer(Renderer):
                     out.append(b"%b%b%b%d}\n\n" % (head, encode(text), item.tail, self._sequence))
                     self._sequence += 1
                     continue
-            if not self._over and (step := _STEPS.get(type(event))) is not None:
+            if not self._over and (step := self._steps.get(type(event))) is not None:
                 step(self, event, out)
         return b"".join(out)
 
@@ -117,7 +115,7 @@ class ResponsesStreamRenderer(Renderer):
         """See :class:`~ampproxy.dialects.base.StreamRenderer`: ``error``, then ``response.failed``."""
         out: list[bytes] = []
         if not self._over:
-            self.failed(Failed(error), out)
+            self._on_failure(Failed(error), out)
         return b"".join(out)
 
     # ------------------------------------------------------------------------------ the lifecycle
@@ -128,7 +126,7 @@ class ResponsesStreamRenderer(Renderer):
             out.append(b'%b%b,"sequence_number":%d}\n\n' % (head, data, self._sequence))
             self._sequence += 1
 
-    def _start(self, event: Started, out: list[bytes]) -> Frame:
+    def _on_start(self, event: Started, out: list[bytes]) -> Frame:
         if self._frame is not None:
             return self._frame
         new_id, created = self._context.new_id, event.created
@@ -141,7 +139,7 @@ class ResponsesStreamRenderer(Renderer):
         )
         return self._frame
 
-    def _finish(self, event: Finished, out: list[bytes]) -> None:
+    def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.choice:
             self._other(event.choice)
             return
@@ -149,8 +147,8 @@ class ResponsesStreamRenderer(Renderer):
             self.losses(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
         self._finished = event
 
-    def _complete(self, event: Completed, out: list[bytes]) -> None:
-        frame = self._start(Started(), out)
+    def _on_complete(self, event: Completed, out: list[bytes]) -> None:
+        frame = self._on_start(Started(), out)
         reason = self._finished.reason if self._finished else "stop"
         incomplete = None if reason == "refusal" and self._refused else INCOMPLETE.get(reason)
         status = "incomplete" if incomplete else "completed"
@@ -161,9 +159,8 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 
-    def failed(self, event: Failed, out: list[bytes]) -> None:
-        """See :meth:`Renderer.failed`."""
-        frame = self._start(Started(), out)
+    def _on_failure(self, event: Failed, out: list[bytes]) -> None:
+        frame = self._on_start(Started(), out)
         out.append(error_event(event.error, self._sequence))
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
@@ -174,8 +171,8 @@ class ResponsesStreamRenderer(Renderer):
 
     # ---------------------------------------------------------------------------------- the parts
 
-    def _part(self, event: PartStarted, out: list[bytes]) -> None:
-        self._start(Started(), out)
+    def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
+        self._on_start(Started(), out)
         self._settle(out)
         if event.choice:
             self._other(event.choice)
@@ -187,9 +184,9 @@ class ResponsesStreamRenderer(Renderer):
         elif isinstance(part, Text | Refusal):
             self._render_item(event.index, self._message(part), out)
             if isinstance(part, Text):
-                self._extend(PartExtras(event.index, part.extras), out)
+                self._on_extras(PartExtras(event.index, part.extras), out)
             if part.text:
-                self._delta(Delta(event.index, part.text), out)
+                self._on_delta(Delta(event.index, part.text), out)
         elif (whole := self._whole(part)) is not None:
             opened.item = Whole(whole, self._next_index())
             self._write(out, opened.item.open())
@@ -259,15 +256,15 @@ class ResponsesStreamRenderer(Renderer):
             self._render_item(index, self._call(part), out)
         for number, text in enumerate(_texts(part)):
             if number:
-                self._section(SectionBreak(index), out)
-            self._delta(Delta(index, text), out)
+                self._on_section(SectionBreak(index), out)
+            self._on_delta(Delta(index, text), out)
 
     def _call(self, part: ToolCall) -> Item:
         """The item of a call, as the client knows its tool."""
         own = part.item if len(part.item or "") <= LONGEST_ID else None
         known = self._known.get(part.name)
-        if known is not None and known.kind in ID_PREFIXES:
-            id = own or self._context.new_id(ID_PREFIXES[known.kind])
+        if known is not None and known.kind not in PLAIN:
+            id = own or self._context.new_id(KINDS[known.name].prefix)
             return ClientCall(id, self._next_index(), part.id, known)
         id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
         kind = CustomCall if part.freeform else Call
@@ -286,7 +283,7 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, thought.open())
         self._done(thought, "completed", out)
 
-    def _delta(self, event: Delta, out: list[bytes]) -> None:
+    def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is None or not event.text:
             return
@@ -306,12 +303,12 @@ class ResponsesStreamRenderer(Renderer):
         else:
             item.pieces.append(event.text)
 
-    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+    def _on_section(self, event: SectionBreak, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is not None and isinstance(opened.item, Thought):
             self._write(out, opened.item.end_section())
 
-    def _prove(self, event: PartSigned, out: list[bytes]) -> None:
+    def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is None:
             if event.signature.vendor != RESPONSES:
@@ -321,7 +318,7 @@ class ResponsesStreamRenderer(Renderer):
         if isinstance(opened.part, ToolCall) and opened.item is not None:
             self._render_proof(event.signature, "call", out)
 
-    def _extend(self, event: PartExtras, out: list[bytes]) -> None:
+    def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         notes = annotations_of(event.extras, self._dialect)
         if opened is not None and isinstance(opened.item, Message) and notes:
@@ -331,7 +328,7 @@ class ResponsesStreamRenderer(Renderer):
                 "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
             )
 
-    def _close(self, event: PartClosed, out: list[bytes]) -> None:
+    def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._close_part(event.index, "completed", out)
 
     def _close_all(self, status: str, out: list[bytes]) -> None:
@@ -351,7 +348,7 @@ class ResponsesStreamRenderer(Renderer):
                 self._settle(out)
         item = opened.item
         if isinstance(item, Call) and not any(item.pieces) and not part.freeform:
-            self._delta(Delta(index, "{}"), out)
+            self._on_delta(Delta(index, "{}"), out)
         if isinstance(item, Thought) and signature is not None and self._proofs:
             own = signature.vendor == RESPONSES and signature.item == item.id
             place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
@@ -400,20 +397,3 @@ def error_event(error: WireError, sequence: int = 0) -> bytes:
         "sequence_number": sequence,
     }
     return b"event: error\ndata: " + encode(data) + b"\n\n"
-
-
-_Step = Callable[[ResponsesStreamRenderer, Any, list[bytes]], object]
-_STEPS: dict[type, _Step] = {
-    Started: ResponsesStreamRenderer._start,
-    PartStarted: ResponsesStreamRenderer._part,
-    Delta: ResponsesStreamRenderer._delta,
-    SectionBreak: ResponsesStreamRenderer._section,
-    PartSigned: ResponsesStreamRenderer._prove,
-    PartExtras: ResponsesStreamRenderer._extend,
-    PartClosed: ResponsesStreamRenderer._close,
-    UsageReport: ResponsesStreamRenderer.report,
-    Finished: ResponsesStreamRenderer._finish,
-    Completed: ResponsesStreamRenderer._complete,
-    Failed: ResponsesStreamRenderer.failed,
-    Ping: ResponsesStreamRenderer.ping,
-}
