@@ -103,7 +103,7 @@ class MessagesMonitor(StreamMonitor):
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
-        says = True
+        begun = True
         if kind == "message_start":
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "content_block_start":
@@ -111,7 +111,7 @@ class MessagesMonitor(StreamMonitor):
             block = inner(values, "content_block")
             type_ = string(block.get("type", NULL)) or ""
             self._calling = type_ == "tool_use"
-            says = type_ not in _WORDS or bytes(block.get(type_, NULL)) not in _NO_WORDS
+            begun = type_ not in _WORDS or bytes(block.get(type_, NULL)) not in _NO_WORDS
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False
@@ -128,7 +128,7 @@ class MessagesMonitor(StreamMonitor):
             self.close()
         elif kind == "error":
             self.fail()
-        self.content = self.content or (says and kind not in _HANDSHAKE)
+        self.content = self.content or (begun and kind not in _HANDSHAKE)
         return bool(kind)
 
 

@@ -90,7 +90,7 @@ _OF_AN_ANSWER = frozenset(
 )
 
 
-def _says(part: msgspec.Raw) -> bool:
+def _holds_more(part: msgspec.Raw) -> bool:
     """Whether a part is more than an empty text."""
     return any(name != "thought" and bytes(value) != b'""' for name, value in (members(part) or {}).items())
 
@@ -121,7 +121,7 @@ class GenerateMonitor(StreamMonitor):
             self.doubtful = True
         if not self.content:
             parts = (part for held in candidates for part in items(inner(held, "content"), "parts"))
-            self.content = any(map(_says, parts))
+            self.content = any(map(_holds_more, parts))
             self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
 
