@@ -4,7 +4,6 @@ and the like are found from every test.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gc
 import importlib.metadata
@@ -62,7 +61,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=order.turn)
 
 
-#: What takes the workers the longest to load, of others' code: nothing of it makes a reactor.
+#: What workers have loaded when they begin: of others' code what takes the longest, then all that is ours.
+#: Nothing of it makes a reactor.
 _LOADED = (
     "pytest",
     "hypothesis",
@@ -77,7 +77,7 @@ _LOADED = (
     "openai.types.responses",
     "google.genai",
     "websockets.asyncio.server",
-    *forked.LOADED,
+    "tests.loading",
 )
 
 
@@ -96,32 +96,17 @@ def pytest_xdist_setupnodes() -> None:
         gateway_io.Popen2IOMaster = _ForkedWorker
 
 
-def _import_in_turn(config: pytest.Config) -> None:
-    """Begin in each worker with another part of the tests: what one of them has compiled, the others load.
-
-    In a fresh clone they would otherwise all compile everything at the same time.
-    """
-    worker = getattr(config, "workerinput", None)
-    if worker is None or config.args != config.getini("testpaths"):
-        return
-    paths = sorted(HERE.rglob("test_*.py"))
-    first = len(paths) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
-    for path in (*paths[first:], *paths[:first]):
-        # One that cannot be imported, or that skips itself, is reported when pytest imports it.
-        with contextlib.suppress(Exception, pytest.skip.Exception):
-            importlib.import_module(".".join(path.relative_to(HERE.parent).with_suffix("").parts))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the tests and the modules, which stay to the end, out of the garbage collector's way."""
     gc.disable()
     try:
-        _import_in_turn(session.config)
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+        # As in the service.
+        gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:

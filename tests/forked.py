@@ -36,6 +36,8 @@ POSSIBLE = hasattr(os, "pidfd_open") and not os.environ.get("AMPPROXY_LONG")
 
 #: More than any request has: a command and an environment.
 _MAX_REQUEST = 4 << 20
+#: In place of a request's size: somebody else who asks, over the socket that comes with it.
+_ANOTHER = bytes(4)
 #: Beside what the service's own workers load: modules of most programs, which make no reactor.
 LOADED = (
     "twisted.scripts.twistd",
@@ -113,21 +115,14 @@ class Program:
 
 
 class _Server:
-    """The process that forks, as its client knows it."""
+    """The process that forks, as its client knows it.
 
-    def __init__(self, loaded: Sequence[str]) -> None:
+    :param control: where it is asked.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
         self._lock = threading.Lock()
-        self._control, its_own = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        code = _BEGIN.format(its_own.fileno(), list(loaded))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=TREE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[its_own.fileno()],
-        )
-        its_own.close()
-        atexit.register(self.stop)
+        self._control = control
 
     def fork(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
         """Have a process forked.
@@ -143,9 +138,25 @@ class _Server:
             raise RuntimeError("the process that forks has ended")
         return int(reply)
 
-    def stop(self) -> None:
-        self._control.close()
-        self._process.wait()
+
+def _started(loaded: Sequence[str]) -> _Server:
+    """A process that forks, and that ends with ours."""
+    control, its_own = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BEGIN.format(its_own.fileno(), list(loaded))],
+        cwd=TREE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[its_own.fileno()],
+    )
+    its_own.close()
+
+    def stop() -> None:
+        control.close()
+        process.wait()
+
+    atexit.register(stop)
+    return _Server(control)
 
 
 #: By what they have loaded.
@@ -156,7 +167,7 @@ _making = threading.Lock()
 def _server(loaded: tuple[str, ...]) -> _Server:
     with _making:
         if loaded not in _servers:
-            _servers[loaded] = _Server(loaded)
+            _servers[loaded] = _started(loaded)
         return _servers[loaded]
 
 
@@ -265,32 +276,58 @@ def run(
 
 
 def serve(descriptor: int, loaded: Iterable[str]) -> str:
-    """Fork for whoever asks over a socket, until it ends; gives, in each forked process, the code to run."""
+    """Fork for whoever asks over a socket, until it ends; gives, in each forked process, the code to run.
+
+    Where more is loaded than :data:`LOADED`, processes are forked that fork programs in their turn: tests.
+    For all of them there is one process that has loaded this and no more.
+    """
     from ampproxy.workers.template import load
 
+    control, for_programs = socket.socket(fileno=descriptor), None
     # What is loaded stays: the garbage collector would only look at it again and again.
     gc.disable()
     load()
-    for name in loaded:
-        importlib.import_module(name)
+    _load(LOADED)
+    if more := [name for name in loaded if name not in LOADED]:
+        for_programs, its_own = socket.socketpair()
+        if os.fork() == 0:
+            for_programs.close()
+            control.close()
+            control, for_programs = its_own, None
+        else:
+            its_own.close()
+            _load(more)
+    gc.freeze()
     gc.enable()
-    return _Forking(socket.socket(fileno=descriptor)).run()
+    return _Forking(control, for_programs).run()
+
+
+def _load(names: Iterable[str]) -> None:
+    for name in names:
+        importlib.import_module(name)
 
 
 class _Forking:
-    """What it has forked, by the descriptors that know when they end, with where that is reported."""
+    """What it has forked, by the descriptors that know when they end, with where that is reported.
 
-    def __init__(self, control: socket.socket) -> None:
+    :param control: where it is asked; it ends when who asks there has ended.
+    :param for_programs: where what it forks can have programs forked, if not by this process.
+    """
+
+    def __init__(self, control: socket.socket, for_programs: socket.socket | None) -> None:
         self._control = control
+        self._for_programs = for_programs
+        #: Whoever asks, by descriptor.
+        self._clients = {control.fileno(): control}
         self._running: dict[int, tuple[int, int]] = {}
 
     def run(self) -> str:
         while True:
-            ready, _, _ = select.select([self._control, *self._running], [], [])
+            ready, _, _ = select.select([*self._clients, *self._running], [], [])
             for one in ready:
-                if one is not self._control:
+                if one not in self._clients:
                     self._reap(one)
-                elif code := self._asked():
+                elif code := self._asked(self._clients[one]):
                     return code
 
     def _reap(self, descriptor: int) -> None:
@@ -302,33 +339,59 @@ class _Forking:
             os.write(report, b"%d" % status)
         os.close(report)
 
-    def _asked(self) -> str:
+    def _asked(self, client: socket.socket) -> str:
         """Take a request; gives, in the process that was forked for it, what it runs."""
-        size, descriptors, _, _ = socket.recv_fds(self._control, 4, 4)
+        size, descriptors, _, _ = socket.recv_fds(client, 4, 4)
         if not size:
-            os._exit(0)
+            if client is self._control:
+                os._exit(0)
+            del self._clients[client.fileno()]
+            client.close()
+            return ""
+        if size == _ANOTHER:
+            self._clients[descriptors[0]] = socket.socket(fileno=descriptors[0])
+            return ""
         data = b""
         while len(data) < int.from_bytes(size, "big"):
-            data += self._control.recv(_MAX_REQUEST)
+            data += client.recv(_MAX_REQUEST)
+        asks = self._asks()
         pid = os.fork()
         if pid == 0:
-            self._control.detach()
-            return _become(json.loads(data), descriptors)
+            for one in (*self._clients.values(), *filter(None, [self._for_programs])):
+                one.detach()
+            if asks is not None:
+                _servers[LOADED] = _Server(asks)
+            return _become(json.loads(data), descriptors, asks)
+        if asks is not None:
+            asks.close()
         *standard, report = descriptors
         for one in standard:
             os.close(one)
         self._running[os.pidfd_open(pid)] = pid, report
-        self._control.sendall(b"%d" % pid)
+        client.sendall(b"%d" % pid)
         return ""
 
+    def _asks(self) -> socket.socket | None:
+        """Where a new process can have programs forked."""
+        if self._for_programs is None:
+            return None
+        asks, asked = socket.socketpair()
+        socket.send_fds(self._for_programs, [_ANOTHER], [asked.fileno()])
+        asked.close()
+        return asks
 
-def _become(request: Mapping[str, Any], descriptors: Sequence[int]) -> str:
-    """Make this process what was asked for; gives the code that it runs."""
+
+def _become(request: Mapping[str, Any], descriptors: Sequence[int], kept: socket.socket | None) -> str:
+    """Make this process what was asked for; gives the code that it runs.
+
+    :param kept: beside the standard descriptors.
+    """
     for number, one in enumerate(descriptors[:3]):
         os.dup2(one, number)
     for one in _open_descriptors():
-        with contextlib.suppress(OSError):
-            os.close(one)
+        if kept is None or one != kept.fileno():
+            with contextlib.suppress(OSError):
+                os.close(one)
     os.umask(request["umask"])
     os.chdir(request["cwd"])
     os.environ.clear()

@@ -282,6 +282,18 @@ class Passthrough(Value, frozen=True, kw_only=True):
     messages: Messages | None = None
 
 
+class Opening:
+    """How the thinking of one model begins at one account, as its answers show.
+
+    :ivar unmarked: in the content, with no tag: its end alone shows; ``None``: no answer has shown it yet.
+    """
+
+    __slots__ = ("unmarked",)
+
+    def __init__(self) -> None:
+        self.unmarked: bool | None = None
+
+
 class StreamParser(Protocol):
     """Bytes of a vendor's stream in, events out."""
 
@@ -401,6 +413,8 @@ class Dialect(Value, frozen=True, kw_only=True):
     :param parse_response: reads a vendor's whole answer; raises :class:`~ampproxy.errors.UpstreamFault` where
         it is not one.
     :param render_response: a whole answer for a client.
+    :param unmarked_thoughts: its servers may leave a model's thinking in the content: then a parser takes an
+        :class:`Opening`.
     :param stream_parser: a parser for one stream; ``stream_renderer``: a renderer for one.
 
     :param error_body: the JSON body of an error response; ``error_event``: the wire event that reports an
@@ -421,13 +435,14 @@ class Dialect(Value, frozen=True, kw_only=True):
     passthrough: Passthrough
     harmless: Mapping[str, Callable[[bytes], bool]] = {}
     compacting: Compacting | None = None
+    unmarked_thoughts: bool = False
 
     parse_request: ParseRequest
     for_others: Callable[[ChatRequest], ChatRequest] = lambda request: request
     render_request: Callable[[ChatRequest, Target], Rendered]
     parse_response: Callable[[bytes], ChatResponse]
     render_response: Callable[[ChatResponse, AnswerContext], bytes]
-    stream_parser: Callable[[], StreamParser]
+    stream_parser: Callable[..., StreamParser]
     stream_renderer: Callable[[AnswerContext], StreamRenderer]
 
     error_body: Callable[[WireError], bytes]

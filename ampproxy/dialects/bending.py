@@ -129,6 +129,8 @@ def _change(text: bytes, lesson: Lesson) -> bytes | None:
 def _was(value: Any, was: str) -> bool:
     if isinstance(value, dict):
         return bool(value.get("type") == was)
+    if isinstance(value, bool):
+        return was == ("true" if value else "false")
     return value == was or (_number(value) and f"{value:g}" == was)
 
 

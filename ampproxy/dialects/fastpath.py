@@ -45,14 +45,23 @@ _BLANK = b"\n\n"
 
 
 class NamedFastPath:
-    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line."""
+    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line.
 
-    __slots__ = ("_kind", "_next", "_prefix")
+    :param kept: how those begin that are kept for the end of the stream; ``None``: none are.
+    :param monitor: of the stream, where they are kept.
+    """
 
-    def __init__(self, kind: re.Pattern[bytes]) -> None:
+    __slots__ = ("_keep", "_keeps", "_kept", "_kind", "_next", "_prefix")
+
+    def __init__(
+        self, kind: re.Pattern[bytes], kept: bytes | None = None, monitor: StreamMonitor | None = None
+    ) -> None:
         self._kind = kind
         self._prefix = b""
         self._next = b""
+        self._kept = kept
+        self._keep = None if monitor is None else monitor.keep
+        self._keeps = False
 
     @property
     def knows(self) -> bool:
@@ -68,7 +77,11 @@ class NamedFastPath:
         if last > 0 and not whole.startswith(self._prefix, last + 2):
             return None
         count = whole.count(self._next) + 1
-        return whole if whole.count(b"\n") == 3 * count else None
+        if whole.count(b"\n") != 3 * count:
+            return None
+        if self._keeps and self._keep is not None:
+            self._keep(whole)
+        return whole
 
     def reach(self, whole: bytes) -> int:
         """See :meth:`FastPath.reach`."""
@@ -81,6 +94,7 @@ class NamedFastPath:
         if match is not None:
             self._prefix = match.group()
             self._next = END + self._prefix
+            self._keeps = self._kept is not None and self._prefix.startswith(self._kept)
 
 
 class NoFastPath:

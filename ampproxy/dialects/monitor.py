@@ -146,6 +146,11 @@ class StreamMonitor:
         else:
             self.kept = []
 
+    def forget(self) -> None:
+        """What was kept is not needed any more."""
+        if self.kept:
+            self.kept, self._kept_size = [], 0
+
     def close(self) -> None:
         """This was the terminal event."""
         self.terminal = self.finished = True

@@ -67,6 +67,16 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
     return encode({"object": "list", "data": [model_object(model) for model in models]})
 
 
+def codex_models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The same with the list that Codex reads, which is empty: it then keeps what it knows of its models.
+
+    An entry there takes the place of Codex's own, with the system prompt that belongs to the model, and in a
+    ChatGPT login entries take the place of all of them; an answer without the list is logged as an error.
+    Source: https://github.com/openai/codex, codex-rs/models-manager.
+    """
+    return encode({"object": "list", "data": [model_object(model) for model in models], "models": []})
+
+
 def model_body(model: ModelInfo) -> bytes:
     """The answer to ``GET /v1/models/{id}``."""
     return encode(model_object(model))
@@ -269,6 +279,10 @@ def _wait_in(message: str) -> float | None:
 _OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
 #: Any of these makes an object without them an error's.
 OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
+
+
+#: Names of events that say no more than that the server is there, whatever their data.
+SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:

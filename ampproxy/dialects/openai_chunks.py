@@ -24,7 +24,7 @@ from ampproxy.dialects.monitor import (
     plain,
     tiered,
 )
-from ampproxy.dialects.openai import is_chunk, usage_of
+from ampproxy.dialects.openai import SIGNS_OF_LIFE, is_chunk, usage_of
 from ampproxy.model.events import Usage
 from ampproxy.wire.json import members, string
 
@@ -97,6 +97,8 @@ class ChunkMonitor(StreamMonitor):
             self.unended = not (self.finished or self._called)
             self.doubtful = bool(self.kept) and not self.finished
             self.close()
+            return True
+        if name in SIGNS_OF_LIFE:
             return True
         known = super().see(name, data, values)
         if self._called and not self.doubtful and any(mark in data for mark in _OF_CALLS):

@@ -80,7 +80,10 @@ _MEANT: dict[str, tuple[Place, ...]] = {
     "candidates": (("generationConfig", "candidateCount"), ("n",)),
 }
 #: Members that hold those of a bare name.
-_HOLDERS = ("generationConfig", "generation_config", "output_config", "reasoning", "text", "thinking")
+_HOLDERS = (
+    *("generationConfig", "generation_config", "output_config", "reasoning", "text", "thinking"),
+    *("chat_template_kwargs",),
+)
 
 _STEP = re.compile(r"[^.\[\]\s]{1,100}")
 #: The longest place that is looked at, in steps.

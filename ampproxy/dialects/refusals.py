@@ -34,6 +34,8 @@ MAX_COMPLAINTS = 32
 #: How deep envelopes stand in one another.
 _DEEPEST = 6
 _UNKNOWN_CODES = frozenset(("unsupported_parameter", "unknown_parameter", "extra_forbidden", "unknown_field"))
+#: Members that switch thinking on and off.
+_SWITCHES = ("enabled", "think", "enable_thinking")
 _REPR = re.compile(
     r"'type': '(\w{1,60})', 'loc': \(([^()]{1,300})\), 'msg': (?:\"([^\"]{1,300})\"|'([^']{1,300})')"
 )
@@ -255,4 +257,9 @@ def _always(body: dict[str, Any]) -> Iterator[Lesson]:
         yield Lesson(place, "leave-out", was="0")
     for place in places_of(("effort",), body):
         yield Lesson(place, "not", ("none",))
+    for name in _SWITCHES:
+        for place in places_of((name,), body):
+            yield Lesson(place, "exactly", value="true", was="false")
+    for place in places_of(("include_reasoning",), body):
+        yield Lesson(place, "leave-out", was="false")
     yield Lesson(("thinking",), "leave-out", was="disabled")

@@ -15,7 +15,7 @@ from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, ModelRequest
-from ampproxy.relay.endings import Ending, Endings
+from ampproxy.relay.endings import Endings
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.kept import Kept
 from ampproxy.relay.learning import Learner
@@ -26,7 +26,7 @@ from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.spoken import other_than, spoken_in
 from ampproxy.relay.stored import StoredAnswers
-from ampproxy.relay.translate import TranslateBridge
+from ampproxy.relay.translate import Openings, TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import RouteKind, RouteTarget
@@ -74,6 +74,7 @@ class BridgeMaker:
         self._providers = providers
         #: (account's label, client's dialect, operation) -> that dialect, where all is asked in it.
         self._same: dict[tuple[str, str, Operation], Dialect] = {}
+        self._openings = Openings(families)
         self._origin = origin
         self._strict = strict
         self._payload = payload
@@ -86,6 +87,7 @@ class BridgeMaker:
     def know(self, families: Families) -> None:
         """From now on go by what is known now of models; what is under way keeps what it began with."""
         self._families = families
+        self._openings = Openings(families)
 
     def can(self, endpoint: Endpoint, offer: RouteTarget) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
@@ -159,6 +161,7 @@ class BridgeMaker:
                 strict=self._strict,
                 families=self._families,
                 kept=self._kept(asked, question),
+                openings=self._openings,
             )
         if self._payload and operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -261,12 +264,8 @@ class PassthroughBridge:
         :raises UpstreamFault: it broke, and its client would not know.
         """
         events = self._dialect.passthrough.events
-        try:
-            ending = self._endings.of_whole(body)
-        except UpstreamFault as fault:
-            if events is None or not events.own_breaks:
-                raise
-            ending = Ending(fault.error)
+        ending = self._endings.of_whole(body)
+        ending.check(own_breaks=events is not None and events.own_breaks)
         self._losses, self._failed = ending.losses, ending.error
 
     def error_event(self, error: WireError) -> bytes:

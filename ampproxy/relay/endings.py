@@ -5,6 +5,7 @@ plain, so that an answer that broke is never passed on, or logged, as one that e
 from __future__ import annotations
 
 from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.ends import NAMELESS
 from ampproxy.errors import ExchangeError, TruncatedStream, UpstreamFault
 from ampproxy.model.base import Value
 from ampproxy.model.events import ChatResponse, Completed, Event, Failed, WireError
@@ -22,6 +23,15 @@ class Ending(Value, frozen=True):
 
     error: WireError | None = None
     losses: tuple[Loss, ...] = ()
+
+    def check(self, *, own_breaks: bool) -> None:
+        """
+        :param own_breaks: whether the dialect has words for an answer that broke, which its clients know: but
+            a call without a name they run into.
+        :raises ampproxy.errors.UpstreamFault: it broke, and its client would not know.
+        """
+        if self.error is not None and not (own_breaks and self.error != NAMELESS):
+            raise UpstreamFault(self.error, retryable=True)
 
 
 class Endings:
@@ -54,15 +64,12 @@ class Endings:
         return self._settled(found, spoken=spoken)
 
     def of_whole(self, body: bytes) -> Ending:
-        """What a whole answer says.
-
-        :raises ampproxy.errors.UpstreamFault: it is none, or it broke.
-        """
-        response: ChatResponse = self._dialect.parse_response(body)
-        ending = self._settled(unfold(response), spoken=False)
-        if ending.error is not None:
-            raise UpstreamFault(ending.error, retryable=True)
-        return ending
+        """What a whole answer says."""
+        try:
+            response: ChatResponse = self._dialect.parse_response(body)
+        except UpstreamFault as fault:
+            return Ending(fault.error)
+        return self._settled(unfold(response), spoken=False)
 
     def _settled(self, events: list[Event], *, spoken: bool) -> Ending:
         settling = Settling(one=False, unended=self._unended)

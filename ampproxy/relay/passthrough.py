@@ -233,8 +233,9 @@ class PassthroughFilter:
             return self._opening(block + b"\n\n")
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
-        over = self._monitor.terminal and not self._tight
         values = members(data)
+        ended = self._monitor.terminal or (self._monitor.finished and values is None)
+        over = ended and not self._tight
         # What is no event at all is data as a whole.
         if data is block or not (self._monitor.see(name, data, values) or self._see_mended(name, data)):
             if over:
@@ -306,8 +307,7 @@ class PassthroughFilter:
             return
         ending = self._endings.of_stream(b"".join((*monitor.kept, event)), spoken=monitor.spoken)
         self.losses += ending.losses
-        if ending.error is not None and not self._own_breaks:
-            raise UpstreamFault(ending.error, retryable=True)
+        ending.check(own_breaks=self._own_breaks)
         self.failed = ending.error
 
     def end(self) -> bytes:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import (
     AnswerContext,
     Dialect,
+    Opening,
     Rendered,
     StreamParser,
     StreamRenderer,
@@ -186,6 +188,33 @@ class TranslatedStream:
         return None
 
 
+class Openings(dict[tuple[str, str], Opening | None]):
+    """How the thinking of models begins: account's label and model -> what its answers showed; ``None``: the
+    model is not known to think.
+
+    :param families: what is known of models; ``None``: the shipped table.
+    """
+
+    def __init__(self, families: Families | None) -> None:
+        super().__init__()
+        self._families = families
+
+    def __missing__(self, key: tuple[str, str]) -> Opening | None:
+        if len(self) >= _MOST_OPENINGS:
+            self.clear()
+        model = key[1]
+        thinks = (self._families or shipped()).find(model).thinks
+        found = Opening() if thinks or (thinks is None and _THINKER.search(model)) else None
+        self[key] = found
+        return found
+
+
+#: So many models are known at most.
+_MOST_OPENINGS = 1024
+#: Names of models that always think.
+_THINKER = re.compile(r"thinking|reason|\bqwq|\br1\b", re.I)
+
+
 class TranslateBridge:
     """A question said in another dialect, and its answer said back.
 
@@ -195,6 +224,7 @@ class TranslateBridge:
     :param strict: refuse what cannot be said without loss.
     :param families: what is known of models; ``None``: the shipped table.
     :param kept: keeps what the client may refer to later; ``None``: nothing is kept.
+    :param openings: how the thinking of models was seen to begin, by account and model.
     :raises ExchangeError: the question is not valid, or cannot be said.
     """
 
@@ -210,6 +240,7 @@ class TranslateBridge:
         families: Families | None = None,
         written: Dialect | None = None,
         kept: Kept | None = None,
+        openings: Openings | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
@@ -251,6 +282,12 @@ class TranslateBridge:
         self._unended = offer.account.unended
         self._settled: Settling | None = None
         self._kept = kept
+        self._opening: Opening | None = None
+        if spoken.unmarked_thoughts and openings is not None:
+            suffix = question.route.suffix
+            thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
+            if thinking is None or thinking.mode != "off":
+                self._opening = openings[offer.account.label, offer.upstream_model]
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None
@@ -258,7 +295,8 @@ class TranslateBridge:
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
-        parser = self._spoken.stream_parser()
+        opening = self._opening
+        parser = self._spoken.stream_parser() if opening is None else self._spoken.stream_parser(opening)
         self._stream = TranslatedStream(parser, renderer, self._names, self._settling(), self._kept)
         return opened(self._stream, self._shape)
 

@@ -88,13 +88,14 @@ _MAX_PATH_BYTES = 256
 
 
 #: Method, path and which vendor's headers came along: what an endpoint is known by -> its resource.
-Asked = tuple[bytes, bytes, bool, bool]
+Asked = tuple[bytes, bytes, bool, bool, bool]
 Found = dict[Asked, GatewayResource]
 
 
 def _asked(request: GatewayRequest) -> Asked:
     headers = request.requestHeaders.by_name
-    return request.method, request.path, b"anthropic-version" in headers, b"x-goog-api-key" in headers
+    anthropic, google = b"anthropic-version" in headers, b"x-goog-api-key" in headers
+    return request.method, request.path, anthropic, google, b"client_version=" in request.query
 
 
 class ModelRoutes(Branch):
@@ -116,7 +117,7 @@ class ModelRoutes(Branch):
         """
         asked = _asked(request)
         found = self._found.get(asked) or self._find(*asked)
-        return found if found is not self.itself else self._vendors(request, *asked)
+        return found if found is not self.itself else self._vendors(request, *asked[:4])
 
     def _vendors(
         self, request: GatewayRequest, method: bytes, path: bytes, anthropic: bool, google: bool
@@ -132,9 +133,11 @@ class ModelRoutes(Branch):
 
         return resource_for_call(self._generation, call, request)
 
-    def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
+    def _find(
+        self, method: bytes, path: bytes, anthropic: bool, google: bool, codex: bool
+    ) -> GatewayResource:
         try:
-            endpoint = parse_endpoint(method, path, anthropic=anthropic, google=google)
+            endpoint = parse_endpoint(method, path, anthropic=anthropic, google=google, codex=codex)
         except WrongMethod as wrong:
             return refusal_for(self._generation, wrong)
         if endpoint is None:
@@ -144,7 +147,7 @@ class ModelRoutes(Branch):
             if len(self._found) >= _REMEMBERED:
                 # Clients can make paths up; the usual ones are soon back.
                 self._found.clear()
-            self._found[method, path, anthropic, google] = resource
+            self._found[method, path, anthropic, google, codex] = resource
         return resource
 
 

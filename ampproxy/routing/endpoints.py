@@ -115,12 +115,15 @@ _MODELS = re.compile(
 )
 #: How Google's paths begin where the base URL has no version.
 _UNVERSIONED = (b"/models/", b"/projects/", b"/publishers/google/")
+#: Where Codex looks for all that its vendor's backend has.
+_CODEX = b"/backend-api/codex"
+_CODEX_MODELS = _CODEX + b"/models"
 #: The list's format on Amp's paths, by lower-case provider.
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
 
 
 def parse_endpoint(
-    method: bytes, path: bytes, *, anthropic: bool = False, google: bool = False
+    method: bytes, path: bytes, *, anthropic: bool = False, google: bool = False, codex: bool = False
 ) -> Endpoint | None:
     """Tell what a request asks for.
 
@@ -128,10 +131,11 @@ def parse_endpoint(
     :param anthropic: whether an ``anthropic-version`` header came along: then a list of models at the
         root is in Anthropic's format.
     :param google: likewise an ``x-goog-api-key`` header, for Google's format: its SDK asks below ``/v1``.
+    :param codex: likewise a ``client_version`` in the query, by which Codex asks.
     :return: ``None`` for a path that is not ours (below ``/api/provider/``: the Amp upstream's).
     :raises WrongMethod: the path is ours, but not with this method.
     """
-    listed = ANTHROPIC if anthropic else GEMINI if google else CHAT
+    listed = ANTHROPIC if anthropic else GEMINI if google else RESPONSES if codex else CHAT
     endpoint = _ROOT_BODIES.get(path)
     if endpoint is not None:
         if method != b"POST":
@@ -140,7 +144,9 @@ def parse_endpoint(
     if not path.startswith(AMP_PREFIX):
         meant = without_base(path)
         if meant != path:
-            return parse_endpoint(method, meant, anthropic=anthropic, google=google)
+            return parse_endpoint(method, meant, anthropic=anthropic, google=google, codex=codex)
+        if path.startswith(_CODEX_MODELS):
+            return _models_endpoint(method, b"v1" + path[len(_CODEX) :], None, RESPONSES)
         if path == b"/models" or path.startswith(_UNVERSIONED):
             path = b"/v1" + path
         return _models_endpoint(method, path[1:], None, listed)

@@ -208,8 +208,9 @@ def _rewritten(body: bytes, value: bytes) -> bytes:
     return _encode(values)
 
 
-_SCALAR = rb'("(?:[^"\\]|\\.)*"|[^"\s,{}\[\]]+)'
-_HEAD = re.compile(rb"\s*\{" + _FLAT + rb'(?<!\\)"model"\s*:\s*' + _SCALAR)
+_SCALAR = rb'("[^"\\]*(?:\\.[^"\\]*)*"|[^"\s,{}\[\]]+)'
+# The first such member, which mostly is the first of all.
+_HEAD = re.compile(rb"\s*\{" + _FLAT + rb'?(?<!\\)"model"\s*:\s*' + _SCALAR)
 _TAIL = re.compile(rb'(?<!\\)"model"\s*:\s*' + _SCALAR + rb"\s*(?:," + _FLAT + rb")?\}\s*\Z")
 
 
@@ -288,7 +289,9 @@ def _splice(text: bytes, name: str, old: bytes, new: bytes, wanted: dict[str, ms
 def _key(name: str) -> tuple[bytes, re.Pattern[bytes]]:
     """A member's name as JSON, and what finds it: no end of a string that holds a quote."""
     key = _encode(name)
-    return key, re.compile(rb"(?<!\\)" + re.escape(key) + rb"\s*:\s*")
+    text = re.escape(key)
+    # What begins with plain text is found several times faster than what begins with a look behind.
+    return key, re.compile(text + rb"(?<!\\" + text + rb")\s*:\s*")
 
 
 def remove_members(raw: bytes | msgspec.Raw, names: frozenset[str]) -> bytes:

@@ -48,6 +48,7 @@ def pydantic(*entries: tuple[list[Any], str, str]) -> list[dict[str, Any]]:
 EXTRA = "Extra inputs are not permitted"
 UNKNOWN_NAME = "Invalid JSON payload received. Unknown name \"{}\" at '{}': Cannot find field."
 MAX_TOKENS = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+MANDATORY = "Reasoning is mandatory for this endpoint and cannot be disabled."
 LOW_TO_HIGH = "Input should be 'low', 'medium' or 'high'"
 SGLANG = (
     "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'reasoning_effort'), 'msg': "
@@ -87,6 +88,12 @@ CASES: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
      openai("Invalid value: 'minimal'. Supported values are: 'low', 'medium', 'high', and 'xhigh'.",
             "reasoning_effort", "invalid_value"),
      {"reasoning_effort": "minimal"}, {"reasoning_effort": "low"}),
+    ("openrouter's switch", openai(MANDATORY), {"reasoning": {"enabled": False}}, {"reasoning": {"enabled": True}}),
+    ("openrouter's effort", openai(MANDATORY), {"reasoning": {"effort": "none"}}, {"reasoning": {"effort": "low"}}),
+    ("openrouter's older switch", openai(MANDATORY), {"include_reasoning": False}, {}),
+    ("a switch in a template", openai("Thinking cannot be disabled for this model."),
+     {"chat_template_kwargs": {"enable_thinking": False}}, {"chat_template_kwargs": {"enable_thinking": True}}),
+    ("ollama's switch", openai("thinking can't be disabled for this model"), {"think": False}, {"think": True}),
     ("kimi code",
      openai("Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are:"
             " 'minimal', 'low', 'medium', and 'high'."),

@@ -393,6 +393,94 @@ def test_thinking_between_tags(client: str, shape: str) -> None:
         assert texts(client, shape, connection.body) == text
 
 
+UNMARKED = "A greeting.\nI answer it.\n</think>\n\nHello there."
+
+
+def in_pieces(text: str, size: int = 3) -> list[bytes]:
+    return [chunk({"content": text[at : at + size]}) for at in range(0, len(text), size)]
+
+
+def thinker(client: str, shape: str, *answers: list[bytes], name: str = "glm-5") -> list[Connection]:
+    """The answers of a server, one after another, whose model thinks."""
+    world = World(config(CHAT).replace("name: vendor-model", f"name: {name}"))
+    found = []
+    for pieces in answers:
+        path, body = question(client, stream=shape == "streamed")
+        raw = json.dumps(body).encode()
+        found.append(world.request("POST", path, {"Content-Type": "application/json"}, raw))
+        world.turn()
+        answer(world, ROLE, *pieces, DONE)
+    return found
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_thinking_that_no_tag_begins(client: str, shape: str) -> None:
+    """Where the prompt opened it: in the first answer of a model that thinks, and in the next ones, whose
+    thinking is sent as it comes.
+    """
+    end = chunk({}, "stop")
+    first, second = thinker(client, shape, *[[*in_pieces(UNMARKED), end]] * 2)
+    for connection in (first, second):
+        assert texts(client, shape, connection.body) == "Hello there."
+        assert thoughts(client, shape, connection.body) == "A greeting.\nI answer it."
+    if shape == "streamed":
+        assert len(second.body) > len(first.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_no_answer_is_lost_to_its_thinking(client: str, shape: str) -> None:
+    """An answer of such a model without the tag is text, which may only come twice; so is one that never had
+    it, and one that mentions it.
+    """
+    end = chunk({}, "stop")
+    plain = [*in_pieces("Hello there."), end]
+    _, second, third = thinker(client, shape, [*in_pieces(UNMARKED), end], plain, plain)
+    assert texts(client, shape, second.body) == "Hello there."
+    assert (texts(client, shape, third.body), thoughts(client, shape, third.body)) == ("Hello there.", "")
+    for text in (
+        "End it with `</think>`.",
+        "Write </think> behind it.",
+        "```\n<a>\n</think>\n```\n",
+        "a " * 9000,
+    ):
+        (connection,) = thinker(client, shape, [*in_pieces(text, 5), end])
+        assert (texts(client, shape, connection.body), thoughts(client, shape, connection.body)) == (text, "")
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+def test_what_shows_that_a_thought_is_marked(client: str) -> None:
+    """A member of its own, or both tags: from then on nothing is awaited. Cut thinking is no text."""
+    end = chunk({}, "stop")
+    apart = [chunk({"reasoning_content": "Hm."}), *in_pieces(UNMARKED), end]
+    _, second = thinker(client, "streamed", [*in_pieces(THOUGHT), end], [*in_pieces("Hello", 1), end])
+    assert texts(client, "streamed", second.body) == "Hello"
+    (connection,) = thinker(client, "streamed", apart)
+    assert texts(client, "streamed", connection.body) == UNMARKED
+    cut = [*in_pieces("A greeting."), chunk({}, "length")]
+    _, second = thinker(client, "streamed", [*in_pieces(UNMARKED), end], cut)
+    assert thoughts(client, "streamed", second.body) == "A greeting."
+    assert texts(client, "streamed", second.body) == ""
+    call_only = [
+        *in_pieces(UNMARKED.replace("Hello there.", "")),
+        chunk(call("read_file", "{}")),
+        chunk({}, "tool_calls"),
+    ]
+    (connection,) = thinker(client, "streamed", call_only, name="Qwen3-4B-Thinking-2507")
+    assert thoughts(client, "streamed", connection.body) == "A greeting.\nI answer it."
+    assert calls(connection.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_an_empty_thought_that_no_tag_begins(client: str, shape: str) -> None:
+    """The tag is no text, whatever the model."""
+    for text in ("</think>\n\nHello there.", "\n\n</think>\n\nHello there."):
+        _, connection = served(CHAT, client, shape, ROLE, *in_pieces(text), chunk({}, "stop"), DONE)
+        assert texts(client, shape, connection.body) == "Hello there."
+
+
 @every
 @both
 def test_the_other_shape(client: str, shape: str) -> None:
@@ -529,6 +617,13 @@ def message(content: list[Any], reason: str) -> dict[str, Any]:
     return {**head, "stop_reason": reason, "usage": {"input_tokens": 9, "output_tokens": 1}}
 
 
+def calling(*calls: dict[str, Any]) -> dict[str, Any]:
+    """An answer of Gemini's that calls functions."""
+    parts = [{"functionCall": call} for call in calls]
+    candidate = {"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}
+    return {"candidates": [candidate], "modelVersion": "vendor-model"}
+
+
 WHOLE_BREAKS = {
     CHAT: [
         (
@@ -544,6 +639,9 @@ WHOLE_BREAKS = {
         (json.dumps(message([NAMELESS], "tool_use")).encode(), "names no tool"),
     ],
     RESPONSES: [(json.dumps(response("completed", [NO_NAME])).encode(), "names no tool")],
+    GEMINI: [
+        (json.dumps(calling(call)).encode(), "names no tool") for call in ({}, {"name": ""}, {"args": {}})
+    ],
 }
 
 
@@ -557,16 +655,41 @@ def test_whole_answers_that_broke_within_their_dialect(kind: str, body: bytes, w
 
 
 @every
-@pytest.mark.parametrize("kind", [MESSAGES, RESPONSES])
+@pytest.mark.parametrize("kind", [MESSAGES, RESPONSES, GEMINI])
 def test_streams_that_broke_within_their_dialect(kind: str, client: str) -> None:
     """A nameless call is an error of the vendor's for every client, those of its own dialect included."""
-    if kind == MESSAGES:
+    if kind == GEMINI:
+        words = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Well."}]}, "index": 0}]}
+        pieces = [
+            b"data: " + json.dumps(one).encode() + b"\n\n" for one in (words, words, calling({"args": {}}))
+        ]
+    elif kind == MESSAGES:
         pieces = messages(NAMELESS, {"type": "input_json_delta", "partial_json": "{}"}, "tool_use")
     else:
         done = event("response.output_item.done", output_index=0, item=NO_NAME)
         pieces = [CREATED, done, event("response.completed", response=response("completed", [NO_NAME]))]
     world, connection = served(kind, client, "streamed", *pieces)
     failed(world, connection, "streamed", "names no tool")
+
+
+@both
+def test_calls_of_gemini_that_come_in_pieces_pass(shape: str) -> None:
+    """Only the first piece has the name."""
+    begun = {"name": "read_file", "willContinue": True}
+    body = calling(
+        begun, {"partialArgs": [{"jsonPath": "$.path", "stringValue": "a"}], "willContinue": True}, {}
+    )
+    pieces = [json.dumps(body).encode()]
+    if shape == "streamed":
+        parts = body["candidates"][0]["content"]["parts"]
+        bodies = [calling(part["functionCall"]) for part in parts]
+        for one in bodies[:-1]:
+            del one["candidates"][0]["finishReason"]
+        pieces = [b"data: " + json.dumps(one).encode() + b"\n\n" for one in bodies]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(GEMINI, "gemini", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert b"partialArgs" in connection.body
 
 
 def test_messages_that_broke_within_their_dialect() -> None:

@@ -162,6 +162,79 @@ def test_blocks_of_anthropic() -> None:
     assert sent["messages"][1]["tool_calls"][0]["id"] == "t1"
 
 
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+#: A part of a message in another dialect's form -> what a server of Chat is sent in its place.
+FOREIGN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a picture of Anthropic's": (PICTURE, {"type": "image_url", "url": "data:image/png;base64,aGk="}),
+    "a picture of Responses'": (
+        {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
+        {"type": "image_url", "url": "data:image/png;base64,aGk="},
+    ),
+    "a text of Responses'": ({"type": "input_text", "text": "look"}, {"type": "text", "text": "look"}),
+    "a document in words": (
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
+        {"type": "text", "text": "words"},
+    ),
+    "a file of Responses'": (
+        {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="},
+        {"type": "file", "file_data": "data:application/pdf;base64,aGk="},
+    ),
+    "a document of Anthropic's": (
+        {"type": "document", "source": {**PICTURE["source"], "media_type": "application/pdf"}},  # type: ignore[dict-item]
+        {"type": "file", "file_data": "data:application/pdf;base64,aGk="},
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("case", FOREIGN)
+def test_parts_in_another_form(case: str, size: int) -> None:
+    """A server that takes its own form alone is sent it, however large the request."""
+    part, expected = FOREIGN[case]
+    words = {"type": "text", "text": "a" * size}
+    _, sent = ask("qwen3-coder", messages=[{"role": "user", "content": [words, part]}])
+    (message,) = sent["messages"]
+    assert message["content"][0] == words
+    found = message["content"][1]
+    inner = found.get(found["type"])
+    assert {"type": found["type"], **(inner if isinstance(inner, dict) else {"text": inner})}.items() >= (
+        expected.items()
+    )
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_conversation_in_the_form_of_anthropic(size: int) -> None:
+    """Calls, thinking and results in parts, without a tool in that form, are Chat's own at its server."""
+    call = {"type": "tool_use", "id": "t1", "name": "grep", "input": {"path": "a"}}
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "b" * size}]}
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+    redacted = {"type": "redacted_thinking", "data": "c2ln"}
+    messages = [
+        HELLO,
+        {"role": "assistant", "content": [thinking, redacted, {"type": "text", "text": "Well."}, call]},
+        {"role": "user", "content": [result]},
+    ]
+    _, sent = ask("qwen3-coder", messages=messages, tools=[NESTED])
+    _, called, told = sent["messages"]
+    assert called["content"] in ("Well.", [{"type": "text", "text": "Well."}])
+    assert json.loads(called["tool_calls"][0]["function"]["arguments"]) == {"path": "a"}
+    assert (told["role"], told["tool_call_id"], told["content"]) == ("tool", "t1", "b" * size)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_what_only_looks_foreign_passes(size: int) -> None:
+    """Names of members, and words of a text, are no types of parts."""
+    schema = {"type": "object", "properties": {"image": {"type": "string"}, "source": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "grep", "parameters": schema}}
+    text = '"type": "tool_use" ' + "a" * size
+    content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": "http://i.test/a"}}]
+    world = World(ACCOUNTS)
+    messages = [{"role": "user", "content": content}, {"role": "assistant", "content": text}]
+    body = json.dumps({"model": "qwen3-coder", "messages": messages, "tools": [tool]}).encode()
+    world.request("POST", "/v1/chat/completions", key=KEY, body=body)
+    assert world.client.sent[0].body == body
+
+
 @pytest.mark.parametrize("model", ANSWERS)
 def test_a_body_of_chat_at_responses(model: str) -> None:
     """One with ``messages`` is read as what it is, and answered in Responses' form: nothing of it is lost."""

@@ -48,6 +48,20 @@ def test_lists() -> None:
     assert listed(world, "/v1/models") == ["llama"]
 
 
+def test_codex_keeps_its_own_models() -> None:
+    """It reads a list of its own records: without one it logs an error and asks again at each turn; an entry
+    would take the place of the model's own system prompt. An empty list says that all is well.
+    """
+    world = World(CONFIG)
+    told(world, claude=("claude-x",))
+    for path in ("/v1/models", "/models", "/openai/v1/models", "/backend-api/codex/models"):
+        body = json.loads(world.request("GET", path + "?client_version=0.171.0").body)
+        assert body["models"] == []
+        assert [model["id"] for model in body["data"]] == ["claude-x"]
+    assert "models" not in json.loads(world.request("GET", "/v1/models").body)
+    assert "models" not in json.loads(world.request("GET", "/v1/models?limit=10").body)
+
+
 def test_next_request_is_served() -> None:
     """A model is served from the moment its vendor listed it."""
     world = World(CONFIG)

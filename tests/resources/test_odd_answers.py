@@ -30,6 +30,7 @@ from tests.resources.test_bent_answers import (
     failed,
     served,
     texts,
+    thoughts,
     whole_chat,
 )
 
@@ -108,6 +109,33 @@ def test_arguments_that_come_twice(pieces: list[str]) -> None:
     events = parser.feed(b"".join((*map(chunk, deltas), chunk({}, "tool_calls"), DONE)))
     sent = "".join(event.text for event in events if isinstance(event, Delta))
     assert json.loads(sent) == ({"path": "a"} if len(pieces) > 1 else {})
+
+
+@every
+def test_what_says_nothing_is_no_fault(client: str) -> None:
+    """Signs of life by any name, and what is no chunk behind the end."""
+    pings = [b"event: ping\ndata: {}\n\n", b"event: heartbeat\ndata: 1\n\n"]
+    pieces = [*pings, chunk({"content": "Hel"}), *pings, chunk({"content": "lo"}), chunk({}, "stop")]
+    for last in (b"data: [done]\n\n", b"data: DONE\n\n", DONE):
+        world, connection = served(CHAT, client, "streamed", *pieces, last)
+        assert ended_well(world, connection, "streamed")
+        if client != "chat":
+            assert texts(client, "streamed", connection.body) == "Hello"
+    world, connection = served(
+        CHAT, client, "streamed", *pieces, b'data: {"error": {"message": "Gone."}}\n\n'
+    )
+    assert world.exchanges[-1]["outcome"] != "completed" or client == "chat"
+
+
+@each("client", TRANSLATED)
+def test_thinking_under_the_name_of_ollama(client: str) -> None:
+    """A server's own name for it."""
+    pieces = [chunk({"thinking": "Hm."}), chunk({"content": "Hello"}), chunk({}, "stop"), DONE]
+    _, connection = served(CHAT, client, "streamed", *pieces)
+    assert (texts(client, "streamed", connection.body), thoughts(client, "streamed", connection.body)) == (
+        "Hello",
+        "Hm.",
+    )
 
 
 # ----------------------------------------------------------------------------------------- errors
@@ -216,6 +244,20 @@ def test_an_input_that_is_written_as_text(client: str) -> None:
     assert b'"path' in connection.body.replace(b"\\", b"")
 
 
+@each("client", ["chat", "responses", "gemini"])
+def test_messages_that_leave_something_out(client: str) -> None:
+    """The type of an event that is named, that of the answer; a content that is a text."""
+    pieces = [b"event: ping\ndata: {}\n\n", START, TEXT, words("Hello"), CLOSE, ends("end_turn"), STOP]
+    world, connection = served(MESSAGES, client, "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    body: dict[str, Any] = {"role": "assistant", "content": "Hello", "stop_reason": "end_turn", "usage": {}}
+    for content in ("Hello", [{"type": "text", "text": "Hello"}]):
+        raw = json.dumps({**body, "content": content}).encode()
+        world, connection = served(MESSAGES, client, "whole", raw, mime="application/json")
+        assert ended_well(world, connection, "whole")
+        assert texts(client, "whole", connection.body) == "Hello"
+
+
 @each("shape", SHAPES)
 def test_the_words_of_an_error_in_another_form(shape: str) -> None:
     """They reach a client of another dialect."""
@@ -272,6 +314,52 @@ def test_responses_come_once(client: str, pieces: list[bytes]) -> None:
     assert calls(connection.body) is (len(pieces) > 4)
 
 
+def pieces_of(*texts: str) -> list[bytes]:
+    return [
+        event("response.function_call_arguments.delta", output_index=0, item_id="fc_1", delta=text)
+        for text in texts
+    ]
+
+
+#: A call of which its vendor says that it begins, and of whose arguments all but the end comes.
+CUT = [item("added", {**CALLED, "arguments": ""}), *pieces_of('{"pa', "th", '":"a')]
+
+
+@every
+@each("together", [False, True])
+def test_a_call_that_never_ends(client: str, together: bool) -> None:
+    """What is said to be complete is not, for clients of the same dialect neither; a whole call may lack its
+    end, and one of those that have theirs says nothing of another.
+    """
+    pieces = [CREATED, item("done", WORDED), *CUT, completed("completed")]
+    world, connection = served(RESPONSES, client, "streamed", *([b"".join(pieces)] if together else pieces))
+    failed(world, connection, "streamed", "in the middle of a tool call")
+    for last in (
+        [*pieces_of('"}'), completed("completed")],
+        [item("done", CALLED), completed("completed", CALLED)],
+    ):
+        pieces = [CREATED, *CUT, *last]
+        world, connection = served(
+            RESPONSES, client, "streamed", *([b"".join(pieces)] if together else pieces)
+        )
+        assert ended_well(world, connection, "streamed")
+    other = {**CALLED, "id": "fc_2", "call_id": "call_2"}
+    ended = event("response.output_item.done", output_index=1, item=other)
+    pieces = [CREATED, *CUT, event("response.output_item.added", output_index=1, item=other), ended]
+    world, connection = served(RESPONSES, client, "streamed", *pieces, completed("completed"))
+    failed(world, connection, "streamed", "in the middle of a tool call")
+
+
+@every
+def test_a_failure_that_is_called_complete(client: str) -> None:
+    """Servers that end every stream alike report inside how it ended."""
+    error = {"code": "server_error", "message": "It broke."}
+    body = {"id": "resp_1", "status": "failed", "error": error, "output": []}
+    failure = event("response.completed", response=body)
+    world, connection = served(RESPONSES, client, "streamed", CREATED, item("done", WORDED), failure)
+    failed(world, connection, "streamed", "It broke.")
+
+
 @every
 def test_a_policy_is_no_fault_of_the_account(client: str) -> None:
     """What is refused for what it asks is refused by every account, and at each try."""
@@ -291,7 +379,30 @@ def test_arguments_that_are_an_object(client: str) -> None:
     assert calls(connection.body)
 
 
+@each("client", ["anthropic", "chat", "gemini"])
+def test_a_message_that_is_a_text(client: str) -> None:
+    """In place of a list of one."""
+    body = {"id": "resp_1", "status": "completed", "output": [{**MESSAGE, "content": "Hello"}]}
+    _, connection = served(RESPONSES, client, "whole", json.dumps(body).encode(), mime="application/json")
+    assert texts(client, "whole", connection.body) == "Hello"
+
+
 # ------------------------------------------------------------------------------------------- Gemini
+
+
+@each("client", ["anthropic", "chat", "responses"])
+def test_what_is_written_otherwise(client: str) -> None:
+    """Arguments as a text that holds the object, and the word for the end in small letters."""
+    part = {"functionCall": {"name": "read_file", "args": '{"path":"a"}'}}
+    for parts, end in (([part], "STOP"), ([{"text": "Hello"}], "stop")):
+        body = {"candidates": [{"content": {"parts": parts}, "finishReason": end}]}
+        raw = json.dumps(body).encode()
+        world, connection = served("gemini-api-key", client, "whole", raw, mime="application/json")
+        assert ended_well(world, connection, "whole")
+        if end == "STOP":
+            assert b'"{' not in connection.body.replace(b"\\", b"") or client != "anthropic"
+            assert b'"path' in connection.body.replace(b"\\", b"")
+        assert b"max_tokens" not in connection.body
 
 
 @each("client", ["anthropic", "chat", "responses"])

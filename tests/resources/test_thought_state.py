@@ -51,6 +51,26 @@ SERVERS = {
         ],
         {"reasoning_details": [SIGNED]},
     ),
+    "behind the call": (
+        "https://openrouter.ai/api/v1",
+        [{"reasoning": "I think."}, CALL, {"reasoning_details": [ENCRYPTED]}],
+        {"reasoning": "I think.", "reasoning_details": [ENCRYPTED]},
+    ),
+    "its proof behind the call": (
+        "http://router.test/v1",
+        [
+            {"reasoning_details": [{**SIGNED, "signature": None}]},
+            CALL,
+            {"reasoning_details": [{"type": "reasoning.text", "index": 0, "signature": "c2ln"}]},
+        ],
+        {"reasoning_details": [SIGNED]},
+    ),
+    "opaque behind the call": (
+        "https://api.githubcopilot.com",
+        [{"reasoning_text": "I think."}, CALL, {"reasoning_opaque": "b3BhcXVl"}],
+        # The words are thinking that proves nothing, which this server does not take.
+        {"reasoning_opaque": "b3BhcXVl"},
+    ),
     "opaque": (
         "https://api.githubcopilot.com",
         [{"reasoning_text": "I think."}, {"reasoning_opaque": "b3BhcXVl"}, CALL],

@@ -39,6 +39,10 @@ from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, T
 _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
 
 
+#: What an answer's ``type`` may be, or its ``role`` where it has none.
+_KINDS: Final = frozenset(("message", "assistant"))
+
+
 def parse_response(body: bytes) -> ChatResponse:
     """Read a vendor's whole answer.
 
@@ -47,9 +51,12 @@ def parse_response(body: bytes) -> ChatResponse:
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
-    if loads(message.get("type", b"null")) != "message" or "content" not in message:
+    # Servers leave out the type, of which there is but one.
+    if (_text(message, "type") or _text(message, "role")) not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
-    parts = tuple(answer_part(block) for block in read_answer(ITEMS, bytes(message["content"])))
+    words = _text(message, "content")
+    blocks = read_answer(ITEMS, bytes(message["content"])) if words is None else ()
+    parts = (Text(words),) if words else tuple(map(answer_part, blocks))
     usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))

@@ -19,6 +19,7 @@ from ampproxy.dialects.json import (
     NULL,
     Decoder,
     Members,
+    bad_answer,
     encode,
     is_object,
     loads,
@@ -60,7 +61,7 @@ class _Delta(msgspec.Struct):
 class _Block(msgspec.Struct):
     """``content_block_delta``, by far the commonest event: only what it has."""
 
-    type: str
+    type: str = ""
     index: int = -1
     delta: _Delta | None = None
 
@@ -68,7 +69,7 @@ class _Block(msgspec.Struct):
 class _Wire(msgspec.Struct):
     """Any other event."""
 
-    type: str
+    type: str = ""
     index: int = -1
     # Not optional: msgspec reads a union with Raw as ``null`` alone.
     delta: Json = NULL
@@ -142,7 +143,7 @@ class AnthropicStreamParser(EventParser):
 
     def _one(self, name: bytes, data: bytes, out: list[Event]) -> None:
         if name != b"content_block_delta":
-            self._other(data, out)
+            self._other(name, data, out)
             return
         before = len(out)
         self._delta(_block(data), out)
@@ -204,9 +205,12 @@ class AnthropicStreamParser(EventParser):
         elif delta.citation != NULL:
             block.citations.append(Json(bytes(delta.citation)))
 
-    def _other(self, data: bytes, out: list[Event]) -> None:
+    def _other(self, name: bytes, data: bytes, out: list[Event]) -> None:
         event = read_answer(_WIRE, data, "event")
-        if step := _STEPS.get(event.type):
+        kind = event.type or name.decode("utf-8", "replace")
+        if not kind:
+            raise bad_answer("The vendor's event has no type.")
+        if step := _STEPS.get(kind):
             step(self, event, data, out)
 
     def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:

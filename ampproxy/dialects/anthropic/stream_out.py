@@ -290,8 +290,10 @@ class AnthropicStreamRenderer(Renderer):
         self._waiting += carrier(signature, _PLACES.get(kind, "reasoning"))
 
     def _drop_waiting(self, out: list[bytes]) -> None:
-        """Nothing follows: clients show the last block of an answer, which has to be its text or a call."""
-        if not self._block:
+        """Nothing follows: clients show the last block of an answer, which has to be its text. Behind calls
+        nothing is shown, and what proves their thinking is wanted in the next turn.
+        """
+        if self._called or not self._block:
             self._carry(out)
         if self._waiting:
             self.losses("foreign_proof", "answer", LAST_PROOF)

@@ -216,6 +216,8 @@ class Answer:
                 choice.extras[camel(attribute)] = to_raw(value)
             elif given(value):
                 choice.extras[camel(attribute)] = value
+        if candidate.finish_reason and candidate.finish_reason.islower():
+            candidate.finish_reason = candidate.finish_reason.upper()
         before = len(out)
         parts = candidate.content.parts if candidate.content is not None else None
         for number, part in enumerate(parts or ()):

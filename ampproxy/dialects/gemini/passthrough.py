@@ -35,7 +35,39 @@ def _answer_usage(answer: Members) -> Usage | None:
 
 
 def _ends_well(answer: Members) -> bool:
-    return not _BAD_END.search(answer["candidates"])
+    candidates = answer["candidates"]
+    if _BAD_END.search(candidates):
+        return False
+    return _CALL not in bytes(candidates) or not _NamedCalls().lacks_name(_candidates(answer))
+
+
+def _candidates(answer: Members) -> list[Members]:
+    return [members(candidate) or {} for candidate in items(answer, "candidates")]
+
+
+_CALL = b'"functionCall"'
+
+
+class _NamedCalls:
+    """The calls of one answer: each has a name, but for the further pieces of one that comes in pieces."""
+
+    __slots__ = ("_goes_on",)
+
+    def __init__(self) -> None:
+        self._goes_on = False
+
+    def lacks_name(self, candidates: list[Members]) -> bool:
+        """Whether a call in these has none."""
+        for candidate in candidates:
+            for part in items(inner(candidate, "content"), "parts"):
+                call = inner(members(part) or {}, "functionCall") if _CALL in bytes(part) else {}
+                if not call and _CALL not in bytes(part):
+                    continue
+                named, begun = bool(string(call.get("name", NULL))), self._goes_on
+                self._goes_on = bytes(call.get("willContinue", NULL)) == b"true"
+                if not (named or begun):
+                    return True
+        return False
 
 
 #: Ends that need no look. Others are known to the vendor's clients, too, and pass.
@@ -59,16 +91,20 @@ _OF_AN_ANSWER = frozenset(
 
 
 class GenerateMonitor(StreamMonitor):
-    """Looks for a finish reason, a block, an error and the usage."""
+    """Looks for a finish reason, a block, an error, calls and the usage."""
 
-    __slots__ = ()
+    __slots__ = ("_calling",)
     read = staticmethod(_usage_of)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calling = _NamedCalls()
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
         if "usageMetadata" in values:
             self.learn(values["usageMetadata"])
-        candidates = [members(candidate) or {} for candidate in items(values, "candidates")]
+        candidates = _candidates(values)
         blocked = given(inner(values, "promptFeedback"), "blockReason")
         if given(values, "error"):
             self.fail()
@@ -76,14 +112,16 @@ class GenerateMonitor(StreamMonitor):
             words = {string(held.get("finishReason", NULL)) for held in candidates} - {None}
             self.doubtful = not words <= GOOD_ENDS
             self.close()
+        if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
+            self.doubtful = True
         if not self.content:
             self.content = any(items(inner(held, "content"), "parts") for held in candidates)
             self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
-_CALLS = (b'"finishReason"', b'"functionCall"', b'"promptFeedback"')
-_ENDS = (b'"finishReason"', b'"promptFeedback"', b'"error"')
+_CALLS = (b'"finishReason"', _CALL, b'"promptFeedback"')
+_ENDS = (b'"finishReason"', _CALL, b'"promptFeedback"', b'"error"')
 
 
 class GeminiFastPath:

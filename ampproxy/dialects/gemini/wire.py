@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.ends import read_end
-from ampproxy.dialects.json import Decoder, Fields, loads, raw_text, to_raw
+from ampproxy.dialects.json import Decoder, Fields, is_object, loads, raw_text, to_raw
 from ampproxy.dialects.words import by_word
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
@@ -343,6 +343,9 @@ class CamelFields(Fields):
 def args_text(raw: Json | None) -> str:
     """A call's arguments as JSON text."""
     text = bytes(raw or b"").decode("utf-8", "replace")
+    if text[:1] == '"' and is_object(inner := str(loads(text.encode()))):
+        # A text that holds the object.
+        return inner
     return text if text and text != "null" else "{}"
 
 

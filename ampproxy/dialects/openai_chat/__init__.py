@@ -14,6 +14,7 @@ from ampproxy.wire.late import Late
 DIALECT = Dialect(
     name=CHAT,
     passthrough=PASSTHROUGH,
+    unmarked_thoughts=True,
     **translation(__name__),
     harmless={
         "functions": anyhow,

@@ -16,6 +16,7 @@ from ampproxy.model.parts import (
     Inline,
     Opaque,
     Part,
+    Reasoning,
     Source,
     Text,
     ToolCall,
@@ -86,15 +87,36 @@ def _tool_result(part: Fields, raw: Json) -> Part:
     return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
 
 
-def _anthropic_image(part: Fields, raw: Json) -> Part:
+def _anthropic_source(part: Fields, raw: Json) -> Source | Text | None:
+    """The source of a picture or a document in Anthropic's form; ``None``: only its vendor has it."""
     source = part.need_object("source")
     kind = source.need("type", str)
     if kind == "base64":
-        media, data = source.take("media_type", str) or "", source.take("data", str) or ""
-        return Image(Inline(media, data), cache=_cache(part))
+        return Inline(source.take("media_type", str) or "", source.take("data", str) or "")
     if kind == "url":
-        return Image(source_of(source.take("url", str) or ""), cache=_cache(part))
-    return Opaque(CHAT, "image", raw)
+        return source_of(source.take("url", str) or "")
+    text = source.take("data", str) if kind == "text" else None
+    return None if text is None else Text(text, _cache(part))
+
+
+def _anthropic_image(part: Fields, raw: Json) -> Part:
+    source = _anthropic_source(part, raw)
+    if source is None or isinstance(source, Text):
+        return source or Opaque(CHAT, "image", raw)
+    return Image(source, cache=_cache(part))
+
+
+def _anthropic_document(part: Fields, raw: Json) -> Part:
+    source = _anthropic_source(part, raw)
+    if source is None or isinstance(source, Text):
+        return source or Opaque(CHAT, "document", raw)
+    return Document(source, name=part.take("title", str), cache=_cache(part))
+
+
+def _thinking(part: Fields, raw: Json) -> Part:
+    """Anthropic's thinking; this dialect has no place for its proof."""
+    text = part.take("thinking", str) or ""
+    return Reasoning(text, redacted=not text)
 
 
 def _input_image(part: Fields, raw: Json) -> Part:
@@ -102,12 +124,24 @@ def _input_image(part: Fields, raw: Json) -> Part:
     return _image(part, raw) if "image_url" in part.left else Opaque(CHAT, "input_image", raw)
 
 
+def _input_file(part: Fields, raw: Json) -> Part:
+    """Responses' file."""
+    url, data, name = (part.take(member, str) for member in ("file_url", "file_data", "filename"))
+    if not (url or data):
+        return Opaque(CHAT, "input_file", raw)
+    return Document(source_of(url) if url else file_source(data or ""), name=name, cache=_cache(part))
+
+
 _PARTS: Final[dict[str, Callable[[Fields, Json], Part]]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
     "input_image": _input_image,
+    "input_file": _input_file,
     "image": _anthropic_image,
+    "document": _anthropic_document,
+    "thinking": _thinking,
+    "redacted_thinking": _thinking,
     "tool_use": _tool_use,
     "tool_result": _tool_result,
     "image_url": _image,

@@ -13,7 +13,8 @@ from ampproxy.dialects.json import (
     bad_answer,
 )
 from ampproxy.dialects.openai_answers import AnswerWire, read_whole, whole_body, whole_of
-from ampproxy.dialects.openai_chat.stream_choice import CallDelta, Choice, ChoiceWire, DeltaWire
+from ampproxy.dialects.openai_chat.calls import CallDelta
+from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,

@@ -9,12 +9,20 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ampproxy.dialects.base import Opening
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
-from ampproxy.dialects.json import NULL, is_object, loads, text_of, to_raw
+from ampproxy.dialects.json import NULL, loads, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end, is_error
-from ampproxy.dialects.openai_chat.brackets import Brackets
-from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
+from ampproxy.dialects.openai_chat.calls import (
+    Call,
+    CallDelta,
+    FunctionDelta,
+    arguments_of,
+    begins_another,
+    is_cut,
+)
+from ampproxy.dialects.openai_chat.messages_in import proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
@@ -40,34 +48,10 @@ from ampproxy.model.events import (
     TokenLogprob,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Signature, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Text, ToolCall
 
 Kind = Literal["text", "reasoning", "refusal"]
 _EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
-
-
-class FunctionDelta(msgspec.Struct):
-    """A piece of a function's call."""
-
-    name: str | None = None
-    arguments: Json = NULL
-
-
-class CustomDelta(msgspec.Struct):
-    """A piece of a custom tool's call."""
-
-    name: str | None = None
-    input: str | None = None
-
-
-class CallDelta(msgspec.Struct):
-    """A piece of one of ``tool_calls``."""
-
-    index: int | None = None
-    id: str | None = None
-    function: FunctionDelta | None = None
-    custom: CustomDelta | None = None
-    extra_content: Json = NULL
 
 
 class DeltaWire(msgspec.Struct):
@@ -78,6 +62,7 @@ class DeltaWire(msgspec.Struct):
     reasoning: Json = NULL
     reasoning_details: list[Json] | None = None
     reasoning_text: str | None = None
+    thinking: Any = None
     reasoning_opaque: str | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
@@ -105,56 +90,22 @@ class ChoiceWire(msgspec.Struct):
     message: DeltaWire | None = None
 
 
-class _Call:
-    """A call while it comes.
-
-    :ivar part: its part's number; below zero until its name is known.
-    :ivar given: the id that the server gave.
-    :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
-    """
-
-    __slots__ = ("_brackets", "_broken", "closed", "freeform", "given", "name", "number", "part", "pieces")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.part = -1
-        self.given: str | None = None
-        self.name = ""
-        self.freeform = False
-        self.closed = False
-        self.pieces: list[str] = []
-        self._brackets = Brackets()
-        self._broken = False
-
-    def repeats(self, piece: str) -> bool:
-        """Whether a piece adds nothing: no arguments before any came, or all of them once more, from servers
-        that end a call with the whole of it.
-        """
-        if not self.pieces:
-            return piece == "{}" and not self.freeform
-        return piece[:1] == "{" and self.whole() and piece.strip() == "".join(self.pieces).strip()
-
-    def whole(self) -> bool:
-        """Whether the arguments so far are a JSON object.
-
-        Closed brackets make them one at once or never, so that the text is put together once.
-        """
-        if self._broken or not self._brackets.closed(self.pieces):
-            return False
-        self._broken = not is_object("".join(self.pieces))
-        return not self._broken
-
-
 class Choice:
     """The parts of one choice.
 
     :param arguments: where the arguments of the calls of all choices are gathered, by their parts' numbers.
+    :param opening: how the model's thinking was seen to begin; ``None``: it is none that is known to think.
     :ivar open_kind: what kind of words is open, if any; ``open_index`` its part's number.
     :ivar ended: whether its ``finish_reason`` came.
     """
 
     def __init__(
-        self, number: int, new_part: Callable[[], int], ids: CallIds, arguments: dict[int, list[str]]
+        self,
+        number: int,
+        new_part: Callable[[], int],
+        ids: CallIds,
+        arguments: dict[int, list[str]],
+        opening: Opening | None = None,
     ) -> None:
         self.number = number
         self._arguments = arguments
@@ -166,14 +117,16 @@ class Choice:
         self._word: str | None = None
         self._refused = False
         #: ``None`` once it is known that no thinking stands in the content.
-        self._tags: ThinkTags | None = ThinkTags()
+        self._tags: ThinkTags | None = ThinkTags(opening)
         self._text_index = -1
         #: By the index that the server gave, or a made one below zero.
-        self._calls: dict[int, _Call] = {}
-        self._all_calls: list[_Call] = []
-        self._open_calls: list[_Call] = []
+        self._calls: dict[int, Call] = {}
+        self._all_calls: list[Call] = []
+        self._open_calls: list[Call] = []
         #: The newest call of each id that the server gave.
-        self._by_id: dict[str, _Call] = {}
+        self._by_id: dict[str, Call] = {}
+        #: A call whose name came, and of its arguments nothing: servers send names in pieces.
+        self._pending: Call | None = None
         self._sound: list[AudioWire] = []
         self._state = ThoughtState()
 
@@ -207,7 +160,7 @@ class Choice:
         """What is wrong with the choice as it stands, now that its stream is over."""
         if any(call.part < 0 and "".join(call.pieces).strip() for call in self._all_calls):
             return NAMELESS
-        cut = not self.ended and any(map(_is_cut, self._all_calls))
+        cut = not self.ended and any(map(is_cut, self._all_calls))
         return CUT_CALL if cut else None
 
     def finish(self, out: list[Event], unnamed: str | None = None) -> Finished:
@@ -217,10 +170,17 @@ class Choice:
         """
         self._close_all(out)
         called = any(call.part >= 0 for call in self._all_calls)
-        return finished(self._word or unnamed, self.number, called=called, refused=self._refused)
+        end = finished(self._word or unnamed, self.number, called=called, refused=self._refused)
+        if called and end.reason in ("stop", "tool_calls") and any(call.cut() for call in self._all_calls):
+            # Servers (vLLM) report a call where the limit cut one off.
+            end = msgspec.structs.replace(end, reason="length")
+        return end
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
-        if thought := reasoning_of(delta.reasoning_content or delta.reasoning_text, delta.reasoning):
+        words = delta.reasoning_content or delta.reasoning_text
+        if not words and isinstance(delta.thinking, str):
+            words = delta.thinking
+        if thought := reasoning_of(words, delta.reasoning):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
         if delta.reasoning_details or delta.reasoning_opaque:
@@ -279,13 +239,15 @@ class Choice:
     def _untag(self, out: list[Event]) -> None:
         """There is no thinking in the content, or no more of it."""
         tags, self._tags = self._tags, None
-        for kind, words in tags.end() if tags is not None else ():
+        for kind, words in tags.end(cut=self._word == "length") if tags is not None else ():
             self._add_words("text" if kind == "text" else "reasoning", words, (), out)
 
     def _add_words(
         self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]
     ) -> None:
         if self.open_kind != kind:
+            if self._pending is not None:
+                self._open_call(self._pending, out)
             self._close_words(out)
             self.open_kind, self.open_index = kind, self._new_part()
             if kind == "text":
@@ -298,63 +260,87 @@ class Choice:
             out.append(PartExtras(self._text_index, {"annotations": to_raw(annotations)}))
 
     def _call_delta(self, wire: CallDelta, out: list[Event]) -> None:
+        if wire.function is None and wire.name:
+            wire.function = FunctionDelta(wire.name, wire.arguments)
         named = wire.function or wire.custom
         name = named.name if named else None
-        call = self._call_of(wire, name)
-        if wire.id and not call.given:
-            self._given(call, wire.id)
+        piece = arguments_of(wire)
+        index, id_ = wire.known()
+        call = self._call_of(index, id_, name, piece)
+        if call is not self._pending and self._pending is not None:
+            self._open_call(self._pending, out)
+        if id_ and not call.given:
+            self._given(call, id_)
         if call.closed:
             return
         signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
-        piece = _arguments(wire)
         if piece and call.repeats(piece):
             piece = ""
         if piece:
+            call.encoded = call.encoded or (not call.pieces and piece[0] == '"' and wire.custom is None)
             call.pieces.append(piece)
         if call.part >= 0:
-            if piece:
+            if piece and not call.encoded:
                 out.append(Delta(call.part, piece))
             if signature is not None:
                 out.append(PartSigned(call.part, signature))
-        elif name:
+            return
+        if name:
             call.freeform = wire.custom is not None
-            self._open_call(call, name, out, signature)
+            call.name = name if call.name in ("", name) else call.name + name
+        call.signature = signature or call.signature
+        if call.name:
+            self._pending = call
+            if call.pieces or call.signature is not None:
+                self._open_call(call, out)
 
-    def _given(self, call: _Call, id: str) -> None:
+    def _given(self, call: Call, id: str) -> None:
         call.given = id
         known = self._by_id.get(id)
         if known is None or known.number < call.number:
             self._by_id[id] = call
 
-    def _open_call(self, call: _Call, name: str, out: list[Event], signature: Signature | None) -> None:
+    def _open_call(self, call: Call, out: list[Event]) -> None:
+        self._pending = None
         self._untag(out)
         self._close_words(out)
         self._carry(out)
-        call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
-        id_ = self._ids.take(call.given, self.number, call.number, name)
-        part = ToolCall(id_, name, "", freeform=call.freeform, signature=signature)
+        id_ = self._ids.take(call.given, self.number, call.number, call.name)
+        part = ToolCall(id_, call.name, "", freeform=call.freeform, signature=call.signature)
         out.append(PartStarted(call.part, part, self.number))
-        if call.pieces:
+        if call.pieces and not call.encoded:
             out.append(Delta(call.part, "".join(call.pieces)))
 
-    def _call_of(self, wire: CallDelta, name: str | None) -> _Call:
+    def _call_of(self, index: int | None, id_: str | None, name: str | None, piece: str) -> Call:
         """The call that a piece belongs to: by index, else by id, else the last one; a new one where
         the piece begins another.
         """
-        if wire.index is not None:
-            call = self._calls.get(wire.index)
-        elif wire.id:
-            call = self._by_id.get(wire.id)
+        last = self._all_calls[-1] if self._all_calls else None
+        if index is not None:
+            call = self._calls.get(index) or self._under_another(id_, name, piece, last)
+        elif id_:
+            call = self._by_id.get(id_)
         else:
-            call = self._all_calls[-1] if self._all_calls else None
-        if call is None or _begins_another(call, wire.id, name):
-            call = _Call(len(self._all_calls))
+            call = last
+        if call is None or begins_another(call, id_, name):
+            call = Call(len(self._all_calls))
             self._all_calls.append(call)
             self._open_calls.append(call)
-            self._calls[wire.index if wire.index is not None else -len(self._all_calls)] = call
+        self._calls[index if index is not None else -1 - call.number] = call
         return call
+
+    def _under_another(self, id_: str | None, name: str | None, piece: str, last: Call | None) -> Call | None:
+        """The call that a piece under a new number goes on with: servers number the pieces of one call
+        otherwise than its beginning, or repeat it under a number of its own.
+        """
+        if id_:
+            known = self._by_id.get(id_)
+            if known is not None and name and (not piece or (known.whole() and not known.repeats(piece))):
+                return None
+            return known
+        return last if last is not None and last.name and not name and not last.whole() else None
 
     def _close_words(self, out: list[Event]) -> None:
         if self.open_kind is None:
@@ -366,12 +352,14 @@ class Choice:
 
     def _close_all(self, out: list[Event]) -> None:
         self._untag(out)
+        if self._pending is not None:
+            self._open_call(self._pending, out)
         self._close_words(out)
         calls, self._open_calls = self._open_calls, []
         for call in calls:
             if call.part >= 0:
-                if not call.freeform and not "".join(call.pieces).strip():
-                    out.append(Delta(call.part, "{}"))
+                if rest := call.rest():
+                    out.append(Delta(call.part, rest))
                 out.append(PartClosed(call.part))
             call.closed = True
         self._carry(out)
@@ -400,36 +388,6 @@ def _as_delta(message: DeltaWire) -> DeltaWire:
     for number, call in enumerate(message.tool_calls or ()):
         call.index = number
     return message
-
-
-def _arguments(wire: CallDelta) -> str:
-    """What a piece adds to the arguments; some servers write them as an object."""
-    if wire.custom is not None:
-        return wire.custom.input or ""
-    if wire.function is None or wire.function.arguments is NULL:
-        return ""
-    raw = wire.function.arguments
-    text = text_of(raw)
-    if text is not None:
-        return text
-    return "" if raw == NULL else arguments_text(raw)
-
-
-def _is_cut(call: _Call) -> bool:
-    """Whether the arguments of a call are the beginning of something."""
-    text = "".join(call.pieces)
-    return not call.freeform and bool(text.strip()) and not is_object(text)
-
-
-def _begins_another(call: _Call, id_: str | None, name: str | None) -> bool:
-    """Whether a piece under a known call's index is another call: it has another id, or it repeats
-    a name after arguments that are whole (servers that leave the index at 0 for every call).
-    """
-    if not name or not call.name:
-        return False
-    if id_ and call.given:
-        return id_ != call.given
-    return call.whole()
 
 
 def _joined_base64(pieces: list[str]) -> str:

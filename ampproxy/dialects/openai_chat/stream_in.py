@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ampproxy.dialects.base import Opening
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
-from ampproxy.dialects.openai import chat_usage, error_from
+from ampproxy.dialects.openai import SIGNS_OF_LIFE, chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import CallIds
@@ -91,9 +92,13 @@ def _is_whole(block: bytes) -> bool:
 
 
 class ChatStreamParser(Parser[bytes]):
-    """See :class:`~ampproxy.dialects.base.StreamParser`."""
+    """See :class:`~ampproxy.dialects.base.StreamParser`.
 
-    def __init__(self) -> None:
+    :param opening: how the model's thinking was seen to begin; ``None``: it is none that is known to think.
+    """
+
+    def __init__(self, opening: Opening | None = None) -> None:
+        self._opening = opening
         self._splitter = BlockSplitter()
         super().__init__(self._splitter.feed)
         self._choices: dict[int, Choice] = {}
@@ -119,10 +124,13 @@ class ChatStreamParser(Parser[bytes]):
         if not self._over:
             if is_cut(rest) and not whole:
                 raise TruncatedStream
-            if not self._choices or not all(choice.ended for choice in self._choices.values()):
+            if not self._ended():
                 raise TruncatedStream
             self._complete(out)
         return out
+
+    def _ended(self) -> bool:
+        return bool(self._choices) and all(choice.ended for choice in self._choices.values())
 
     def _read(self, pieces: list[bytes]) -> list[Event]:
         out: list[Event] = []
@@ -165,7 +173,7 @@ class ChatStreamParser(Parser[bytes]):
 
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)
-        if not data:
+        if not data or name in SIGNS_OF_LIFE:
             return
         if b"\n" in data and len(blocks := split_blocks(part(block + b"\n\n"))) > 1:
             for one in blocks:
@@ -186,7 +194,9 @@ class ChatStreamParser(Parser[bytes]):
             try:
                 chunk = read_answer(_CHUNK, data, "event")
             except UpstreamFault as fault:
-                out += self._fail(fault.error)
+                # Behind the end of the answer nothing matters that is no chunk.
+                if loads(data) is not None or not self._ended():
+                    out += self._fail(fault.error)
                 return
         self._chunk(chunk, data, out)
 
@@ -200,7 +210,9 @@ class ChatStreamParser(Parser[bytes]):
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                choice = self._choices[number] = Choice(number, self._new_part, self._ids, self._arguments)
+                choice = self._choices[number] = Choice(
+                    number, self._new_part, self._ids, self._arguments, self._opening
+                )
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return

@@ -2,6 +2,12 @@
 
 Servers without a reader for a model's template (vLLM, llama.cpp, MiniMax) leave the tags in. Only tags that
 an answer begins with are taken for thinking: text that mentions them stays as it is.
+
+Templates that open the thought in the prompt (Qwen, DeepSeek, GLM) leave only the tag that ends it. In a
+text that is there at once, one that ends a line shows what stands before it. In a stream that is known too
+late, unless it is awaited: for a model that thinks the beginning of the first answer is, and what came of it
+holds for the next ones, whose beginning is thinking from the first word. If the tag then never comes, the
+words are sent once more as text.
 """
 
 from __future__ import annotations
@@ -9,11 +15,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ampproxy.dialects.base import Opening
+
 _OPEN: Final = "<think>"
 _CLOSE: Final = "</think>"
 #: What may follow the tag where it is one: a line end, or a word. A sentence about the tag goes on with a
 #: blank and a small letter, or with a mark.
 _THINKS: Final = re.compile(r"\s*<think>(?=[\n\r]|\w| [^\Wa-z_])")
+#: The tag that ends a thought alone, where it is one: it ends a line, or a sentence before another, and no
+#: code; and at the end of a text.
+_LONE: Final = re.compile(r"(?<![`'\"])</think>[ \t]*(?=[\r\n])|(?<=[\n.!?。])</think>(?=[^\s`'\"])")
+_LAST: Final = re.compile(r"(?<![`'\"])</think>\s*\Z")
+_CODE: Final = "```"
+#: So much of a stream is awaited at most.
+_MAX_AWAITED_CHARS: Final = 8192
 #: Blanks before the tag; what is longer is an answer that begins with blanks.
 _MAX_START_CHARS: Final = 64
 
@@ -26,13 +41,18 @@ class ThinkTags:
 
     However the content is cut into pieces, the words are the same. Line ends next to the tags are left out.
 
+    :param opening: how the model's thinking was seen to begin, and is from here on; ``None``: it is no model
+        that is known to think.
     :ivar settled: what comes from here on is text, whatever stands in it.
     """
 
-    __slots__ = ("_closed", "_held", "_opened", "_thought", "settled")
+    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "settled")
 
-    def __init__(self) -> None:
+    def __init__(self, opening: Opening | None = None) -> None:
         self.settled = False
+        self._opening = opening
+        #: What was given as thinking without a tag that says so.
+        self._supposed: list[str] | None = None
         self._held = ""
         self._opened = False
         #: Some of the thinking was given, so that line ends belong to it.
@@ -48,28 +68,63 @@ class ThinkTags:
             if _may_open(self._held):
                 return []
             found = _THINKS.match(self._held)
-            if found is None:
+            if found is not None:
+                self._held, self._opened = self._held[found.end() :], True
+                self._note(unmarked=False)
+            elif _CLOSE in self._held and (lone := _lone(self._held, _LONE)) is not None:
+                return [*self._before(lone), *self._behind()]
+            elif self._opening is None or self._opening.unmarked is False:
                 return self.end()
-            self._held, self._opened = self._held[found.end() :], True
+            elif self._opening.unmarked:
+                self._opened, self._supposed = True, []
+            else:
+                return [] if len(self._held) < _MAX_AWAITED_CHARS else self.end()
         thoughts = [] if self._closed else self._think()
         return [*thoughts, *self._behind()] if self._closed else thoughts
 
-    def end(self) -> list[Piece]:
-        """Nothing more is thinking: what was held back until it was clear what it is."""
-        held, self._held, self.settled = self._held, "", True
-        return [("reasoning" if self._opened and not self._closed else "text", held)] if held else []
+    def end(self, *, cut: bool = False) -> list[Piece]:
+        """Nothing more is thinking: what was held back until it was clear what it is.
+
+        :param cut: the answer was cut off, so that its thinking may lack its end.
+        """
+        self.settled = True
+        if not self._opened:
+            if _CLOSE in self._held and (last := _lone(self._held, _LAST)) is not None:
+                return self._before(last)
+            if self._opening is not None:
+                self._note(unmarked=False)
+        held, self._held = self._held, ""
+        if self._supposed is not None and not cut:
+            self._note(unmarked=False)
+            held = "".join(self._supposed) + held
+        elif self._opened and not self._closed:
+            return [("reasoning", held)] if held else []
+        return [("text", held)] if held else []
+
+    def _before(self, end: re.Match[str]) -> list[Piece]:
+        """The thinking before the tag that ends it, which no tag began."""
+        words, self._held = self._held[: end.start()].strip("\r\n"), self._held[end.end() :]
+        self._opened = self._closed = True
+        self._note(unmarked=True)
+        return [("reasoning", words)] if words else []
+
+    def _note(self, *, unmarked: bool) -> None:
+        if self._opening is not None:
+            self._opening.unmarked = unmarked
 
     def _think(self) -> list[Piece]:
         """More thinking, but for what may belong to the tag that ends it."""
         held = self._held if self._thought else self._held.lstrip("\r\n")
         words, found, rest = held.partition(_CLOSE)
         if found:
-            self._closed, self._held = True, rest
+            self._closed, self._held, self._supposed = True, rest, None
             words = words.removesuffix("\n")
         else:
             kept = _kept(words)
             words, self._held = words[: len(words) - kept], words[len(words) - kept :]
         self._thought = self._thought or bool(words)
+        if self._supposed is not None:
+            self._supposed.append(words)
         return [("reasoning", words)] if words else []
 
     def _behind(self) -> list[Piece]:
@@ -78,12 +133,24 @@ class ThinkTags:
         return self.end() if self._held else []
 
 
+def _lone(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """The tag that ends a thought which no tag began."""
+    if _CLOSE not in text:
+        return None
+    found = pattern.search(text)
+    return found if found is not None and text.count(_CODE, 0, found.start()) % 2 == 0 else None
+
+
 def _may_open(text: str) -> bool:
     """Whether the next piece may make the beginning of an answer a tag."""
     start = text.lstrip()
     if len(text) - len(start) > _MAX_START_CHARS:
         return False
-    return _OPEN.startswith(start) or start == _OPEN + " "
+    return (
+        _OPEN.startswith(start)
+        or start == _OPEN + " "
+        or (len(start) > 1 and _CLOSE.startswith(start.rstrip(" ")))
+    )
 
 
 def _kept(words: str) -> int:

@@ -31,5 +31,5 @@ DIALECT = Dialect(
     stream_renderer=Late(f"{__name__}.compaction", "stream_renderer"),
     error_event=Late(f"{__name__}.stream_out", "error_event"),
     count_request=Late(f"{__name__}.request_out", "for_counting"),
-    **bodies(openai),
+    **(bodies(openai) | {"models_body": openai.codex_models_body}),
 )

@@ -51,7 +51,7 @@ class Head(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    content: list[Content] | None = None
+    content: list[Content] | str | None = None
     phase: Json = NULL
 
 
@@ -208,6 +208,8 @@ class MessageItem(AnswerItem):
         self._read_phase(message)
         events: list[Event] = []
         contents = message.content or []
+        if isinstance(contents, str):
+            contents = [Content("output_text", contents)]
         numbers = sorted(self._parts)
         # Servers begin at one, or count on from the item before (vLLM): then the order gives the places.
         apart = bool(numbers) and numbers[-1] >= len(contents)

@@ -125,10 +125,22 @@ _HANDSHAKE = frozenset(
 
 
 class ResponsesMonitor(StreamMonitor):
-    """Looks for the events that end an answer, and its usage."""
+    """Looks for the events that end an answer, calls that never end, and the usage."""
 
-    __slots__ = ()
+    __slots__ = ("_calling",)
     read = staticmethod(usage_of)
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: The numbers of the calls that were announced, and have not ended.
+        self._calling: set[bytes] = set()
+
+    def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
+        """See :meth:`StreamMonitor.see`."""
+        known = super().see(name, data, values)
+        if self._calling and not self.terminal:
+            self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
+        return known
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
@@ -136,9 +148,18 @@ class ResponsesMonitor(StreamMonitor):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
             self.close()
+            status = string(response.get("status", NULL))
+            if kind == "response.completed":
+                self.doubtful = bool(self._calling) or (status or "completed") != "completed"
+        elif kind == "response.output_item.added":
+            if string(inner(values, "item").get("type", NULL)) in _CALLS:
+                self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
             item = inner(values, "item")
+            self._calling.discard(bytes(values.get("output_index", NULL)))
             self.doubtful = string(item.get("type", NULL)) in _CALLS and not string(item.get("name", NULL))
+            if self.doubtful or not self._calling:
+                self.forget()
         if kind in ("response.failed", "error"):
             self.fail()
         self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
@@ -146,6 +167,8 @@ class ResponsesMonitor(StreamMonitor):
 
 
 _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
+#: How pieces of a call begin; custom tools take any text, which shows no end.
+_PIECE = b"event: response.function_call_arguments."
 
 
 def _foreign(
@@ -229,7 +252,7 @@ PASSTHROUGH = Passthrough(
     mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,
-        fast_path=lambda model, monitor: NamedFastPath(_DELTA),
+        fast_path=lambda model, monitor: NamedFastPath(_DELTA, _PIECE, monitor),
         keepalive=b": keep-alive\n\n",
     ),
     usage=_answer_usage,

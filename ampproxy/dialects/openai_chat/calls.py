@@ -1,0 +1,181 @@
+"""The calls of a stream while they come: their pieces on the wire, and what is known of each so far."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ampproxy.dialects.json import NULL, is_object, loads, text_of
+from ampproxy.dialects.openai_chat.messages_in import arguments_text
+from ampproxy.model.base import Json
+from ampproxy.model.parts import Signature
+
+
+class FunctionDelta(msgspec.Struct):
+    """A piece of a function's call."""
+
+    name: str | None = None
+    arguments: Json = NULL
+
+
+class CustomDelta(msgspec.Struct):
+    """A piece of a custom tool's call."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class CallDelta(msgspec.Struct):
+    """A piece of one of ``tool_calls``.
+
+    :ivar name: of a function, from servers that leave ``function`` out; likewise ``arguments``.
+    """
+
+    index: int | float | str | None = None
+    id: str | int | None = None
+    function: FunctionDelta | None = None
+    custom: CustomDelta | None = None
+    extra_content: Json = NULL
+    name: str | None = None
+    arguments: Json = NULL
+
+    def known(self) -> tuple[int | None, str | None]:
+        """The number and the id, however they are written."""
+        index, id_ = self.index, self.id
+        if type(index) is not int and index is not None:
+            text = str(index).removesuffix(".0")
+            index = int(text) if text.isdecimal() else None
+        return index, None if id_ is None else str(id_)
+
+
+_OUTSIDE: Final = re.compile(r'["{}\[\]]')
+_IN_STRING: Final = re.compile(r'["\\]')
+
+
+class Brackets:
+    """Follows the brackets of a text, each piece of which is looked at once."""
+
+    __slots__ = ("_any", "_depth", "_escaped", "_in_string", "_seen")
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._depth = 0
+        self._any = False
+        self._in_string = False
+        self._escaped = False
+
+    def closed(self, pieces: Sequence[str]) -> bool:
+        """Whether there are brackets in the text, and all of them are closed.
+
+        :param pieces: those of the time before, and what came since.
+        """
+        for number in range(self._seen, len(pieces)):
+            self._take(pieces[number])
+        self._seen = len(pieces)
+        return self._any and not self._depth and not self._in_string
+
+    def _take(self, piece: str) -> None:
+        at = int(self._escaped and bool(piece))
+        self._escaped = self._escaped and not piece
+        while found := (_IN_STRING if self._in_string else _OUTSIDE).search(piece, at):
+            at, mark = found.end(), found.group()
+            if mark == '"':
+                self._in_string = not self._in_string
+            elif mark == "\\":
+                at += 1
+                self._escaped = at > len(piece)
+            else:
+                self._any = True
+                self._depth += 1 if mark in "{[" else -1
+
+
+class Call:
+    """A call while it comes.
+
+    :ivar part: its part's number; below zero until its name is known.
+    :ivar given: the id that the server gave.
+    :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
+    """
+
+    __slots__ = (
+        *("_brackets", "_broken", "closed", "encoded", "freeform", "given", "name", "number", "part"),
+        *("pieces", "signature"),
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.part = -1
+        self.given: str | None = None
+        self.name = ""
+        self.freeform = False
+        self.closed = False
+        #: Whether the arguments are a JSON text within a JSON text, which shows when they are whole.
+        self.encoded = False
+        self.signature: Signature | None = None
+        self.pieces: list[str] = []
+        self._brackets = Brackets()
+        self._broken = False
+
+    def repeats(self, piece: str) -> bool:
+        """Whether a piece adds nothing: no arguments before any came, or all of them once more, from servers
+        that end a call with the whole of it.
+        """
+        if not self.pieces:
+            return piece == "{}" and not self.freeform
+        return piece[:1] == "{" and self.whole() and piece.strip() == "".join(self.pieces).strip()
+
+    def whole(self) -> bool:
+        """Whether the arguments so far are a JSON object.
+
+        Closed brackets make them one at once or never, so that the text is put together once.
+        """
+        if self._broken or not self._brackets.closed(self.pieces):
+            return False
+        self._broken = not is_object("".join(self.pieces))
+        return not self._broken
+
+    def cut(self) -> bool:
+        """Whether the arguments are the beginning of an object."""
+        text = "" if self.freeform else "".join(self.pieces).lstrip()
+        return text.startswith("{") and not self._brackets.closed(self.pieces)
+
+    def rest(self) -> str:
+        """What of the arguments goes to the client when they are whole."""
+        text = "".join(self.pieces)
+        if self.encoded:
+            inner = loads(text.encode("utf-8", "replace"))
+            return inner if isinstance(inner, str) and is_object(inner) else text
+        return "" if self.freeform or text.strip() else "{}"
+
+
+def arguments_of(wire: CallDelta) -> str:
+    """What a piece adds to the arguments; some servers write them as an object."""
+    if wire.custom is not None:
+        return wire.custom.input or ""
+    if wire.function is None or wire.function.arguments is NULL:
+        return ""
+    raw = wire.function.arguments
+    text = text_of(raw)
+    if text is not None:
+        return text
+    return "" if raw == NULL else arguments_text(raw)
+
+
+def is_cut(call: Call) -> bool:
+    """Whether the arguments of a call are the beginning of something."""
+    text = "".join(call.pieces)
+    return not call.freeform and bool(text.strip()) and not is_object(text)
+
+
+def begins_another(call: Call, id_: str | None, name: str | None) -> bool:
+    """Whether a piece under a known call's index is another call: it has another id, or it repeats
+    a name after arguments that are whole (servers that leave the index at 0 for every call).
+    """
+    if not name or not call.name:
+        return False
+    if id_ and call.given:
+        return id_ != call.given
+    return call.whole()

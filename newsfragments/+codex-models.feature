@@ -1,0 +1,1 @@
+Codex gets the list of models in the form that it reads (`GET /v1/models?client_version=...`, `/backend-api/codex/models`): it keeps its own models and their prompts, logs no error, and asks once instead of at every turn.

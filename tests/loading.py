@@ -1,0 +1,83 @@
+"""What every worker of a run needs, imported once: by the process that the workers are forked from.
+
+A worker makes its own reactor, after it was forked. What makes one as it is imported is left to the workers,
+which find it compiled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import _hypothesis_pytestplugin  # noqa: F401  Hypothesis expects it before anything is made with it.
+import pytest
+from _pytest.assertion import install_importhook
+from _pytest.config import get_config
+from hypothesis.internal.conjecture.providers import _get_local_constants
+
+HERE = Path(__file__).parent
+_REACTOR = "twisted.internet.reactor"
+
+
+def load() -> None:
+    """Import the package and the tests."""
+    fresh = not (HERE / "__pycache__").exists()
+    with _rewritten_asserts(), _without_reactor():
+        # Of the tests the settings come first: they hold for what is made as the others are imported.
+        _import(["tests.conftest", *_modules(HERE.parent / "ampproxy", "*.py")])
+        names = _modules(HERE, "test_*.py")
+        # In a fresh clone everything is to be compiled: two do it at once, and meet in the middle.
+        helper = os.fork() if fresh else 0
+        if fresh and helper == 0:
+            _find_constants()
+            _import(reversed(names))
+            os._exit(0)
+        _import(names)
+        if helper:
+            os.waitpid(helper, 0)
+    _find_constants()
+
+
+def _modules(folder: Path, pattern: str) -> list[str]:
+    """The names of a folder's modules, but for those that run as they are imported."""
+    paths = (path.relative_to(HERE.parent) for path in folder.rglob(pattern) if path.name != "__main__.py")
+    return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
+
+
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        # What fails here, or skips itself, does so again where pytest imports it, and is reported there.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(name)
+
+
+def _find_constants() -> None:
+    """Those of the package, of which Hypothesis makes examples: it would parse all modules in each worker."""
+    with warnings.catch_warnings():
+        # It tells plugins that they make all runs slower.
+        warnings.simplefilter("ignore")
+        _get_local_constants()
+
+
+@contextlib.contextmanager
+def _rewritten_asserts() -> Iterator[None]:
+    """As pytest imports tests."""
+    hook = install_importhook(get_config())
+    yield
+    sys.meta_path.remove(hook)
+
+
+@contextlib.contextmanager
+def _without_reactor() -> Iterator[None]:
+    """Fail to import what makes a reactor."""
+    sys.modules[_REACTOR] = None  # type: ignore[assignment]
+    yield
+    del sys.modules[_REACTOR]
+
+
+load()
