@@ -106,7 +106,7 @@ def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
     :raises NotAnswered: it was not to be reached, or does not know an account.
     """
     query = urlencode([*(("account", label) for label in labels), *([("model", model)] if model else [])])
-    done: Forgotten = ServiceClient(config, at).told(f"{FORGET}?{query}", Forgotten, "POST")
+    done: Forgotten = ServiceClient(config, at).reported(f"{FORGET}?{query}", Forgotten, "POST")
     return done.forgotten
 
 
@@ -150,7 +150,7 @@ def fetch(config: Config, at: str = "") -> Report:
 
     :raises NotAnswered: it does not; says why.
     """
-    reported: Report = ServiceClient(config, at).told(PATH, Report)
+    reported: Report = ServiceClient(config, at).reported(PATH, Report)
     return reported
 
 

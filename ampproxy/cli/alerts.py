@@ -41,7 +41,7 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
         return
     config = read_config(file, at=at)
     try:
-        report: AlertsReport = ServiceClient(config, at).told(PATH, AlertsReport)
+        report: AlertsReport = ServiceClient(config, at).reported(PATH, AlertsReport)
     except NotReachable as error:
         raise not_running(error, f"what is wrong is not known: {error}") from None
     except NotAnswered as error:
@@ -71,7 +71,9 @@ def test(context: click.Context, file: Path | None, at: str, as_json: bool) -> N
     if config.alerts is None:
         raise click.ClickException(_NONE)
     try:
-        tested: AlertsTested = ServiceClient(config, at).told(TEST, AlertsTested, "POST", missing=_WITHOUT)
+        tested: AlertsTested = ServiceClient(config, at).reported(
+            TEST, AlertsTested, "POST", missing=_WITHOUT
+        )
     except NotReachable:
         sentence("No service runs there: the test is sent by this command.", err=True)
         tested = _test_here(config)

@@ -186,7 +186,7 @@ class ServiceClient:
             )
         return status
 
-    def told(self, path: str, kind: type[Any], method: str = "GET", *, missing: str = "") -> Any:
+    def reported(self, path: str, kind: type[Any], method: str = "GET", *, missing: str = "") -> Any:
         """What the service of this configuration answers, as a value of that type.
 
         :param missing: why it may not know the path; empty: it gives the reason itself.
