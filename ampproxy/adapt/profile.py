@@ -7,20 +7,10 @@ from typing import Any, Literal
 
 from ampproxy.model.base import Json, Value
 from ampproxy.model.parts import Signature
+from ampproxy.model.request import Sampling
 
 #: Everything that ``Sampling`` has for the way in which tokens are drawn.
-DRAWING = frozenset(
-    (
-        "temperature",
-        "top_p",
-        "top_k",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-    )
-)
+DRAWING = frozenset(Sampling.__struct_fields__) - {"max_tokens", "stop", "seed", "candidates"}
 
 
 class Hosted(Value, frozen=True):

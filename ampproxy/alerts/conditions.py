@@ -102,8 +102,7 @@ def _needs_login(facts: Facts) -> Iterator[Alert]:
         if account.state in _NO_LOGIN:
             refused = next((cooldown for cooldown in account.cooldowns if cooldown.suggestion), None)
             reason = "" if refused is None else refused.reason
-            suggestion = account.suggestion or ("" if refused is None else refused.suggestion)
-            yield _login(facts, account.label, account.state, reason, account.error, suggestion)
+            yield _login(facts, account.label, account.state, reason, account.error, account.to_do)
     for login in facts.logins:
         if login.state == "needs login" and not login.disabled:
             yield _login(facts, login.label, login.state, "", login.error, login.suggestion)

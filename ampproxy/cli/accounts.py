@@ -31,7 +31,7 @@ from ampproxy.credentials.report import (
     WindowReport,
     untouched,
 )
-from ampproxy.wire.redact import LOOKED_AT, printable
+from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
 #: Where a running service tells, and where it takes the order to forget.
@@ -105,21 +105,9 @@ def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
 
     :raises NotAnswered: it was not to be reached, or does not know an account.
     """
-    asker = ServiceClient(config, at)
-    asker.mine()
     query = urlencode([*(("account", label) for label in labels), *([("model", model)] if model else [])])
-    answer = asker.ask(f"{FORGET}?{query}", "POST")
-    if answer.status != 200:
-        raise NotAnswered(f"{asker.where} answered with status {answer.status}: {_reason(answer.body)}")
-    done: Forgotten = answer.read(Forgotten)
+    done: Forgotten = ServiceClient(config, at).reported(f"{FORGET}?{query}", Forgotten, "POST")
     return done.forgotten
-
-
-def _reason(body: bytes) -> str:
-    try:
-        return printable(str(msgspec.json.decode(body)["error"])[:LOOKED_AT])
-    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
-        return "does another program or version run there?"
 
 
 def _without_service(config: Config, labels: tuple[str, ...], model: str) -> int:
@@ -162,15 +150,8 @@ def fetch(config: Config, at: str = "") -> Report:
 
     :raises NotAnswered: it does not; says why.
     """
-    asker = ServiceClient(config, at)
-    asker.mine()
-    answer = asker.ask(PATH)
-    if answer.status != 200:
-        raise NotAnswered(
-            f"{asker.where} answered with status {answer.status}: does another program or version run there?"
-        )
-    report: Report = answer.read(Report)
-    return report
+    reported: Report = ServiceClient(config, at).reported(PATH, Report)
+    return reported
 
 
 def lines(

@@ -24,6 +24,7 @@ from ampproxy.wire.words import counted, local_time
 PATH = "/ampproxy/alerts"
 TEST = "/ampproxy/test-alert"
 _NONE = "No alerts are configured: add the section alerts (docs/alerts.md)."
+_WITHOUT = "runs without alerts: the section may be new (ampproxy reload)"
 
 
 @click.group("alerts", invoke_without_command=True)
@@ -40,7 +41,7 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
         return
     config = read_config(file, at=at)
     try:
-        report: AlertsReport = _ask(config, at, PATH, "GET").read(AlertsReport)
+        report: AlertsReport = ServiceClient(config, at).reported(PATH, AlertsReport)
     except NotReachable as error:
         raise not_running(error, f"what is wrong is not known: {error}") from None
     except NotAnswered as error:
@@ -70,7 +71,9 @@ def test(context: click.Context, file: Path | None, at: str, as_json: bool) -> N
     if config.alerts is None:
         raise click.ClickException(_NONE)
     try:
-        tested: AlertsTested = _ask(config, at, TEST, "POST").read(AlertsTested)
+        tested: AlertsTested = ServiceClient(config, at).reported(
+            TEST, AlertsTested, "POST", missing=_WITHOUT
+        )
     except NotReachable:
         sentence("No service runs there: the test is sent by this command.", err=True)
         tested = _test_here(config)
@@ -83,23 +86,6 @@ def test(context: click.Context, file: Path | None, at: str, as_json: bool) -> N
             sentence(f"{printable(one.target)}: {_delivered(one)}.", hang="  ")
     if not all(one.ok for one in tested.deliveries):
         raise SystemExit(1)
-
-
-def _ask(config: Config, at: str, path: str, method: str) -> Any:
-    """What the running service answers.
-
-    :raises NotAnswered: it does not, or has no alerts.
-    """
-    asker = ServiceClient(config, at)
-    asker.mine()
-    answer = asker.ask(path, method)
-    if answer.status == 404 and path == TEST:
-        raise NotAnswered(f"{asker.where} runs without alerts: the section may be new (ampproxy reload)")
-    if answer.status != 200:
-        raise NotAnswered(
-            f"{asker.where} answered with status {answer.status}: does another program or version run there?"
-        )
-    return answer
 
 
 def lines(report: AlertsReport) -> Iterator[tuple[str, str, str]]:

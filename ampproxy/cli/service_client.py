@@ -23,7 +23,7 @@ from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ADMIN, MODELS, keys_for
 from ampproxy.status import Status
-from ampproxy.wire.redact import Unseen, printable
+from ampproxy.wire.redact import LOOKED_AT, Unseen, printable
 
 #: Seconds for one answer.
 _TIMEOUT = 10.0
@@ -186,6 +186,20 @@ class ServiceClient:
             )
         return status
 
+    def reported(self, path: str, kind: type[Any], method: str = "GET", *, missing: str = "") -> Any:
+        """What the service of this configuration answers, as a value of that type.
+
+        :param missing: why it may not know the path; empty: it gives the reason itself.
+        :raises NotAnswered: it was not to be reached, is not ours, or refuses.
+        """
+        self.mine()
+        answer = self.ask(path, method)
+        if answer.status == 404 and missing:
+            raise NotAnswered(f"{self.where} {missing}")
+        if answer.status != 200:
+            raise NotAnswered(f"{self.where} answered with status {answer.status}: {_reason(answer.body)}")
+        return answer.read(kind)
+
     @contextmanager
     def stream(
         self, path: str, body: bytes, headers: Mapping[str, str], timeout: float
@@ -206,12 +220,15 @@ class ServiceClient:
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+            raise self._no_answer(error) from None
         try:
             yield answer
         finally:
             connection.close()
+
+    def _no_answer(self, error: Exception) -> NotReachable:
+        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return NotReachable(f"no answer at {self.where} ({words}).")
 
     def _keys(self, route: str = ADMIN) -> list[str]:
         keys = keys_for(self._config.clients, route)
@@ -255,8 +272,7 @@ class ServiceClient:
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, ssl.SSLError):
                 return
-            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+            raise self._no_answer(error) from None
         finally:
             connection.close()
 
@@ -272,8 +288,7 @@ class ServiceClient:
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "reason", "") == _NO_TLS:
                 raise NotSecure(f"no TLS at {self.where}{_NOT_IN_FORCE}") from None
-            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+            raise self._no_answer(error) from None
         finally:
             connection.close()
 
@@ -313,6 +328,13 @@ class ServiceClient:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return _TlsConnection(self._host, self._port, timeout=_TIMEOUT, context=context)
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return printable(str(msgspec.json.decode(body)["error"])[:LOOKED_AT])
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
+        return "does another program or version run there?"
 
 
 def retry(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:

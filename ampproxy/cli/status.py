@@ -153,8 +153,7 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):
-            suggestion = one.suggestion or next((cooldown.suggestion for cooldown in one.cooldowns), "")
-            yield f"{one.label}: {one.state}{f' ({suggestion})' if suggestion else ''}"
+            yield f"{one.label}: {one.state}{f' ({one.to_do})' if one.to_do else ''}"
     if found and all(one.state == "resting" for one in found):
         yield "Every account is cooling down: ampproxy accounts shows until when."
 

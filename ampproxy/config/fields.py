@@ -17,6 +17,7 @@ from ampproxy.config.document import KINDS, Scalar, YamlMapping
 from ampproxy.config.parsing import Absent, AlreadyReported, InvalidValue, ListOf, Location, Reader
 from ampproxy.config.secrets import expand_home
 from ampproxy.wire.authority import parse_authority, shown_authority
+from ampproxy.wire.headers import CONNECTION
 from ampproxy.wire.redact import Secret
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
@@ -54,16 +55,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 #: What a header's value must not hold: RFC 9110, section 5.5, and anything that is not ASCII.
 _NOT_IN_HEADER = re.compile(r"[^\x20-\x7e\t]")
 #: Headers that belong to the connection or to the body's framing, not to an account.
-_FRAMING = {
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
+_FRAMING = {*map(bytes.decode, CONNECTION), "content-length", "host"}
 #: Where vendors take keys.
 _KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
 #: Where clients carry what is meant for the gateway, or for a site, alone.

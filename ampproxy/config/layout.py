@@ -20,69 +20,42 @@ from ampproxy.config.sections import ROOT
 #: The number of this layout, as ``config-version`` has it.
 VERSION = "8"
 
+#: The sections of the new layout, with those of their keys that stood at the top level before.
+_SECTIONS: Mapping[str, str] = {
+    "server": "host port tls trusted-proxies commercial-mode discovery",
+    "access": "api-keys",
+    "routing": "force-model-prefix",
+    "routing.retry": "request-retry max-retry-credentials max-retry-interval",
+    "routing.cooldown": "disable-cooling save-cooldown-status transient-error-cooldown-seconds",
+    "requests": "proxy-url passthrough-headers nonstream-keepalive-interval streaming payload",
+    "oauth": "auth-dir auth-auto-refresh-workers",
+    "oauth.providers.aistudio": "ws-auth",
+    "oauth.providers": "codex claude antigravity xai devin",
+    "upstream": "codex claude xai",
+    "multimedia": "disable-image-generation gpt-image-2-base-model video-result-auth-cache-ttl",
+    "observability.logs": "debug logging-to-file logs-max-total-size-mb request-log error-logs-max-files",
+    "observability.usage": "usage-statistics-enabled redis-usage-queue-retention-seconds",
+    "observability": "accounting-outbox pprof",
+}
 #: New place -> old place, which always is a key of the top level.
 PLACES: Mapping[str, str] = {
-    "server.host": "host",
-    "server.port": "port",
-    "server.tls": "tls",
-    "server.trusted-proxies": "trusted-proxies",
-    "server.commercial-mode": "commercial-mode",
-    "server.discovery": "discovery",
+    **{f"{section}.{key}": key for section, keys in _SECTIONS.items() for key in keys.split()},
     "management": "remote-management",
-    "access.api-keys": "api-keys",
     "credentials.concurrency": "credential-concurrency",
     "credentials.in-flight": "credential-in-flight",
-    "routing.force-model-prefix": "force-model-prefix",
-    "routing.retry.request-retry": "request-retry",
-    "routing.retry.max-retry-credentials": "max-retry-credentials",
-    "routing.retry.max-retry-interval": "max-retry-interval",
-    "routing.cooldown.disable-cooling": "disable-cooling",
-    "routing.cooldown.save-cooldown-status": "save-cooldown-status",
-    "routing.cooldown.transient-error-cooldown-seconds": "transient-error-cooldown-seconds",
-    "requests.proxy-url": "proxy-url",
-    "requests.passthrough-headers": "passthrough-headers",
-    "requests.nonstream-keepalive-interval": "nonstream-keepalive-interval",
-    "requests.streaming": "streaming",
-    "requests.payload": "payload",
-    "oauth.auth-dir": "auth-dir",
-    "oauth.auth-auto-refresh-workers": "auth-auto-refresh-workers",
     "oauth.model-alias": "oauth-model-alias",
     "oauth.excluded-models": "oauth-excluded-models",
     "oauth.request-scoped-errors": "oauth-request-scoped-errors",
     "oauth.settings": "oauth-settings",
-    "oauth.providers.aistudio.ws-auth": "ws-auth",
-    "oauth.providers.codex": "codex",
-    "oauth.providers.claude": "claude",
-    "oauth.providers.antigravity": "antigravity",
-    "oauth.providers.xai": "xai",
-    "oauth.providers.devin": "devin",
-    "upstream.codex": "codex",
-    "upstream.claude": "claude",
-    "upstream.xai": "xai",
     "client": "client",
-    "multimedia.disable-image-generation": "disable-image-generation",
-    "multimedia.gpt-image-2-base-model": "gpt-image-2-base-model",
-    "multimedia.video-result-auth-cache-ttl": "video-result-auth-cache-ttl",
-    "observability.logs.debug": "debug",
-    "observability.logs.logging-to-file": "logging-to-file",
-    "observability.logs.logs-max-total-size-mb": "logs-max-total-size-mb",
-    "observability.logs.request-log": "request-log",
-    "observability.logs.error-logs-max-files": "error-logs-max-files",
-    "observability.usage.usage-statistics-enabled": "usage-statistics-enabled",
-    "observability.usage.redis-usage-queue-retention-seconds": "redis-usage-queue-retention-seconds",
-    "observability.accounting-outbox": "accounting-outbox",
-    "observability.pprof": "pprof",
 }
 
 #: The families of accounts below ``api-keys`` -> the lists that they were.
 FAMILIES: Mapping[str, str] = {
-    "gemini": "gemini-api-key",
-    "interactions": "interactions-api-key",
-    "vertex": "vertex-api-key",
-    "codex": "codex-api-key",
-    "claude": "claude-api-key",
-    "xai": "xai-api-key",
-    "meta": "meta-api-key",
+    **{
+        name: f"{name}-api-key"
+        for name in ("gemini", "interactions", "vertex", "codex", "claude", "xai", "meta")
+    },
     "openai-compatibility": "openai-compatibility",
 }
 

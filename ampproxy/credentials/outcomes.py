@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -118,9 +119,9 @@ def _words(*alternatives: str) -> LatePattern:
 
 
 def _verdict(
-    action: Action, reason: str, cooldown: float = 0.0, suggestion: str = "", *, longest: float = HALF_AN_HOUR
+    action: Action, reason: str, cooldown: float = 0.0, suggestion: str = "", **more: Any
 ) -> Verdict:
-    return Verdict(action=action, reason=reason, cooldown=cooldown, suggestion=suggestion, longest=longest)
+    return Verdict(action=action, reason=reason, cooldown=cooldown, suggestion=suggestion, **more)
 
 
 _CHALLENGE = _words(
@@ -165,6 +166,8 @@ _ASK = "check the account's page at the vendor"
 _MODELS = "check which models the account may use, and list them in its models or excluded-models"
 
 _CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
+_OUT_OF_CREDIT = _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP)
+_REJECTED = _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY)
 #: What a vendor has taken away is no trouble of the account's, which serves other models as before.
 RETIRED = _verdict(Action.TRY_NEXT, "no longer has this model")
 
@@ -193,8 +196,11 @@ RULES: tuple[Rule, ...] = (
     Rule(RETIRED, frozenset((400, 403, 404, 410, 422)), words=_GONE),
     Rule(RETIRED, frozenset((404, 410)), words=_DEPRECATED),
     Rule(
-        replace(
-            _verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS),
+        _verdict(
+            Action.REST_MODEL,
+            "does not serve this model",
+            HALF_AN_HOUR,
+            _MODELS,
             always=True,
             per_operation=True,
         ),
@@ -203,34 +209,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(_CLIENT, frozenset((404,)), words=_NOT_PERSISTED),
     Rule(_CLIENT, frozenset((403, 404)), words=_THING_OF_THE_CLIENT),
-    Rule(
-        _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP),
-        kinds=frozenset(("billing",)),
-    ),
-    Rule(_verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP), frozenset((402,))),
-    Rule(
-        _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP),
-        frozenset((400, 403)),
-        words=_NO_MONEY,
-    ),
+    Rule(_OUT_OF_CREDIT, kinds=frozenset(("billing",))),
+    Rule(_OUT_OF_CREDIT, frozenset((402,))),
+    Rule(_OUT_OF_CREDIT, frozenset((400, 403)), words=_NO_MONEY),
     Rule(
         _verdict(Action.LOGIN, "is closed by its vendor", HALF_AN_HOUR, _ASK),
         frozenset((400, 401, 403)),
         words=_CLOSED,
     ),
-    Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
-        kinds=frozenset(("authentication",)),
-    ),
-    Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
-        frozenset((401,)),
-    ),
-    Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
-        frozenset((400, 403)),
-        words=_BAD_KEY,
-    ),
+    Rule(_REJECTED, kinds=frozenset(("authentication",))),
+    Rule(_REJECTED, frozenset((401,))),
+    Rule(_REJECTED, frozenset((400, 403)), words=_BAD_KEY),
     Rule(_verdict(Action.REST_ACCOUNT, _USED_UP, 1), frozenset((429,)), words=_PLAN_LIMIT),
     Rule(_verdict(Action.OVERLOADED, _FULL, 1), words=_AT_CAPACITY),
     Rule(_verdict(Action.REST_MODEL, _LIMITED, 1), frozenset((429,))),
@@ -238,37 +227,29 @@ RULES: tuple[Rule, ...] = (
     Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
     Rule(
-        replace(
-            _verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS), per_operation=True
-        ),
+        _verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS, per_operation=True),
         frozenset((403,)),
     ),
     Rule(
-        replace(
-            _verdict(Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS),
-            per_operation=True,
+        _verdict(
+            Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS, per_operation=True
         ),
         frozenset((404,)),
     ),
     Rule(
-        replace(_verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR), per_operation=True),
+        _verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR, per_operation=True),
         frozenset((405,)),
     ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
     Rule(_verdict(Action.TRY_NEXT, "cannot do this"), frozenset((501,))),
     Rule(_CLIENT, frozenset((400, 406, 409, 411, 413, 414, 415, 422, 431))),
-    Rule(
-        _verdict(Action.REST_MODEL, "failed", MINUTE),
-        frozenset(range(500, 600)),
-    ),
+    Rule(_verdict(Action.REST_MODEL, "failed", MINUTE), frozenset(range(500, 600))),
     Rule(_verdict(Action.TRY_NEXT, "failed")),
 )
 
 _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
 
-_UNREADABLE = replace(
-    _verdict(Action.REST_MODEL, "sends something that is not an answer", MINUTE), per_operation=True
-)
+_UNREADABLE = _verdict(Action.REST_MODEL, "sends something that is not an answer", MINUTE, per_operation=True)
 
 #: How much of an error's body, and how much of its message, is searched for words.
 _SEARCHED_CHARS = 4096

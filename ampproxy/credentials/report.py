@@ -128,6 +128,11 @@ class AccountReport(msgspec.Struct, frozen=True):
     name: str = ""
     lessons: tuple[LessonReport, ...] = ()
 
+    @property
+    def to_do(self) -> str:
+        """What helps: the suggestion for it, or else for a cooldown."""
+        return self.suggestion or next((one.suggestion for one in self.cooldowns if one.suggestion), "")
+
 
 class Report(msgspec.Struct, frozen=True):
     """All accounts, in config order."""

@@ -73,21 +73,10 @@ def running(records: Iterable[ExchangeRecord], now: float, wall: float) -> tuple
 
 def _asked(record: ExchangeRecord) -> dict[str, Any]:
     """What a record knows from its beginning on."""
-    return {
-        "id": record.request,
-        "route": record.kind,
-        "status": record.status,
-        "asked": _short(record.asked),
-        "served": _short(record.served),
-        "account": record.account,
-        "client": record.client,
-        "role": record.role,
-        "thread": record.thread,
-        "method": record.method,
-        "path": _short(record.path),
-        "stream": record.stream,
-        "reasons": record.reasons,
-    }
+    same = ("status", "account", "client", "role", "thread", "method", "stream", "reasons")
+    shortened = {name: _short(getattr(record, name)) for name in ("asked", "served", "path")}
+    known = {name: getattr(record, name) for name in same}
+    return {"id": record.request, "route": record.kind, **known, **shortened}
 
 
 def _short(text: str) -> str:

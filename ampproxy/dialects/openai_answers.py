@@ -62,17 +62,14 @@ BROKEN_ENDS: Final[dict[str, ErrorKind]] = {
 }
 
 #: Ours -> ``finish_reason``.
-FINISH_WORDS: Final[dict[FinishReason, str]] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "stop_sequence": "stop",
-    "refusal": "content_filter",
-    "blocked": "content_filter",
-    "context": "length",
-    "pause": "stop",
-    "unknown": "length",
-}
+FINISH_WORDS: Final[dict[str, str]] = by_word(
+    {
+        "stop": "stop stop_sequence pause",
+        "length": "length context unknown",
+        "tool_calls": "tool_calls",
+        "content_filter": "refusal blocked",
+    }
+)
 
 
 def end_of(word: str | None) -> FinishReason | WireError:
@@ -316,21 +313,15 @@ class ChunkRenderer(Renderer):
 
 
 #: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
-_MINIMAX: Final[dict[int, ErrorKind]] = {
-    1001: "timeout",
-    1002: "rate_limit",
-    1004: "authentication",
-    1008: "billing",
-    1026: "invalid_request",
-    1027: "invalid_request",
-    1039: "rate_limit",
-    1041: "rate_limit",
-    1042: "invalid_request",
-    2013: "invalid_request",
-    2045: "rate_limit",
-    2049: "authentication",
-    2056: "rate_limit",
-}
+_MINIMAX: Final[dict[str, ErrorKind]] = by_word(
+    {
+        "timeout": "1001",
+        "rate_limit": "1002 1039 1041 2045 2056",
+        "authentication": "1004 2049",
+        "billing": "1008",
+        "invalid_request": "1026 1027 1042 2013",
+    }
+)
 
 
 def error_in(value: object) -> WireError | None:
@@ -342,7 +333,7 @@ def error_in(value: object) -> WireError | None:
     number = status.get("status_code") if isinstance(status, dict) else None
     if not isinstance(status, dict) or not isinstance(number, int) or not number:
         return None
-    kind = _MINIMAX.get(number, "internal")
+    kind = _MINIMAX.get(str(number), "internal")
     message = status.get("status_msg")
     words = message[:1000] if isinstance(message, str) and message else "No reason was given."
     return WireError(kind, f"{words} (status_code {number})", STATUS[kind], str(number))

@@ -12,24 +12,15 @@ from ampproxy.catalog.families import Families, Family, Taken, shipped
 from ampproxy.catalog.hosts import Host, shipped_hosts
 from ampproxy.catalog.names import without_suffix
 
-#: Members of a family that a target has as well, and that hold in the family's own dialects.
-_OF_REQUESTS = (
-    "thinking",
-    "budget",
-    "levels",
-    "thinks_unasked",
-    "can_disable",
-    "between_tools",
-    "forced_tools",
-    "chat_tools",
-    "prefill",
-    "sampling",
-    "penalties",
-    "candidates",
-    "max_output",
-)
-#: Those that hold wherever the model is asked.
+#: Members of a family that hold wherever the model is asked.
 _EVERYWHERE = ("openai_members", "searches", "wants_reasoning")
+#: The others that a target has as well: they hold in the family's own dialects. Whether it thinks is asked
+#: apart.
+_OF_REQUESTS = tuple(
+    name
+    for name in Target.__struct_fields__
+    if name in Family.__struct_fields__ and name not in (*_EVERYWHERE, "thinks")
+)
 
 
 @lru_cache(maxsize=256)

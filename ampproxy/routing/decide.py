@@ -48,9 +48,9 @@ class Router:
     def __init__(self, config: Config, catalog: Catalog | None = None) -> None:
         self.catalog = Catalog(config) if catalog is None else catalog
         self._config = config
-        self._mappings = Mappings(config.ampcode.mappings)
-        self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, self._mappings))
-        self._cloud = lru_cache(_CACHED_ROUTES)(partial(_of_cloud, config, self.catalog, self._mappings))
+        self._begin = partial(_Decision, config, self.catalog, Mappings(config.ampcode.mappings))
+        self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, self._begin))
+        self._cloud = lru_cache(_CACHED_ROUTES)(partial(_of_cloud, self._begin))
 
     def route(
         self,
@@ -76,9 +76,7 @@ class Router:
 
     def suggested_config(self, asked: str, roles: tuple[str, ...]) -> str:
         """YAML that would serve a model in all these roles, in which nobody serves it."""
-        decision = _Decision(
-            self._config, self.catalog, self._mappings, asked, True, roles[0], _NONE_EXHAUSTED
-        )
+        decision = self._begin(asked, role=roles[0])
         decision.route()
         return decision.suggested_config([model.id for model in self.catalog.models()], roles)
 
@@ -96,7 +94,7 @@ class Router:
             found.append(rule_for_unknown(rules, role))
         rule = strictest(found)
         model = next(iter(models), "")
-        decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
+        decision = self._begin(model, role=role)
         if not sure:
             decision.reasons.append(
                 "The model cannot be determined: the strictest rule that could apply decides."
@@ -114,49 +112,38 @@ def shown(name: str) -> str:
 
 
 def _decide(
-    config: Config,
-    catalog: Catalog,
-    mappings: Mappings,
-    asked: str,
-    amp: bool,
-    role: str,
-    exhausted: frozenset[str],
+    begin: Callable[..., _Decision], asked: str, amp: bool, role: str, exhausted: frozenset[str]
 ) -> Route:
-    if not asked:
-        return _unnamed(asked)
-    return _Decision(config, catalog, mappings, asked, amp, role, exhausted).route()
+    return begin(asked, amp, role, exhausted).route() if asked else _unnamed(asked)
 
 
-def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) -> Route:
+def _of_cloud(begin: Callable[..., _Decision], asked: str) -> Route:
     """Where a request of Amp's cloud goes: each of its names is tried at each step, in the order of steps
     that holds for Amp's paths. The Amp upstream is none of them: it would be asked for what it asks for, and
     bill it.
     """
     reasons: list[str] = []
-    tried = [
-        _Decision(config, catalog, mappings, name, True, "", _NONE_EXHAUSTED) for name in names_of(asked)
-    ]
+    tried = [begin(name) for name in names_of(asked)]
     for each in tried:
         each.reasons = reasons
+    catalog = tried[-1].catalog
     sure = [each for each in tried if not catalog.is_guess(each.base)]
     local = [each._local for each in sure]
     mapped = [each._mapped for each in tried]
     guessed = [each._local for each in tried if each not in sure]
-    order = [*mapped, *local] if config.ampcode.force_mappings else [*local, *mapped]
+    order = [*mapped, *local] if tried[-1].config.ampcode.force_mappings else [*local, *mapped]
     for step in (*order, *guessed):
         route = step()
         if route is not None:
             return replace(route, requested_model=asked)
     reasons.append("Requests from Amp's cloud are never forwarded to Amp.")
     served = [model.id for model in catalog.models()]
-    base = tried[-1].base
-    suggested_config = tried[-1].suggested_config(served, ())
     return Route(
         kind=RouteKind.NONE,
         requested_model=asked,
         reasons=tuple(reasons),
-        suggested_config=suggested_config,
-        nearest=nearest(base, served),
+        suggested_config=tried[-1].suggested_config(served, ()),
+        nearest=nearest(tried[-1].base, served),
         served_here=len(served),
     )
 
@@ -177,9 +164,9 @@ class _Decision:
         catalog: Catalog,
         mappings: Mappings,
         asked: str,
-        amp: bool,
-        role: str,
-        exhausted: frozenset[str],
+        amp: bool = True,
+        role: str = "",
+        exhausted: frozenset[str] = _NONE_EXHAUSTED,
     ) -> None:
         self.config = config
         self.catalog = catalog

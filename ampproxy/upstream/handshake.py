@@ -110,14 +110,14 @@ class ConnectHandshake:
         while self.rest is None:
             head = self._heads.next()
             if head is None:
-                if not _MAY_BE_HTTP.match(self._heads.rest):
+                if not MAY_BE_HTTP.match(self._heads.rest):
                     raise HandshakeRefused("answered CONNECT with what is not HTTP")
                 return b""
             self._answered(head.rstrip(b"\r\n"))
         return b""
 
     def _answered(self, head: bytes) -> None:
-        status_line, *fields = _LINE_END.split(head)
+        status_line, *fields = LINE_END.split(head)
         line = _STATUS_LINE.match(status_line)
         if line is None:
             raise HandshakeRefused("answered CONNECT with what is not HTTP")
@@ -148,9 +148,9 @@ class ConnectHandshake:
 
 
 HEAD_END = re.compile(rb"\r?\n\r?\n")
-_LINE_END = re.compile(rb"\r?\n")
+LINE_END = re.compile(rb"\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9][0-9])(?: |\Z)")
-_MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
+MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 _STATUS_WORDS = {
     400: "did not understand CONNECT",
     403: "forbids tunnels to {target}",

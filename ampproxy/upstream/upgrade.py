@@ -22,14 +22,12 @@ from ampproxy.http.client_connection import ClientConnection
 from ampproxy.http.client_request import Request
 from ampproxy.http.transports import give_to
 from ampproxy.model.base import Guarded
-from ampproxy.upstream.handshake import HandshakeRefused, Heads, join
+from ampproxy.upstream.handshake import LINE_END, MAY_BE_HTTP, HandshakeRefused, Heads, join
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 
 SWITCHING_PROTOCOLS = 101
 
-_LINE_END = re.compile(rb"\r?\n")
-_MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 # A field line as it may be handed on: no folding, no control bytes but the tab.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
 
@@ -63,7 +61,7 @@ class HeadParser:
         self._heads.rest += data
         while True:
             raw = self._heads.next()
-            if not _MAY_BE_HTTP.match(self._heads.rest if raw is None else raw):
+            if not MAY_BE_HTTP.match(self._heads.rest if raw is None else raw):
                 raise _not_http()
             if raw is None:
                 return None
@@ -76,7 +74,7 @@ class HeadParser:
 
 
 def _read(head: bytes) -> tuple[int, list[Header]]:
-    status_line, *lines = _LINE_END.split(head)
+    status_line, *lines = LINE_END.split(head)
     try:
         check_status_line(status_line)
     except BadMessage:

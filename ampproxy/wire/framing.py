@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ampproxy.wire.headers import CONNECTION, CREDENTIALS
+
 #: The longest body that anybody can mean, in bytes: up to here JavaScript's numbers are exact.
 MAX_LENGTH = 2**53
 #: Digits of a length, leading zeros included, before it is looked at.
@@ -28,10 +30,10 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f]|\r(?!\Z)")
 
 #: What no trailer may bring: framing, routing, credentials, and how the body is to be read (RFC 9110,
 #: section 6.5.1).
-NO_TRAILERS = frozenset(
-    (
-        b"authorization",
-        b"connection",
+NO_TRAILERS = (
+    CONNECTION
+    | CREDENTIALS
+    | {
         b"content-encoding",
         b"content-length",
         b"content-range",
@@ -39,16 +41,8 @@ NO_TRAILERS = frozenset(
         b"cookie",
         b"expect",
         b"host",
-        b"keep-alive",
-        b"proxy-authorization",
-        b"set-cookie",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"x-api-key",
-        b"x-goog-api-key",
-    )
+    }
+    | {b"proxy-authorization", b"set-cookie"}
 )
 
 

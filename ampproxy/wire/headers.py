@@ -12,20 +12,10 @@ from urllib.parse import unquote_to_bytes
 
 Header = tuple[bytes, bytes]
 
-#: What belongs to one connection (RFC 9110, 7.6.1). ``Proxy-*`` goes as a whole, see :func:`_dropped`.
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
+#: What belongs to one connection (RFC 9110, 7.6.1).
+CONNECTION = frozenset((b"connection", b"keep-alive", b"te", b"trailer", b"transfer-encoding", b"upgrade"))
+#: The same with what is for the next proxy. ``Proxy-*`` goes as a whole, see :func:`_dropped`.
+HOP_BY_HOP = CONNECTION | {b"proxy-authenticate", b"proxy-authorization", b"proxy-connection"}
 
 #: Where a client may carry its key. All go, whichever of them was the good one.
 CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key"))

@@ -34,20 +34,10 @@ from ampproxy.server.guard import introducer
 from ampproxy.server.reported import ReportedTransport
 from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.pipe import PipeProducer
+from ampproxy.wire.headers import CONNECTION
 
 #: Headers of the connection and of the framing, which both connections have of their own.
-_OWN = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"content-length",
-        b"expect",
-    )
-)
+_OWN = CONNECTION | {b"content-length", b"expect"}
 Place = tuple[str, int]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import Flow, OpenBrowser, post
-from ampproxy.credentials.oauth.formats import Document, Login, format_time
+from ampproxy.credentials.oauth.formats import Document, Login, new_document
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, renewal, tokens_of
 
 
@@ -28,15 +28,8 @@ def sign_in(
     tokens = tokens_of(answer, now())
     account = tokens.raw.get("account")
     email = account.get("email_address") if isinstance(account, dict) else None
-    return {
-        "type": "claude",
-        "email": email if isinstance(email, str) else "",
-        "access_token": tokens.access,
-        "refresh_token": tokens.refresh,
-        "id_token": "",
-        "last_refresh": format_time(now()),
-        "expired": format_time(tokens.expires_at),
-    }
+    email = email if isinstance(email, str) else ""
+    return new_document("claude", tokens, now(), email=email, id_token="")
 
 
 def renew(client: OAuthClient, login: Login, now: Callable[[], float]) -> Flow[Tokens]:

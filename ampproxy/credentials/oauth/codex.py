@@ -9,7 +9,7 @@ from typing import Any
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import Flow, HttpAnswer, Notify, OpenBrowser, Sleep, form, post
 from ampproxy.credentials.oauth.failures import Refused, Unavailable
-from ampproxy.credentials.oauth.formats import Document, Login, claims, format_time
+from ampproxy.credentials.oauth.formats import Document, Login, claims, new_document
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, check, renewal, tokens_of
 
 #: What a renewal asks for: no more than the login has.
@@ -91,16 +91,7 @@ def _dated(tokens: Tokens, now: float) -> Tokens:
 def _document(tokens: Tokens, now: float) -> Document:
     tokens = _dated(tokens, now)
     identity = Login("", "codex", {"id_token": tokens.id_token})
-    return {
-        "type": "codex",
-        "email": identity.email,
-        "account_id": identity.account_id,
-        "access_token": tokens.access,
-        "refresh_token": tokens.refresh,
-        "id_token": tokens.id_token,
-        "last_refresh": format_time(now),
-        "expired": format_time(tokens.expires_at),
-    }
+    return new_document("codex", tokens, now, email=identity.email, account_id=identity.account_id)
 
 
 def _seconds(value: Any) -> float:

@@ -180,6 +180,14 @@ def with_tokens(login: Login, tokens: Tokens, now: float) -> Document:
     return document
 
 
+def new_document(kind: Kind, tokens: Tokens, now: float, **members: Any) -> Document:
+    """The document of a new login.
+
+    :param members: what else it has.
+    """
+    return with_tokens(Login("", kind, {"type": kind, **members}), tokens, now)
+
+
 def is_older(current: Login, than: Tokens, used: str) -> bool:
     """Whether a file's tokens may be replaced by new ones: it still has the refresh token that these
     were got for, or its access token ends sooner.
@@ -292,17 +300,14 @@ def imported(kind: Kind, data: bytes) -> Document:
 def _from_codex(found: Document) -> Document:
     tokens = found.get("tokens")
     tokens = tokens if isinstance(tokens, dict) else {}
-    access = _string(tokens.get("access_token"))
-    identity = _string(tokens.get("id_token"))
-    expires = parse_time(claims(access).get("exp"))
+    names = ("access_token", "refresh_token", "id_token", "account_id")
+    login = Login("", "codex", {name: _string(tokens.get(name)) for name in names})
+    expires = parse_time(claims(login.access_token).get("exp"))
     return {
         "type": "codex",
-        "access_token": access,
-        "refresh_token": _string(tokens.get("refresh_token")),
-        "id_token": identity,
-        "account_id": _string(tokens.get("account_id"))
-        or _string(_openai(identity).get("chatgpt_account_id")),
-        "email": _string(claims(identity).get("email")),
+        **login.document,
+        "account_id": login.account_id,
+        "email": login.email,
         "last_refresh": _string(found.get("last_refresh")),
         **({"expired": format_time(expires)} if expires else {}),
     }

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.effects import Flow, OpenBrowser, Sleep, form, get, post
 from ampproxy.credentials.oauth.failures import LoginError, Refused, Unavailable
-from ampproxy.credentials.oauth.formats import Document, Login, format_time, with_tokens
+from ampproxy.credentials.oauth.formats import Document, Login, new_document, with_tokens
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, check, renewal, tokens_of
 from ampproxy.wire.redact import Secret
 
@@ -52,24 +52,14 @@ def sign_in(
     project = client.project
     if client.backend == "code-assist":
         project = yield from find_project(client, tokens.access)
-    return {
-        "type": "gemini",
-        "email": email if isinstance(email, str) else "",
-        "project_id": project,
-        "auto": not client.project,
-        "checked": True,
-        **({"backend": "api"} if client.backend == "api" else {}),
-        "token": {
-            "access_token": tokens.access,
-            "refresh_token": tokens.refresh,
-            "token_type": "Bearer",
-            "expiry": format_time(tokens.expires_at),
-            "token_uri": client.token_url,
-            "client_id": client.client_id,
-            "client_secret": client.client_secret.reveal(),
-            "scopes": list(client.scopes),
-        },
+    made = {"email": email if isinstance(email, str) else "", "auto": not client.project}
+    about = {
+        "token_uri": client.token_url,
+        "client_id": client.client_id,
+        "client_secret": client.client_secret.reveal(),
+        "scopes": list(client.scopes),
     }
+    return {**new_document("gemini", tokens, now(), **made, token=about), **_checked(client, project)}
 
 
 def renew(client: OAuthClient, login: Login, now: Callable[[], float]) -> Flow[Tokens]:
@@ -102,6 +92,13 @@ def complete(client: OAuthClient, document: Document, now: Callable[[], float]) 
     return {
         **with_tokens(login, tokens, now()),
         "email": email if isinstance(email, str) else login.email,
+        **_checked(client, project),
+    }
+
+
+def _checked(client: OAuthClient, project: str) -> Document:
+    """The members of a login that is known to work."""
+    return {
         "project_id": project,
         "checked": True,
         **({"backend": "api"} if client.backend == "api" else {}),

@@ -252,10 +252,11 @@ def _account(account: AccountReport) -> Finding:
         return ok(f"{label} is ready.")
     if account.state == "untried":
         return ok(f"{label} has not been tried since the service started.")
+    todo = account.to_do or "renew its key or its login"
     if account.state == "key refused":
-        return problem(f"The vendor of {label} refuses its key{_refused(account)}.", _suggestion(account))
+        return problem(f"The vendor of {label} refuses its key{_refused(account)}.", todo)
     if account.state == "needs login":
-        return problem(f"{label} must log in again{_because(account.error)}.", _suggestion(account))
+        return problem(f"{label} must log in again{_because(account.error)}.", todo)
     if account.cooldowns:
         cooldown = max(account.cooldowns, key=lambda one: one.seconds)
         scope = f" for {printable(cooldown.model)}" if cooldown.model else ""
@@ -267,13 +268,6 @@ def _account(account: AccountReport) -> Finding:
     return warning(
         f"{label} is {account.state}{_because(account.error)}.", account.suggestion or "look at the log"
     )
-
-
-def _suggestion(account: AccountReport) -> str:
-    found = account.suggestion or next(
-        (cooldown.suggestion for cooldown in account.cooldowns if cooldown.suggestion), ""
-    )
-    return found or "renew its key or its login"
 
 
 def _refused(account: AccountReport) -> str:

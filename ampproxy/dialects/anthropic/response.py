@@ -32,7 +32,7 @@ from ampproxy.dialects.places import Carrier
 from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
-from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
+from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started, Usage
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: Members of an answer that every answer has or that are read elsewhere.
@@ -108,18 +108,30 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     blocks = [block for part in parts for block in part_blocks(part, own=own)]
     blocks = blocks if own else without_last_proofs(blocks)
     called = any(isinstance(part, ToolCall) for part in candidate.parts)
-    return encode(
-        {
-            "id": message_id(response.id, context, own=own),
-            "type": "message",
-            "role": "assistant",
-            "model": context.model,
-            "content": blocks,
-            **stop_members(candidate.finish, called=called, own=own),
-            "usage": usage_members(response.usage or NO_USAGE, own=own),
-            **(response.extras if own else {}),
-        }
-    )
+    ending = stop_members(candidate.finish, called=called, own=own)
+    return encode(message_body(response, context, blocks, ending, response.usage, own=own))
+
+
+def message_body(
+    of: ChatResponse | Started,
+    context: AnswerContext,
+    blocks: list[dict[str, Any] | Json],
+    ending: dict[str, Any],
+    usage: Usage | None,
+    *,
+    own: bool,
+) -> dict[str, Any]:
+    """An answer, whole or as it begins. Its id is the vendor's own, else a new one."""
+    return {
+        "id": of.id if own and of.id else context.new_id("msg_"),
+        "type": "message",
+        "role": "assistant",
+        "model": context.model,
+        "content": blocks,
+        **ending,
+        "usage": usage_members(usage or NO_USAGE, own=own),
+        **(of.extras if own else {}),
+    }
 
 
 #: Why the last proof of an answer is left out.
@@ -136,11 +148,6 @@ def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, A
 
 def _is_proof(block: dict[str, Any] | Json) -> bool:
     return isinstance(block, dict) and block["type"] == "redacted_thinking"
-
-
-def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:
-    """The answer's id: the vendor's own, else a new one."""
-    return given if own and given else context.new_id("msg_")
 
 
 def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:

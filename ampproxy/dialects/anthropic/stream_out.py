@@ -10,7 +10,7 @@ from ampproxy.dialects.anthropic.response import (
     LAST_PROOF,
     call_block,
     carrier,
-    message_id,
+    message_body,
     part_blocks,
     reasoning_block,
 )
@@ -167,17 +167,8 @@ class AnthropicStreamRenderer(Renderer):
         if self._start is None:
             return
         start, self._start = self._start, None
-        message: dict[str, Any] = {
-            "id": message_id(start.id, self._context, own=self._own),
-            "type": "message",
-            "role": "assistant",
-            "model": self._context.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": usage_members(self._usage or NO_USAGE, own=self._own),
-            **(start.extras if self._own else {}),
-        }
+        ending = {"stop_reason": None, "stop_sequence": None}
+        message = message_body(start, self._context, [], ending, self._usage, own=self._own)
         out.insert(0, _event("message_start", message=message))
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:

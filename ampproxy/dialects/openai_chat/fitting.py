@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.hosts import DEFAULT, Host
-from ampproxy.dialects.openai_chat.profile import is_openai_own
+from ampproxy.dialects.openai_chat.profile import SERVERS, is_openai_own
 
 _CALLS = b'"tool_calls"'
 _RESULT = b'"tool"'
@@ -22,27 +22,8 @@ _THOUGHTS = ("reasoning_content", "reasoning")
 _EFFORT = b'"reasoning_effort"'
 #: The members of a request that some servers refuse, or give another name.
 _REFUSED = (
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "n",
-    "seed",
-    "stop",
-    "temperature",
-    "top_p",
-    "metadata",
-    "modalities",
-    "parallel_tool_calls",
-    "prompt_cache_key",
-    "response_format",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "stream_options",
-    "user",
-    "verbosity",
+    *sorted({*SERVERS.sampling_members, *SERVERS.other_members}),
+    *("safety_identifier", "store", "stream_options", "verbosity"),
 )
 
 

@@ -32,14 +32,14 @@ def _cache(part: Fields) -> Json | None:
     return part.take_raw("cache_control")
 
 
-def _text(part: Fields, raw: Json) -> Part:
+def _text(part: Fields) -> Part:
     text = part.take("text", str)
     if text is None:
         bad_request(part.at, "It needs 'text'.")
     return Text(text, _cache(part), extras=part.left)
 
 
-def _image(part: Fields, raw: Json) -> Part:
+def _image(part: Fields) -> Part:
     image = part.need_raw("image_url")
     detail = None
     if is_string(image):
@@ -51,12 +51,12 @@ def _image(part: Fields, raw: Json) -> Part:
     return Image(source_of(url), detail, _cache(part), extras=part.left)
 
 
-def _audio(part: Fields, raw: Json) -> Part:
+def _audio(part: Fields) -> Part:
     _cache(part)
     return Audio(read_sound(part), extras=part.left)
 
 
-def _file(part: Fields, raw: Json) -> Part:
+def _file(part: Fields) -> Part:
     file = part.need_object("file")
     name, id_, data = (file.take(member, str) for member in ("filename", "file_id", "file_data"))
     source: Source
@@ -69,7 +69,7 @@ def _file(part: Fields, raw: Json) -> Part:
     return Document(source, name=name, cache=_cache(part), extras=part.left)
 
 
-def _tool_use(part: Fields, raw: Json) -> Part:
+def _tool_use(part: Fields) -> Part:
     """Anthropic's call, which Cursor writes among the parts here."""
     arguments = part.take_raw("input")
     return ToolCall(
@@ -80,59 +80,58 @@ def _tool_use(part: Fields, raw: Json) -> Part:
     )
 
 
-def _tool_result(part: Fields, raw: Json) -> Part:
+def _tool_result(part: Fields) -> Part:
     """Anthropic's result of a call."""
     parts = result_parts(part.take("content", _CONTENT), part.path("content"))
     is_error = part.take("is_error", bool) is True
     return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
 
 
-def _anthropic_source(part: Fields, raw: Json) -> Source | Text | None:
-    """The source of a picture or a document in Anthropic's form; ``None``: only its vendor has it."""
+def _anthropic_media(part: Fields, made: Callable[[Source], Part]) -> Part | None:
+    """A picture or a document in Anthropic's form, whose source may be text.
+
+    :param made: gives the part of a source.
+    """
     source = part.need_object("source")
     kind = source.need("type", str)
     if kind == "base64":
-        return Inline(source.take("media_type", str) or "", source.take("data", str) or "")
+        return made(Inline(source.take("media_type", str) or "", source.take("data", str) or ""))
     if kind == "url":
-        return source_of(source.take("url", str) or "")
+        return made(source_of(source.take("url", str) or ""))
     text = source.take("data", str) if kind == "text" else None
     return None if text is None else Text(text, _cache(part))
 
 
-def _anthropic_image(part: Fields, raw: Json) -> Part:
-    source = _anthropic_source(part, raw)
-    if source is None or isinstance(source, Text):
-        return source or Opaque(CHAT, "image", raw)
-    return Image(source, cache=_cache(part))
+def _anthropic_image(part: Fields) -> Part | None:
+    return _anthropic_media(part, lambda source: Image(source, cache=_cache(part)))
 
 
-def _anthropic_document(part: Fields, raw: Json) -> Part:
-    source = _anthropic_source(part, raw)
-    if source is None or isinstance(source, Text):
-        return source or Opaque(CHAT, "document", raw)
-    return Document(source, name=part.take("title", str), cache=_cache(part))
+def _anthropic_document(part: Fields) -> Part | None:
+    title = part.take("title", str)
+    return _anthropic_media(part, lambda source: Document(source, name=title, cache=_cache(part)))
 
 
-def _thinking(part: Fields, raw: Json) -> Part:
+def _thinking(part: Fields) -> Part:
     """Anthropic's thinking; this dialect has no place for its proof."""
     text = part.take("thinking", str) or ""
     return Reasoning(text, redacted=not text)
 
 
-def _input_image(part: Fields, raw: Json) -> Part:
+def _input_image(part: Fields) -> Part | None:
     """Responses' image."""
-    return _image(part, raw) if "image_url" in part.left else Opaque(CHAT, "input_image", raw)
+    return _image(part) if "image_url" in part.left else None
 
 
-def _input_file(part: Fields, raw: Json) -> Part:
+def _input_file(part: Fields) -> Part | None:
     """Responses' file."""
     url, data, name = (part.take(member, str) for member in ("file_url", "file_data", "filename"))
     if not (url or data):
-        return Opaque(CHAT, "input_file", raw)
+        return None
     return Document(source_of(url) if url else file_source(data or ""), name=name, cache=_cache(part))
 
 
-_PARTS: Final[dict[str, Callable[[Fields, Json], Part]]] = {
+#: ``None``: only the vendor has what the part names.
+_PARTS: Final[dict[str, Callable[[Fields], Part | None]]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
@@ -147,7 +146,7 @@ _PARTS: Final[dict[str, Callable[[Fields, Json], Part]]] = {
     "image_url": _image,
     "input_audio": _audio,
     "file": _file,
-    "refusal": lambda part, raw: read_refusal(part),
+    "refusal": read_refusal,
 }
 
 
@@ -168,7 +167,7 @@ def _part(raw: Json, at: str) -> Part:
     part = Fields(raw, at, nulls=False)
     kind = part.need("type", str)
     read = _PARTS.get(kind)
-    return Opaque(CHAT, kind, raw) if read is None else read(part, raw)
+    return (None if read is None else read(part)) or Opaque(CHAT, kind, raw)
 
 
 def text_parts(content: str | list[Json] | None, at: str) -> tuple[Text, ...]:

@@ -53,7 +53,7 @@ AUDIO_FORMATS: Final = {
     "audio/mp3": "mp3",
 }
 
-_SERVERS: Final = DialectProfile(
+SERVERS: Final = DialectProfile(
     dialect=CHAT,
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
@@ -104,7 +104,7 @@ _SERVERS: Final = DialectProfile(
     proof_extra="extra_content",
 )
 _OPENAI: Final = msgspec.structs.replace(
-    _SERVERS,
+    SERVERS,
     vendor="OpenAI",
     sampled_stops=True,
     metadata=(16, 64, 512),
@@ -124,7 +124,7 @@ _SEARCH: Final = Hosted(
 )
 _SEARCHING: Final = msgspec.structs.replace(_OPENAI, hosted={"web_search": _SEARCH})
 #: For a client that speaks the dialect, and knows a server that is not described.
-_TRUSTED: Final = msgspec.structs.replace(_SERVERS, metadata=_OPENAI.metadata, allowed_tools=True)
+_TRUSTED: Final = msgspec.structs.replace(SERVERS, metadata=_OPENAI.metadata, allowed_tools=True)
 
 
 def profile_of(target: Target, dialect: str) -> DialectProfile:
@@ -134,4 +134,4 @@ def profile_of(target: Target, dialect: str) -> DialectProfile:
     """
     if is_openai_own(target):
         return _SEARCHING if is_known(target, "searches") else _OPENAI
-    return _TRUSTED if dialect == CHAT and not target.host.known else _SERVERS
+    return _TRUSTED if dialect == CHAT and not target.host.known else SERVERS

@@ -8,13 +8,9 @@ from typing import Any, Final
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import NAMELESS
-from ampproxy.dialects.json import (
-    Decoder,
-    bad_answer,
-)
+from ampproxy.dialects.json import Decoder, bad_answer
 from ampproxy.dialects.openai_answers import AnswerWire, read_whole, whole_body, whole_of
-from ampproxy.dialects.openai_chat.calls import CallDelta
-from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire
+from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire, as_delta
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,
@@ -95,13 +91,8 @@ def _as_deltas(choices: Sequence[ChoiceWire]) -> Iterator[ChoiceWire]:
     """
     numbers = count()
     for choice in choices:
-        message = choice.delta = _message(choice)
-        choice.message = None
-        if message.function_call is not None:
-            message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
-            message.function_call = None
-        for call in message.tool_calls or ():
-            call.index = next(numbers)
+        choice.delta, choice.message = as_delta(_message(choice), numbers), None
+        for call in choice.delta.tool_calls or ():
             named = call.function or call.custom
             if named is not None and not named.name:
                 raise UpstreamFault(NAMELESS, retryable=True)
@@ -120,11 +111,10 @@ def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> d
     legacy = legacy_functions(context)
     calls = [part for part in candidate.parts if isinstance(part, ToolCall)]
     refusal = "".join(part.text for part in candidate.parts if isinstance(part, Refusal))
-    texts = [part for part in candidate.parts if isinstance(part, Text)]
-    has_text = bool(texts) and "text" if not refusal else texts and "text"
+    refuses = refusal and not any(isinstance(part, Text) for part in candidate.parts)
     logprobs = None
     if candidate.logprobs:
-        logprobs = logprobs_body(candidate.logprobs, "content" if has_text or not refusal else "refusal")
+        logprobs = logprobs_body(candidate.logprobs, "refusal" if refuses else "content")
     return {
         "index": number,
         "message": _message_body(candidate, calls, refusal, context, legacy=legacy),

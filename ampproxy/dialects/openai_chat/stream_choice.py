@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,7 +24,7 @@ from ampproxy.dialects.openai_chat.calls import (
     is_cut,
 )
 from ampproxy.dialects.openai_chat.messages_in import proof_of
-from ampproxy.dialects.openai_chat.think_tags import ThinkTags
+from ampproxy.dialects.openai_chat.think_tags import Piece, ThinkTags
 from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
     AudioWire,
@@ -134,7 +135,7 @@ class Choice:
         """Read a chunk's part of this choice; give the error that it reports, if any."""
         delta = wire.delta
         if wire.message is not None and self._is_empty() and delta in (None, _NOTHING):
-            delta = _as_delta(wire.message)
+            delta = as_delta(wire.message, count())
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
         if is_error(wire.error):
@@ -186,7 +187,7 @@ class Choice:
         if delta.reasoning_details or delta.reasoning_opaque:
             self._keep(delta, out, elsewhere=bool(thought))
         for kind, words in self._pieces(delta.content, out):
-            self._add_words("text" if kind == "text" else "reasoning", words, logprobs, out)
+            self._add_words(kind, words, logprobs, out)
             logprobs = ()
         if delta.refusal:
             self._refused = True
@@ -223,7 +224,7 @@ class Choice:
             part = Reasoning("", signature, redacted=True)
             out += (PartStarted(index, part, self.number), PartClosed(index))
 
-    def _pieces(self, content: str | list[Json] | None, out: list[Event]) -> list[tuple[str, str]]:
+    def _pieces(self, content: str | list[Json] | None, out: list[Event]) -> list[Piece]:
         """The content, with the thinking that stands in it set apart."""
         tags = self._tags
         if tags is None or not content:
@@ -240,7 +241,7 @@ class Choice:
         """There is no thinking in the content, or no more of it."""
         tags, self._tags = self._tags, None
         for kind, words in tags.end(cut=self._word == "length") if tags is not None else ():
-            self._add_words("text" if kind == "text" else "reasoning", words, (), out)
+            self._add_words(kind, words, (), out)
 
     def _add_words(
         self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]
@@ -380,13 +381,13 @@ class Choice:
         out += (PartStarted(index, audio_part(whole), self.number), PartClosed(index))
 
 
-def _as_delta(message: DeltaWire) -> DeltaWire:
-    """A whole message as a delta: its calls are numbered by their places."""
+def as_delta(message: DeltaWire, numbers: Iterator[int]) -> DeltaWire:
+    """A whole message as a delta, whose calls are numbered."""
     if message.function_call is not None:
         message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
         message.function_call = None
-    for number, call in enumerate(message.tool_calls or ()):
-        call.index = number
+    for call in message.tool_calls or ():
+        call.index = next(numbers)
     return message
 
 

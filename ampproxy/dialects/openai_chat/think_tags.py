@@ -13,7 +13,7 @@ words are sent once more as text.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from ampproxy.dialects.base import Opening
 
@@ -32,8 +32,8 @@ _MAX_AWAITED_CHARS: Final = 8192
 #: Blanks before the tag; what is longer is an answer that begins with blanks.
 _MAX_START_CHARS: Final = 64
 
-#: ``("text" | "reasoning", words)``.
-Piece = tuple[str, str]
+#: What some words are, and they.
+Piece: TypeAlias = tuple[Literal["text", "reasoning"], str]
 
 
 class ThinkTags:

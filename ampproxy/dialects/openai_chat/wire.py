@@ -18,6 +18,7 @@ from ampproxy.dialects.openai_answers import (
     read_logprobs,
     reason_of,
 )
+from ampproxy.dialects.openai_chat.think_tags import Piece
 from ampproxy.dialects.openai_requests import source_of, url_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import Finished, TokenLogprob
@@ -76,13 +77,13 @@ def reasoning_of(content: str | None, other: Json) -> str:
     return (text_of(other) or "") if other is not NULL else ""
 
 
-def content_pieces(content: str | list[Json] | None) -> list[tuple[str, str]]:
-    """``("text" | "reasoning", words)``: the content, which Mistral's thinking models send as parts."""
+def content_pieces(content: str | list[Json] | None) -> list[Piece]:
+    """The content, which Mistral's thinking models send as parts."""
     if not content:
         return []
     if isinstance(content, str):
         return [("text", content)]
-    pieces: list[tuple[str, str]] = []
+    pieces: list[Piece] = []
     for raw in content:
         piece = read_or(_PIECE, raw, _Piece())
         if piece.type == "thinking":
