@@ -283,6 +283,8 @@ def serve(descriptor: int, loaded: Iterable[str]) -> str:
     """
     from ampproxy.workers.template import load
 
+    # A shell has what it runs in the background ignore it, and tests interrupt programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     control, for_programs = socket.socket(fileno=descriptor), None
     # What is loaded stays: the garbage collector would only look at it again and again.
     gc.disable()

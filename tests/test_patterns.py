@@ -52,8 +52,8 @@ RATIO_OF_QUARTER = 5.5
 FEW = 300
 #: How many times as long a text may take that is twice as long.
 RATIO = 2.5
-#: How often both are measured at the most.
-MOST_ROUNDS = 30
+#: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`.
+MOST_ROUNDS, SOME_ROUNDS = 30, 4
 #: Seconds that no text may take, however linear it is.
 ABSOLUTE = 0.05
 
@@ -324,6 +324,9 @@ def compared(look: Callable[[Any], object], text: Any, long: Any) -> tuple[float
     for number in range(MOST_ROUNDS):
         single, double = min(single, taken(look, text)), min(double, taken(look, long))
         if double < QUICK or (number and double <= min(ABSOLUTE, RATIO * single)):
+            break
+        # No other work makes that much of what is linear.
+        if number >= SOME_ROUNDS and double > ABSOLUTE:
             break
     return single, double
 

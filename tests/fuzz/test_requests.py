@@ -159,7 +159,7 @@ def judged(said: bytes) -> tuple[bytes, bytes] | None:
             return None
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(requests(), st.lists(st.integers(1, 400), max_size=6))
 def test_any_split(said: bytes, cuts: list[int]) -> None:
     """The same answer, body and rest."""
@@ -183,7 +183,7 @@ def compare(said: bytes) -> None:
         assert (ours.body, ours.rest) == theirs
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(requests())
 @example(
     b"POST /api/threads HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"Content-Length: 5\r\n\r\nhello" + BEHIND

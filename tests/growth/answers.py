@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 
@@ -189,4 +190,4 @@ ANSWERS: dict[str, Makers] = {
 
 def written(members: Members) -> bytes:
     """An answer's body."""
-    return json.dumps(members).encode()
+    return msgspec.json.encode(members)

@@ -24,8 +24,9 @@ tune_malloc()
 MOST = 2.5
 #: Seconds that twice the input should take, so that its time can be compared.
 LEAST = 0.0015
-#: The smallest size and the largest, of which twice as many are made.
-SMALLEST, LARGEST = 100, 2400
+#: The sizes, of which twice as many are made, too. There are few, so that works which are given the same have
+#: it made once.
+LADDER = (75, 150, 300, 600, 1200, 2400)
 #: How often a ratio is measured again, and at how many larger sizes: where a cache of the processor ends, the
 #: time may jump once, but quadratic work only gets worse.
 TRIES, SIZES = 6, 3
@@ -69,10 +70,11 @@ def assert_linear(work: Callable[[T], object], made: Callable[[int], T], least: 
     :param made: makes the input of a size. What takes hardly any time is measured at a larger size.
     :param least: seconds that the larger one should take: what is quadratic in little shows late.
     """
-    size = SMALLEST
+    size = LADDER[0]
     took = seconds(work, made(2 * size))
     if took < least:
-        size = min(LARGEST, int(size * least / took) + 1)
+        enough = size * least / took
+        size = next((one for one in LADDER if one >= enough), LADDER[-1])
         took = seconds(work, made(2 * size))
         if took < LEAST / 2:
             return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
+
+import msgspec
 
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 
@@ -64,7 +65,7 @@ def _message(events: Events) -> bytes:
     end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}}
     whole = chain((_START,), events, (end, {"type": "message_stop"}))
     return b"".join(
-        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode()) for event in whole
+        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(event)) for event in whole
     )
 
 
@@ -116,7 +117,7 @@ _STOPPED = {"choices": [_delta(finish="stop")]}
 
 
 def _completion(events: Events, end: Members = _STOPPED) -> bytes:
-    return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in chain(events, (end,))) + DONE
+    return b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in chain(events, (end,))) + DONE
 
 
 COMPLETED: dict[str, Callable[[int], Events]] = {
@@ -210,7 +211,7 @@ def _response(events: Events) -> bytes:
 
 def _named(events: Events) -> bytes:
     return b"".join(
-        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode()) for event in events
+        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(event)) for event in events
     )
 
 
@@ -254,12 +255,12 @@ _END = {"candidates": [{"finishReason": "STOP", "index": 0}], "usageMetadata": {
 
 
 def _generation(events: Events) -> bytes:
-    return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in chain(events, (_END,)))
+    return b"".join(b"data: %b\n\n" % msgspec.json.encode(event) for event in chain(events, (_END,)))
 
 
 def as_array(events: Events) -> bytes:
     """The same as a JSON list that grows."""
-    return json.dumps([*events, _END]).encode()
+    return msgspec.json.encode([*events, _END])
 
 
 GENERATED: dict[str, Callable[[int], Events]] = {

@@ -89,7 +89,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join), st.lists(st.integers(1, 80), max_size=8))
 @example(b"0\r\nA: \r\r\n\r\n", [8, 9])
 def test_any_split(said: bytes, cuts: list[int]) -> None:
@@ -97,7 +97,7 @@ def test_any_split(said: bytes, cuts: list[int]) -> None:
     assert read(said, cuts) == read(said)
 
 
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join))
 def test_second_opinion(said: bytes) -> None:
     """What is taken whole, h11 takes, too, and sees it end in the same place."""

@@ -214,7 +214,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.lists(PIECES, min_size=1, max_size=8).map(b"".join),
     st.lists(st.integers(1, 300), max_size=8),
@@ -234,7 +234,7 @@ def test_any_split(said: bytes, cuts: list[int], small: bool) -> None:
     assert (*other[:3], *other[4:], cut[1]) == (*head[:3], *head[4:], whole[1])
 
 
-@settings(max_examples=examples(600), deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=8).map(b"".join))
 def test_second_opinion(said: bytes) -> None:
     """What is taken here, h11 takes, too, and sees it end in the same place."""

@@ -129,23 +129,27 @@ WISHES: dict[str, dict[str, Any]] = {
 PATHS = {"anthropic": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 
 
-def asked(
-    account: tuple[str, str], model: str, suffix: str, client: str, *, wish: bool
-) -> tuple[str, Any, Any]:
-    """How much the account is asked to think, with a star for a loss; the body, and the gateway's answer."""
+def gateway(account: tuple[str, str], model: str) -> World:
+    """Before one account with one model."""
     kind, url = account
     key = "name: server\n    api-key-entries: [{api-key: account-key-0123456789}]"
     key = key if kind == "openai-compatibility" else "api-key: account-key-0123456789"
     models = f'models: [{{name: "{model}", alias: model}}]'
-    world = World(f'api-keys: ["{CLIENT_KEY}"]\n{kind}:\n  - base-url: {url}\n    {key}\n    {models}\n')
+    return World(f'api-keys: ["{CLIENT_KEY}"]\n{kind}:\n  - base-url: {url}\n    {key}\n    {models}\n')
+
+
+def asked(world: World, suffix: str, client: str, *, wish: bool) -> tuple[str, Any]:
+    """How much the account is asked to think, with a star for a loss; and the body."""
     body = {**BODIES[client], **(WISHES[client] if wish else {})}
     path = PATHS.get(client, f"/v1beta/models/model({suffix}):generateContent")
     if client != "gemini":
         body["model"] = f"model({suffix})"
     world.request("POST", path, {"X-Ampproxy-Losses": "1"}, json.dumps(body).encode())
     world.turn()
-    sent = json.loads(world.client.sent[0].body)
-    world.client.sent[0].respond_whole(400, b"{}", {"Content-Type": ["application/json"]})
+    (request,) = world.client.sent
+    world.client.sent.clear()
+    sent = json.loads(request.body)
+    request.respond_whole(400, b"{}", {"Content-Type": ["application/json"]})
     lost = any(kind.startswith("thinking") for kind in world.exchanges[-1]["losses"])
     return amount(sent) + ("*" if lost else ""), sent
 
@@ -180,9 +184,10 @@ def test_every_suffix_on_every_family(
     """In the account's own dialect as in translation, whatever the body itself wishes; the stand-ins of the
     vendors take it all.
     """
+    world = gateway(account, model)
     found, expected = [], []
     for suffix, word in zip(SUFFIXES, words.split(), strict=True):
-        got, sent = asked(account, model, suffix, client, wish=wish)
+        got, sent = asked(world, suffix, client, wish=wish)
         if account in DIALECT:
             CHECKS[DIALECT[account]](sent, model)
         found.append(f"{suffix}={got}")
