@@ -19,6 +19,7 @@ from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
+from ampproxy.dialects.monitor import given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
@@ -28,7 +29,7 @@ from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, members, remove_members
+from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -76,9 +77,11 @@ _STATE = VendorState(
 
 class _Part(msgspec.Struct, gc=False):
     type: str = ""
+    image_url: msgspec.Raw = NULL
 
 
 class _Message(msgspec.Struct, gc=False):
+    type: str = ""
     content: str | list[_Part] | None = None
     reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -88,6 +91,8 @@ class _Body(Peek, frozen=True, gc=False):
 
 
 _body = Decoder(_Body)
+#: The types of Responses' items in place of messages.
+_ITEMS = frozenset(("function_call", "function_call_output"))
 #: The types of other dialects' parts of a message, which servers of this one refuse.
 _FOREIGN = frozenset(
     (
@@ -95,7 +100,9 @@ _FOREIGN = frozenset(
         *("input_text", "output_text", "input_image", "input_file"),
     )
 )
-_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"' % "|".join(sorted(_FOREIGN)).encode())
+_FOREIGN_PART = re.compile(
+    rb'"type"\s?:\s?"(?:%b)"|"image_url"\s?:\s?"' % "|".join(sorted(_FOREIGN | _ITEMS)).encode()
+)
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
@@ -110,15 +117,29 @@ def _has_foreign_parts(found: Peek, body: bytes) -> bool:
     """Whether messages have parts in the form of other dialects, which agents send for models of theirs."""
     if not isinstance(found, _Body):
         return _FOREIGN_PART.search(body) is not None
-    contents = (message.content for message in found.messages if isinstance(message.content, list))
-    return any(part.type in _FOREIGN for content in contents for part in content)
+    return any(map(_is_foreign, found.messages))
+
+
+def _is_foreign(message: _Message) -> bool:
+    if message.type in _ITEMS:
+        return True
+    parts = message.content if isinstance(message.content, list) else ()
+    return any(part.type in _FOREIGN or bytes(part.image_url)[:1] == b'"' for part in parts)
+
+
+def _is_of_responses(found: Peek, body: bytes) -> bool:
+    """Whether it has an ``input`` and no messages; tools may have members of either name."""
+    if body.find(b'"input"') < 0 or (isinstance(found, _Body) and found.messages):
+        return False
+    values = members(body) or {}
+    return given(values, "input") and not given(values, "messages")
 
 
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: Cursor sends a body of Responses here, or
     tools and parts of messages in other dialects' form.
     """
-    if body.find(b'"messages"') < 0 and body.find(b'"input"') >= 0:
+    if _is_of_responses(found, body):
         return RESPONSES
     tools = bytes(found.tools)
     if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))):
