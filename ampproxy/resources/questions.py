@@ -41,7 +41,8 @@ _MARK = b"\xef\xbb\xbf"
 
 def mended(dialect: Dialect, body: bytes, error: ValueError) -> tuple[bytes, BodyFacts]:
     """A body that could not be read, without a byte order mark or halves of characters, and what is known of
-    it: clients cut texts in the middle of an emoji, and vendors refuse what is left of it, in every later turn.
+    it: clients cut texts in the middle of an emoji, and vendors refuse what is left of it, in every later
+    turn.
 
     :param error: what is the matter with it.
     :raises ClientFault: it is something else.

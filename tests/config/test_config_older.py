@@ -90,7 +90,7 @@ def test_names_of_models_under_their_older_key() -> None:
     assert (
         config.oauth.codex.aliases
         == read(text.replace("mappings", "alias")).oauth.codex.aliases
-        != read("").oauth.codex.aliases
+        != read("port: 1").oauth.codex.aliases
     )
     assert len(config.warnings) == 1
     both = read(text + "\noauth-model-alias: {codex: [{name: gpt-5.5, alias: other}]}")
