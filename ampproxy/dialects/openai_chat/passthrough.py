@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.edit import edit_items
-from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
@@ -29,7 +26,7 @@ from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import NULL, Peek, members, remove_members
+from ampproxy.wire.json import Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -75,61 +72,18 @@ _STATE = VendorState(
 )
 
 
-class _Part(msgspec.Struct, gc=False):
-    type: str = ""
-    image_url: msgspec.Raw = NULL
-
-
-class _Message(msgspec.Struct, gc=False):
-    type: str = ""
-    content: str | list[_Part] | None = None
-    reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Body(Peek, frozen=True, gc=False):
-    messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
-
-
-_body = Decoder(_Body)
-#: The types of Responses' items in place of messages.
-_ITEMS = frozenset(("function_call", "function_call_output"))
-#: The types of other dialects' parts of a message, which servers of this one refuse.
-_FOREIGN = frozenset(
-    (
-        *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
-        *("input_text", "output_text", "input_image", "input_file"),
-    )
+#: The types of other dialects' parts of a message, and of items in place of messages, which agents send for
+#: models of theirs, and servers of this one refuse.
+_FOREIGN = (
+    *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
+    *("input_text", "output_text", "input_image", "input_file", "function_call", "function_call_output"),
 )
-_FOREIGN_PART = re.compile(
-    rb'"type"\s?:\s?"(?:%b)"|"image_url"\s?:\s?"' % "|".join(sorted(_FOREIGN | _ITEMS)).encode()
-)
+_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"|"image_url"\s?:\s?"' % "|".join(_FOREIGN).encode())
 
 
-def look(body: bytes) -> tuple[Peek, bool] | None:
-    """What routing looks at, and whether a message holds thinking; ``None``: the body is odd."""
-    found = read_or_none(_body, body)
-    if found is None:
-        return None
-    return found, any(message.reasoning_content is not msgspec.UNSET for message in found.messages)
-
-
-def _has_foreign_parts(found: Peek, body: bytes) -> bool:
-    """Whether messages have parts in the form of other dialects, which agents send for models of theirs."""
-    if not isinstance(found, _Body):
-        return _FOREIGN_PART.search(body) is not None
-    return any(map(_is_foreign, found.messages))
-
-
-def _is_foreign(message: _Message) -> bool:
-    if message.type in _ITEMS:
-        return True
-    parts = message.content if isinstance(message.content, list) else ()
-    return any(part.type in _FOREIGN or bytes(part.image_url)[:1] == b'"' for part in parts)
-
-
-def _is_of_responses(found: Peek, body: bytes) -> bool:
+def _is_of_responses(body: bytes) -> bool:
     """Whether it has an ``input`` and no messages; tools may have members of either name."""
-    if body.find(b'"input"') < 0 or (isinstance(found, _Body) and found.messages):
+    if body.find(b'"input"') < 0:
         return False
     values = members(body) or {}
     return given(values, "input") and not given(values, "messages")
@@ -139,12 +93,12 @@ def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: Cursor sends a body of Responses here, or
     tools and parts of messages in other dialects' form.
     """
-    if _is_of_responses(found, body):
+    if _is_of_responses(body):
         return RESPONSES
     tools = bytes(found.tools)
     if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))):
         return CHAT
-    return CHAT if _has_foreign_parts(found, body) else ""
+    return CHAT if _FOREIGN_PART.search(body) else ""
 
 
 PASSTHROUGH = Passthrough(
@@ -154,7 +108,6 @@ PASSTHROUGH = Passthrough(
     is_answer=is_answer,
     ends_well=ends_well,
     traces=(_MEMBER,),
-    look=look,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
     own=_own,
