@@ -273,8 +273,10 @@ class _Fitting:
             schema = Json(text)
         elif form == "object" and not self._own and schema is not None:
             schema = _object_schema(schema)
-        elif form == "any" and schema is not None and bytes(schema).lstrip()[:1] != b"{":
-            schema = None
+        elif form == "any" and schema is not None:
+            # One that is no object, or an empty one, Gemini refuses.
+            text = bytes(schema).strip()
+            schema = schema if text[:1] == b"{" and text[1:].lstrip() != b"}" else None
         if schema is None and self._profile.schema_needed and (form == "flat" or not self._own):
             schema = ANY_OBJECT
         if schema is not tool.schema:

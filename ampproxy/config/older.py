@@ -1,4 +1,4 @@
-"""Lists of keys as files of CLIProxyAPI's first versions have them, read as today's."""
+"""Lists as files of CLIProxyAPI's first versions have them, read as today's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from ampproxy.config.parsing import ParseContext
 
 _GEMINI, _OLD_GEMINI = "gemini-api-key", "generative-language-api-key"
 _SERVERS = "openai-compatibility"
+_ALIASES, _OLD_ALIASES = "oauth-model-alias", "oauth-model-mappings"
 _ENTRIES, _OLD_ENTRIES = "api-key-entries", "api-keys"
 _DEPRECATED = "is deprecated: write its keys under {}, each as api-key"
 
@@ -16,7 +17,7 @@ def with_older_lists(root: YamlMapping, reading: ParseContext) -> YamlMapping:
 
     :param reading: gets a warning for each such list.
     """
-    root = _with_list(root, _OLD_GEMINI, _GEMINI, "", reading)
+    root = _renamed(_with_list(root, _OLD_GEMINI, _GEMINI, "", reading), reading)
     servers = root.get(_SERVERS)
     if servers is None or not isinstance(servers.node, Sequence):
         return root
@@ -28,6 +29,16 @@ def with_older_lists(root: YamlMapping, reading: ParseContext) -> YamlMapping:
     )
     changed = Entry(servers.key, servers.line, Sequence(servers.node.line, items, names), servers.shown)
     return YamlMapping(root.line, tuple(changed if entry is servers else entry for entry in root))
+
+
+def _renamed(root: YamlMapping, reading: ParseContext) -> YamlMapping:
+    """The file with other names of logins' models under the name that they have today."""
+    found = root.get(_OLD_ALIASES)
+    if found is None or root.get(_ALIASES) is not None:
+        return root
+    reading.warn(found.line, _OLD_ALIASES, f"is deprecated: write it as {_ALIASES}")
+    renamed = Entry(_ALIASES, found.line, found.node, _OLD_ALIASES)
+    return YamlMapping(root.line, tuple(renamed if entry is found else entry for entry in root))
 
 
 def _with_list(tree: YamlMapping, old: str, new: str, path: str, reading: ParseContext) -> YamlMapping:

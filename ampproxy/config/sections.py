@@ -218,18 +218,32 @@ def _check_reach(found: ParsedSection, config: Config) -> None:
 
 
 def _check_providers(found: ParsedSection) -> None:
-    """Client keys at CLIProxyAPI's oldest place: who wrote some there does not want to serve everybody."""
+    """Client keys at CLIProxyAPI's oldest place, or under a name that is nearly theirs: who wrote some there
+    does not want to serve everybody.
+    """
     node = found.place.node
-    auth = node.get("auth") if isinstance(node, YamlMapping) else None
-    if auth is None or "clients" in found.places:
+    if not isinstance(node, YamlMapping) or "clients" in found.places:
+        return
+    for entry in node:
+        if entry.key.lower().replace("_", "").replace("-", "") in _NEARLY_KEYS:
+            found.place.reading.complain(entry.line, entry.key, _NO_KEYS.format("them"))
+    auth = node.get("auth")
+    if auth is None:
         return
     if isinstance(auth.node, YamlMapping) and (providers := auth.node.get("providers")) is not None:
         found.place.reading.complain(
             providers.line,
             "auth.providers",
-            "is not read, and there are no api-keys, so every program on this machine would be served: write"
-            " its keys as api-keys: [KEY, ...] at the top level",
+            _NO_KEYS.format("its keys"),
         )
+
+
+#: Names that somebody meant for ``api-keys``, without what parts their words.
+_NEARLY_KEYS = frozenset(("apikeys", "apikey"))
+_NO_KEYS = (
+    "is not read, and there are no api-keys, so every program on this machine would be served: write {} as"
+    " api-keys: [KEY, ...] at the top level"
+)
 
 
 def _check_client_keys(found: ParsedSection, config: Config) -> None:

@@ -35,14 +35,20 @@ def estimated(dialect: Dialect, question: ModelRequest) -> int:
     return estimate_tokens(asked)
 
 
+#: A byte order mark, which editors and shells put before JSON.
+_MARK = b"\xef\xbb\xbf"
+
+
 def mended(dialect: Dialect, body: bytes, error: ValueError) -> tuple[bytes, BodyFacts]:
-    """A body that could not be read, without halves of characters, and what is known of it: clients cut texts
-    in the middle of an emoji, and vendors refuse what is left of it, in every later turn.
+    """A body that could not be read, without a byte order mark or halves of characters, and what is known of
+    it: clients cut texts in the middle of an emoji, and vendors refuse what is left of it, in every later
+    turn.
 
     :param error: what is the matter with it.
     :raises ClientFault: it is something else.
     """
-    whole = whole_surrogates(body)
+    marked = body.startswith(_MARK)
+    whole = body.removeprefix(_MARK) if marked else whole_surrogates(body)
     try:
         if whole is not None:
             return whole, facts_of(dialect, whole)

@@ -52,6 +52,8 @@ ERRORS = [
         "auth.providers",
         "write its keys as api-keys",
     ),
+    ("keys under nearly their name", "port: 1\napi_keys: [a]", 2, "api_keys", "write them as api-keys"),
+    ("keys in another spelling", "port: 1\napiKeys: [a]", 2, "apiKeys", "no api-keys"),
     ("unclosed list", "port: 1\napi-keys: [a\nb: c", 3, "syntax", "not valid YAML"),
     ("tab", "a:\n\tb: 1", 2, "syntax", "not valid YAML"),
     ("control character", "port: 1\ndebug: \x01", 2, "syntax", "U+0001"),

@@ -81,3 +81,20 @@ def test_flat_amp_settings_beside_the_new_layout():
     """The flat settings of Amp mean in CLIProxyAPI 8's layout what they always did."""
     text = "config-version: 8\namp-upstream-url: https://a.example\naccess: {api-keys: [a]}"
     assert read(text).ampcode.upstream_url == "https://a.example"
+
+
+def test_names_of_models_under_their_older_key() -> None:
+    """They serve as under today's; those that stand there win."""
+    text = "oauth-model-mappings: {codex: [{name: gpt-5.5, alias: big, fork: true}]}"
+    config = read(text)
+    assert (
+        config.oauth.codex.aliases
+        == read(text.replace("mappings", "alias")).oauth.codex.aliases
+        != read("port: 1").oauth.codex.aliases
+    )
+    assert len(config.warnings) == 1
+    both = read(text + "\noauth-model-alias: {codex: [{name: gpt-5.5, alias: other}]}")
+    assert (
+        both.oauth.codex.aliases
+        == read("oauth-model-alias: {codex: [{name: gpt-5.5, alias: other}]}").oauth.codex.aliases
+    )

@@ -27,7 +27,7 @@ WARNINGS = [
     ("in another section", "upstream-url: http://a", 1, "upstream-url", "did you mean ampcode.upstream-url?"),
     ("unknown", "prot: 1", 1, "prot", "did you mean port?"),
     ("unknown, far off", "zzzz: 1", 1, "zzzz", "is not a known setting and has no effect"),
-    ("underscores", "api_keys: [a]", 1, "api_keys", "did you mean api-keys?"),
+    ("underscores", "auth_dir: a", 1, "auth_dir", "did you mean auth-dir?"),
     ("unknown below", "ampcode:\n  upstream-uri: a", 2, "ampcode.upstream-uri", "did you mean upstream-url?"),
     (
         "remote-management",

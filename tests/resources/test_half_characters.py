@@ -105,3 +105,14 @@ def test_what_else_is_not_valid() -> None:
         )
         assert connection.status == 400
         assert b"JSON" in connection.body
+
+
+def test_a_byte_order_mark() -> None:
+    """Editors and shells put it before JSON; vendors do not take it."""
+    world = World(config(MESSAGES))
+    path, question_ = question("anthropic", stream=False)
+    body = json.dumps(question_).encode()
+    world.request("POST", path, body=b"\xef\xbb\xbf" + body)
+    assert json.loads(world.client.sent[0].body)["messages"] == question_["messages"]
+    connection = world.request("POST", path, body=b"\xef\xbb\xbf{")
+    assert connection.status == 400

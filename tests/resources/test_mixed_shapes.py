@@ -235,6 +235,107 @@ def test_what_only_looks_foreign_passes(size: int) -> None:
     assert world.client.sent[0].body == body
 
 
+CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "t1", "type": "function", **NESTED}]}
+CALL["tool_calls"][0]["function"] = {"name": "grep", "arguments": "{}"}  # type: ignore[index]
+RESULT = {"role": "tool", "tool_call_id": "t1", "content": "found"}
+ITEM = {"type": "function_call", "call_id": "t1", "name": "grep", "arguments": "{}"}
+FLAT_CALL = {"id": "t1", "type": "function", "name": "grep", "arguments": "{}"}
+#: How clients write a call and its result -> they are the same.
+ODD: dict[str, list[Any]] = {
+    "items of Responses'": [ITEM, {"type": "function_call_output", "call_id": "t1", "output": "found"}],
+    "a result in a part": [
+        CALL,
+        {**RESULT, "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "found"}]},
+    ],
+    "a flat call": [{"role": "assistant", "tool_calls": [FLAT_CALL]}, RESULT],
+    "texts without parts": [CALL, {**RESULT, "content": ["found"]}],
+    "a part without a list": [CALL, {**RESULT, "content": {"type": "text", "text": "found"}}],
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_messages(case: str) -> None:
+    """They are read as they are meant."""
+    _, sent = ask("claude-real", messages=[HELLO, *ODD[case]], tools=[NESTED])
+    _, called, told = sent["messages"]
+    assert [(block["type"], block["id"], block["name"]) for block in called["content"]] == [
+        ("tool_use", "t1", "grep")
+    ]
+    (result,) = told["content"]
+    assert (result["type"], result["tool_use_id"]) == ("tool_result", "t1")
+    assert result["content"] in ("found", [{"type": "text", "text": "found"}])
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_items_among_messages_at_a_server_of_chat(size: int) -> None:
+    """They and bare addresses of pictures are in its form there."""
+    picture = {"type": "image_url", "image_url": "http://i.test/a"}
+    words = {"type": "text", "text": "a" * size}
+    _, sent = ask(
+        "qwen3-coder", messages=[{"role": "user", "content": [words, picture]}, *ODD["items of Responses'"]]
+    )
+    asked, called, told = sent["messages"]
+    assert asked["content"][1] == {"type": "image_url", "image_url": {"url": "http://i.test/a"}}
+    assert called["tool_calls"][0]["function"] == {"name": "grep", "arguments": "{}"}
+    assert told == RESULT
+
+
+@pytest.mark.parametrize("messages", [None, []])
+@pytest.mark.parametrize("model", ANSWERS)
+def test_a_body_of_responses_with_no_messages(model: str, messages: Any) -> None:
+    """An empty list is none; tools may have a member of that name. So it is the other way round."""
+    schema = {"type": "object", "properties": {"messages": {"type": "array"}, "input": {"type": "string"}}}
+    _, sent = ask(model, messages=messages, input="go", tools=[{**FLAT, "parameters": schema}])
+    assert '"go"' in json.dumps(sent)
+    assert ("messages" in sent) == (model != "gpt-5.5")
+    tool = {"type": "function", "function": {"name": "read_file", "parameters": schema}}
+    connection, sent = ask(model, "/v1/responses", messages=[HELLO], tools=[tool])
+    assert connection.status == 200
+    assert '"go"' in json.dumps(sent)
+
+
+def test_bare_tools_and_choices_at_a_server_of_chat() -> None:
+    """Without what stands around them in its form."""
+    bare = {"name": "grep", "parameters": SCHEMA}
+    _, sent = ask("qwen3-coder", messages=[HELLO], tools=[bare])
+    assert sent["tools"] == [{"type": "function", "function": bare}]
+    foreign = {"type": "function", "function": {"name": "grep", "input_schema": SCHEMA}}
+    _, sent = ask("qwen3-coder", messages=[HELLO], tools=[foreign], tool_choice="any")
+    assert sent["tools"] == [{"type": "function", "function": bare}]
+    assert sent["tool_choice"] == "required"
+    choice = {"type": "function", "name": "grep"}
+    _, sent = ask("qwen3-coder", messages=[HELLO], tools=[NESTED], tool_choice=choice)
+    assert sent["tool_choice"] == {"type": "function", "function": {"name": "grep"}}
+
+
+@pytest.mark.parametrize(
+    ("member", "effort"),
+    [
+        ({"reasoning": {"effort": "high"}}, "high"),
+        ({"reasoning": {"max_tokens": 1024}}, "low"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 8192}}, "medium"),
+        ({"reasoning": {"enabled": False}}, "none"),
+        ({"thinking": {"type": "disabled"}, "reasoning_effort": "high"}, "high"),
+    ],
+)
+def test_thinking_in_the_form_of_another_server(member: dict[str, Any], effort: str) -> None:
+    """It is understood where another dialect is spoken; a server of this one gets it as it came."""
+    _, sent = ask("gpt-5.5", messages=[HELLO], **member)
+    assert sent["reasoning"]["effort"] == effort
+    _, sent = ask("qwen3-coder", messages=[HELLO], **member)
+    assert (
+        sent.items() >= {name: value for name, value in member.items() if name != "reasoning_effort"}.items()
+    )
+
+
+def test_a_schema_in_the_form_of_responses() -> None:
+    """The members of the format stand in it, or in one of their own."""
+    schema = {"type": "object", "properties": {}, "additionalProperties": False, "required": []}
+    for form in ({"name": "x", "schema": schema}, {"json_schema": {"name": "x", "schema": schema}}):
+        _, sent = ask("gpt-5.5", messages=[HELLO], response_format={"type": "json_schema", **form})
+        assert (sent["text"]["format"]["name"], sent["text"]["format"]["schema"]) == ("x", schema)
+
+
 @pytest.mark.parametrize("model", ANSWERS)
 def test_a_body_of_chat_at_responses(model: str) -> None:
     """One with ``messages`` is read as what it is, and answered in Responses' form: nothing of it is lost."""
@@ -306,3 +407,35 @@ def test_the_glance(tools: list[Any], flat: bool, separators: tuple[str, str]) -
     if separators == (" , ", " : ") and flat and tools != [ANTHROPICS]:
         return  # a blank before a comma, which no encoder writes
     assert is_flat(json.dumps(tools, separators=separators).encode()) == flat
+
+
+def test_system_messages_that_begin_a_conversation() -> None:
+    """A server of Messages that takes none among the messages gets them as its system text."""
+    accounts = """
+api-keys: [client-key-1]
+claude-api-key:
+  - {api-key: canary-k, base-url: 'https://api.deepseek.com/anthropic', models: [deepseek-chat]}
+"""
+    world = World(accounts)
+    messages = [{"role": "system", "content": "One."}, {"role": "system", "content": "Two."}, HELLO]
+    body = {"model": "deepseek-chat", "max_tokens": 9, "system": "Zero.", "messages": messages}
+    world.request("POST", "/v1/messages", key=KEY, body=json.dumps(body).encode())
+    sent = json.loads(world.client.sent[0].body)
+    assert [message["role"] for message in sent["messages"]] == ["user"]
+    assert [block["text"] for block in sent["system"]] == ["Zero.", "One.", "Two."]
+
+
+def test_a_function_without_parameters() -> None:
+    """Gemini refuses an empty schema, and takes none; servers of Chat the other way round."""
+    accounts = (
+        ACCOUNTS + "gemini-api-key: [{api-key: canary-g, base-url: 'http://g.test', models: [gemini-x]}]\n"
+    )
+    for parameters in ({}, None):
+        tools = [{"type": "function", "name": "grep", "parameters": parameters}]
+        world = World(accounts)
+        for model in ("gemini-x", "qwen3-coder"):
+            body = json.dumps({"model": model, "input": "go", "tools": tools}).encode()
+            world.request("POST", "/v1/responses", key=KEY, body=body)
+        gemini, chat = (json.loads(sent.body)["tools"][0] for sent in world.client.sent)
+        assert gemini["functionDeclarations"] == [{"name": "grep"}]
+        assert chat["function"]["parameters"] == {"type": "object", "properties": {}}

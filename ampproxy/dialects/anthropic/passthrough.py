@@ -172,7 +172,14 @@ def _may_not_fit(body: bytes, target: Target) -> bool:
     # From the end: in large bodies that search is several times faster.
     if any(body.rfind(mark) >= 0 for mark in marks):
         return True
-    return host.system == "first" and _SYSTEM_TURN.search(body) is not None
+    return _has_system_turn(body, target)
+
+
+def _has_system_turn(body: bytes, target: Target) -> bool:
+    """Whether a message is the system's, where its server takes none: one that begins the conversation is a
+    system text, which the vocabulary does not show.
+    """
+    return target.host.system == "first" and _SYSTEM_TURN.search(body) is not None
 
 
 #: Threads are the beta message-threads: an answer's id stands for the conversation up to it.
@@ -210,6 +217,7 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     look=look,
+    is_renamed=_has_system_turn,
     own=_own,
     may_not_fit=_may_not_fit,
     clean=clean_request,

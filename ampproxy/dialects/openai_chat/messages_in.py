@@ -13,8 +13,10 @@ from ampproxy.dialects.json import (
     bad_request,
     loads,
     members,
+    raw_text,
     read_request,
     text_of,
+    to_raw,
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
@@ -32,6 +34,7 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 from ampproxy.model.request import Role, Turn
+from ampproxy.wire.json import BAD_JSON
 
 
 class FunctionCall(msgspec.Struct):
@@ -56,6 +59,8 @@ class CallMessage(msgspec.Struct):
     function: FunctionCall | None = None
     custom: CustomCall | None = None
     extra_content: Json = NULL
+    name: str | None = None
+    arguments: Json = NULL
 
 
 def proof_of(extra: Json) -> Signature | None:
@@ -109,13 +114,34 @@ def call_part(call: CallMessage, spare_id: str) -> ToolCall | None:
         return ToolCall(call_id, call.custom.name, call.custom.input, freeform=True)
     if call.function is not None:
         return ToolCall(call_id, call.function.name, arguments_text(call.function.arguments))
-    return None
+    # Responses' form.
+    return None if call.name is None else ToolCall(call_id, call.name, arguments_text(call.arguments))
 
 
 def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
     """The members that are not known and have a value."""
     found = without_nulls(members(raw, at))
     return {name: value for name, value in found.items() if name not in known and value != _NONE}
+
+
+def _mended(raw: Json, at: str) -> Json:
+    """A message that is one of Responses' items, or whose content is neither a text nor a list of parts, in
+    this dialect's form.
+    """
+    found = members(raw, at)
+    kind = text_of(found.get("type", NULL))
+    if kind == "function_call":
+        function = {name: found[name] for name in ("name", "arguments") if name in found}
+        call = {"id": found.get("call_id", NULL), "function": function}
+        return to_raw({"role": "assistant", "tool_calls": [call]})
+    if kind == "function_call_output":
+        output, id_ = found.get("output", NULL), found.get("call_id", NULL)
+        found = {"role": raw_text('"tool"'), "tool_call_id": id_, "content": output}
+    content = bytes(found.get("content", NULL))
+    if content[:1] == b"{":
+        part = text_of(members(content, at).get("type", NULL))
+        found["content"] = to_raw([Json(content)]) if part else to_raw(content.decode("utf-8", "replace"))
+    return to_raw(found)
 
 
 class _Conversation:
@@ -130,7 +156,11 @@ class _Conversation:
         self._results: list[ToolResult] = []
 
     def add(self, raw: Json, at: str) -> None:
-        message = read_request(_MESSAGE, raw, at)
+        try:
+            message = _MESSAGE.decode(raw)
+        except BAD_JSON:
+            raw = _mended(raw, at)
+            message = read_request(_MESSAGE, raw, at)
         parse = _ROLES.get(message.role)
         if parse is None:
             bad_request(f"{at}.role", f"Unknown role; expected one of {', '.join(sorted(_ROLES))}.")
@@ -228,7 +258,7 @@ class _Conversation:
         self.turns.append(Turn(role, tuple(parts) or (Text(""),), extras))
 
 
-_CALL_KNOWN: Final = frozenset({"id", "type", "function", "custom", "index"})
+_CALL_KNOWN: Final = frozenset({"id", "type", "function", "custom", "index", "name", "arguments"})
 
 _ROLES: Final[dict[str, Callable[[_Conversation, _Message, dict[str, Json], str], None]]] = {
     "system": _Conversation.instruct,

@@ -43,8 +43,8 @@ def _image(part: Fields) -> Part:
     image = part.need_raw("image_url")
     detail = None
     if is_string(image):
-        # Some clients write the bare URL.
-        url = text_of(image) or ""
+        # Some clients write the bare URL; Responses has the detail beside it.
+        url, detail = text_of(image) or "", part.take("detail", str)
     else:
         inner = Fields(image, part.path("image_url"), nulls=False)
         url, detail = inner.need("url", str), inner.take("detail", str)
@@ -164,6 +164,9 @@ def content_parts(content: str | list[Json] | None, at: str) -> list[Part]:
 
 
 def _part(raw: Json, at: str) -> Part:
+    if is_string(raw):
+        # Clients leave the part around a text out.
+        return Text(text_of(raw) or "")
     part = Fields(raw, at, nulls=False)
     kind = part.need("type", str)
     read = _PARTS.get(kind)
@@ -192,6 +195,8 @@ def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Imag
     for number, part in enumerate(content_parts(content, at)):
         if isinstance(part, Text | Image | Document):
             parts.append(part)
+        elif isinstance(part, ToolResult):
+            parts += [inner for inner in part.parts if not isinstance(inner, Audio)]
         elif isinstance(part, Opaque):
             # A result is data for the model: an unknown part of it is given as it stands.
             parts.append(Text(raw_str(part.raw)))

@@ -12,13 +12,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.edit import edit_items
-from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
+from ampproxy.dialects.monitor import given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
@@ -74,56 +72,33 @@ _STATE = VendorState(
 )
 
 
-class _Part(msgspec.Struct, gc=False):
-    type: str = ""
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: str | list[_Part] | None = None
-    reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Body(Peek, frozen=True, gc=False):
-    messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
-
-
-_body = Decoder(_Body)
-#: The types of other dialects' parts of a message, which servers of this one refuse.
-_FOREIGN = frozenset(
-    (
-        *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
-        *("input_text", "output_text", "input_image", "input_file"),
-    )
+#: The types of other dialects' parts of a message, and of items in place of messages, which agents send for
+#: models of theirs, and servers of this one refuse.
+_FOREIGN = (
+    *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
+    *("input_text", "output_text", "input_image", "input_file", "function_call", "function_call_output"),
 )
-_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"' % "|".join(sorted(_FOREIGN)).encode())
+_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"|"image_url"\s?:\s?"' % "|".join(_FOREIGN).encode())
 
 
-def look(body: bytes) -> tuple[Peek, bool] | None:
-    """What routing looks at, and whether a message holds thinking; ``None``: the body is odd."""
-    found = read_or_none(_body, body)
-    if found is None:
-        return None
-    return found, any(message.reasoning_content is not msgspec.UNSET for message in found.messages)
-
-
-def _has_foreign_parts(found: Peek, body: bytes) -> bool:
-    """Whether messages have parts in the form of other dialects, which agents send for models of theirs."""
-    if not isinstance(found, _Body):
-        return _FOREIGN_PART.search(body) is not None
-    contents = (message.content for message in found.messages if isinstance(message.content, list))
-    return any(part.type in _FOREIGN for content in contents for part in content)
+def _is_of_responses(body: bytes) -> bool:
+    """Whether it has an ``input`` and no messages; tools may have members of either name."""
+    if body.find(b'"input"') < 0:
+        return False
+    values = members(body) or {}
+    return given(values, "input") and not given(values, "messages")
 
 
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: Cursor sends a body of Responses here, or
     tools and parts of messages in other dialects' form.
     """
-    if body.find(b'"messages"') < 0 and body.find(b'"input"') >= 0:
+    if _is_of_responses(body):
         return RESPONSES
     tools = bytes(found.tools)
     if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))):
         return CHAT
-    return CHAT if _has_foreign_parts(found, body) else ""
+    return CHAT if _FOREIGN_PART.search(body) else ""
 
 
 PASSTHROUGH = Passthrough(
@@ -133,7 +108,6 @@ PASSTHROUGH = Passthrough(
     is_answer=is_answer,
     ends_well=ends_well,
     traces=(_MEMBER,),
-    look=look,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
     own=_own,

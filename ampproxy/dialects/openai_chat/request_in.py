@@ -15,6 +15,7 @@ from ampproxy.dialects.json import (
     Decoder,
     Members,
     bad_request,
+    loads,
     members_again,
     read_request,
     to_raw,
@@ -49,8 +50,14 @@ class _Schema(msgspec.Struct):
 
 
 class _Format(msgspec.Struct):
+    """``response_format``; the schema's members stand in it as in Responses, or in ``json_schema``."""
+
     type: str
     json_schema: _Schema | None = None
+    name: str | None = None
+    description: str | None = None
+    schema: Json = NULL
+    strict: bool | None = None
 
 
 class _Body(SamplingBody):
@@ -138,14 +145,46 @@ def _thinking(effort: str | None) -> Thinking | None:
     return None if level is None else Thinking("level", level=level)
 
 
+#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's.
+_THINKING: Final = ("reasoning", "thinking")
+
+
+def for_others(request: ChatRequest) -> ChatRequest:
+    """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
+    servers of this dialect may know as it is.
+    """
+    if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
+        return request
+    for name in _THINKING:
+        thinking = _thinking_in(loads(request.extras.get(name, NULL)))
+        if thinking is not None:
+            extras = {key: raw for key, raw in request.extras.items() if key != name}
+            return msgspec.structs.replace(request, thinking=thinking, extras=extras)
+    return request
+
+
+def _thinking_in(found: object) -> Thinking | None:
+    if not isinstance(found, dict):
+        return None
+    effort, enabled, kind = (found.get(member) for member in ("effort", "enabled", "type"))
+    amount = found.get("max_tokens", found.get("budget_tokens"))
+    if enabled is False or kind == "disabled":
+        return Thinking("off")
+    if isinstance(effort, str) and (thinking := _thinking(effort)) is not None:
+        return thinking
+    if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0:
+        return Thinking("budget", budget=amount)
+    return Thinking("auto") if enabled is True or kind in ("enabled", "adaptive") else None
+
+
 def _output(asked: _Format | None) -> OutputFormat | None:
     if asked is None or asked.type == "text":
         return None
     if asked.type == "json_object":
         return OutputFormat("json")
-    if asked.type != "json_schema" or asked.json_schema is None:
+    schema = asked.json_schema or (asked if asked.schema != NULL else None)
+    if asked.type != "json_schema" or schema is None:
         bad_request("response_format", "Expected text, json_object, or json_schema with its schema.")
-    schema = asked.json_schema
     return OutputFormat(
         "schema",
         None if schema.schema == NULL else schema.schema,

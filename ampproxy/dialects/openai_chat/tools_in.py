@@ -22,6 +22,8 @@ _FLAT: Final = ("name", "description", "parameters", "input_schema", "strict", "
 def _function(function: Fields, cache: Json | None, extras: dict[str, Json]) -> Tool:
     name, description = function.need("name", str), function.take("description", str)
     schema = function.take_raw("parameters")
+    foreign = function.take_raw("input_schema")
+    schema = foreign if schema is None else schema
     return Tool(name, description, schema, function.take("strict", bool), cache=cache, extras=extras)
 
 
@@ -71,7 +73,7 @@ def is_flat(tools: bytes) -> bool:
     """Whether tools are declared in another dialect's form, by a glance at their JSON text: ``type`` is not
     followed by the member of its name. For most requests a few quick searches.
     """
-    if tools.find(b'"input_schema"') >= 0:
+    if tools.find(b'"input_schema"') >= 0 or _BARE.match(tools):
         return True
     for kind in (b'"function"', b'"custom"'):
         at = tools.find(kind + b",")
@@ -83,13 +85,17 @@ def is_flat(tools: bytes) -> bool:
     return False
 
 
-#: Anthropic's form of a choice, which Cursor sends here, too.
-_FOREIGN_CHOICE: Final = re.compile(rb'\{\s*"type"\s*:\s*"(?:auto|any|none|required|tool)"')
+#: A tool that is declared without anything around it.
+_BARE: Final = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
+#: Forms of a choice that Cursor and others send here, too: Anthropic's, and Responses' flat one.
+_FOREIGN_CHOICE: Final = re.compile(
+    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"name")'
+)
 
 
 def is_foreign_choice(choice: bytes) -> bool:
-    """Whether ``tool_choice`` is written in Anthropic's form."""
-    return choice[:1] == b"{" and _FOREIGN_CHOICE.match(choice) is not None
+    """Whether ``tool_choice`` is written in another dialect's form."""
+    return choice[:1] in (b"{", b'"') and _FOREIGN_CHOICE.match(choice) is not None
 
 
 _FLAT_NAMES: Final = tuple(f'"{name}"'.encode() for name in _FLAT)

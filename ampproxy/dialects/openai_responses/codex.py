@@ -114,6 +114,7 @@ def _include(text: Json | None) -> Json:
 
 class _Item(msgspec.Struct):
     type: Any = None
+    id: Any = None
     role: Any = None
     encrypted_content: Any = None
 
@@ -137,6 +138,8 @@ def _input(text: Json, losses: list[Loss]) -> Json:
 
 def _is_remembered(item: _Item) -> bool:
     """Whether it is reasoning that its vendor alone can have, by its id."""
+    if item.type == "item_reference":
+        return isinstance(item.id, str) and item.id.startswith("rs_")
     return item.type == "reasoning" and not item.encrypted_content
 
 

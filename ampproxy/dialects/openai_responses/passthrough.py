@@ -16,7 +16,17 @@ from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, first, loads, members, to_raw
 from ampproxy.dialects.limits import openai_limits
-from ampproxy.dialects.monitor import NO_NAME, TIER, Members, StreamMonitor, has_list, inner, plain, tiered
+from ampproxy.dialects.monitor import (
+    NO_NAME,
+    TIER,
+    Members,
+    StreamMonitor,
+    given,
+    has_list,
+    inner,
+    plain,
+    tiered,
+)
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
@@ -242,12 +252,10 @@ def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
     tools in its form.
     """
-    if (
-        body.find(b'"input"') < 0
-        and body.find(b'"messages"') >= 0
-        and "messages" in (raw_members(body) or ())
-    ):
-        return CHAT
+    if body.find(b'"messages"') >= 0:
+        values = raw_members(body) or {}
+        if given(values, "messages") and not given(values, "input"):
+            return CHAT
     tools = bytes(found.tools)
     return RESPONSES if tools.find(b'"function"') >= 0 and is_nested(tools) else ""
 

@@ -65,7 +65,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         choice=choice,
         stream=bool(streamed if stream is None else stream),
         include_signatures=INCLUDE_PROOFS in include,
-        extras=fields.remaining(),
+        extras={name: raw for name, raw in fields.remaining().items() if name != "messages"},
         **known,
     )
 

@@ -137,3 +137,11 @@ def test_a_login_is_given_no_thinking_by_its_id():
     body, losses = constrain(json.dumps({"model": "m", "input": items}).encode())
     assert json.loads(body)["input"] == items[1:]
     assert [(loss.kind, loss.path) for loss in losses] == [("reasoning", "input")]
+
+
+def test_a_reference_to_thinking_is_left_out() -> None:
+    """The backend stores nothing; what it says is not missing in the conversation. Others it may know."""
+    items = [{"type": "item_reference", "id": id_} for id_ in ("rs_1", "msg_1")]
+    body, losses = constrain(json.dumps({"model": "m", "input": items}).encode())
+    assert json.loads(body)["input"] == items[1:]
+    assert [loss.kind for loss in losses] == ["reasoning"]
