@@ -28,11 +28,6 @@ HERE = Path(__file__).parent
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-# Kept even where the environment asks for none: each worker, and each of the some hundred processes that
-# tests start, would compile all of ampproxy anew, which takes longer than what most of them are there for.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
-
 # pytest asks for Twisted's version before each test, and would parse Twisted's description anew each time,
 # README included: more than most tests take.
 importlib.metadata.version = functools.cache(importlib.metadata.version)
@@ -119,6 +114,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     for report in runtestprotocol(item, log=False, nextitem=nextitem):
         if report.when == "call" or not report.passed:
+            # Nothing there asks for them, and there are more of them than of all else.
+            report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
     return True
 

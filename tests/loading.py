@@ -18,7 +18,6 @@ import _hypothesis_pytestplugin  # noqa: F401  Hypothesis expects it before anyt
 import pytest
 from _pytest.assertion import install_importhook
 from _pytest.config import get_config
-from hypothesis.internal.conjecture.providers import _get_local_constants
 
 HERE = Path(__file__).parent
 _REACTOR = "twisted.internet.reactor"
@@ -57,11 +56,13 @@ def _import(names: Iterable[str]) -> None:
 
 
 def _find_constants() -> None:
-    """Those of the package, of which Hypothesis makes examples: it would parse all modules in each worker."""
-    with warnings.catch_warnings():
+    """Those of the package, of which Hypothesis makes examples: it would parse all modules in each worker.
+    A version that does not find them so finds them in each.
+    """
+    with warnings.catch_warnings(), contextlib.suppress(ImportError, AttributeError):
         # It tells plugins that they make all runs slower.
         warnings.simplefilter("ignore")
-        _get_local_constants()
+        importlib.import_module("hypothesis.internal.conjecture.providers")._get_local_constants()
 
 
 @contextlib.contextmanager

@@ -256,11 +256,11 @@ class PassthroughFilter:
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        event = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
+        sent = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
         # What is held back must not be overtaken by what the fast path knows.
         if self._forwards and not self._monitor.finished:
             self._fast.learn(block, out)
-        return event
+        return sent
 
     def _see_mended(self, name: bytes, data: bytes) -> bool:
         """Look at an event that is valid but for halves of characters, which its client may put together."""

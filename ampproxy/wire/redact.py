@@ -134,7 +134,7 @@ class Redactor:
         """The same text with ``***`` in place of every secret."""
         text = self.known(text)
         lower = text.lower()
-        if not any(map(lower.__contains__, _HINTS)):
+        if not any(map(lower.__contains__, _WORD_HINTS if text.isalnum() else _HINTS)):
             return text
         for hints, pattern, kept in _shapes():
             if any(hint in lower for hint in hints):
@@ -213,6 +213,8 @@ _SHAPES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )
 _HINTS = tuple(dict.fromkeys(hint for hints, _, _ in _SHAPES for hint in hints))
+#: Those of shapes without any mark: letters and digits alone, as most ids are, have no other.
+_WORD_HINTS = ("aiza",)
 
 
 @lru_cache(maxsize=1)

@@ -203,7 +203,7 @@ def test_noise(dialect: str, case: str) -> None:
     each()
 
 
-BIG = 60_000
+BIG = 30_000
 #: Bodies that are all depth, all members, all one string, or all lines.
 PATHOLOGICAL: dict[str, bytes] = {
     "lists": b"[" * BIG,
