@@ -42,10 +42,8 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
     config = read_config(file, at=at)
     try:
         report: AlertsReport = ServiceClient(config, at).reported(PATH, AlertsReport)
-    except NotReachable as error:
-        raise not_running(error, f"what is wrong is not known: {error}") from None
     except NotAnswered as error:
-        raise click.ClickException(f"what is wrong is not known: {error}") from None
+        raise not_running(error, f"what is wrong is not known: {error}") from None
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return

@@ -12,7 +12,7 @@ from uuid import uuid4
 import click
 
 from ampproxy.cli.configured import config_option, read_config
-from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
+from ampproxy.cli.service_client import NotAnswered, ServiceClient, at_option, not_running
 from ampproxy.cli.terminal import sentence
 from ampproxy.cli.try_ import FORMS, Tried, ask, show_error
 
@@ -52,10 +52,8 @@ def command(
     try:
         asker.mine()
         whole = converse(model, system, max_tokens, lines(), send, print_json if as_json else conclude)
-    except NotReachable as error:
-        raise not_running(error, f"cannot reach the service: {error}") from None
     except NotAnswered as error:
-        raise click.ClickException(str(error)) from None
+        raise not_running(error, f"cannot reach the service: {error}") from None
     if not whole:
         raise SystemExit(1)
 

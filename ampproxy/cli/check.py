@@ -27,6 +27,7 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.state.library import missing_library
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
+from ampproxy.wire.words import counted
 
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "ready": "green"}
 
@@ -170,9 +171,9 @@ def summary(config: Config) -> str:
     """What the service would be, in one line; shows no secret."""
     kinds = Counter(account.kind for account in config.accounts)
     by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    accounts = _counted(len(config.accounts), "account") + (f" ({by_kind})" if by_kind else "")
-    mappings = _counted(len(config.ampcode.mappings), "model mapping")
-    clients = _counted(len(config.clients), "client key")
+    accounts = counted(len(config.accounts), "account", "no") + (f" ({by_kind})" if by_kind else "")
+    mappings = counted(len(config.ampcode.mappings), "model mapping", "no")
+    clients = counted(len(config.clients), "client key", "no")
     return f"{accounts}, {mappings}, {clients}, listening on {address(config)}"
 
 
@@ -181,7 +182,3 @@ def address(config: Config) -> str:
     host = config.host or "*"
     scheme = "http" if config.tls is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"

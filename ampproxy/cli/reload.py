@@ -12,7 +12,6 @@ import msgspec
 from ampproxy.cli.configured import beside, config_option
 from ampproxy.cli.service_client import (
     NotAnswered,
-    NotReachable,
     ServiceClient,
     at_option,
     complain,
@@ -51,10 +50,8 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
         raise SystemExit(1) from None
     try:
         before, report = retry(partial(ask, asker), time.sleep)
-    except NotReachable as error:
-        raise not_running(error, f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
-        raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
+        raise not_running(error, f"cannot reach the service: {error}{_ELSEWHERE}") from None
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
         raise SystemExit(not report.ok)

@@ -53,10 +53,8 @@ def command(file: Path | None, at: str) -> None:
     asker = ServiceClient(config, at)
     try:
         before = retry(asker.mine, time.sleep)
-    except NotReachable as error:
-        raise not_running(error, f"cannot reach the service: {error}") from None
     except NotAnswered as error:
-        raise click.ClickException(f"cannot reach the service: {error}") from None
+        raise not_running(error, f"cannot reach the service: {error}") from None
     _signal(before.pid)
     try:
         with Progress() as progress:

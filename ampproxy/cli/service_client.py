@@ -79,14 +79,14 @@ class NotSecure(NotReachable):
 
 
 def not_running(
-    error: NotReachable, text: str, suggestion: str = "To start it: ampproxy serve"
+    error: NotAnswered, text: str, suggestion: str = "To start it: ampproxy serve"
 ) -> click.ClickException:
     """What a command ends with that needs the service: where something answers, if without TLS, it runs.
 
     :param text: what is printed.
     :param suggestion: what is printed after it.
     """
-    if isinstance(error, NotSecure):
+    if isinstance(error, NotSecure) or not isinstance(error, NotReachable):
         return click.ClickException(text)
     return NotRunning(f"{text} {suggestion}".rstrip())
 

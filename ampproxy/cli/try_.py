@@ -18,7 +18,7 @@ import click
 
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.log import members
-from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
+from ampproxy.cli.service_client import NotAnswered, ServiceClient, at_option, not_running
 from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import Config
 from ampproxy.demo.streamed import text_of
@@ -148,10 +148,8 @@ def command(
     try:
         status = asker.mine()
         tried = ask(asker, path, form.body(model, text, max_tokens), thread, show)
-    except NotReachable as error:
-        raise not_running(error, f"cannot reach the service: {error}") from None
     except NotAnswered as error:
-        raise click.ClickException(str(error)) from None
+        raise not_running(error, f"cannot reach the service: {error}") from None
     if status.state_dir and tried.route not in ("", "none"):
         ledger = place_of(config, Path(status.state_dir))
         tried.exchange = _exchange(with_logins(config), ledger, thread, time.sleep)

@@ -15,6 +15,7 @@ from ampproxy.config.parsing import (
     Location,
     ParsedSection,
     Reader,
+    Reads,
     Section,
     Setting,
 )
@@ -55,6 +56,10 @@ def _override(found: ParsedSection) -> Override:
     return Override(Family(**found.values), f"{name}:{line}")
 
 
+def _known(name: str, reader: Reads, doc: str) -> Setting:
+    return Setting(name, reader, doc, "what is known")
+
+
 _ENTRY = Section(
     _override,
     (
@@ -70,94 +75,56 @@ _ENTRY = Section(
             "The dialects in which the members from `thinking` to `max-output` apply.",
             "the family's, else all",
         ),
-        Setting(
+        _known(
             "thinking",
             _one_of(get_args(ThinkingForm)),
             "How thinking is requested: by a number of tokens, by a level of effort, either, or not at all.",
-            "what is known",
         ),
-        Setting(
+        _known(
             "budget",
             Reader("two numbers of tokens", _budget),
             "The smallest and the largest accepted number of thinking tokens.",
-            "what is known",
         ),
-        Setting("levels", _several_of(LEVELS, "levels"), "The accepted levels of effort.", "what is known"),
-        Setting(
-            "thinks-unasked",
-            fields.FLAG,
-            "Whether it thinks even if the request does not ask for it.",
-            "what is known",
-        ),
-        Setting("can-disable", fields.FLAG, "Whether thinking can be switched off.", "what is known"),
-        Setting(
-            "between-tools", fields.FLAG, "Whether it accepts Anthropic's `between_tools`.", "what is known"
-        ),
-        Setting(
-            "forced-tools",
-            _one_of(get_args(Taken)),
-            "When a Claude model accepts a forced tool call.",
-            "what is known",
-        ),
-        Setting(
+        _known("levels", _several_of(LEVELS, "levels"), "The accepted levels of effort."),
+        _known("thinks-unasked", fields.FLAG, "Whether it thinks even if the request does not ask for it."),
+        _known("can-disable", fields.FLAG, "Whether thinking can be switched off."),
+        _known("between-tools", fields.FLAG, "Whether it accepts Anthropic's `between_tools`."),
+        _known("forced-tools", _one_of(get_args(Taken)), "When a Claude model accepts a forced tool call."),
+        _known(
             "chat-tools",
             _one_of(get_args(Taken)),
             "When `api.openai.com` accepts functions for it over Chat Completions.",
-            "what is known",
         ),
-        Setting(
-            "prefill",
-            fields.FLAG,
-            "Whether a Claude or Gemini model continues a final assistant's turn.",
-            "what is known",
+        _known(
+            "prefill", fields.FLAG, "Whether a Claude or Gemini model continues a final assistant's turn."
         ),
-        Setting("sampling", fields.FLAG, "Whether it accepts temperature and the like.", "what is known"),
-        Setting(
-            "penalties",
-            fields.FLAG,
-            "Whether a Gemini model accepts presence and frequency penalties.",
-            "what is known",
-        ),
-        Setting(
-            "candidates",
-            fields.POSITIVE,
-            "How many answers one request to a Gemini model may ask for.",
-            "what is known",
-        ),
-        Setting("max-output", fields.POSITIVE, "The most output tokens.", "what is known"),
-        Setting(
+        _known("sampling", fields.FLAG, "Whether it accepts temperature and the like."),
+        _known("penalties", fields.FLAG, "Whether a Gemini model accepts presence and frequency penalties."),
+        _known("candidates", fields.POSITIVE, "How many answers one request to a Gemini model may ask for."),
+        _known("max-output", fields.POSITIVE, "The most output tokens."),
+        _known(
             "context",
             fields.POSITIVE,
             "The most tokens of input and output together. This and the next four are for `ampproxy doctor`.",
-            "what is known",
         ),
-        Setting("tools", fields.FLAG, "Whether it calls tools.", "what is known"),
+        _known("tools", fields.FLAG, "Whether it calls tools."),
         Setting("thinks", fields.FLAG, "Whether it thinks at all.", "by `thinking`"),
-        Setting("input", _several_of(MEDIA, "media"), "The media it accepts.", "what is known"),
-        Setting("output", _several_of(MEDIA, "media"), "The media it produces.", "what is known"),
-        Setting(
+        _known("input", _several_of(MEDIA, "media"), "The media it accepts."),
+        _known("output", _several_of(MEDIA, "media"), "The media it produces."),
+        _known(
             "openai-members",
             fields.FLAG,
             "Whether it accepts members that only OpenAI's own models accept, such as "
             "`max_completion_tokens`.",
-            "what is known",
         ),
-        Setting(
+        _known(
             "wants-reasoning",
             fields.FLAG,
             "Whether it gets its own earlier thinking back over Chat Completions.",
-            "what is known",
         ),
-        Setting(
-            "deprecated", fields.FLAG, "Whether its vendor has announced its retirement.", "what is known"
-        ),
-        Setting(
-            "retires",
-            Reader("day", _day),
-            "The day on which its vendor retires it, such as 2026-12-31.",
-            "what is known",
-        ),
-        Setting("successor", fields.NAME, "The model to use instead.", "what is known"),
+        _known("deprecated", fields.FLAG, "Whether its vendor has announced its retirement."),
+        _known("retires", Reader("day", _day), "The day on which its vendor retires it, such as 2026-12-31."),
+        _known("successor", fields.NAME, "The model to use instead."),
     ),
 )
 

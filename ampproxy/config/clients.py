@@ -14,6 +14,7 @@ from ampproxy.config.parsing import (
     Location,
     ParsedSection,
     Reader,
+    Reads,
     Section,
     Setting,
     suggest,
@@ -149,10 +150,15 @@ def _limits(found: ParsedSection) -> Limits:
     return Limits(limits, found.values.get("concurrent"))
 
 
+def _setting(name: str, reader: Reads, doc: str, default: str = "none", *, field: str = "") -> Setting:
+    """One that may not stand there with nothing: without it the key opens more."""
+    return Setting(name, reader, doc, default, hollow=False, field=field)
+
+
 def _limit(unit: Unit, period: Period) -> Setting:
     reader = _USD_READER if unit == "usd" else _AMOUNT
     doc = f"The most {_UNITS[unit]} {_PERIODS[period]}."
-    return Setting(f"{unit}-per-{period}", reader, doc, "no limit", hollow=False)
+    return _setting(f"{unit}-per-{period}", reader, doc, "no limit")
 
 
 LIMITS = Section(
@@ -164,12 +170,11 @@ LIMITS = Section(
             for period in _PERIODS
             if not (unit == "usd" and period == "minute")
         ),
-        Setting(
+        _setting(
             "concurrent",
             _AMOUNT,
             "The most requests to models at the same time, streamed or not.",
             "no limit",
-            hollow=False,
         ),
     ),
 )
@@ -215,75 +220,66 @@ def _check_complete(found: ParsedSection, secret: Secret | None, hashed: str) ->
 ENTRY = Section(
     client_key,
     (
-        Setting(
+        _setting(
             "name",
             Reader("text", _name),
             "The client's name in log, ledger, metrics and limits. It stays the same when the key is "
             "replaced.",
             "a digest of the key",
-            hollow=False,
         ),
-        Setting("key", fields.GIVEN_SECRET, "The key.", "see `key-hash`", hollow=False, field="secret"),
-        Setting(
+        _setting("key", fields.GIVEN_SECRET, "The key.", "see `key-hash`", field="secret"),
+        _setting(
             "key-hash",
             Reader("hash", _hash),
             "Instead of `key`: the SHA-256 of the key, as `ampproxy key new` writes it.",
-            hollow=False,
             field="hash",
         ),
-        Setting(
+        _setting(
             "expires",
             Reader("date or time", _moment),
             "When the key expires; a date means its first moment, in UTC.",
             "never",
-            hollow=False,
         ),
-        Setting(
+        _setting(
             "old-key-hash",
             Reader("hash", _hash),
             "The key before a rotation; it remains valid until `old-until`.",
-            hollow=False,
             field="old_hash",
         ),
-        Setting("old-until", Reader("date or time", _moment), "When `old-key-hash` expires.", hollow=False),
-        Setting(
+        _setting("old-until", Reader("date or time", _moment), "When `old-key-hash` expires."),
+        _setting(
             "models",
             Reader("a list of patterns", _patterns),
             "The models that may serve its requests, by the names that clients use; for a mapped model "
             "the target's name. `*` stands for anything.",
             "all",
-            hollow=False,
         ),
-        Setting(
+        _setting(
             "accounts",
             Reader("a list of patterns", _patterns),
             "The accounts that may serve its requests, as `ampproxy accounts` names them.",
             "all",
-            hollow=False,
         ),
-        Setting(
+        _setting(
             "routes",
             Reader("a list of routes", _routes),
             "The routes it opens: `models`; `stored`, what vendors store for an account; `amp`, what is "
             "forwarded to Amp unchanged; `admin`, below "
             "`/ampproxy`.",
             "all",
-            hollow=False,
         ),
-        Setting("limits", LIMITS, "How much the key may use.", hollow=False),
-        Setting(
+        _setting("limits", LIMITS, "How much the key may use."),
+        _setting(
             "amp",
             fields.FLAG,
             "Whether requests to models with this key may go to Amp, where they cost credits.",
             "true",
-            hollow=False,
         ),
-        Setting(
+        _setting(
             "upstream-api-key",
             fields.GIVEN_SECRET,
             "The Amp key sent to Amp with this client's requests.",
             "`ampcode.upstream-api-key`",
-            hollow=False,
             field="upstream",
         ),
     ),

@@ -139,11 +139,9 @@ def additions(text: str, path: tuple[str, ...], item: str) -> Iterator[str]:
 
 
 def _into_section(text: str, section: yaml.Node, name: str, item: str) -> Iterator[str]:
-    start, stop = section.start_mark.index, section.end_mark.index
+    start = section.start_mark.index
     if isinstance(section, yaml.ScalarNode):
-        # Nothing at all, "~" or "null".
-        gap = "" if text[:start].endswith((" ", "\t")) else " "
-        yield f"{text[:start]}{gap}{{{name}: [{item}]}}{text[stop:]}"
+        yield _instead(text, section, f"{{{name}: [{item}]}}")
         return
     if not isinstance(section, yaml.MappingNode):
         return
@@ -159,16 +157,21 @@ def _into_section(text: str, section: yaml.Node, name: str, item: str) -> Iterat
 
 
 def _into(text: str, value: yaml.Node, item: str) -> Iterator[str]:
-    start, stop = value.start_mark.index, value.end_mark.index
+    start = value.start_mark.index
     if isinstance(value, yaml.SequenceNode) and value.flow_style:
         yield text[: start + 1] + item + (", " if value.value else "") + text[start + 1 :]
     elif isinstance(value, yaml.SequenceNode):
         indent = " " * value.start_mark.column
         yield f"{text[:start]}- {item}{line_end(text)}{indent}{text[start:]}"
     elif isinstance(value, yaml.ScalarNode):
-        # Nothing at all, "~" or "null".
-        gap = "" if text[:start].endswith((" ", "\t")) else " "
-        yield f"{text[:start]}{gap}[{item}]{text[stop:]}"
+        yield _instead(text, value, f"[{item}]")
+
+
+def _instead(text: str, nothing: yaml.ScalarNode, value: str) -> str:
+    """The text with a value in the place of nothing at all, "~" or "null"."""
+    before, after = text[: nothing.start_mark.index], text[nothing.end_mark.index :]
+    gap = "" if before.endswith((" ", "\t")) else " "
+    return f"{before}{gap}{value}{after}"
 
 
 def _removed(text: str, path: tuple[str, ...], key: str) -> str:

@@ -1,5 +1,6 @@
 """Files that people and other programs write, read whole: without waiting for what is no file, and not more
-than is sane. A named pipe at the path of a file would otherwise hold whoever opens it for ever.
+than is sane. A named pipe at the path of a file would otherwise hold whoever opens it for ever. And files of
+our own, written whole.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 import select
 import stat
 import time
@@ -106,6 +108,23 @@ def require_file(found: os.stat_result, path: Path) -> None:
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise NotAFile(errno.EINVAL, f"it is {_KINDS.get(kind, 'something else')} and not a file", str(path))
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Have a file hold this, as a whole or not at all. Only its owner can read it.
+
+    :raises OSError: the disk does not take it.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(file, "wb") as stream:
+            stream.write(data)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def _in_words(most: int) -> str:

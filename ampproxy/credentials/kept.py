@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -119,17 +117,5 @@ class KeptFile:
         if self.path is None:
             return
         with self._lock:
-            content = self._make(self.read())
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
-            try:
-                file = os.open(
-                    new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-                )
-                with open(file, "wb") as stream:
-                    stream.write(content)
-                new.replace(self.path)
-            except OSError:
-                new.unlink(missing_ok=True)
-                raise
+            files.replace(self.path, self._make(self.read()))
         self.trouble = ""

@@ -54,8 +54,6 @@ class Callback(Resource):
 
     def render(self, request: Request) -> bytes:
         """The page that the user sees when coming back."""
-        for name, value in _HEADERS.items():
-            request.setHeader(name, value)
         if request.method != b"GET" or request.path != self._path or len(request.uri) > _MAX_REQUEST_BYTES:
             return _page(request, 404, "Not here", "This address only takes the end of a login.")
         states: list[bytes] = (request.args or {}).get(b"state", [])
@@ -99,8 +97,6 @@ class Start(Resource):
 
     def render(self, request: Request) -> bytes:
         """Send it on."""
-        for name, value in _HEADERS.items():
-            request.setHeader(name, value)
         if request.method != b"GET" or request.path != self.path.encode():
             return _page(request, 404, "Not here", "This address only takes the beginning of a login.")
         peer: Any = request.client
@@ -119,6 +115,8 @@ class Start(Resource):
 
 
 def _page(request: HttpRequest, status: int, title: str, text: str) -> bytes:
+    for name, value in _HEADERS.items():
+        request.setHeader(name, value)
     request.setResponseCode(status)
     return _PAGE.format(title=title, text=text).encode()
 

@@ -18,7 +18,7 @@ def cleaned(entries: Iterable[Entry], redacted: Callable[[str], str]) -> list[En
     for entry in entries:
         series = known.get(entry.series)
         if series is None:
-            series = known[entry.series] = _clean(entry.series, redacted)
+            series = known[entry.series] = clean_series(entry.series, redacted)
         thread = threads.get(entry.thread)
         if thread is None:
             thread = threads[entry.thread] = clean_name(redacted(entry.thread))
@@ -26,5 +26,6 @@ def cleaned(entries: Iterable[Entry], redacted: Callable[[str], str]) -> list[En
     return rows
 
 
-def _clean(series: Series, redacted: Callable[[str], str]) -> Series:
+def clean_series(series: Series, redacted: Callable[[str], str]) -> Series:
+    """A series with clean names."""
     return Series._make(clean_name(redacted(value)) if isinstance(value, str) else value for value in series)

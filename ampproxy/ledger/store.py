@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ampproxy.ledger import LedgerError
+from ampproxy.ledger.cleaned import clean_series
 from ampproxy.ledger.entry import Entry, Series, Tokens, clean_name, packed_thread
 from ampproxy.ledger.file import DAY, TROUBLE, explained, open_to_write
 from ampproxy.ledger.query import Sums
@@ -168,9 +169,7 @@ class Store:
         return number
 
     def _find(self, connection: sqlite3.Connection, series: Series, redacted: Callable[[str], str]) -> int:
-        clean = Series._make(
-            clean_name(redacted(value)) if isinstance(value, str) else value for value in series
-        )
+        clean = clean_series(series, redacted)
         number = _number_of(connection, clean)
         most = self._max_series or MAX_SERIES
         if number not in self._counted and len(self._counted) >= most:

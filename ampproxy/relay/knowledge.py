@@ -11,7 +11,6 @@ from ampproxy.catalog.families import EMPTY, Families, Layer
 from ampproxy.catalog.newer import DataSet
 from ampproxy.config import files
 from ampproxy.config.schema import Account, Config
-from ampproxy.relay.model_cache import replace_file
 
 _NAME = "catalog.json"
 
@@ -45,7 +44,7 @@ class NewerData:
         :raises OSError: the disk does not take it.
         """
         assert self.path is not None
-        replace_file(self.path, newer.dump(found))
+        files.replace(self.path, newer.dump(found))
 
     def remove(self) -> bool:
         """Keep none any more; whether there was one.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,21 +56,4 @@ class ModelCache:
         stored = self.read(now)
         if stored.salt == book.salt:
             book = stored.having(book.accounts, book.places)
-        replace_file(self.path, dump(book))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Have a file hold this, as a whole or not at all. Only its owner can read it.
-
-    :raises OSError: the disk does not take it.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(file, "wb") as stream:
-            stream.write(data)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+        files.replace(self.path, dump(book))

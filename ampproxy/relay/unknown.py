@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,7 +136,7 @@ class RouteMemory:
         kept = _merged(self._read(), self._new)
         assert self._folder is not None
         try:
-            _replace(self._folder, msgspec.json.encode(_sorted(kept)))
+            files.replace(self._folder / NAME, msgspec.json.encode(_sorted(kept)))
         except OSError as error:
             # What is new stays so, for the next attempt.
             why = error.strerror or type(error).__name__
@@ -180,16 +178,3 @@ def _merged(old: _Book, new: _Book) -> _Book:
 def _sorted(book: _Book) -> UnknownRoutes:
     latest = sorted(book.values(), key=lambda one: one.last_seen, reverse=True)
     return UnknownRoutes(tuple(latest[:MAX_ROUTES]))
-
-
-def _replace(folder: Path, content: bytes) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = folder / f".{NAME}.{secrets.token_hex(8)}"
-    try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(file, "wb") as stream:
-            stream.write(content)
-        new.replace(folder / NAME)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise

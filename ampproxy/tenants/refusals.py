@@ -36,7 +36,7 @@ def limit_reached(tenant: Tenant, reached: LimitReached, wall: float) -> Exchang
         )
     else:
         message += f"; this request may use up to {reached.wanted:,}." if reached.wanted > 1 else "."
-        message += f" It renews at {_time(standing.renews)} (in {span(standing.renews - wall)})."
+        message += f" It renews at {time_of(standing.renews)} (in {span(standing.renews - wall)})."
     return ClientFault.of(
         "billing" if money or hopeless else "rate_limit",
         f"{message} The gateway's owner can raise it (setting: {tenant.key.section}.limits.{limit.setting}).",
@@ -83,5 +83,6 @@ def _left(standing: Standing) -> str:
     return f"{left} of {shown_amount(limit, limit.most)}"
 
 
-def _time(wall: float) -> str:
+def time_of(wall: float) -> str:
+    """A time, in UTC."""
     return f"{datetime.fromtimestamp(wall, timezone.utc):%Y-%m-%d %H:%M} UTC"

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
 
 from ampproxy.model.clients import ROUTES, ClientKey, Period
 from ampproxy.tenants.counting import Amounts, standings_of
-from ampproxy.tenants.refusals import shown_amount
+from ampproxy.tenants.refusals import shown_amount, time_of
 from ampproxy.wire.words import span
 
 #: Seconds before its end from which on a key counts as expiring soon.
 SOON = 14 * 86400.0
-
-
-def time_of(wall: float) -> str:
-    """A time, in UTC."""
-    return f"{datetime.fromtimestamp(wall, timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def state_of(client: ClientKey, wall: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,16 @@ class Refused(Exception):
         super().__init__(f"{path}: {why}")
         self.path = path
         self.why = why
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """What cannot be read or written inside is refused."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        words = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+        raise Refused(path, words) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +92,21 @@ def plan(wanted: Iterable[Wanted], journal: Journal) -> list[Change]:
 
     :raises Refused: a file cannot be read, or is damaged: nothing should be written at all.
     """
-    try:
+    with _refusing(journal.folder):
         manifest = journal.load()
-    except (OSError, ValueError) as error:
-        raise Refused(journal.folder, _words(error)) from None
     changes = (_change(one, manifest, journal) for one in wanted)
     return [change for change in changes if change.after != change.now]
 
 
 def _change(wanted: Wanted, manifest: Manifest, journal: Journal) -> Change:
     touched = manifest.find(wanted.path)
-    try:
+    with _refusing(wanted.path):
         now = base = files.content(wanted.path)
         if touched is not None:
             base = journal.back(touched).then
         form, after = FORMS[wanted.kind], b"" if base is None else base
         for text in wanted.texts:
             after = form.put(after, text.name, text.text)
-    except (OSError, ValueError) as error:
-        raise Refused(wanted.path, _words(error)) from None
     return Change(wanted, now, base, after)
 
 
@@ -108,7 +115,7 @@ def apply(changes: list[Change], journal: Journal) -> None:
 
     :raises Refused: nothing is changed.
     """
-    try:
+    with _refusing(journal.folder):
         before = journal.load()
         copies = {_copy_name(): change.base for change in changes}
         touched = [_touched(change, name) for change, name in zip(changes, copies, strict=True)]
@@ -119,8 +126,6 @@ def apply(changes: list[Change], journal: Journal) -> None:
             Manifest((*kept, *touched), folders),
             {name: data for name, data in copies.items() if data is not None},
         )
-    except (OSError, ValueError) as error:
-        raise Refused(journal.folder, _words(error)) from None
     try:
         for change in changes:
             _write(change)
@@ -131,12 +136,10 @@ def apply(changes: list[Change], journal: Journal) -> None:
 
 def _write(change: Change) -> None:
     path = change.wanted.path
-    try:
+    with _refusing(path):
         if files.content(path) != change.now:
             raise Refused(path, _JUST_NOW)
         files.write(path, change.after)
-    except OSError as error:
-        raise Refused(path, _words(error)) from None
 
 
 def _copy_name() -> str:
@@ -166,17 +169,16 @@ def look_back(journal: Journal) -> Undone:
 
     :raises Refused: what was changed is not known.
     """
-    try:
+    with _refusing(journal.folder):
         manifest = journal.load()
-    except (OSError, ValueError) as error:
-        raise Refused(journal.folder, _words(error)) from None
     done: list[Back] = []
     failed: list[Refused] = []
     for touched in manifest.files:
         try:
-            done.append(journal.back(touched))
-        except (OSError, ValueError) as error:
-            failed.append(Refused(Path(touched.path), _words(error)))
+            with _refusing(Path(touched.path)):
+                done.append(journal.back(touched))
+        except Refused as refused:
+            failed.append(refused)
     return Undone(tuple(done), tuple(failed))
 
 
@@ -201,33 +203,23 @@ def take_back(journal: Journal) -> Undone:
 def _restore(back: Back) -> None:
     if back.then == back.now:
         return
-    try:
+    with _refusing(back.path):
         if files.content(back.path) != back.now:
             raise Refused(back.path, _JUST_NOW)
         if back.then is None:
             files.remove(back.path)
         else:
             files.write(back.path, back.then)
-    except OSError as error:
-        raise Refused(back.path, _words(error)) from None
 
 
 _JUST_NOW = "it has just been changed: start again"
 
 
 def _settle(journal: Journal, left: set[str]) -> None:
-    try:
+    with _refusing(journal.folder):
         manifest = journal.load()
         rest = tuple(touched for touched in manifest.files if touched.path in left)
         if rest:
             journal.keep(msgspec.structs.replace(manifest, files=rest), {})
         else:
             journal.forget(manifest)
-    except (OSError, ValueError) as error:
-        raise Refused(journal.folder, _words(error)) from None
-
-
-def _words(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return str(error)
