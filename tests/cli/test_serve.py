@@ -24,7 +24,11 @@ from ampproxy.status import ReloadReport, RestartReport, SharedReport, Status
 from ampproxy.tap import Overrides
 
 KEY = "canary-client-key-51ac"
-NOTE = RunNote(os.getpid(), 1.0, "/etc/ampproxy/config.yaml", ("127.0.0.1:1",), "/var/log/it")
+
+
+def note() -> RunNote:
+    """What a service writes of itself, in this process."""
+    return RunNote(os.getpid(), 1.0, "/etc/ampproxy/config.yaml", ("127.0.0.1:1",), "/var/log/it")
 
 
 @pytest.fixture
@@ -119,8 +123,8 @@ def test_overrides(file: Path) -> None:
 def test_run_file(tmp_path: Path) -> None:
     """It counts as long as its process holds it; another process's at a restart stays."""
     path = run_file(tmp_path / "state", tmp_path / "config.yaml")
-    first = RunFile(path, NOTE)
-    assert read_note(path) == NOTE
+    first = RunFile(path, note())
+    assert read_note(path) == note()
     assert path.stat().st_mode & 0o777 == 0o600
     second = RunFile(path, RunNote(7, 2.0, "b", ()))
     first.remove()
@@ -152,7 +156,7 @@ def test_a_run_file_of_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "service-1.json"
     path.write_text('{"pid":1,"started":1.0,"config":"a","listening":[]}')
     assert read_note(path) is None
-    left = RunFile(path, NOTE)
+    left = RunFile(path, note())
     path.write_text("{")
     assert read_note(path) is None
     left.remove()
@@ -212,7 +216,7 @@ def test_a_service_that_tells_nothing(file: Path, monkeypatch: pytest.MonkeyPatc
     config: Config = load(file, environ={}, home=file.parent)
     answering(NoKey("that takes a client key"), monkeypatch)
     assert run("status", file) == (1, "service  running; that takes a client key\n")
-    left = RunFile(run_file(config.state_dir, file), NOTE)
+    left = RunFile(run_file(config.state_dir, file), note())
     assert run("status", file)[1].splitlines()[1] == "log      /var/log/it"
     assert stop.find(config, "") == (os.getpid(), 0)
     answering(NotReachable("no answer"), monkeypatch)
