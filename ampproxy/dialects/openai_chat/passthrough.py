@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
@@ -26,7 +29,7 @@ from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, members, remove_members
+from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -72,18 +75,69 @@ _STATE = VendorState(
 )
 
 
+class _Part(msgspec.Struct, gc=False):
+    type: str = ""
+    image_url: msgspec.Raw = NULL
+
+
+class _Message(msgspec.Struct, gc=False):
+    type: str = ""
+    content: str | list[_Part] | None = None
+    reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Body(Peek, frozen=True, gc=False):
+    """:param foreign: whether messages have parts in the form of other dialects."""
+
+    messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
+    foreign: bool = False
+
+
+_body = Decoder(_Body)
 #: The types of other dialects' parts of a message, and of items in place of messages, which agents send for
 #: models of theirs, and servers of this one refuse.
-_FOREIGN = (
-    *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
-    *("input_text", "output_text", "input_image", "input_file", "function_call", "function_call_output"),
+_FOREIGN = frozenset(
+    (
+        *("tool_use", "tool_result", "image", "document", "thinking", "redacted_thinking"),
+        *("input_text", "output_text", "input_image", "input_file", "function_call", "function_call_output"),
+    )
 )
-_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"|"image_url"\s?:\s?"' % "|".join(_FOREIGN).encode())
+_FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"' % "|".join(sorted(_FOREIGN)).encode())
+#: An address of a picture without the object around it.
+_BARE_PICTURE = re.compile(rb'"image_url"\s?:\s?"')
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether a message holds thinking; ``None``: the body is odd. In large bodies
+    that is cheaper than searches.
+    """
+    found = read_or_none(_body, body)
+    if found is None:
+        return None
+    thinks = any(message.reasoning_content is not msgspec.UNSET for message in found.messages)
+    # The texts of the messages are not kept.
+    return msgspec.structs.replace(found, messages=[], foreign=any(map(_is_foreign, found.messages))), thinks
+
+
+def _is_foreign(message: _Message) -> bool:
+    if message.type in _FOREIGN:
+        return True
+    parts = message.content if isinstance(message.content, list) else ()
+    return any(part.type in _FOREIGN or bytes(part.image_url)[:1] == b'"' for part in parts)
+
+
+def _has_foreign_parts(found: Peek, body: bytes) -> bool:
+    if isinstance(found, _Body):
+        return found.foreign
+    if _FOREIGN_PART.search(body) is not None:
+        return True
+    # From the end: that search is faster.
+    return body.rfind(b'"image_url"') >= 0 and _BARE_PICTURE.search(body) is not None
 
 
 def _is_of_responses(body: bytes) -> bool:
     """Whether it has an ``input`` and no messages; tools may have members of either name."""
-    if body.find(b'"input"') < 0:
+    if body.rfind(b'"input"') < 0:
         return False
     values = members(body) or {}
     return given(values, "input") and not given(values, "messages")
@@ -98,7 +152,7 @@ def _mixed(found: Peek, body: bytes) -> str:
     tools = bytes(found.tools)
     if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))):
         return CHAT
-    return CHAT if _FOREIGN_PART.search(body) else ""
+    return CHAT if _has_foreign_parts(found, body) else ""
 
 
 PASSTHROUGH = Passthrough(
@@ -108,6 +162,7 @@ PASSTHROUGH = Passthrough(
     is_answer=is_answer,
     ends_well=ends_well,
     traces=(_MEMBER,),
+    look=look,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
     own=_own,
