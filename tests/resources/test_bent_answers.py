@@ -416,16 +416,32 @@ def thinker(client: str, shape: str, *answers: list[bytes], name: str = "glm-5")
 @pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
 @both
 def test_thinking_that_no_tag_begins(client: str, shape: str) -> None:
-    """Where the prompt opened it: in the first answer of a model that thinks, and in the next ones, whose
-    thinking is sent as it comes.
+    """Where the prompt opened it. A stream holds nothing back for it: in the first one it is text, and the
+    next ones are thinking from the first word.
     """
     end = chunk({}, "stop")
-    first, second = thinker(client, shape, *[[*in_pieces(UNMARKED), end]] * 2)
-    for connection in (first, second):
+    first, *others = thinker(client, shape, *[[*in_pieces(UNMARKED), end]] * 3)
+    if shape == "streamed":
+        assert texts(client, shape, first.body) == UNMARKED
+    else:
+        others.append(first)
+    for connection in others:
         assert texts(client, shape, connection.body) == "Hello there."
         assert thoughts(client, shape, connection.body) == "A greeting.\nI answer it."
-    if shape == "streamed":
-        assert len(second.body) > len(first.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+def test_a_first_answer_is_sent_at_once(client: str) -> None:
+    """Whatever may come of it."""
+    world = World(config(CHAT).replace("name: vendor-model", "name: glm-5"))
+    path, body = question(client, stream=True)
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    stream = world.client.sent[-1].respond(200, {"Content-Type": ["text/event-stream"]})
+    for piece in (ROLE, chunk({"content": "A greeting."})):
+        stream.data(piece)
+        world.turn()
+    assert b"A greeting." in connection.body
 
 
 @pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
@@ -451,7 +467,7 @@ def test_no_answer_is_lost_to_its_thinking(client: str, shape: str) -> None:
 
 @pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
 def test_what_shows_that_a_thought_is_marked(client: str) -> None:
-    """A member of its own, or both tags: from then on nothing is awaited. Cut thinking is no text."""
+    """A member of its own, or both tags. Cut thinking is no text."""
     end = chunk({}, "stop")
     apart = [chunk({"reasoning_content": "Hm."}), *in_pieces(UNMARKED), end]
     _, second = thinker(client, "streamed", [*in_pieces(THOUGHT), end], [*in_pieces("Hello", 1), end])
@@ -463,11 +479,11 @@ def test_what_shows_that_a_thought_is_marked(client: str) -> None:
     assert thoughts(client, "streamed", second.body) == "A greeting."
     assert texts(client, "streamed", second.body) == ""
     call_only = [
-        *in_pieces(UNMARKED.replace("Hello there.", "")),
+        *in_pieces(UNMARKED.replace("\n\nHello there.", "")),
         chunk(call("read_file", "{}")),
         chunk({}, "tool_calls"),
     ]
-    (connection,) = thinker(client, "streamed", call_only, name="Qwen3-4B-Thinking-2507")
+    _, connection = thinker(client, "streamed", call_only, call_only, name="Qwen3-4B-Thinking-2507")
     assert thoughts(client, "streamed", connection.body) == "A greeting.\nI answer it."
     assert calls(connection.body)
 

@@ -5,7 +5,7 @@ an answer begins with are taken for thinking: text that mentions them stays as i
 
 Templates that open the thought in the prompt (Qwen, DeepSeek, GLM) leave only the tag that ends it. In a
 text that is there at once, one that ends a line shows what stands before it. In a stream that is known too
-late, unless it is awaited: for a model that thinks the beginning of the first answer is, and what came of it
+late, and nothing is held back for it: in the first answer of a model that thinks it is text. What came of it
 holds for the next ones, whose beginning is thinking from the first word. If the tag then never comes, the
 words are sent once more as text.
 """
@@ -27,8 +27,11 @@ _THINKS: Final = re.compile(r"\s*<think>(?=[\n\r]|\w| [^\Wa-z_])")
 _LONE: Final = re.compile(r"(?<![`'\"])</think>[ \t]*(?=[\r\n])|(?<=[\n.!?。])</think>(?=[^\s`'\"])")
 _LAST: Final = re.compile(r"(?<![`'\"])</think>\s*\Z")
 _CODE: Final = "```"
-#: So much of a stream is awaited at most.
-_MAX_AWAITED_CHARS: Final = 8192
+#: So much of a first answer is looked through for that tag, and so often where it is mentioned.
+_MAX_WATCHED_CHARS: Final = 64 * 1024
+_MAX_LOOKS: Final = 8
+#: More than the tag, and what has to follow it.
+_NEAR_CHARS: Final = 16
 #: Blanks before the tag; what is longer is an answer that begins with blanks.
 _MAX_START_CHARS: Final = 64
 
@@ -46,13 +49,14 @@ class ThinkTags:
     :ivar settled: what comes from here on is text, whatever stands in it.
     """
 
-    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "settled")
+    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "_watched", "settled")
 
     def __init__(self, opening: Opening | None = None) -> None:
         self.settled = False
         self._opening = opening
         #: What was given as thinking without a tag that says so.
         self._supposed: list[str] | None = None
+        self._watched: _Watched | None = None
         self._held = ""
         self._opened = False
         #: Some of the thinking was given, so that line ends belong to it.
@@ -63,6 +67,8 @@ class ThinkTags:
         """The next piece of the content."""
         if self.settled:
             return [("text", words)] if words else []
+        if self._watched is not None:
+            return self._watch(self._watched, words)
         self._held += words
         if not self._opened:
             if _may_open(self._held):
@@ -78,7 +84,8 @@ class ThinkTags:
             elif self._opening.unmarked:
                 self._opened, self._supposed = True, []
             else:
-                return [] if len(self._held) < _MAX_AWAITED_CHARS else self.end()
+                self._watched, words, self._held = _Watched(), self._held, ""
+                return self._watch(self._watched, words)
         thoughts = [] if self._closed else self._think()
         return [*thoughts, *self._behind()] if self._closed else thoughts
 
@@ -88,11 +95,14 @@ class ThinkTags:
         :param cut: the answer was cut off, so that its thinking may lack its end.
         """
         self.settled = True
+        if self._watched is not None:
+            if not cut:
+                self._note(unmarked=self._watched.ends_so())
+            return []
         if not self._opened:
             if _CLOSE in self._held and (last := _lone(self._held, _LAST)) is not None:
                 return self._before(last)
-            if self._opening is not None:
-                self._note(unmarked=False)
+            self._note(unmarked=False)
         held, self._held = self._held, ""
         if self._supposed is not None and not cut:
             self._note(unmarked=False)
@@ -111,6 +121,13 @@ class ThinkTags:
     def _note(self, *, unmarked: bool) -> None:
         if self._opening is not None:
             self._opening.unmarked = unmarked
+
+    def _watch(self, watched: _Watched, words: str) -> list[Piece]:
+        unmarked = watched.take(words)
+        if unmarked is not None:
+            self._note(unmarked=unmarked)
+            self.settled = True
+        return [("text", words)] if words else []
 
     def _think(self) -> list[Piece]:
         """More thinking, but for what may belong to the tag that ends it."""
@@ -131,6 +148,33 @@ class ThinkTags:
         """The text behind the thinking, once it begins."""
         self._held = self._held.lstrip("\r\n")
         return self.end() if self._held else []
+
+
+class _Watched:
+    """The text of a first answer, which goes on as it comes, and shows how the next ones are to be read."""
+
+    __slots__ = ("_looks", "_near", "_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = self._looks = 0
+        self._near = ""
+
+    def take(self, words: str) -> bool | None:
+        """Whether a tag that none opened ended a thought in it; ``None``: that is not known yet."""
+        self._pieces.append(words)
+        self._size += len(words)
+        near = self._near + words
+        self._near = near[-_NEAR_CHARS:]
+        if _CLOSE in near:
+            self._looks += 1
+            if _lone("".join(self._pieces), _LONE) is not None:
+                return True
+        return False if self._size >= _MAX_WATCHED_CHARS or self._looks >= _MAX_LOOKS else None
+
+    def ends_so(self) -> bool:
+        """Whether the tag is the last of it."""
+        return _lone("".join(self._pieces), _LAST) is not None
 
 
 def _lone(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
