@@ -226,8 +226,9 @@ class Passthrough(Value, frozen=True, kw_only=True):
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param ends_well: whether it plainly ended well; likewise.
     :param traces: texts without which no request's history holds thinking or a proof of it.
-    :param look: what routing must know of a large body, and whether its history may hold thinking, in one
-        pass; ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
+    :param look: what routing must know of a body, and whether its history may hold thinking, in one pass;
+        ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
+    :param look_from: bytes from which on that is cheaper.
     :param may_not_fit: whether a request may have what a target does not take at its server; by a search, for
         most bodies pass as they are. ``None``: it never has.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
@@ -262,6 +263,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     ends_well: Callable[[Members], bool] = lambda answer: False
     traces: tuple[bytes, ...] = ()
     look: Callable[[bytes], tuple[Peek, bool] | None] = lambda body: None
+    look_from: int = 64 * 1024
     may_not_fit: Callable[[bytes, Target], bool] | None = None
     is_renamed: Callable[[bytes, Target], bool] = lambda body, target: False
     own: OwnCleaning = lambda body, model, families, *, cleaned: (body, ())

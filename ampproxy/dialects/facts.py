@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 MARK = _MARK.encode()
 
-#: From this size on a search through a body takes longer than to read its messages' outlines. Bytes.
-_LARGE = 64 * 1024
-
 
 class Continued(Value, frozen=True):
     """What a request was before the conversation was added that it goes on from.
@@ -57,7 +54,7 @@ def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     :raises ValueError: it is not valid JSON (the message names the byte), or not an object.
     """
     known = dialect.passthrough
-    looked = known.look(body) if len(body) > _LARGE else None
+    looked = known.look(body) if len(body) > known.look_from else None
     if looked is None:
         found = peek(body)
         thinks = False

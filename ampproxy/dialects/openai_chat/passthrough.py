@@ -82,7 +82,7 @@ class _Part(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     type: str = ""
-    content: str | list[_Part] | None = None
+    content: msgspec.Raw = NULL
     reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -94,6 +94,8 @@ class _Body(Peek, frozen=True, gc=False):
 
 
 _body = Decoder(_Body)
+_parts = Decoder(list[_Part])
+_LIST = re.compile(rb"\[")
 #: The types of other dialects' parts of a message, and of items in place of messages, which agents send for
 #: models of theirs, and servers of this one refuse.
 _FOREIGN = frozenset(
@@ -108,21 +110,28 @@ _BARE_PICTURE = re.compile(rb'"image_url"\s?:\s?"')
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
-    """What routing looks at, and whether a message holds thinking; ``None``: the body is odd. In large bodies
-    that is cheaper than searches.
+    """What routing looks at, and whether a message holds thinking; ``None``: the body is odd. That is cheaper
+    than searches.
     """
     found = read_or_none(_body, body)
     if found is None:
         return None
-    thinks = any(message.reasoning_content is not msgspec.UNSET for message in found.messages)
+    thinks = foreign = False
+    for message in found.messages:
+        thinks = thinks or message.reasoning_content is not msgspec.UNSET
+        foreign = foreign or message.type in _FOREIGN or _has_parts(message.content)
     # The texts of the messages are not kept.
-    return msgspec.structs.replace(found, messages=[], foreign=any(map(_is_foreign, found.messages))), thinks
+    found.messages.clear()
+    return (msgspec.structs.replace(found, foreign=True) if foreign else found), thinks
 
 
-def _is_foreign(message: _Message) -> bool:
-    if message.type in _FOREIGN:
-        return True
-    parts = message.content if isinstance(message.content, list) else ()
+def _has_parts(content: msgspec.Raw) -> bool:
+    """Whether a message's content has parts in the form of other dialects."""
+    if _LIST.match(content) is None:
+        return False
+    parts = read_or_none(_parts, content)
+    if parts is None:
+        return _FOREIGN_PART.search(content) is not None
     return any(part.type in _FOREIGN or bytes(part.image_url)[:1] == b'"' for part in parts)
 
 
@@ -163,6 +172,7 @@ PASSTHROUGH = Passthrough(
     ends_well=ends_well,
     traces=(_MEMBER,),
     look=look,
+    look_from=0,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
     own=_own,
