@@ -22,7 +22,7 @@ from ampproxy.dialects.registry import DIALECTS
 )
 def test_thinking(dialect: str, text: str) -> None:
     """Thinking in the history is seen, and whether a proof of it may be another vendor's."""
-    own = f'{{"model":"m","stream":true,"x":[{text}]}}'.encode()
+    own = f'{{"model":"m","stream":true,"messages":[{text}]}}'.encode()
     facts = facts_of(DIALECTS[dialect], own)
     assert (facts.thinks, facts.foreign_signatures) == (True, False)
     assert (facts.found.model, facts.found.stream) == ("m", True)
