@@ -801,33 +801,6 @@ def test_the_next_account_is_asked(client: str, kind: str, breaks: str) -> None:
     assert len(world.exchanges[-1]["exchange"].attempts) == 1
 
 
-EMPTY_BLOCK = event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
-ADDED = event("response.output_item.added", output_index=0, item={"id": "rs_1", "type": "reasoning"})
-PART_ADDED = event("response.content_part.added", output_index=0, part={"type": "output_text", "text": ""})
-EMPTY_PART = b'data: {"candidates":[{"content":{"parts":[{"text":"","thought":true}]}}]}\n\n'
-#: What only announces an answer, at each vendor.
-ANNOUNCED = {
-    MESSAGES: [EMPTY_BLOCK, event("ping")],
-    RESPONSES: [ADDED, PART_ADDED],
-    CHAT: [chunk({"content": "", "reasoning_content": None})],
-    GEMINI: [EMPTY_PART],
-}
-
-
-@every
-@pytest.mark.parametrize("kind", OVERLOADS)
-@pytest.mark.parametrize("breaks", ["overload", "cut"])
-def test_what_is_only_announced_is_nothing_yet(kind: str, client: str, breaks: str) -> None:
-    """Another account is asked where a block was begun, and nothing of it came."""
-    world, connection = asked(kind, client, "streamed", count=2)
-    *begun, failure = OVERLOADS[kind]
-    answer(world, *begun, *ANNOUNCED[kind], *([failure] if breaks == "overload" else []), number=0)
-    assert len(world.client.sent) == 2
-    answer(world, *GOOD[kind], number=1)
-    assert ended_well(world, connection, "streamed")
-    assert connection.body.count(b"hi there") >= 1
-
-
 @every
 @pytest.mark.parametrize("kind", OVERLOADS)
 def test_or_the_client_gets_a_status(client: str, kind: str) -> None:

@@ -81,9 +81,6 @@ def _ends_well(answer: Members) -> bool:
     return reason is None or reason in REASONS
 
 
-#: Blocks of words; they begin without any.
-_WORDS = ("text", "thinking")
-_NO_WORDS = (b'""', b"null")
 #: Events that hold nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
@@ -103,15 +100,12 @@ class MessagesMonitor(StreamMonitor):
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
-        begun = True
         if kind == "message_start":
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "content_block_start":
             self.spoken = True
             block = inner(values, "content_block")
-            type_ = string(block.get("type", NULL)) or ""
-            self._calling = type_ == "tool_use"
-            begun = type_ not in _WORDS or bytes(block.get(type_, NULL)) not in _NO_WORDS
+            self._calling = string(block.get("type", NULL)) == "tool_use"
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False
@@ -128,7 +122,7 @@ class MessagesMonitor(StreamMonitor):
             self.close()
         elif kind == "error":
             self.fail()
-        self.content = self.content or (begun and kind not in _HANDSHAKE)
+        self.content = self.content or kind not in _HANDSHAKE
         return bool(kind)
 
 

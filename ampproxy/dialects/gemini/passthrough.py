@@ -90,11 +90,6 @@ _OF_AN_ANSWER = frozenset(
 )
 
 
-def _holds_more(part: msgspec.Raw) -> bool:
-    """Whether a part is more than an empty text."""
-    return any(name != "thought" and bytes(value) != b'""' for name, value in (members(part) or {}).items())
-
-
 class GenerateMonitor(StreamMonitor):
     """Looks for a finish reason, a block, an error, calls and the usage."""
 
@@ -120,8 +115,7 @@ class GenerateMonitor(StreamMonitor):
         if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
             self.doubtful = True
         if not self.content:
-            parts = (part for held in candidates for part in items(inner(held, "content"), "parts"))
-            self.content = any(map(_holds_more, parts))
+            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
             self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
 

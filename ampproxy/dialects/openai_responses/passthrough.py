@@ -127,10 +127,6 @@ _HANDSHAKE = frozenset(
         "response.queued",
         "response.in_progress",
         "response.metadata",
-        # Announced, and nothing of it yet.
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.reasoning_summary_part.added",
         "response.failed",
         "keepalive",
         "error",
