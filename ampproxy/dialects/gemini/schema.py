@@ -8,6 +8,7 @@ reference of ``Schema`` of the Gemini API. The way there is not needed: ``parame
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ampproxy.adapt.schema import Node, member, node_of, strings
@@ -34,6 +35,8 @@ _SPELLINGS = {
 #: int64 in the proto: a JSON string or a number.
 _INT64 = frozenset(("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"))
 _GROUPS = frozenset(("properties", "$defs"))
+#: As JSON writes one.
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
 def raise_gemini(schema: bytes | Json) -> bytes:
@@ -71,7 +74,15 @@ def _raised(node: Node, depth: int) -> dict[str, Any]:
     ordering = node.get("propertyOrdering", node.get("property_ordering"))
     if ordering is not None and isinstance(found.get("properties"), dict):
         found["properties"] = _ordered(found["properties"], strings(ordering))
+    if found.get("type") in ("integer", "number") and (values := elements(found.get("enum"))):
+        found["enum"] = Json(encode([_number(value) for value in values]))
     return _with_null(found) if member(node, "nullable") is True else found
+
+
+def _number(value: Json) -> Json:
+    """A value of an enum of numbers, which is a text in the proto: ``"101"``."""
+    text = loads(value)
+    return Json(text.encode()) if isinstance(text, str) and _NUMBER.fullmatch(text) else value
 
 
 def _ordered(properties: dict[str, Any], names: list[str]) -> dict[str, Any]:

@@ -32,6 +32,12 @@ from ampproxy.model.base import Json
             {"type": "OBJECT", "properties": {"type": {"type": "STRING"}}, "propertyOrdering": ["type"]},
             {"type": "object", "properties": {"type": {"type": "string"}}},
         ),
+        (
+            {"type": "INTEGER", "format": "enum", "enum": ["101", "-2", "x", 3], "nullable": True},
+            {"type": ["integer", "null"], "enum": [101, -2, "x", 3, None]},
+        ),
+        ({"type": "NUMBER", "enum": ["0.5", "1e3"]}, {"type": "number", "enum": [0.5, 1000.0]}),
+        ({"type": "STRING", "enum": ["101"]}, {"type": "string", "enum": ["101"]}),
         ({"type": "object", "properties": {"a": {"type": "string"}}},) * 2,
         ([], {}),
     ],
