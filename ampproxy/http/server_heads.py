@@ -178,7 +178,8 @@ class _Lines:
         :raises BadMessage: it has no place in a head.
         """
         if len(line) + 2 > self._left:
-            self.begin(line, len(line))
+            # As before its end had come: what lies within the bounds is looked at first.
+            check_begun((line + b"\r")[: self._left])
             raise HeadTooLarge
         self._left -= len(line) + 2
         # As before its end had come, and in the same words.

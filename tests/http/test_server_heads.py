@@ -222,6 +222,7 @@ PIECES = st.sampled_from(
 )
 @example(b"GET / HTTP/1.1\r\nA: b\r\r\n\r\n", [22], False)
 @example(b"GET / HTTP/1.1\r\nA: " + b"b" * 81 + b"\x01\r\n\r\n", [80, 95, 96], True)
+@example(b"GET / HTTP/1.1\r\nA: " + b"b" * 79 + b"\r\r\n\r\n", [100], True)
 def test_any_split(said: bytes, cuts: list[int], small: bool) -> None:
     """The same head, rest and refusal."""
     bounds = {"most": 100, "headers": 3} if small else {}
