@@ -129,8 +129,8 @@ class EventStream(Value, frozen=True, kw_only=True):
     :param keepalive: an event or a comment that means nothing; empty: there is no such thing.
     :param done: the end mark, where the dialect has one apart from its last event; it is added where a
         vendor leaves it out.
-    :param tight: the dialect's clients break off at a comment, take U+2028 in a string for the end of a line,
-        and may be fed more behind the terminal event, as the usage.
+    :param tight: the dialect's clients break off at whatever is no single line of data, take U+2028 in a
+        string for the end of a line, and may be fed more behind the terminal event, as the usage.
     :param list_unless: the stream is a JSON list that grows unless the query has this item; empty: it
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they

@@ -255,7 +255,13 @@ class PassthroughFilter:
             new_name, new_data = self._rewriter.event(name, data, values)
             if not new_data:
                 return b""
-        out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
+        if self._tight:
+            # A line of data and nothing else: Google's SDKs break at other fields, and at several lines.
+            out = b"data: " + new_data.replace(b"\n", b" ")
+        elif new_data is data and new_name == name:
+            out = block
+        else:
+            out = _compose(block, new_name, new_data)
         sent = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
         # What is held back must not be overtaken by what the fast path knows.
         if self._forwards and not self._monitor.finished:

@@ -271,6 +271,34 @@ def test_comments(dialect: str) -> None:
     assert (b": inside" in passing(DIALECTS[dialect]).feed(inside)) == (dialect != GEMINI)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"id: 7\ndata: %b",
+        b"data: %b\nid: 7",
+        b"retry: 5\ndata: %b",
+        b"event: message\ndata: %b",
+        b"data:%b",
+        b"data: {\ndata: %b",
+    ],
+)
+@both
+def test_events_for_googles_sdks(form: bytes, amp: bool) -> None:
+    """They read one line of data, and break at other fields, or lose the event."""
+    datas = [event.strip().removeprefix(b"data: ") for event in STREAMS[GEMINI]]
+    several = form.endswith(b"data: {\ndata: %b")
+    wire = b"".join(form % (data.removeprefix(b"{") if several else data) + b"\n\n" for data in datas)
+    out, stream = run(GEMINI, [wire], amp)
+    assert stream.complete
+    lines = out.split(b"\n")
+    assert all(line.startswith(b"data: ") for line in lines[:-1:2])
+    assert not any(lines[1::2])
+    plain, _ = run(GEMINI, STREAMS[GEMINI], amp)
+    assert [json.loads(data) for _, data in parse_events(out)] == [
+        json.loads(data) for _, data in parse_events(plain)
+    ]
+
+
 @every
 def test_keepalive(dialect: str) -> None:
     """A silent upstream is bridged by something that every client of the dialect ignores."""
