@@ -29,7 +29,7 @@ LEAST = 0.0015
 LADDER = (75, 150, 300, 600, 1200, 2400)
 #: How often a ratio is measured again, and at how many larger sizes: where a cache of the processor ends, the
 #: time may jump once, but quadratic work only gets worse.
-TRIES, SIZES = 6, 3
+TRIES, SIZES = 15, 3
 
 
 @contextmanager
