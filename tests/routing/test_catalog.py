@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ampproxy.routing.catalog import Catalog, CatalogModel, owner
 from ampproxy.routing.decide import Router
 from ampproxy.wire.redact import Secret
 from ampproxy.wire.wildcard import matches_wildcard
+from tests.clocked import within
 
 PRICES = PriceBook(None, read_prices(SHIPPED), published=Published())
 
@@ -219,9 +219,7 @@ def test_wildcards(pattern, text, matches):
 
 def test_hostile_wildcards_are_cheap():
     """A pattern full of stars against a long name does not take long."""
-    begun = time.perf_counter()
-    assert not matches_wildcard("*a" * 50 + "*b", "a" * 100_000)
-    assert time.perf_counter() - begun < 1
+    assert not within(1, lambda: matches_wildcard("*a" * 50 + "*b", "a" * 100_000))
 
 
 def sourced(found):
@@ -321,10 +319,9 @@ def test_lists_of_a_thousand_accounts():
     """A new list at a thousand accounts does not stop the service for long."""
     accounts = [account(str(number)) for number in range(1000)]
     names = tuple(f"claude-{number}" for number in range(100))
-    began = time.perf_counter()
-    served = catalog(*accounts, discovered={each.label: tuple(names) for each in accounts})
-    assert len(served.find("claude-7")) == 1000
-    assert time.perf_counter() - began < 0.5
+    discovered = {each.label: tuple(names) for each in accounts}
+    found = within(0.5, lambda: catalog(*accounts, discovered=discovered).find("claude-7"))
+    assert len(found) == 1000
 
 
 def login(*aliases, excluded=()):
