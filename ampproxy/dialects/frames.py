@@ -70,8 +70,9 @@ class Frame:
         """The words of the events from this place on, as far as they are in the frame."""
         if not self._start or not events[at].startswith(self._head):
             return []
-        several = self._plain and len(events) - at >= _FEWEST_AT_ONCE
-        pieces = (self._run(events, at) if several else None) or self._pieces(events, at)
+        several = len(events) - at >= _FEWEST_AT_ONCE
+        run = self._run if self._plain else self._counted if self._close == b"}" else None
+        pieces = (run(events, at) if several and run is not None else None) or self._pieces(events, at)
         try:
             # Of a stream that is read as it comes, a read brings one.
             words = [_text(b'"%b"' % pieces[0])] if len(pieces) == 1 else _decoded(pieces)
@@ -96,6 +97,17 @@ class Frame:
         between = tail + b"\n" + self._head
         whole = b"%b%b%b" % (self._head, between.join(pieces), tail)
         return pieces if whole == b"\n".join(run) else []
+
+    def _counted(self, events: Sequence[bytes], at: int) -> list[bytes]:
+        """The words of events that have counts behind them, up to one that has a quote in its words."""
+        head, start, tail, pieces = self._head, self._start, self._tail[1:], []
+        cut = len(tail)
+        for event in islice(events, at, None):
+            words, _, rest = event[start:].partition(b'"')
+            if event[:start] != head or rest[:cut] != tail or event[-1:] != b"}":
+                break
+            pieces.append(words)
+        return pieces
 
     def _pieces(self, events: Sequence[bytes], at: int) -> list[bytes]:
         """The words of events, each compared for itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import partial
+from io import BytesIO
 
 import msgspec
 
@@ -218,14 +219,14 @@ class ChunkFastPath:
         if self._ends and not whole.endswith(self._anchor):
             return None
         # Taken apart at its line ends, and put together again: searches for long patterns cost more.
-        lines = whole.split(b"\n")
+        lines = BytesIO(whole).readlines()
         differing = self._differing(whole, lines)
         calls = (whole if differing is None else b"".join(differing)).count(b'"tool_calls"')
         # Tool calls need attention unless they are mere pieces of arguments, numbered.
         if calls and (not self._call or calls != whole.count(self._call) or b'"name"' in whole):
             return None
         if differing is None:
-            out = self._each_known(whole, len(lines) - 1)
+            out = self._each_known(whole, len(lines))
         elif self._new == self._old:
             out = whole
         else:
@@ -235,27 +236,34 @@ class ChunkFastPath:
         return out
 
     def _differing(self, whole: bytes, lines: list[bytes]) -> list[bytes] | None:
-        """What differs in events that are alike up to the model's name and from the end of the choices."""
-        head, joint = self._head, self._joint
-        if not joint or not whole.startswith(head) or 2 * (whole.count(joint) + 1) != len(lines) - 1:
-            return None
-        # As many lines as that leave none between two events but the empty ones.
-        begin, end = len(head), 2 - len(self._anchor)
-        return [line[begin:end] for line in lines[:-1:2]]
+        """What differs in events that are alike up to the model's name and from the end of the choices.
 
-    def _each_known(self, whole: bytes, lines: int) -> bytes | None:
+        :param lines: of them, each with its end.
+        """
+        head, joint, anchor = self._head, self._joint, self._anchor
+        if not joint or not whole.startswith(head):
+            return None
+        begin, end = len(head), 1 - len(anchor)
+        differing = [line[begin:end] for line in lines[::2]]
+        return differing if b"%b%b%b" % (head, joint.join(differing), anchor) == whole else None
+
+    def _each_known(self, whole: bytes, count: int) -> bytes | None:
+        """The events as they go on, if each is known.
+
+        :param count: of their lines.
+        """
         # The anchor is the mark of a choice that did not end.
-        if 2 * whole.count(self._anchor) != lines or not (self._ends or 2 * whole.count(END) == lines):
+        if 2 * whole.count(self._anchor) != count or not (self._ends or 2 * whole.count(END) == count):
             return None
         if not self._model:
-            return whole if 2 * whole.count(NEXT_DATA) == lines - 2 else None
+            return whole if 2 * whole.count(NEXT_DATA) == count - 2 else None
         if self._new == self._old:
-            return whole if 2 * whole.count(self._old) == lines else None
+            return whole if 2 * whole.count(self._old) == count else None
         # One such member an event, and each within a beginning that is known, or else shown to be one.
         pieces = whole.split(self._old)
-        if 2 * len(pieces) != lines + 2:
+        if 2 * len(pieces) != count + 2:
             return None
-        if 2 * whole.count(self._head) != lines and not (
+        if 2 * whole.count(self._head) != count and not (
             _at_top(b"\n\n" + pieces[0]) and all(map(_at_top, pieces[1:-1]))
         ):
             return None

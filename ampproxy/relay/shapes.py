@@ -32,6 +32,8 @@ _DOUBTED = 16 * 1024
 #: Comments that have ended, and the blank lines behind them.
 _COMMENTS = re.compile(rb"(?::[^\r\n]*[\r\n]+)+")
 _LINE = re.compile(rb"[\r\n]")
+#: Where most first events end.
+_SOON = 1024
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
@@ -96,12 +98,13 @@ class Shape:
         """Whether the first event of a stream is a whole answer; ``None``: its line has not ended yet."""
         if _LINE.search(start) is None:
             return None if start.startswith(b"data:") else False
-        # Mostly it ends so, and tells of no such thing: both are found much faster.
-        end_at = start.find(b"\n\n")
-        if _COMPLETION not in (start[:end_at] if end_at >= 0 else start):
+        # Mostly it ends so, and soon: that is found much faster.
+        end_at = start.find(b"\n\n", 0, _SOON)
+        if end_at < 0 and (end := _EVENT_END.search(start)) is not None:
+            end_at = end.start()
+        event = start if end_at < 0 else start[:end_at]
+        if _COMPLETION not in event:
             return False
-        end = _EVENT_END.search(start)
-        event = start if end is None else start[: end.start()]
         return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
 
     def whole(self, body: bytes) -> bytes:

@@ -75,6 +75,32 @@ def test_counts_may_differ() -> None:
     assert not Frame(b'"text":', open_at=(b'"usageMetadata"',)).learn(b'{"text":"a"}', "a")
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        (COUNTED % (b"x", 1))[:-1] + b",",
+        (COUNTED % (b"x", 1)).replace(b'"parts"', b'"other"'),
+        (COUNTED % (b"x", 1)).replace(b'"usageMetadata"', b'"promptFeedback"'),
+        (COUNTED % (b"x", 1)).replace(b"}]}}]", b'}],"role":"model"}}]'),
+        COUNTED % (b"\\ud83d", 1),
+        COUNTED % (b"a\x01b", 1),
+        b"{}",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_a_run_with_counts_ends_before_anything_else(other: bytes, before: int) -> None:
+    """Many at once are compared as strictly as one; a quote in the words is no end."""
+    frame = learned(COUNTED % (b"a", 1), "a", b'"text":', (b'"usageMetadata"',))
+    same = [COUNTED % (b"w", number) for number in range(before)]
+    for after in (0, 1, 7):
+        assert frame.words([*same, other, *[COUNTED % (b"z", 1)] * after]) == ["w"] * before
+    quoted = [*same, *[COUNTED % (b'c\\"', 3)] * 9]
+    words = frame.words(quoted)
+    words += frame.words(quoted, len(words)) if len(words) < len(quoted) else []
+    assert words == ["w"] * before + ['c"'] * 9
+
+
 def test_a_key_that_stands_twice_frames_nothing() -> None:
     """It is not known which of the two has the words."""
     assert not Frame(b'"content":').learn(b'data: {"content":"a","x":{"content":"a"}}', "a")

@@ -92,6 +92,39 @@ def test_fast_reading_reads_the_same(whole: bytes) -> None:
     assert parse_events(whole) == [event for event in map(parse_block, blocks) if event[1]]
 
 
+#: Usual and odd ones, which end as whole events do.
+KINDS = [
+    b"data: 1\n\n",
+    b'data: {"a": 2}\n\n',
+    b"data:3\n\n",
+    b"data:  4\n\n",
+    b"data: \n\n",
+    b"data:\n\n",
+    b"data\n\n",
+    b"event: a\ndata: 5\n\n",
+    b"event: b\ndata:6\n\n",
+    b"data: 7\ndata: 8\n\n",
+    b": comment\n\n",
+    b": comment\ndata: 9\n\n",
+    b"id: 1\n\n",
+    b"\n",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("neighbour", KINDS)
+def test_all_at_once_or_each_alone(kind: bytes, neighbour: bytes) -> None:
+    """Whatever stands beside an event, it is read as if it stood alone."""
+    events = [kind, neighbour, kind]
+    alone = [event for one in events for event in EventReader().feed(one)]
+    whole = b"".join(events)
+    assert EventReader().feed(whole) == alone
+    assert EventReader().datas(whole) == [data for _, data in alone]
+    blocks = [block for one in events for block in BlockSplitter().feed(one)]
+    assert BlockSplitter().feed(whole) == blocks
+    assert EventReader().feed(whole.replace(b"\n", b"\r\n")) == alone
+
+
 def test_an_event_without_end_is_refused_and_joined_once() -> None:
     """A stream without blank lines cannot fill the memory."""
     reader = EventReader(limit=100)

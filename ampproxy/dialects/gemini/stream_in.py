@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from operator import itemgetter
 
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.gemini.answer import Answer
@@ -167,7 +166,7 @@ class GeminiStreamParser:
 
     def _payloads(self, data: bytes) -> list[bytes]:
         if self._sse is not None:
-            return list(map(itemgetter(1), self._sse.feed(data)))
+            return self._sse.datas(data)
         if self._array is not None:
             return self._array.feed(data)
         first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
