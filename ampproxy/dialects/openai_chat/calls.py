@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects.ends import is_cut_off
 from ampproxy.dialects.json import NULL, is_object, loads, text_of
 from ampproxy.dialects.openai_chat.messages_in import arguments_text
 from ampproxy.model.base import Json
@@ -139,8 +140,7 @@ class Call:
 
     def cut(self) -> bool:
         """Whether the arguments are the beginning of an object."""
-        text = "" if self.freeform else "".join(self.pieces).lstrip()
-        return text.startswith("{") and not self._brackets.closed(self.pieces)
+        return not self.freeform and is_cut_off("".join(self.pieces))
 
     def rest(self) -> str:
         """What of the arguments goes to the client when they are whole."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ampproxy.dialects.base import Opening
-from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end
 from ampproxy.dialects.json import NULL, loads, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end, is_error
@@ -172,10 +172,7 @@ class Choice:
         self._close_all(out)
         called = any(call.part >= 0 for call in self._all_calls)
         end = finished(self._word or unnamed, self.number, called=called, refused=self._refused)
-        if called and end.reason in ("stop", "tool_calls") and any(call.cut() for call in self._all_calls):
-            # Servers (vLLM) report a call where the limit cut one off.
-            end = msgspec.structs.replace(end, reason="length")
-        return end
+        return honest_end(end, cut=called and any(call.cut() for call in self._all_calls))
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         words = delta.reasoning_content or delta.reasoning_text

@@ -13,6 +13,7 @@ from functools import partial
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, first, loads, members, to_raw
 from ampproxy.dialects.limits import openai_limits
@@ -113,7 +114,8 @@ def _answer_usage(answer: Members) -> Usage | None:
 
 def _ends_well(answer: Members) -> bool:
     output = answer["output"]
-    return not (NO_NAME.search(output) and any(call in bytes(output) for call in _CALLING))
+    text = bytes(output)
+    return not any(call in text for call in _CALLING) or not (NO_NAME.search(text) or may_be_cut(text))
 
 
 _CALLS = frozenset(("function_call", "custom_tool_call"))
@@ -137,18 +139,20 @@ _HANDSHAKE = frozenset(
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, calls that never end, and the usage."""
 
-    __slots__ = ("_calling",)
+    __slots__ = ("_calling", "_cut")
     read = staticmethod(usage_of)
 
     def __init__(self) -> None:
         super().__init__()
         #: The numbers of the calls that were announced, and have not ended.
         self._calling: set[bytes] = set()
+        #: Whether a call may have ended before it was whole.
+        self._cut = False
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
         """See :meth:`StreamMonitor.see`."""
         known = super().see(name, data, values)
-        if self._calling and not self.terminal:
+        if (self._calling or self._cut) and not self.terminal:
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known
 
@@ -160,15 +164,18 @@ class ResponsesMonitor(StreamMonitor):
             self.close()
             status = string(response.get("status", NULL))
             if kind == "response.completed":
-                self.doubtful = bool(self._calling) or (status or "completed") != "completed"
+                unplain = self._cut or (status or "completed") != "completed"
+                self.doubtful = bool(self._calling) or unplain
         elif kind == "response.output_item.added":
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
                 self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
             item = inner(values, "item")
             self._calling.discard(bytes(values.get("output_index", NULL)))
-            self.doubtful = string(item.get("type", NULL)) in _CALLS and not string(item.get("name", NULL))
-            if self.doubtful or not self._calling:
+            if string(item.get("type", NULL)) in _CALLS:
+                self.doubtful = not string(item.get("name", NULL))
+                self._cut = self._cut or may_be_cut(bytes(values["item"]))
+            if self.doubtful or not (self._calling or self._cut):
                 self.forget()
         if kind in ("response.failed", "error"):
             self.fail()
