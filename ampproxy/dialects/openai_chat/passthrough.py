@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.catalog.families import Families, shipped
-from ampproxy.dialects.base import Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
@@ -181,5 +181,6 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(functions),
     state=_STATE,
     limits=openai_limits,
+    longest_sleep=LONGEST_SLEEP_SECONDS,
     gives_up=((b"user-agent", b"QwenCode/"),),
 )

@@ -11,7 +11,7 @@ import re
 from functools import partial
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -280,6 +280,7 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=STATE,
     limits=openai_limits,
+    longest_sleep=LONGEST_SLEEP_SECONDS,
     messages=MESSAGES,
     references=References(
         stores=stores,
