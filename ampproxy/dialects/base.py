@@ -259,9 +259,9 @@ class Passthrough(Value, frozen=True, kw_only=True):
         stream only where it is JSON alone, and no event.
     :param gives_up: headers (lower-case name, beginning of the value) of clients whose turn ends at an error
         within a stream, and which ask again where the connection breaks without one.
-    :param longest_sleep: seconds beyond which its vendor's SDKs are not to wait by themselves: some sleep within
-        the call for as long as they are told, unless they are told not to ask again (``x-should-retry``).
-        ``None``: they do not read that.
+    :param longest_sleep: seconds beyond which its vendor's SDKs are not to wait by themselves: some sleep
+        within the call for as long as they are told, unless they are told not to ask again
+        (``x-should-retry``). ``None``: they do not read that.
     :param limits: reports what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
     :param messages: what it is over a WebSocket; ``None``: there is no such thing.

@@ -19,10 +19,14 @@ class SamplingBody(msgspec.Struct):
 
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    #: Responses' name of it.
+    max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     stop: str | list[str] | None = None
+    #: Anthropic's name of it.
+    stop_sequences: list[str] | None = None
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
@@ -31,9 +35,10 @@ class SamplingBody(msgspec.Struct):
 
     def sampling(self, logprobs: bool | None, top_logprobs: int | None) -> Sampling:
         """As the vocabulary has it."""
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or self.stop_sequences or ())
+        limits = (self.max_completion_tokens, self.max_tokens, self.max_output_tokens)
         return Sampling(
-            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
+            max_tokens=next((limit for limit in limits if limit is not None), None),
             temperature=self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
@@ -55,14 +60,26 @@ AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _BARE = "application/pdf"
 
 
+#: How base64 of a picture begins, which clients of local servers write without anything around it.
+BARE_PICTURES: Final = {
+    "iVBORw0KGgo": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
+
+
 def source_of(url: str) -> Source:
     """A base64 ``data:`` URL as the bytes it holds (RFC 2397), any other URL as a link.
+
+    Bare base64 of a picture is known by its beginning.
 
     The scheme and ``base64`` count in any case, and ``base64`` anywhere among the parameters: clients write
     ``DATA:``, ``; base64`` and ``;base64;name=a.png``.
     """
     if not is_data(url):
-        return Link(url)
+        kind = next((kind for start, kind in BARE_PICTURES.items() if url.startswith(start)), None)
+        return Link(url) if kind is None else Inline(kind, url)
     head, comma, data = url[5:].partition(",")
     kind, *parameters = (part.strip() for part in head.split(";"))
     if not comma or "base64" not in map(str.lower, parameters):

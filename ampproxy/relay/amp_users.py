@@ -35,7 +35,7 @@ PAUSE_NEW = 5.0
 #: So many keys are remembered, good ones and bad ones.
 MAX_KEYS = 256
 #: So many keys that are new are asked about in a minute, from one peer and from all others than this machine:
-#: whoever tries keys tries Amp's longest_sleep with us.
+#: whoever tries keys tries Amp's patience with us.
 NEW_A_MINUTE = 20
 NEW_FROM_ELSEWHERE = 100
 #: Who asks from this machine.

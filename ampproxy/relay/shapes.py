@@ -115,7 +115,7 @@ class Shape:
             return False
         values = members(start[:end])
         monitor = events.monitor()
-        if values is None or not monitor.see(b"", start[:end], values) or monitor.failed:
+        if values is None or not monitor.see(b"", start[:end], values) or monitor.terminal:
             return False
         return self.lists or b'"delta"' in start[:end] or not self.dialect.passthrough.is_answer(values)
 
@@ -214,7 +214,7 @@ class Opened:
             return self._comments(start)
         if self._shape.in_lines(start):
             self._inner = Lines(self._inner)
-            return self._go_on(held)
+            return self._go_on(start)
         if start.startswith(b"{") and b"\n" not in start and len(start) < _DOUBTED:
             return b""
         whole = start.startswith(b"{") or self._shape.in_event(start)

@@ -25,7 +25,15 @@ from ampproxy.model.request import (
 )
 
 _ROLES: Final = ("user", "assistant", "system")
-_MODES: Final[dict[str, str]] = {"auto": "auto", "any": "required", "tool": "named", "none": "none"}
+_MODES: Final[dict[str, str]] = {
+    "auto": "auto",
+    "any": "required",
+    "tool": "named",
+    "none": "none",
+    # OpenAI's words.
+    "required": "required",
+    "function": "named",
+}
 
 #: Members of a request -> those of ``Sampling``, with their types.
 _SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
@@ -197,6 +205,8 @@ def _tools(top: Fields) -> dict[str, Any]:
         at = f"tools[{number}]"
         tool = Fields(raw, at, nulls=False)
         kind = text_of(tool.take_raw("type") or NULL) or "custom"
+        if kind == "function" or (kind == "custom" and "parameters" in tool.left):
+            tool, kind = _of_openai(tool), "custom"
         if kind != "custom":
             like = next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
             hosted.append(HostedTool(like, ANTHROPIC, raw))
@@ -212,6 +222,15 @@ def _tools(top: Fields) -> dict[str, Any]:
             )
         )
     return {"tools": tuple(tools), "hosted": tuple(hosted)}
+
+
+def _of_openai(tool: Fields) -> Fields:
+    """A function that is declared in the form of Chat Completions or of Responses."""
+    function = tool.take_object("function") or tool
+    schema = function.take_raw("parameters")
+    if schema is not None:
+        function.left["input_schema"] = schema
+    return function
 
 
 class _Tool(msgspec.Struct, forbid_unknown_fields=True):
@@ -241,11 +260,15 @@ def _plain(tool: _Tool) -> Tool:
 
 
 def _choice(top: Fields) -> dict[str, Any]:
+    word = text_of(top.left["tool_choice"])
+    if word is not None:
+        # OpenAI's form.
+        top.left["tool_choice"] = to_raw({"type": word})
     fields = top.need_object("tool_choice")
     mode = _MODES.get(fields.need("type", str))
     if mode is None:
         bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
-    name = fields.need("name", str) if mode == "named" else None
+    name = (fields.take_object("function") or fields).need("name", str) if mode == "named" else None
     single = fields.take("disable_parallel_tool_use", bool)
     return {"choice": ToolChoice(cast(Any, mode), name), "parallel": None if single is None else not single}
 

@@ -19,7 +19,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
+from ampproxy.dialects.openai_chat.parts_in import content_parts, pictures, result_parts, text_parts
 from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
@@ -182,7 +182,7 @@ class _Conversation:
             self.system += texts
 
     def ask(self, message: _Message, extras: dict[str, Json], at: str) -> None:
-        parts = content_parts(message.content, f"{at}.content")
+        parts = content_parts(message.content, f"{at}.content") + pictures(extras.pop("images", NULL))
         results = [part for part in parts if isinstance(part, ToolResult)]
         if not results:
             self._append("user", parts, extras)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects.json import Fields, bad_request, is_string, raw_str, text_of
+from ampproxy.dialects.json import Fields, bad_request, is_string, loads, raw_str, text_of
 from ampproxy.dialects.openai_requests import file_source, read_refusal, read_sound, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
@@ -161,6 +161,13 @@ def content_parts(content: str | list[Json] | None, at: str) -> list[Part]:
     if isinstance(content, str):
         return [Text(content)]
     return [_part(raw, f"{at}[{number}]") for number, raw in enumerate(content)]
+
+
+def pictures(raw: Json) -> list[Part]:
+    """Those that stand beside a message's content, as Ollama has them."""
+    found = loads(raw)
+    urls = [url for url in found if isinstance(url, str)] if isinstance(found, list) else []
+    return [Image(source_of(url)) for url in urls]
 
 
 def _part(raw: Json, at: str) -> Part:

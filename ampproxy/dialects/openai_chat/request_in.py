@@ -6,6 +6,7 @@ routers have added (``top_k``, ``reasoning_content``, ``cache_control``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,13 +16,16 @@ from ampproxy.dialects.json import (
     Decoder,
     Members,
     bad_request,
+    items,
     loads,
     members_again,
     read_request,
+    text_of,
     to_raw,
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.messages_in import parse_messages
+from ampproxy.dialects.openai_chat.parts_in import text_parts
 from ampproxy.dialects.openai_chat.tools_in import (
     is_understood,
     parse_choice,
@@ -31,6 +35,7 @@ from ampproxy.dialects.openai_chat.tools_in import (
 )
 from ampproxy.dialects.openai_requests import SamplingBody
 from ampproxy.model.base import CHAT, Json
+from ampproxy.model.parts import Text
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
@@ -81,6 +86,11 @@ class _Body(SamplingBody):
     prompt_cache_key: str | None = None
     modalities: list[str] | None = None
     web_search_options: Json = NULL
+    #: What stands in the system's messages, as Anthropic and Responses have it.
+    system: Json = NULL
+    instructions: Json = NULL
+    #: Beside messages it says nothing.
+    input: Json = NULL
 
 
 _BODY: Final = Decoder(_Body)
@@ -99,6 +109,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     if not asked.messages:
         bad_request("messages", "At least one message is needed.")
     system, turns = parse_messages(asked.messages)
+    system = (*_apart(asked, system), *system)
     tools, hosted, choice = _tools(asked)
     extras = {key: raw for key, raw in without_nulls(members_again(body)).items() if key not in _KNOWN}
     thinking = _thinking(asked.reasoning_effort)
@@ -126,6 +137,17 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         cache_key=asked.prompt_cache_key,
         extras=extras,
     )
+
+
+def _apart(asked: _Body, known: Sequence[Text]) -> list[Text]:
+    """The system's texts that stand beside the messages, and not among them."""
+    found: list[Text] = []
+    for name, raw in (("system", asked.system), ("instructions", asked.instructions)):
+        if raw != NULL:
+            words = text_of(raw)
+            texts = text_parts(items(raw, name) if words is None else words, name)
+            found += [text for text in texts if text not in (*known, *found)]
+    return found
 
 
 def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], ToolChoice | None]:

@@ -15,12 +15,13 @@ from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrou
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import NULL, first, loads, members, to_raw
+from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import (
     NO_NAME,
     TIER,
     Members,
+    Raw,
     StreamMonitor,
     given,
     has_list,
@@ -32,13 +33,13 @@ from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
-from ampproxy.dialects.openai_responses.tools import is_nested
+from ampproxy.dialects.openai_responses.tools import is_foreign
 from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
-from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.wire.json import Peek, string
@@ -251,16 +252,43 @@ STATE = VendorState(
 )
 
 
+class _Body(Peek, frozen=True, gc=False):
+    input: Raw = NULL
+    messages: Raw = NULL
+    contents: Raw = NULL
+    system: Raw = NULL
+    max_tokens: Raw = NULL
+    max_completion_tokens: Raw = NULL
+    reasoning_effort: Raw = NULL
+    response_format: Raw = NULL
+
+
+#: Members of other dialects' requests that mean something beside ``input``, too.
+_BESIDE = ("messages", "system", "max_tokens", "max_completion_tokens", "reasoning_effort", "response_format")
+_body = Decoder(_Body)
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether the input may hold thinking."""
+    found = read_or_none(_body, body)
+    return None if found is None else (found, body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0)
+
+
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
-    tools in its form.
+    tools and other members in its form or in Anthropic's.
     """
-    if body.find(b'"messages"') >= 0:
+    if type(found) is _Body:
+        values: Members = {name: getattr(found, name) for name in ("input", "contents", *_BESIDE)}
+    else:
         values = raw_members(body) or {}
-        if given(values, "messages") and not given(values, "input"):
+    if not given(values, "input"):
+        if given(values, "messages"):
             return CHAT
-    tools = bytes(found.tools)
-    return RESPONSES if tools.find(b'"function"') >= 0 and is_nested(tools) else ""
+        if given(values, "contents"):
+            return GEMINI
+    beside = any(given(values, name) for name in _BESIDE)
+    return RESPONSES if beside or is_foreign(bytes(found.tools), bytes(found.choice)) else ""
 
 
 PASSTHROUGH = Passthrough(
@@ -274,6 +302,8 @@ PASSTHROUGH = Passthrough(
     is_answer=partial(has_list, name="output", may_be_empty=True),
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
+    look=look,
+    look_from=0,
     own=_foreign,
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
