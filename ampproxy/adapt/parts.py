@@ -166,7 +166,9 @@ class PartFitter:
         return None
 
     def _call(self, part: ToolCall, role: Role, at: str) -> Part:
-        part = self._plain(part, at, proofs=self._call_proofs)
+        # A server that is not described gets its own back.
+        own = self._state and part.signature is not None and part.signature.vendor == self._profile.dialect
+        part = self._plain(part, at, proofs=self._call_proofs or own)
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         if part.freeform:

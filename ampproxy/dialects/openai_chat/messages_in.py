@@ -11,7 +11,6 @@ from ampproxy.dialects.json import (
     NULL,
     Decoder,
     bad_request,
-    loads,
     members,
     raw_text,
     read_request,
@@ -28,7 +27,6 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -58,17 +56,8 @@ class CallMessage(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
-    extra_content: Json = NULL
     name: str | None = None
     arguments: Json = NULL
-
-
-def proof_of(extra: Json) -> Signature | None:
-    """The proof that Google's server of this dialect puts beside a call, and wants back there."""
-    found = loads(extra)
-    google = found.get("google") if isinstance(found, dict) else None
-    value = google.get("thought_signature") if isinstance(google, dict) else None
-    return Signature(CHAT, value) if isinstance(value, str) and value else None
 
 
 class _AudioId(msgspec.Struct):

@@ -7,6 +7,7 @@ routers have added (``top_k``, ``reasoning_content``, ``cache_control``).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Final
 
 import msgspec
@@ -26,6 +27,7 @@ from ampproxy.dialects.json import (
 )
 from ampproxy.dialects.openai_chat.messages_in import parse_messages
 from ampproxy.dialects.openai_chat.parts_in import text_parts
+from ampproxy.dialects.openai_chat.thought_state import BESIDE_CALL, BLOCKS, proof_beside
 from ampproxy.dialects.openai_chat.tools_in import (
     is_understood,
     parse_choice,
@@ -34,8 +36,9 @@ from ampproxy.dialects.openai_chat.tools_in import (
     parse_tools,
 )
 from ampproxy.dialects.openai_requests import SamplingBody
-from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import Text
+from ampproxy.dialects.proof import unwrap_signature
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, Json
+from ampproxy.model.parts import Part, Reasoning, Text, ToolCall
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
@@ -43,6 +46,7 @@ from ampproxy.model.request import (
     Thinking,
     Tool,
     ToolChoice,
+    Turn,
     level_of,
 )
 
@@ -173,8 +177,9 @@ _THINKING: Final = ("reasoning", "thinking")
 
 def for_others(request: ChatRequest) -> ChatRequest:
     """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
-    servers of this dialect may know as it is.
+    servers of this dialect may know as it is; likewise its proofs of thinking.
     """
+    request = with_proofs(request)
     if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
         return request
     for name in _THINKING:
@@ -183,6 +188,46 @@ def for_others(request: ChatRequest) -> ChatRequest:
             extras = {key: raw for key, raw in request.extras.items() if key != name}
             return msgspec.structs.replace(request, thinking=thinking, extras=extras)
     return request
+
+
+def with_proofs(request: ChatRequest) -> ChatRequest:
+    """The request with the proofs that other servers left in the history as their vendors' own: LiteLLM's
+    blocks of Anthropic's thinking, and Gemini's beside calls.
+    """
+    turns = tuple([_proved(turn) if turn.role == "assistant" else turn for turn in request.turns])
+    same = all(map(is_, turns, request.turns))
+    return request if same else msgspec.structs.replace(request, turns=turns)
+
+
+def _proved(turn: Turn) -> Turn:
+    blocks = loads(turn.extras.get(BLOCKS, NULL))
+    thoughts = (
+        [part for block in blocks or () if (part := _thought(block))] if isinstance(blocks, list) else []
+    )
+    parts = tuple([_with_proof(part) for part in turn.parts])
+    if not thoughts and all(map(is_, parts, turn.parts)):
+        return turn
+    if thoughts:
+        parts = (*thoughts, *(part for part in parts if not isinstance(part, Reasoning)))
+    extras = {name: raw for name, raw in turn.extras.items() if name != BLOCKS}
+    return msgspec.structs.replace(turn, parts=parts, extras=extras)
+
+
+def _thought(block: object) -> Reasoning | None:
+    found = block if isinstance(block, dict) else {}
+    words, proof = found.get("thinking", ""), found.get("signature") or found.get("data")
+    if not isinstance(words, str) or not isinstance(proof, str) or not proof:
+        return None
+    redacted = found.get("type") == "redacted_thinking"
+    return Reasoning(words, unwrap_signature(proof, ANTHROPIC), redacted=redacted)
+
+
+def _with_proof(part: Part) -> Part:
+    if not isinstance(part, ToolCall) or part.extras.keys().isdisjoint(BESIDE_CALL):
+        return part
+    proof = proof_beside([pair for pair in part.extras.items() if pair[0] in BESIDE_CALL], GEMINI)
+    extras = {name: raw for name, raw in part.extras.items() if name not in BESIDE_CALL}
+    return msgspec.structs.replace(part, signature=proof, extras=extras)
 
 
 def _thinking_in(found: object) -> Thinking | None:

@@ -23,7 +23,6 @@ from ampproxy.dialects.openai_chat.calls import (
     begins_another,
     is_cut,
 )
-from ampproxy.dialects.openai_chat.messages_in import proof_of
 from ampproxy.dialects.openai_chat.think_tags import Piece, ThinkTags
 from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
@@ -65,6 +64,7 @@ class DeltaWire(msgspec.Struct):
     reasoning_text: str | None = None
     thinking: Any = None
     reasoning_opaque: str | None = None
+    thinking_blocks: list[Json] | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
@@ -181,7 +181,7 @@ class Choice:
         if thought := reasoning_of(words, delta.reasoning):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
-        if delta.reasoning_details or delta.reasoning_opaque:
+        if delta.reasoning_details or delta.reasoning_opaque or delta.thinking_blocks:
             self._keep(delta, out, elsewhere=bool(thought))
         for kind, words in self._pieces(delta.content, out):
             self._add_words(kind, words, logprobs, out)
@@ -208,9 +208,9 @@ class Choice:
 
     def _keep(self, delta: DeltaWire, out: list[Event], *, elsewhere: bool) -> None:
         """What is to be given back; thinking that stands nowhere else is read there."""
-        details = delta.reasoning_details or []
-        self._state.add(details, delta.reasoning_opaque)
-        if not elsewhere and (thought := words_of(details)):
+        details, blocks = delta.reasoning_details or [], delta.thinking_blocks or []
+        self._state.add(details, delta.reasoning_opaque, blocks)
+        if not elsewhere and (thought := words_of(details) or words_of(blocks)):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
 
@@ -271,7 +271,7 @@ class Choice:
             self._given(call, id_)
         if call.closed:
             return
-        signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
+        signature = wire.proof()
         if piece and call.repeats(piece):
             piece = ""
         if piece:
