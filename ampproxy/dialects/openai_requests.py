@@ -10,7 +10,7 @@ import msgspec
 
 from ampproxy.dialects.json import NULL, Fields, loads, to_raw
 from ampproxy.model.base import Json
-from ampproxy.model.parts import Inline, Link, Refusal, Source
+from ampproxy.model.parts import Inline, Link, Refusal, Source, picture_type
 from ampproxy.model.request import Sampling
 
 
@@ -60,15 +60,6 @@ AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _BARE = "application/pdf"
 
 
-#: How base64 of a picture begins, which clients of local servers write without anything around it.
-BARE_PICTURES: Final = {
-    "iVBORw0KGgo": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-}
-
-
 def source_of(url: str) -> Source:
     """A base64 ``data:`` URL as the bytes it holds (RFC 2397), any other URL as a link.
 
@@ -78,8 +69,8 @@ def source_of(url: str) -> Source:
     ``DATA:``, ``; base64`` and ``;base64;name=a.png``.
     """
     if not is_data(url):
-        kind = next((kind for start, kind in BARE_PICTURES.items() if url.startswith(start)), None)
-        return Link(url) if kind is None else Inline(kind, url)
+        kind = picture_type(url)
+        return Inline(kind, url) if kind else Link(url)
     head, comma, data = url[5:].partition(",")
     kind, *parameters = (part.strip() for part in head.split(";"))
     if not comma or "base64" not in map(str.lower, parameters):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream
-from ampproxy.dialects.monitor import Members
+from ampproxy.dialects.monitor import DONE, Members
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
 from ampproxy.model.loss import Loss
@@ -244,6 +244,9 @@ class PassthroughFilter:
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
         values = members(data)
+        if self._tight and values is None and data.strip() == DONE:
+            # Another dialect's mark, at which clients of this one break off.
+            return b""
         ended = self._monitor.terminal or (self._monitor.finished and values is None)
         over = ended and not self._tight
         # What is no event at all is data as a whole.

@@ -24,12 +24,12 @@ from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
-from ampproxy.dialects.openai_requests import BARE_PICTURES
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
+from ampproxy.model.parts import PICTURES
 from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
@@ -132,7 +132,7 @@ _FOREIGN = frozenset(
 )
 _FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"' % "|".join(sorted(_FOREIGN)).encode())
 #: What stands for a picture's address: one without the object around it, or base64 in its place.
-_PICTURE = rb'"|\{\s*"url"\s*:\s*"(?:%b)' % b"|".join(start.encode() for start in BARE_PICTURES)
+_PICTURE = rb'"|\{\s*"url"\s*:\s*"(?:%b)' % b"|".join(start.encode() for start in PICTURES)
 _ODD_PICTURE = re.compile(_PICTURE)
 _ODD_PICTURES = re.compile(rb'"image_url"\s*:\s*(?:%b)' % _PICTURE)
 

@@ -61,7 +61,7 @@ class _Schema(msgspec.Struct):
 class _Format(msgspec.Struct):
     """``response_format``; the schema's members stand in it as in Responses, or in ``json_schema``."""
 
-    type: str
+    type: str | None = None
     json_schema: _Schema | None = None
     name: str | None = None
     description: str | None = None
@@ -245,12 +245,15 @@ def _thinking_in(found: object) -> Thinking | None:
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:
-    if asked is None or asked.type == "text":
+    if asked is None:
         return None
-    if asked.type == "json_object":
-        return OutputFormat("json")
     schema = asked.json_schema or (asked if asked.schema != NULL else None)
-    if asked.type != "json_schema" or schema is None:
+    kind = asked.type or ("text" if schema is None else "json_schema")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat("json")
+    if kind != "json_schema" or schema is None:
         bad_request("response_format", "Expected text, json_object, or json_schema with its schema.")
     return OutputFormat(
         "schema",

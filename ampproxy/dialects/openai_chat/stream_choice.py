@@ -71,6 +71,7 @@ class DeltaWire(msgspec.Struct):
     audio: AudioWire | None = None
     annotations: list[Json] | None = None
     images: list[Json] | None = None
+    extra_content: Json = NULL
 
 
 _NOTHING: Final = DeltaWire()
@@ -117,6 +118,8 @@ class Choice:
         self._ids = ids
         self._word: str | None = None
         self._refused = False
+        #: Whether the last content was marked as thinking.
+        self._marked = False
         #: ``None`` once it is known that no thinking stands in the content.
         self._tags: ThinkTags | None = ThinkTags(opening)
         self._text_index = -1
@@ -183,7 +186,10 @@ class Choice:
             self._add_words("reasoning", thought, (), out)
         if delta.reasoning_details or delta.reasoning_opaque or delta.thinking_blocks:
             self._keep(delta, out, elsewhere=bool(thought))
-        for kind, words in self._pieces(delta.content, out):
+        content = delta.content
+        if isinstance(content, str) and (self._marked or delta.extra_content is not NULL):
+            content = self._unmarked(content, delta.extra_content, out)
+        for kind, words in self._pieces(content, out):
             self._add_words(kind, words, logprobs, out)
             logprobs = ()
         if delta.refusal:
@@ -205,6 +211,18 @@ class Choice:
             self._call_delta(call, out)
         if delta.function_call is not None:
             self._call_delta(CallDelta(0, None, delta.function_call), out)
+
+    def _unmarked(self, content: str, extra: Json, out: list[Event]) -> str:
+        """The content without what Google's server marks as thinking beside it, with a tag of its own."""
+        found = loads(extra)
+        google = found.get("google") if isinstance(found, dict) else None
+        marked, self._marked = self._marked, isinstance(google, dict) and google.get("thought") is True
+        if not self._marked:
+            return content.removeprefix("</thought>") if marked else content
+        self._untag(out)
+        if words := content.removeprefix("<thought>"):
+            self._add_words("reasoning", words, (), out)
+        return ""
 
     def _keep(self, delta: DeltaWire, out: list[Event], *, elsewhere: bool) -> None:
         """What is to be given back; thinking that stands nowhere else is read there."""
@@ -385,6 +403,10 @@ def as_delta(message: DeltaWire, numbers: Iterator[int]) -> DeltaWire:
         message.function_call = None
     for call in message.tool_calls or ():
         call.index = next(numbers)
+    content = message.content
+    if isinstance(content, str) and content.startswith("<thought>"):
+        # Google's.
+        message.content = content.replace("<thought>", "<think>", 1).replace("</thought>", "</think>", 1)
     return message
 
 
