@@ -4,13 +4,14 @@ bytes, sound, refusals, grammars.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.json import NULL, Fields, loads, to_raw
+from ampproxy.dialects.json import NULL, Fields, is_string, loads, text_of, to_raw
 from ampproxy.model.base import Json
-from ampproxy.model.parts import Inline, Link, Refusal, Source, picture_type
+from ampproxy.model.parts import Inline, Link, Part, Refusal, Source, Text, picture_type
 from ampproxy.model.request import Sampling
 
 
@@ -76,6 +77,32 @@ def source_of(url: str) -> Source:
     if not comma or "base64" not in map(str.lower, parameters):
         return Link(url)
     return Inline(kind or "application/octet-stream", data)
+
+
+def picture_in(part: Fields) -> tuple[str, str | None]:
+    """The address in ``image_url`` and the wished resolution, which stand in an object there, or beside each
+    other as Responses has it.
+    """
+    image = part.need_raw("image_url")
+    if is_string(image):
+        return text_of(image) or "", part.take("detail", str)
+    inner = Fields(image, part.path("image_url"), nulls=False)
+    return inner.need("url", str), inner.take("detail", str)
+
+
+def media_in(part: Fields, made: Callable[[Source], Part]) -> Part | None:
+    """A picture or a document in Anthropic's form, whose source may be text.
+
+    :param made: gives the part of a source.
+    """
+    source = part.need_object("source")
+    kind = source.need("type", str)
+    if kind == "base64":
+        return made(Inline(source.take("media_type", str) or "", source.take("data", str) or ""))
+    if kind == "url":
+        return made(source_of(source.take("url", str) or ""))
+    text = source.take("data", str) if kind == "text" else None
+    return None if text is None else Text(text, part.take_raw("cache_control"))
 
 
 def file_source(data: str) -> Source:

@@ -223,3 +223,93 @@ def test_tools_of_openai_at_messages(model: str, choice: Any) -> None:
     assert connection.status == 200
     assert tools_of(sent) == dict.fromkeys(("grep", "read_file", "list_dir"), SCHEMA)
     assert ("grep" if isinstance(choice, dict) else "required") in json.dumps(sent["tool_choice"])
+
+
+CALLED = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "grep", "arguments": "{}"}}]}
+ITEM = {"type": "function_call", "name": "grep", "arguments": "{}"}
+#: How clients write a call and its result at the route of Responses -> they are the same.
+CALLS: dict[str, list[Any]] = {
+    "messages of Chat": [CALLED, {"role": "tool", "tool_call_id": "c1", "content": "found"}],
+    "a result without an id": [CALLED, {"role": "tool", "content": "found"}],
+    "an object": [{**ITEM, "call_id": "c1"}, {"type": "function_call_output", "output": {"a": 1}}],
+    "an id alone": [{**ITEM, "id": "c1"}, {"type": "function_call_output", "output": "found"}],
+}
+
+
+@each("model", ["claude-real", "qwen3-coder"])
+@each("case", CALLS)
+def test_calls_in_any_form_at_responses(model: str, case: str) -> None:
+    """Items, and messages of Chat Completions."""
+    _, sent = ask(model, RESPONSES, input=["go", *CALLS[case]], tools=[{**FLAT, "name": "grep"}])
+    assert json.dumps(sent["messages"][0]).count('"go"') == 1
+    if model == "qwen3-coder":
+        assert sent["messages"][1]["tool_calls"][0]["id"] == "c1"
+        result = sent["messages"][2]
+        assert (result["role"], result["tool_call_id"]) == ("tool", "c1")
+    else:
+        assert sent["messages"][1]["content"][0]["id"] == "c1"
+        (result,) = sent["messages"][2]["content"]
+        assert result["tool_use_id"] == "c1"
+    assert ("found" if case != "an object" else '{\\"a\\": 1}') in json.dumps(result)
+
+
+@each("model", ["claude-real", "qwen3-coder"])
+@each(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        {"type": "image_url", "image_url": PNG},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+    ],
+)
+def test_pictures_in_any_form_at_responses(model: str, part: dict[str, Any]) -> None:
+    """Chat's and Anthropic's."""
+    _, sent = ask(model, RESPONSES, input=[{"role": "user", "content": [part]}])
+    assert len(pictures(sent)) == 1
+
+
+@each("model", ["claude-real", "qwen3-coder"])
+def test_files_in_any_form_at_responses(model: str) -> None:
+    """Chat's and Anthropic's; words are text."""
+    source = {"type": "base64", "media_type": "application/pdf", "data": "aGk="}
+    file = {"filename": "a.pdf", "file_data": "data:application/pdf;base64,aGk="}
+    for part in ({"type": "file", "file": file}, {"type": "document", "source": source}):
+        _, sent = ask(model, RESPONSES, input=[{"role": "user", "content": [part]}])
+        assert "aGk=" in json.dumps(sent)
+    words = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}}
+    _, sent = ask(model, RESPONSES, input=[{"role": "user", "content": [words]}])
+    assert "words" in json.dumps(sent)
+
+
+@pytest.mark.parametrize("model", ["gpt-5.5", "qwen3-coder"])
+def test_messages_of_chat_at_messages(model: str) -> None:
+    """Calls, results, the role ``developer`` and bare texts, where they are translated."""
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": ["go", {"type": "input_text", "text": "on"}]},
+        {**CALLED, "content": None},
+        {"role": "tool", "tool_call_id": "c1", "content": "found"},
+        {"role": "user", "content": {"type": "text", "text": "and?"}},
+    ]
+    connection, sent = of_anthropic(
+        model, messages=messages, tools=[NESTED], max_tokens=None, max_completion_tokens=3000, stop="END"
+    )
+    assert connection.status == 200
+    assert "Be brief." in system_of(sent)
+    assert limit_of(sent) == 3000
+    if model == "qwen3-coder":
+        assert sent["stop"] == ["END"]
+        roles = [message["role"] for message in sent["messages"]]
+        assert roles == ["system", "user", "assistant", "tool", "user"]
+        assert sent["messages"][2]["tool_calls"][0]["id"] == sent["messages"][3]["tool_call_id"] == "c1"
+        assert sent["messages"][3]["content"] == "found"
+    else:
+        kinds = [item["type"] for item in sent["input"]]
+        assert kinds == ["message", "function_call", "function_call_output", "message"]
+
+
+@each("part", [{"type": "image_url", "image_url": {"url": PNG}}, {"type": "input_image", "image_url": PNG}])
+def test_pictures_of_openai_at_messages(part: dict[str, Any]) -> None:
+    """In the form of Chat Completions and of Responses."""
+    _, sent = of_anthropic("qwen3-coder", messages=[{"role": "user", "content": [part]}])
+    assert len(pictures(sent)) == 1
