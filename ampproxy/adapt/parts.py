@@ -30,6 +30,7 @@ from ampproxy.model.parts import (
     Text,
     ToolCall,
     ToolResult,
+    picture_type,
 )
 from ampproxy.model.request import ChatRequest, Role, Turn
 from ampproxy.wire.json import members
@@ -166,7 +167,9 @@ class PartFitter:
         return None
 
     def _call(self, part: ToolCall, role: Role, at: str) -> Part:
-        part = self._plain(part, at, proofs=self._call_proofs)
+        # A server that is not described gets its own back.
+        own = self._state and part.signature is not None and part.signature.vendor == self._profile.dialect
+        part = self._plain(part, at, proofs=self._call_proofs or own)
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         if part.freeform:
@@ -232,6 +235,9 @@ class PartFitter:
     def _image(self, part: Image, role: Role, at: str) -> Part:
         profile, source = self._profile, part.source
         part = self._plain(part, at, proofs=profile.part_proofs)
+        if isinstance(source, Inline) and picture_type(source.data, source.media_type) != source.media_type:
+            source = Inline(picture_type(source.data, source.media_type), source.data)
+            part = msgspec.structs.replace(part, source=source)
         if not self._has_place(role, "image", at):
             return NOTHING
         if part.detail is not None and not profile.details:

@@ -120,6 +120,10 @@ class AnswerRules(Protocol):
         ...
 
 
+#: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
+LONGEST_SLEEP_SECONDS = 60.0
+
+
 class EventStream(Value, frozen=True, kw_only=True):
     """A dialect's stream of server-sent events, as far as it must be known where it passes.
 
@@ -135,6 +139,8 @@ class EventStream(Value, frozen=True, kw_only=True):
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
         pass, and the log has them.
+    :param settled: gives an event that ends an answer, or follows its end, as the clients need it, from its
+        data and its members; ``None``: as it is.
     """
 
     monitor: Callable[[], StreamMonitor]
@@ -144,6 +150,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     tight: bool = False
     list_unless: bytes = b""
     own_breaks: bool = False
+    settled: Callable[[bytes, Members], bytes] | None = None
 
 
 def anyhow(value: bytes) -> bool:
@@ -252,6 +259,9 @@ class Passthrough(Value, frozen=True, kw_only=True):
         stream only where it is JSON alone, and no event.
     :param gives_up: headers (lower-case name, beginning of the value) of clients whose turn ends at an error
         within a stream, and which ask again where the connection breaks without one.
+    :param longest_sleep: seconds beyond which its vendor's SDKs are not to wait by themselves: some sleep
+        within the call for as long as they are told, unless they are told not to ask again
+        (``x-should-retry``). ``None``: they do not read that.
     :param limits: reports what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
     :param messages: what it is over a WebSocket; ``None``: there is no such thing.
@@ -279,6 +289,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     bare_errors: tuple[tuple[bytes, bytes], ...] = ()
     gives_up: tuple[tuple[bytes, bytes], ...] = ()
+    longest_sleep: float | None = None
     limits: LimitHeaders = lambda standings, wall: []
     references: References | None = None
     messages: Messages | None = None

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
+from ampproxy.dialects.json import is_object, loads
 from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS
-from ampproxy.model.events import ErrorKind, FinishReason, WireError
+from ampproxy.model.events import ErrorKind, Finished, FinishReason, WireError
 
 #: Words of good ends, and of those that name what cut the answer short: local servers, Cohere, Bedrock.
 _KNOWN: Final[dict[str, FinishReason]] = by_word(
@@ -78,6 +81,35 @@ NAMELESS: Final = WireError(
 CUT_CALL: Final = WireError(
     "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"
 )
+
+#: The vendor's word of an end that it calls good, though it is in the middle of a call.
+CUT: Final = "cut_call"
+#: A text within JSON, and the quote that closes it.
+_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)', re.DOTALL)
+_ARGUMENTS: Final = re.compile(rb'"arguments"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+
+
+def is_cut_off(arguments: str) -> bool:
+    """Whether the arguments of a call are the beginning of an object."""
+    if not arguments.lstrip().startswith("{") or is_object(arguments):
+        return False
+    bare = _STRING.sub(lambda found: "" if found[1] else "{", arguments)
+    return bare.count("{") + bare.count("[") > bare.count("}") + bare.count("]")
+
+
+def may_be_cut(*texts: bytes) -> bool:
+    """Whether a call may be cut off whose pieces stand in these JSON texts, in order."""
+    pieces = [piece for text in texts for piece in _ARGUMENTS.findall(text)]
+    arguments = loads(b'"%b"' % b"".join(pieces))
+    return isinstance(arguments, str) and is_cut_off(arguments)
+
+
+def honest_end(end: Finished, *, cut: bool) -> Finished:
+    """The end of an answer; a good one in the middle of a call is none: servers (vLLM) report a call where
+    the limit cut one off.
+    """
+    good = end.reason in ("stop", "tool_calls")
+    return msgspec.structs.replace(end, reason="length", detail=CUT) if cut and good else end
 
 
 def broke(word: str, kind: ErrorKind = "unavailable") -> WireError:

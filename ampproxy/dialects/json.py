@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
 
+from msgspec import ValidationError
 from msgspec.json import Decoder as Decoder
 
 from ampproxy.errors import ClientFault, UnreadableAnswer
@@ -50,6 +51,8 @@ def read_request(decoder: Decoder[T], body: bytes | Json, at: str = "") -> T:
     except BAD_JSON as problem:
         if fixed := whole_surrogates(bytes_of(body)):
             return read_request(decoder, fixed, at)
+        if isinstance(problem, ValidationError) and (loose := _loosely(decoder, body)) is not None:
+            return loose
         path, why = explain(problem, at)
     return bad_request(path, why)
 
@@ -65,9 +68,26 @@ def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
     except BAD_JSON as problem:
         if fixed := whole_surrogates(body):
             return read_answer(decoder, fixed, what)
+        if isinstance(problem, ValidationError) and (loose := _loosely(decoder, body)) is not None:
+            return loose
         path, why = explain(problem)
         where = f" at {path}" if path else ""
     raise bad_answer(f"The vendor's {what} could not be read{where}: {why}")
+
+
+def _loosely(decoder: Decoder[T], body: bytes | Json) -> T | None:
+    """The value where numbers and truth values may be written as texts; ``None``: that does not help."""
+    kind: Any = decoder.type
+    try:
+        found: T = _loose(kind).decode(body)
+    except BAD_JSON:
+        return None
+    return found
+
+
+@lru_cache(maxsize=256)
+def _loose(kind: Any) -> Decoder[Any]:
+    return Decoder(kind, strict=False)
 
 
 def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:

@@ -358,6 +358,8 @@ def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
 
 
 def _count(value: object) -> int:
+    if isinstance(value, str) and value.isdecimal() and len(value) < 16:
+        return int(value)
     return max(0, int(value)) if isinstance(value, int | float) else 0
 
 

@@ -170,7 +170,7 @@ class Form(NamedTuple):
 class AnswerWire(msgspec.Struct):
     """The members of a whole answer beside its choices."""
 
-    id: str | None = None
+    id: str | int | None = None
     model: str | None = None
     created: float | None = None
     usage: Any = None
@@ -209,7 +209,7 @@ def whole_of(
     """
     members = read_answer(MEMBERS, body)
     return ChatResponse(
-        id=answer.id,
+        id=None if answer.id is None else str(answer.id),
         model=answer.model,
         created=None if answer.created is None else int(answer.created),
         candidates=candidates,

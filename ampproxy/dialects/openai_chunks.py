@@ -10,6 +10,7 @@ from io import BytesIO
 import msgspec
 
 from ampproxy.dialects.base import EventStream
+from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.json import encode
 from ampproxy.dialects.monitor import (
@@ -71,7 +72,9 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     if _END.search(text):
         return True
     called = _CALLED.search(text) is not None
-    return NO_NAME.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
+    if called:
+        return NO_NAME.search(text) is not None or may_be_cut(text)
+    return _ENDS_CALLING.search(text) is not None
 
 
 _ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')
@@ -121,7 +124,9 @@ class ChunkMonitor(StreamMonitor):
             self.finished = bool(ends)
             self._look_closer(choices)
             if ends:
-                self.doubtful = self._is_doubtful({string(end) or "?" for end in ends})
+                self.doubtful = self._is_doubtful({string(end) or "?" for end in ends}) or (
+                    self._called and may_be_cut(*self.kept, bytes(values["choices"]))
+                )
         return is_chunk(values)
 
     def _is_doubtful(self, ends: set[str]) -> bool:

@@ -22,9 +22,11 @@ _NAME = r"([\w.\[\]-]{1,160})"
 _UNKNOWN = re.compile(
     r"\b(?:unsupported|unknown|unrecogni[sz]ed|unexpected (?:parameter|argument|field|key|keyword)"
     r"|not supported|not permitted|not allowed|not enabled|not available|(?:does|do)(?: not|n't) support"
-    r"|deprecated|no longer supported|cannot find field|is invalid|not recogni[sz]ed)\b",
+    r"|deprecated|no longer supported|cannot find field|is invalid|not recogni[sz]ed|is only allowed when)\b",
     re.IGNORECASE,
 )
+#: Members that are taken are listed, and no words.
+_UNKNOWN_FIELD = re.compile(r"\bunknown field\b", re.IGNORECASE)
 #: What follows are the words that are taken.
 _TAKEN = re.compile(
     r"\b(?:supported (?:values|types|levels|efforts)(?: are| is| include)?|must be (?:one of|either)"
@@ -45,7 +47,7 @@ _AT_MOST = (
     ),
     re.compile(rf"<= ?{_NUMBER}"),
     re.compile(rf"> {_NUMBER}, which is the max"),
-    re.compile(rf"\bmax(?:imum)? (?:allowed|value|length)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
+    re.compile(rf"\bmax(?:imum)? (?:allowed|value|length|output)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
 )
 _AT_LEAST = (
     re.compile(rf"\b(?:greater than or equal to|must be at least) {_QUOTE}{_NUMBER}", re.I),
@@ -128,7 +130,7 @@ def terms_in(text: str) -> Terms:
 
 def words_taken(text: str) -> tuple[str, ...]:
     """The words that a sentence lists as those that are taken; none if it lists none."""
-    found = _TAKEN.search(text)
+    found = None if _UNKNOWN_FIELD.search(text) else _TAKEN.search(text)
     return listed(text[found.end() : found.end() + 400]) if found else ()
 
 

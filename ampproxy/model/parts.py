@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 from ampproxy.model.base import Json, Value
 
@@ -28,6 +29,23 @@ class Inline(Value, frozen=True):
 
     media_type: str
     data: str
+
+
+#: How base64 of a picture begins.
+PICTURES: Final[Mapping[str, str]] = {
+    "iVBORw0KGgo": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
+
+
+def picture_type(data: str, media_type: str = "") -> str:
+    """What a picture is by its bytes: clients call it otherwise, and vendors refuse that. One that is not
+    known by them is what it is called.
+    """
+    known = next((kind for start, kind in PICTURES.items() if data.startswith(start)), None)
+    return known or ("image/jpeg" if media_type.lower() == "image/jpg" else media_type)
 
 
 class Link(Value, frozen=True):

@@ -137,7 +137,7 @@ class Provider:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.name = account_name(account)
-        base, _, query = account.base_url.partition("#")[0].partition("?")
+        base, _, query = self._base_url().partition("#")[0].partition("?")
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
         own_headers = tuple(
@@ -149,7 +149,7 @@ class Provider:
         self._copied = {name: value[1:].lower() for name, value in own_headers if value.startswith(b"$")}
         key = _one_line(account.api_key.reveal())
         # A local server without a key gets no header, not an empty one.
-        credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
+        credential = (self._credential(key),) if key else ()
         fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
         self._fixed = (*(header for header in fixed if header[0] not in self._custom), *own)
         self._forwarded = {
@@ -159,6 +159,12 @@ class Provider:
         #: (dialect, operation) of an endpoint -> the dialect in which it is asked here.
         self._spoken: dict[tuple[str, Operation], str] = {}
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
+
+    def _base_url(self) -> str:
+        return self.account.base_url
+
+    def _credential(self, key: bytes) -> Header:
+        return self.CREDENTIAL, self.SCHEME + key
 
     def backend_dialect(self, endpoint: Endpoint) -> str:
         """The dialect in which the body must be said to serve ``endpoint``: the client's own where the

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ampproxy.config.schema import Account
 from ampproxy.model.base import CHAT, COMPLETIONS, RESPONSES
-from ampproxy.providers.base import Paths, Provider
+from ampproxy.providers.azure import azure_credential, azure_place
+from ampproxy.providers.base import Call, Header, Paths, Provider, path_segment
 from ampproxy.providers.listing import Listing, openai_page
-from ampproxy.routing.endpoints import Operation
+from ampproxy.routing.endpoints import Endpoint, Operation
 
 
 class Compatible(Provider):
@@ -22,3 +24,24 @@ class Compatible(Provider):
     BESIDE: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
     LISTING = Listing(openai_page)
     VENDOR = "openai"
+
+    def __init__(self, account: Account) -> None:
+        self._azure = azure_place(account)
+        super().__init__(account)
+        if self._azure is not None and self._azure.by_model:
+            self._path = self._deployed  # type: ignore[method-assign]
+
+    def _base_url(self) -> str:
+        return self.account.base_url if self._azure is None else self._azure.base_url
+
+    def _credential(self, key: bytes) -> Header:
+        return super()._credential(key) if self._azure is None else azure_credential(key)
+
+    def _deployed(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
+        return f"deployments/{path_segment(model)}/{super()._path(endpoint, dialect, model, stream)}"
+
+    def models_call(self, after: str = "") -> Call | None:
+        """As every provider; Azure's deployments have no list."""
+        if self._azure is not None and "/openai/v1" not in self._azure.base_url:
+            return None
+        return super().models_call(after)

@@ -5,10 +5,10 @@ plain, so that an answer that broke is never passed on, or logged, as one that e
 from __future__ import annotations
 
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.ends import NAMELESS
+from ampproxy.dialects.ends import CUT, CUT_CALL, NAMELESS
 from ampproxy.errors import ExchangeError, TruncatedStream, UpstreamFault
 from ampproxy.model.base import Value
-from ampproxy.model.events import ChatResponse, Completed, Event, Failed, WireError
+from ampproxy.model.events import ChatResponse, Completed, Event, Failed, Finished, WireError
 from ampproxy.model.fold import unfold
 from ampproxy.model.loss import Loss
 from ampproxy.relay.settle import Settling
@@ -72,6 +72,8 @@ class Endings:
         return self._settled(unfold(response), spoken=False)
 
     def _settled(self, events: list[Event], *, spoken: bool) -> Ending:
+        if any(type(event) is Finished and event.detail == CUT for event in events):
+            return Ending(CUT_CALL)
         settling = Settling(one=False, unended=self._unended)
         settling.content = spoken
         ended = [event for event in events if type(event) is not Completed]

@@ -16,7 +16,6 @@ from ampproxy.credentials.pool import Selection
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.events import WireError
-from ampproxy.model.lesson import STATUSES
 from ampproxy.providers import Call
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.delivery import Delivery
@@ -25,6 +24,7 @@ from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.learning import MAX_READ_BYTES, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
+from ampproxy.relay.pinning import PROOF_STATUSES
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
@@ -265,7 +265,7 @@ class Exchange:
         learner, sent, self._sent = self._settings.learner, self._sent, b""
         if self._repeated or self._record.first_byte is not None or not sent:
             return None
-        if self._settings.pinning is not None and refusal.error.status in STATUSES:
+        if self._settings.pinning is not None and refusal.error.status in PROOF_STATUSES:
             refuses = partial(self._settings.pinning.refuses_proofs, refusal, self._question, offer, sent)
             if refuses():
                 self._repeated = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream
+from ampproxy.dialects.monitor import DONE, Members
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
 from ampproxy.model.loss import Loss
@@ -75,6 +76,7 @@ class PassthroughFilter:
         self._monitor = events.monitor()
         self._fast = events.fast_path(rewriter.asked_model if rewriter is not None else "", self._monitor)
         self._own_breaks = events.own_breaks
+        self._settled = events.settled
         self._cutter = EventCutter(limit)
         self._array: GrowingList | None = None
         self._limit = limit
@@ -159,7 +161,15 @@ class PassthroughFilter:
             self._fail(b"data: " + data + b"\n\n")
         if self._monitor.doubtful:
             self._judge(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
+        data = self._settle(data)
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
+
+    def _settle(self, data: bytes, values: Members | None = None) -> bytes:
+        """An event as its clients need it where it ends an answer of which something came."""
+        monitor = self._monitor
+        if self._settled is None or not (monitor.terminal and monitor.content) or monitor.failed:
+            return data
+        return self._settled(data, values or members(data) or {})
 
     def _each(self, whole: bytes) -> bytes:
         """Every event by itself, but for long runs of ordinary ones: those between the first events and a
@@ -234,6 +244,9 @@ class PassthroughFilter:
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
         values = members(data)
+        if self._tight and values is None and data.strip() == DONE:
+            # Another dialect's mark, at which clients of this one break off.
+            return b""
         ended = self._monitor.terminal or (self._monitor.finished and values is None)
         over = ended and not self._tight
         # What is no event at all is data as a whole.
@@ -250,9 +263,10 @@ class PassthroughFilter:
             self._fail(event)
         if self._monitor.doubtful:
             self._judge(event)
-        new_name, new_data = name, data
+        new_name = name
+        new_data = data if self._settled is None else self._settle(data, values)
         if self._rewriter is not None:
-            new_name, new_data = self._rewriter.event(name, data, values)
+            new_name, new_data = self._rewriter.event(name, new_data, values if new_data is data else None)
             if not new_data:
                 return b""
         if self._tight:

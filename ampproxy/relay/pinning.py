@@ -25,6 +25,7 @@ from ampproxy.dialects.state import VendorState
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import ErrorKind, WireError
+from ampproxy.model.lesson import STATUSES
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
@@ -39,9 +40,14 @@ from ampproxy.wire.values import encode, loads
 #: A vendor says that a proof of thinking is not its own, or not this account's.
 _PROOF_REFUSED = re.compile(
     r"\binvalid_encrypted_content\b|\bencrypted content .{0,400}could not be (?:verified|decrypted)"
+    # Answers' items that are not stored; Azure looks for them by their ids all the same.
+    r"|\bexpected an id that begins with ['\"]rs\b|\bitem with id ['\"]rs_"
+    r"|\bof type ['\"]reasoning['\"] was provided without its required"
     r"|\binvalid [`'\"]?signature[`'\"]? in [`'\"]?thinking",
     re.IGNORECASE | re.DOTALL,
 )
+#: The statuses of such refusals: what is not there is told of by its own.
+PROOF_STATUSES = (*STATUSES, 404)
 #: What issues ids.
 _ISSUING = (Operation.GENERATE, Operation.OTHER)
 #: So much of a whole answer is looked through for ids. Bytes.

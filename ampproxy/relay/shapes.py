@@ -16,6 +16,7 @@ from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.settle import Settling
+from ampproxy.wire.json import members
 from ampproxy.wire.sse import MAX_EVENT, parse_events
 
 #: What may stand before an answer and means nothing: a byte order mark, blanks, line ends.
@@ -107,6 +108,20 @@ class Shape:
             return False
         return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
 
+    def in_lines(self, start: bytes) -> bool:
+        """Whether a stream's first line is an event, with nothing around it: some servers write one object of
+        JSON a line.
+        """
+        events = self.dialect.passthrough.events
+        end = start.find(b"\n")
+        if events is None or end < 0 or not start.startswith(b"{"):
+            return False
+        values = members(start[:end])
+        monitor = events.monitor()
+        if values is None or not monitor.see(b"", start[:end], values) or monitor.terminal:
+            return False
+        return self.lists or b'"delta"' in start[:end] or not self.dialect.passthrough.is_answer(values)
+
     def whole(self, body: bytes) -> bytes:
         """What came in place of a whole answer: the same, or if it is a stream the answer that it tells.
 
@@ -172,8 +187,8 @@ class Opened:
         body = b"".join(self._held)
         if not body.strip(_BLANK):
             raise UnreadableAnswer("The vendor's answer is empty.")
-        if self._gathers:
-            start = body.lstrip(_BLANK)
+        start = body.lstrip(_BLANK)
+        if self._gathers or start.startswith(b"{"):
             body = self._shape.streamed(start if start.startswith(b"{") else _first_event(start))
         self._decided = True
         return self._inner.feed(body) + self._inner.end()
@@ -200,20 +215,28 @@ class Opened:
         start = held.lstrip(_BLANK)
         if start.startswith(b":") and len(start) < _DOUBTED:
             return self._comments(start)
+        if self._shape.in_lines(start):
+            self._inner = Lines(self._inner)
+            return self._go_on(start)
+        if start.startswith(b"{") and b"\n" not in start and len(start) < _DOUBTED:
+            return b""
         whole = start.startswith(b"{") or self._shape.in_event(start)
         if whole is None and len(start) < _DOUBTED:
             return b""
         if whole:
             self._gathers = True
         elif self._is_stream(start):
-            self._decided = True
-            self._held = []
-            # From now on nothing stands between.
-            self.feed = self._inner.feed  # type: ignore[method-assign]
-            return self._inner.feed(held)
+            return self._go_on(held)
         elif start and not any(field.startswith(start) for field in _FIELDS):
             raise UnreadableAnswer("The vendor did not send a stream of events where one was expected.")
         return b""
+
+    def _go_on(self, held: bytes) -> bytes:
+        self._decided = True
+        self._held = []
+        # From now on nothing stands between.
+        self.feed = self._inner.feed  # type: ignore[method-assign]
+        return self._inner.feed(held)
 
     def _comments(self, start: bytes) -> bytes:
         """Comments go on at once, and tell nothing of what follows them."""
@@ -227,6 +250,47 @@ class Opened:
 
     def _is_stream(self, start: bytes) -> bool:
         return start.startswith(_FIELDS) or (self._shape.lists and start.startswith(b"["))
+
+
+class Lines:
+    """Events that stand alone, each in a line, as server-sent events; a
+    :class:`~ampproxy.interfaces.StreamFilter`.
+
+    :param inner: what an account's stream goes through.
+    """
+
+    def __init__(self, inner: StreamFilter) -> None:
+        self._inner = inner
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._size += len(data)
+            if self._size > MAX_EVENT:
+                raise UnreadableAnswer(f"An event of the stream is larger than {MAX_EVENT} bytes.")
+            self._held.append(data)
+            return b""
+        lines = b"".join((*self._held, data[:end])).split(b"\n")
+        self._held, self._size = [data[end:]], len(data) - end
+        events = [line if line.startswith(b"data:") else b"data: " + line for line in lines if line.strip()]
+        return self._inner.feed(b"".join([event + b"\n\n" for event in events])) if events else b""
+
+    def end(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
+        out = self.feed(b"\n") if any(self._held) else b""
+        return out + self._inner.end()
+
+    @property
+    def complete(self) -> bool:
+        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
+        return self._inner.keepalive()
 
 
 def _first_event(stream: bytes) -> bytes:

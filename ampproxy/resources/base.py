@@ -204,6 +204,10 @@ def _thread(values: list[bytes]) -> str:
     return printable(values[0][:100].decode("latin-1"))
 
 
+#: Whether the SDKs of Anthropic and OpenAI are to ask again by themselves.
+SHOULD_RETRY = b"x-should-retry"
+
+
 def error_body(error: WireError, request_id: str) -> bytes:
     """An error for a client that speaks none of the dialects: ``error`` is a sentence, as Amp's
     clients show it; ``code`` the kind; ``request_id`` what the log's lines about it have.
@@ -212,10 +216,22 @@ def error_body(error: WireError, request_id: str) -> bytes:
     return json.dumps(members).encode()
 
 
-def answer_error(request: GatewayRequest, error: WireError, body: bytes) -> None:
-    """Answer with an error's status, its ``Retry-After`` and a body."""
+def answer_error(
+    request: GatewayRequest, error: WireError, body: bytes, longest_sleep: float | None = None
+) -> None:
+    """Answer with an error's status, its ``Retry-After`` and a body.
+
+    :param longest_sleep: see :class:`~ampproxy.dialects.base.Passthrough`.
+    """
+    headers = request.responseHeaders
     if error.retry_after is not None:
-        request.responseHeaders.setRawHeaders(b"Retry-After", [b"%d" % max(1, round(error.retry_after))])
+        headers.setRawHeaders(b"Retry-After", [b"%d" % max(1, round(error.retry_after))])
+        if (
+            longest_sleep is not None
+            and error.retry_after > longest_sleep
+            and not headers.hasHeader(SHOULD_RETRY)
+        ):
+            headers.setRawHeaders(SHOULD_RETRY, [b"false"])
     if error.status == 401:
         request.responseHeaders.setRawHeaders(b"WWW-Authenticate", [b"Bearer"])
     request.answer(error.status, body)

@@ -114,7 +114,7 @@ class ModelResource(GatewayResource):
         error = refusal.error
         if error.status == _ANTHROPICS or is_overload(refusal):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
-        answer_error(request, error, body)
+        answer_error(request, error, body, self._dialect.passthrough.longest_sleep)
 
     def _refused(self, route: Route) -> ExchangeError:
         return refusal_of(route)

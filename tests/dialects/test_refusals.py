@@ -62,6 +62,27 @@ THOUGHT = {"role": "assistant", "content": "x", "reasoning_content": "y"}
 
 #: (name, what the vendor answers, what was sent beside the question, what is sent instead of it).
 CASES: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
+    (
+        "members that are taken are no words",
+        openai(
+            "Failed to deserialize the JSON body into the target type: unknown field `client_metadata`,"
+            " expected one of `model`, `input` at line 1 column 90"
+        ),
+        {"client_metadata": {"a": "b"}},
+        {},
+    ),
+    (
+        "the most that a model generates",
+        openai("max_tokens is too large: 64000. This model's maximum output is 32768 tokens"),
+        {"max_tokens": 64000},
+        {"max_tokens": 32768},
+    ),
+    (
+        "labels for what is stored",
+        openai("The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"),
+        {"metadata": {"a": "b"}},
+        {},
+    ),
     ("openai renamed", openai(MAX_TOKENS, "max_tokens", "unsupported_parameter"),
      {"max_tokens": 5}, {"max_completion_tokens": 5}),
     ("copilot renamed", {"error": {"message": MAX_TOKENS, "code": "invalid_request_body"}},

@@ -165,3 +165,104 @@ def test_what_proves_nothing_is_no_state() -> None:
     found = json.loads(taken.value)["reasoning_details"]
     assert [detail.get("id") for detail in found] == [None, "call_1", "call_2"]
     assert state.take() is None
+
+
+BLOCK = {"type": "thinking", "thinking": "I think.", "signature": "c2ln"}
+PROOF = {"provider_specific_fields": {"thought_signature": "cHJvb2Y="}}
+OTHER = {"extra_content": {"vertex": {"thought_signature": "cHJvb2Y="}}}
+
+
+def with_call(beside: dict[str, Any], within: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The call, with members beside it and in its function."""
+    made = json.loads(json.dumps(CALL))
+    made["tool_calls"][0].update(beside)
+    made["tool_calls"][0]["function"].update(within or {})
+    return made
+
+
+#: The pieces of an answer -> the members of the message, and beside the call, that the server gets back.
+LITELLM: dict[str, tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = {
+    "blocks in pieces": (
+        [
+            {
+                "reasoning_content": "I ",
+                "thinking_blocks": [{"type": "thinking", "thinking": "I ", "signature": None}],
+            },
+            {
+                "reasoning_content": "think.",
+                "thinking_blocks": [{"type": "thinking", "thinking": "think.", "signature": ""}],
+            },
+            {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "c2ln"}]},
+            CALL,
+        ],
+        {"thinking_blocks": [BLOCK]},
+        {},
+    ),
+    "blocks without other words": (
+        [{"thinking_blocks": [BLOCK]}, {"thinking_blocks": [{**BLOCK, "thinking": "More."}]}, CALL],
+        {"thinking_blocks": [BLOCK, {**BLOCK, "thinking": "More."}]},
+        {},
+    ),
+    "redacted": (
+        [{"thinking_blocks": [{"type": "redacted_thinking", "data": "b3BhcXVl"}]}, CALL],
+        {"thinking_blocks": [{"type": "redacted_thinking", "data": "b3BhcXVl"}]},
+        {},
+    ),
+    "beside the call": ([with_call(PROOF)], {}, PROOF),
+    "in the function": ([with_call({}, PROOF)], {}, PROOF),
+    "another vendor's": ([with_call(OTHER)], {}, OTHER),
+    "Google's": (
+        [with_call({"extra_content": {"google": {"thought_signature": "cHJvb2Y="}}})],
+        {},
+        {"extra_content": {"google": {"thought_signature": "cHJvb2Y="}}},
+    ),
+}
+
+
+@each("client", ["anthropic", "responses", "gemini"])
+@each("case", LITELLM)
+def test_what_litellm_keeps_comes_back(client: str, case: str) -> None:
+    """Whatever the model is called there; to another kind of server it goes not."""
+    deltas, expected, beside = LITELLM[case]
+    urls = config("http://router.test/v1", "https://api.groq.com/openai/v1")
+    world = World(urls.replace("gemini-3.1-pro-preview", "some-model"))
+    path, body = question(client, stream=True)
+    if client == "responses":
+        body.update(
+            input=[{"role": "user", "content": "go"}], store=False, include=["reasoning.encrypted_content"]
+        )
+    connection = ask(world, path, body)
+    answered(world, deltas)
+    member = {"anthropic": "messages", "responses": "input", "gemini": "contents"}[client]
+    body[member] = body[member] + history(client, connection.body)
+    ask(world, path, body)
+    message = json.loads(world.client.sent[-1].body)["messages"][1]
+    (made,) = message["tool_calls"]
+    assert {name: value for name, value in message.items() if "thinking" in name} == expected
+    assert {name: made[name] for name in made.keys() - {"id", "type", "function"}} == beside
+    ask(world, path.replace("model:", "model1:"), {**body, "model": "model1"} if client != "gemini" else body)
+    message = json.loads(world.client.sent[-1].body)["messages"][1]
+    assert "thinking_blocks" not in message
+    assert message["tool_calls"][0].keys() == {"id", "type", "function"}
+
+
+@each("beside", [PROOF, OTHER, {"extra_content": {"google": {"thought_signature": "cHJvb2Y="}}}])
+def test_proofs_in_a_history_of_chat(beside: dict[str, Any]) -> None:
+    """What a client was given by others reaches the vendors that issued it."""
+    accounts = """
+gemini-api-key: [{api-key: key-0123456789, models: [{name: gemini-3-pro-preview, alias: g}]}]
+claude-api-key: [{api-key: key-0123456789, models: [{name: claude-sonnet-4-6, alias: a}]}]
+"""
+    world = World(f'api-keys: ["{CLIENT_KEY}"]\n' + accounts)
+    called = {"role": "assistant", "content": None, "thinking_blocks": [BLOCK], **with_call(beside)}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "text"}
+    messages = [{"role": "user", "content": "go"}, called, result]
+    tool = {"type": "function", "function": {"name": "read_file", "parameters": {"type": "object"}}}
+    body = {"messages": messages, "tools": [tool], "reasoning_effort": "high"}
+    ask(world, "/v1/chat/completions", {"model": "g", **body})
+    (part,) = json.loads(world.client.sent[-1].body)["contents"][1]["parts"]
+    assert part["thoughtSignature"] == "cHJvb2Y="
+    ask(world, "/v1/chat/completions", {"model": "a", **body})
+    blocks = json.loads(world.client.sent[-1].body)["messages"][1]["content"]
+    assert blocks[0] == BLOCK
+    assert blocks[1]["type"] == "tool_use"

@@ -59,3 +59,38 @@ def test_in_a_body() -> None:
     world.turn()
     assert connection.status == 429
     assert '"retryDelay":"600s"' in connection.body.decode().replace(" ", "")
+
+
+@each("wait, told_not_to", [("30", False), ("60", False), ("61", True), ("500", True)])
+def test_a_wait_that_no_client_is_to_sleep_through(wait: str, told_not_to: bool) -> None:
+    """Some SDKs sleep within the call for as long as they are told: not to ask again is said to them, unless
+    the vendor says what to do. Google's know no such thing.
+    """
+    for path, body in (
+        ("/v1/messages", QUESTION),
+        ("/v1/chat/completions", QUESTION),
+        ("/v1/responses", b'{"model":"claude-local","input":"x"}'),
+        ("/v1beta/models/claude-local:generateContent", b'{"contents":[{"parts":[{"text":"hi"}]}]}'),
+    ):
+        for said in ((), ("true",)):
+            world = World(CONFIG + "disable-cooling: true\n")
+            connection = world.request("POST", path, body=body)
+            headers = {"retry-after": [wait], **({"x-should-retry": list(said)} if said else {})}
+            world.client.sent[0].respond_whole(429, ERROR, headers)
+            world.turn()
+            assert connection.status == 429
+            expected = list(said) or (["false"] if told_not_to and "v1beta" not in path else [])
+            assert told(connection, "x-should-retry") == expected
+
+
+def test_a_wait_for_accounts_that_cool_down() -> None:
+    """The gateway's own refusals tell it, too."""
+    world = World(CONFIG)
+    world.request("POST", "/v1/messages", body=QUESTION)
+    world.client.sent[0].respond_whole(429, ERROR, {"retry-after": ["300"]})
+    world.turn()
+    connection = world.request("POST", "/v1/messages", body=QUESTION)
+    world.turn()
+    assert connection.status == 429
+    assert len(world.client.sent) == 1
+    assert told(connection, "x-should-retry") == ["false"]

@@ -25,6 +25,7 @@ from ampproxy.dialects.json import (
     text_of,
     to_raw,
 )
+from ampproxy.dialects.openai_requests import picture_in, source_of
 from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import MARK, place_of, unwrap_signature
 from ampproxy.model.base import ANTHROPIC, Json
@@ -144,6 +145,11 @@ def _input(block: Fields) -> Json | None:
     return arguments
 
 
+def _picture(block: Fields, raw: Json) -> Part:
+    """One in the form of OpenAI's dialects."""
+    return Image(source_of(picture_in(block)[0]))
+
+
 def _tool_use(block: Fields, raw: Json) -> Part:
     arguments = _input(block)
     return ToolCall(
@@ -194,6 +200,9 @@ _READERS: Final[dict[str, Reader]] = {
     "image": _image,
     "document": _document,
     "tool_use": _tool_use,
+    # As OpenAI's dialects have them.
+    **dict.fromkeys(("input_text", "output_text"), _text),
+    **dict.fromkeys(("image_url", "input_image"), _picture),
     "tool_result": _tool_result,
     "thinking": _thinking,
     "redacted_thinking": _redacted,

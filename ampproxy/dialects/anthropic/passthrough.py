@@ -14,7 +14,7 @@ from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
-from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import Decoder, read_or_none, to_raw
 from ampproxy.dialects.limits import anthropic_limits
@@ -222,4 +222,5 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=_STATE,
     limits=anthropic_limits,
+    longest_sleep=LONGEST_SLEEP_SECONDS,
 )

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
 from ampproxy.dialects.anthropic.blocks import parse_content, parse_message
 from ampproxy.dialects.anthropic.client_tools import as_functions
-from ampproxy.dialects.json import NULL, Decoder, Fields, bad_request, items, read_or_none, text_of, to_raw
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
+    Fields,
+    bad_request,
+    first,
+    is_string,
+    items,
+    read_or_none,
+    text_of,
+    to_raw,
+)
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -25,7 +37,17 @@ from ampproxy.model.request import (
 )
 
 _ROLES: Final = ("user", "assistant", "system")
-_MODES: Final[dict[str, str]] = {"auto": "auto", "any": "required", "tool": "named", "none": "none"}
+#: A list of contents that begins with a text without a block around it.
+_BARE_TEXT: Final = re.compile(rb'\[\s*"')
+_MODES: Final[dict[str, str]] = {
+    "auto": "auto",
+    "any": "required",
+    "tool": "named",
+    "none": "none",
+    # OpenAI's words.
+    "required": "required",
+    "function": "named",
+}
 
 #: Members of a request -> those of ``Sampling``, with their types.
 _SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
@@ -84,6 +106,11 @@ def _sampling(top: Fields) -> Sampling:
     found: dict[str, Any] = {
         field: top.take(name, kind) for name, field, kind in _SAMPLING if name in top.left
     }
+    if found.get("max_tokens") is None and "max_completion_tokens" in top.left:
+        found["max_tokens"] = top.take("max_completion_tokens", int)
+    if "stop" in top.left and not found.get("stop"):
+        stop = top.take("stop", str | list[str])  # type: ignore[arg-type]
+        found["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
     return Sampling(**found)
 
 
@@ -122,9 +149,36 @@ def _leading(turns: tuple[Turn, ...]) -> tuple[tuple[Text, ...], tuple[Turn, ...
     return (), turns
 
 
+def _of_chat(message: Fields, role: str) -> str:
+    """The role, and the content in this dialect's form, of a message that is one of Chat Completions."""
+    content = message.take_raw("content")
+    blocks: list[Any] = [] if content is None else [{"type": "text", "text": content}]
+    if content is not None and first(content) == b"[":
+        blocks = [{"type": "text", "text": one} if is_string(one) else one for one in items(content)]
+    elif content is not None and first(content) == b"{":
+        blocks = [content]
+    if role == "tool":
+        call = message.need("tool_call_id", str)
+        blocks, role = [{"type": "tool_result", "tool_use_id": call, "content": blocks}], "user"
+    for one in message.take("tool_calls", list[Json]) or ():
+        found = Fields(one, message.path("tool_calls"))
+        function = found.need_object("function")
+        called = {"id": found.need("id", str), "name": function.need("name", str)}
+        blocks.append({"type": "tool_use", **called, "input": function.take_raw("arguments") or {}})
+    message.left["content"] = to_raw(blocks)
+    return "system" if role == "developer" else role
+
+
+#: Of the roles of Chat Completions those that are not this dialect's.
+_OF_CHAT: Final = ("tool", "developer")
+
+
 def _turn(raw: Json, at: str) -> Turn:
     message = Fields(raw, at)
     role = message.need("role", str)
+    content = bytes(message.left.get("content", NULL))
+    if role in _OF_CHAT or "tool_calls" in message.left or content[:1] == b"{" or _BARE_TEXT.match(content):
+        role = _of_chat(message, role)
     if role not in _ROLES:
         bad_request(f"{at}.role", "Expected 'user', 'assistant' or 'system'.")
     content = message.need_raw("content")
@@ -197,6 +251,8 @@ def _tools(top: Fields) -> dict[str, Any]:
         at = f"tools[{number}]"
         tool = Fields(raw, at, nulls=False)
         kind = text_of(tool.take_raw("type") or NULL) or "custom"
+        if kind == "function" or (kind == "custom" and "parameters" in tool.left):
+            tool, kind = _of_openai(tool), "custom"
         if kind != "custom":
             like = next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
             hosted.append(HostedTool(like, ANTHROPIC, raw))
@@ -212,6 +268,15 @@ def _tools(top: Fields) -> dict[str, Any]:
             )
         )
     return {"tools": tuple(tools), "hosted": tuple(hosted)}
+
+
+def _of_openai(tool: Fields) -> Fields:
+    """A function that is declared in the form of Chat Completions or of Responses."""
+    function = tool.take_object("function") or tool
+    schema = function.take_raw("parameters")
+    if schema is not None:
+        function.left["input_schema"] = schema
+    return function
 
 
 class _Tool(msgspec.Struct, forbid_unknown_fields=True):
@@ -241,11 +306,15 @@ def _plain(tool: _Tool) -> Tool:
 
 
 def _choice(top: Fields) -> dict[str, Any]:
+    word = text_of(top.left["tool_choice"])
+    if word is not None:
+        # OpenAI's form.
+        top.left["tool_choice"] = to_raw({"type": word})
     fields = top.need_object("tool_choice")
     mode = _MODES.get(fields.need("type", str))
     if mode is None:
         bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
-    name = fields.need("name", str) if mode == "named" else None
+    name = (fields.take_object("function") or fields).need("name", str) if mode == "named" else None
     single = fields.take("disable_parallel_tool_use", bool)
     return {"choice": ToolChoice(cast(Any, mode), name), "parallel": None if single is None else not single}
 

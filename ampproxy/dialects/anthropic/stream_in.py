@@ -12,7 +12,7 @@ import msgspec
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
 from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
-from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end, is_cut_off
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import (
     MEMBERS,
@@ -120,9 +120,10 @@ class AnthropicStreamParser(EventParser):
         self._block = -1
         self._usage: Members = {}
         self._began = False
-        #: Whether a call came, and whether one of which the input is not whole.
+        #: Whether a call came, and whether one of which the input is no object, or the beginning of one.
         self._called = False
         self._cut = False
+        self._begins = False
         self._finished = False
 
     def _read(self, pieces: list[tuple[bytes, bytes]]) -> list[Event]:
@@ -255,7 +256,9 @@ class AnthropicStreamParser(EventParser):
             out.append(PartStarted(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
         elif isinstance(block.part, ToolCall):
             self._called = True
-            self._cut = self._cut or (any(block.input) and not is_object("".join(block.input)))
+            text = "".join(block.input)
+            if text and not is_object(text):
+                self._cut, self._begins = True, self._begins or is_cut_off(text)
             if not any(block.input) and block.part.arguments != "{}":
                 out.append(Delta(index, block.part.arguments))
         if signature := "".join(block.signature):
@@ -276,7 +279,7 @@ class AnthropicStreamParser(EventParser):
         if isinstance(reason, str) and not self._finished:
             self._finished = True
             finish = read_finish(reason, sequence if isinstance(sequence, str) else None, ends(delta))
-            out.append(finish or Finished("unknown"))
+            out.append(honest_end(finish or Finished("unknown"), cut=self._begins))
 
     def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         for index in list(self._open):

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.edit import Changes, edit_list, edit_object
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
 from ampproxy.dialects.gemini.wire import usage_of
@@ -20,7 +21,7 @@ from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
-from ampproxy.wire.json import Peek, members, string
+from ampproxy.wire.json import Peek, members, replace_members, string
 
 _NEXT = b"}" + NEXT_DATA
 
@@ -118,6 +119,27 @@ class GenerateMonitor(StreamMonitor):
             self.content = any(items(inner(held, "content"), "parts") for held in candidates)
             self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
+
+
+#: The content of a part of an answer that has none.
+_EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
+
+
+def with_content(data: bytes, values: Members) -> bytes:
+    """The end of an answer, with an empty text where a candidate has no content: the chats of Google's SDKs
+    take an answer for broken that has such a piece, and forget it and its question.
+    """
+    if "candidates" not in values:
+        if not values or "promptFeedback" in values:
+            return data
+        return b'{"candidates":[{"content":%b,"index":0}],%b' % (_EMPTY, data.lstrip()[1:])
+
+    def content(held: Members) -> Changes:
+        good = string(held.get("finishReason", NULL)) in (None, *GOOD_ENDS)
+        return {"content": _EMPTY} if good and not items(inner(held, "content"), "parts") else {}
+
+    candidates = edit_list(values["candidates"], lambda raw: edit_object(raw, content))
+    return data if candidates is None else replace_members(data, {"candidates": candidates}, values)
 
 
 _CALLS = (b'"finishReason"', _CALL, b'"promptFeedback"')
@@ -263,6 +285,7 @@ PASSTHROUGH = Passthrough(
         tight=True,
         list_unless=b"alt=sse",
         own_breaks=True,
+        settled=with_content,
     ),
     usage=_answer_usage,
     is_answer=partial(has_list, name="candidates", may_be_empty=False),

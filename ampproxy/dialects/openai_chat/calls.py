@@ -8,8 +8,10 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects.ends import is_cut_off
 from ampproxy.dialects.json import NULL, is_object, loads, text_of
 from ampproxy.dialects.openai_chat.messages_in import arguments_text
+from ampproxy.dialects.openai_chat.thought_state import proof_beside
 from ampproxy.model.base import Json
 from ampproxy.model.parts import Signature
 
@@ -19,6 +21,7 @@ class FunctionDelta(msgspec.Struct):
 
     name: str | None = None
     arguments: Json = NULL
+    provider_specific_fields: Json = NULL
 
 
 class CustomDelta(msgspec.Struct):
@@ -39,8 +42,22 @@ class CallDelta(msgspec.Struct):
     function: FunctionDelta | None = None
     custom: CustomDelta | None = None
     extra_content: Json = NULL
+    provider_specific_fields: Json = NULL
     name: str | None = None
     arguments: Json = NULL
+
+    def proof(self) -> Signature | None:
+        """The proof that stands beside the call."""
+        inner = NULL if self.function is None else self.function.provider_specific_fields
+        if self.extra_content is self.provider_specific_fields is inner is NULL:
+            return None
+        fields = "provider_specific_fields"
+        found = (
+            ("extra_content", self.extra_content),
+            (fields, self.provider_specific_fields),
+            (fields, inner),
+        )
+        return proof_beside(found)
 
     def known(self) -> tuple[int | None, str | None]:
         """The number and the id, however they are written."""
@@ -139,8 +156,7 @@ class Call:
 
     def cut(self) -> bool:
         """Whether the arguments are the beginning of an object."""
-        text = "" if self.freeform else "".join(self.pieces).lstrip()
-        return text.startswith("{") and not self._brackets.closed(self.pieces)
+        return not self.freeform and is_cut_off("".join(self.pieces))
 
     def rest(self) -> str:
         """What of the arguments goes to the client when they are whole."""

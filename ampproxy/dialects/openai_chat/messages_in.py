@@ -11,7 +11,6 @@ from ampproxy.dialects.json import (
     NULL,
     Decoder,
     bad_request,
-    loads,
     members,
     raw_text,
     read_request,
@@ -19,7 +18,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
+from ampproxy.dialects.openai_chat.parts_in import content_parts, pictures, result_parts, text_parts
 from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
@@ -28,7 +27,6 @@ from ampproxy.model.parts import (
     Part,
     Reasoning,
     Refusal,
-    Signature,
     Text,
     ToolCall,
     ToolResult,
@@ -58,17 +56,8 @@ class CallMessage(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
-    extra_content: Json = NULL
     name: str | None = None
     arguments: Json = NULL
-
-
-def proof_of(extra: Json) -> Signature | None:
-    """The proof that Google's server of this dialect puts beside a call, and wants back there."""
-    found = loads(extra)
-    google = found.get("google") if isinstance(found, dict) else None
-    value = google.get("thought_signature") if isinstance(google, dict) else None
-    return Signature(CHAT, value) if isinstance(value, str) and value else None
 
 
 class _AudioId(msgspec.Struct):
@@ -182,7 +171,7 @@ class _Conversation:
             self.system += texts
 
     def ask(self, message: _Message, extras: dict[str, Json], at: str) -> None:
-        parts = content_parts(message.content, f"{at}.content")
+        parts = content_parts(message.content, f"{at}.content") + pictures(extras.pop("images", NULL))
         results = [part for part in parts if isinstance(part, ToolResult)]
         if not results:
             self._append("user", parts, extras)

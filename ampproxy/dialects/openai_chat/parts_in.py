@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects.json import Fields, bad_request, is_string, raw_str, text_of
-from ampproxy.dialects.openai_requests import file_source, read_refusal, read_sound, source_of
+from ampproxy.dialects.json import Fields, bad_request, is_string, loads, raw_str, text_of
+from ampproxy.dialects.openai_requests import (
+    file_source,
+    media_in,
+    picture_in,
+    read_refusal,
+    read_sound,
+    source_of,
+)
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,
     Document,
     FileId,
     Image,
-    Inline,
     Opaque,
     Part,
     Reasoning,
@@ -40,14 +46,7 @@ def _text(part: Fields) -> Part:
 
 
 def _image(part: Fields) -> Part:
-    image = part.need_raw("image_url")
-    detail = None
-    if is_string(image):
-        # Some clients write the bare URL; Responses has the detail beside it.
-        url, detail = text_of(image) or "", part.take("detail", str)
-    else:
-        inner = Fields(image, part.path("image_url"), nulls=False)
-        url, detail = inner.need("url", str), inner.take("detail", str)
+    url, detail = picture_in(part)
     return Image(source_of(url), detail, _cache(part), extras=part.left)
 
 
@@ -87,28 +86,13 @@ def _tool_result(part: Fields) -> Part:
     return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
 
 
-def _anthropic_media(part: Fields, made: Callable[[Source], Part]) -> Part | None:
-    """A picture or a document in Anthropic's form, whose source may be text.
-
-    :param made: gives the part of a source.
-    """
-    source = part.need_object("source")
-    kind = source.need("type", str)
-    if kind == "base64":
-        return made(Inline(source.take("media_type", str) or "", source.take("data", str) or ""))
-    if kind == "url":
-        return made(source_of(source.take("url", str) or ""))
-    text = source.take("data", str) if kind == "text" else None
-    return None if text is None else Text(text, _cache(part))
-
-
 def _anthropic_image(part: Fields) -> Part | None:
-    return _anthropic_media(part, lambda source: Image(source, cache=_cache(part)))
+    return media_in(part, lambda source: Image(source, cache=_cache(part)))
 
 
 def _anthropic_document(part: Fields) -> Part | None:
     title = part.take("title", str)
-    return _anthropic_media(part, lambda source: Document(source, name=title, cache=_cache(part)))
+    return media_in(part, lambda source: Document(source, name=title, cache=_cache(part)))
 
 
 def _thinking(part: Fields) -> Part:
@@ -161,6 +145,13 @@ def content_parts(content: str | list[Json] | None, at: str) -> list[Part]:
     if isinstance(content, str):
         return [Text(content)]
     return [_part(raw, f"{at}[{number}]") for number, raw in enumerate(content)]
+
+
+def pictures(raw: Json) -> list[Part]:
+    """Those that stand beside a message's content, as Ollama has them."""
+    found = loads(raw)
+    urls = [url for url in found if isinstance(url, str)] if isinstance(found, list) else []
+    return [Image(source_of(url)) for url in urls]
 
 
 def _part(raw: Json, at: str) -> Part:

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 
 from ampproxy.catalog.families import Families, shipped
-from ampproxy.dialects.base import Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
-from ampproxy.dialects.monitor import given
+from ampproxy.dialects.monitor import Members, given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
@@ -27,8 +27,9 @@ from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
-from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
+from ampproxy.model.parts import PICTURES
 from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
@@ -87,10 +88,35 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Body(Peek, frozen=True, gc=False):
-    """:param foreign: whether messages have parts in the form of other dialects."""
-
     messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
-    foreign: bool = False
+    input: msgspec.Raw = NULL
+    contents: msgspec.Raw = NULL
+    system: msgspec.Raw = NULL
+    instructions: msgspec.Raw = NULL
+    max_output_tokens: msgspec.Raw = NULL
+    stop_sequences: msgspec.Raw = NULL
+
+
+class _Mixed(Peek, frozen=True, gc=False):
+    """What routing looks at of a body that is not plainly of this dialect: written in ``dialect``, or with
+    pieces of others.
+    """
+
+    dialect: str = ""
+
+
+#: Members of other dialects' requests that mean something beside messages, too.
+_BESIDE = ("system", "instructions", "max_output_tokens", "stop_sequences", "input")
+
+
+def _written(values: Members, *, messages: bool) -> str:
+    """The dialect that the members of a body show; empty: plainly this one.
+
+    :param messages: whether it has any.
+    """
+    if not messages:
+        return RESPONSES if given(values, "input") else GEMINI if given(values, "contents") else ""
+    return CHAT if any(given(values, name) for name in _BESIDE) else ""
 
 
 _body = Decoder(_Body)
@@ -105,8 +131,10 @@ _FOREIGN = frozenset(
     )
 )
 _FOREIGN_PART = re.compile(rb'"type"\s?:\s?"(?:%b)"' % "|".join(sorted(_FOREIGN)).encode())
-#: An address of a picture without the object around it.
-_BARE_PICTURE = re.compile(rb'"image_url"\s?:\s?"')
+#: What stands for a picture's address: one without the object around it, or base64 in its place.
+_PICTURE = rb'"|\{\s*"url"\s*:\s*"(?:%b)' % b"|".join(start.encode() for start in PICTURES)
+_ODD_PICTURE = re.compile(_PICTURE)
+_ODD_PICTURES = re.compile(rb'"image_url"\s*:\s*(?:%b)' % _PICTURE)
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
@@ -120,9 +148,15 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     for message in found.messages:
         thinks = thinks or message.reasoning_content is not msgspec.UNSET
         foreign = foreign or message.type in _FOREIGN or _has_parts(message.content)
+    plain = found.system is found.instructions is found.max_output_tokens is found.stop_sequences is NULL
+    if foreign or not plain or found.input is not NULL or not found.messages:
+        values = {name: getattr(found, name) for name in (*_BESIDE, "contents")}
+        dialect = _written(values, messages=bool(found.messages)) or (CHAT if foreign else "")
+        known = {name: getattr(found, name) for name in Peek.__struct_fields__}
+        return _Mixed(**known, dialect=dialect), thinks
     # The texts of the messages are not kept.
     found.messages.clear()
-    return (msgspec.structs.replace(found, foreign=True) if foreign else found), thinks
+    return found, thinks
 
 
 def _has_parts(content: msgspec.Raw) -> bool:
@@ -132,36 +166,31 @@ def _has_parts(content: msgspec.Raw) -> bool:
     parts = read_or_none(_parts, content)
     if parts is None:
         return _FOREIGN_PART.search(content) is not None
-    return any(part.type in _FOREIGN or bytes(part.image_url)[:1] == b'"' for part in parts)
+    return any(
+        part.type in _FOREIGN or (part.image_url is not NULL and _ODD_PICTURE.match(part.image_url))
+        for part in parts
+    )
 
 
-def _has_foreign_parts(found: Peek, body: bytes) -> bool:
-    if isinstance(found, _Body):
-        return found.foreign
-    if _FOREIGN_PART.search(body) is not None:
-        return True
-    # From the end: that search is faster.
-    return body.rfind(b'"image_url"') >= 0 and _BARE_PICTURE.search(body) is not None
-
-
-def _is_of_responses(body: bytes) -> bool:
-    """Whether it has an ``input`` and no messages; tools may have members of either name."""
-    if body.rfind(b'"input"') < 0:
-        return False
+def _of_an_odd_body(body: bytes) -> str:
+    """The same of a body whose messages are no objects."""
     values = members(body) or {}
-    return given(values, "input") and not given(values, "messages")
+    written = _written(values, messages=given(values, "messages"))
+    return written or (CHAT if _FOREIGN_PART.search(body) or _ODD_PICTURES.search(body) else "")
 
 
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: Cursor sends a body of Responses here, or
     tools and parts of messages in other dialects' form.
     """
-    if _is_of_responses(body):
-        return RESPONSES
+    if type(found) is _Mixed and found.dialect:
+        return found.dialect
+    if type(found) is Peek and (dialect := _of_an_odd_body(body)):
+        return dialect
     tools = bytes(found.tools)
     if tools != b"null" and (is_flat(tools) or is_foreign_choice(bytes(found.choice))):
         return CHAT
-    return CHAT if _has_foreign_parts(found, body) else ""
+    return ""
 
 
 PASSTHROUGH = Passthrough(
@@ -181,5 +210,6 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(functions),
     state=_STATE,
     limits=openai_limits,
+    longest_sleep=LONGEST_SLEEP_SECONDS,
     gives_up=((b"user-agent", b"QwenCode/"),),
 )

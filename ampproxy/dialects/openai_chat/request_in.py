@@ -6,6 +6,8 @@ routers have added (``top_k``, ``reasoning_content``, ``cache_control``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import is_
 from typing import Final
 
 import msgspec
@@ -15,13 +17,17 @@ from ampproxy.dialects.json import (
     Decoder,
     Members,
     bad_request,
+    items,
     loads,
     members_again,
     read_request,
+    text_of,
     to_raw,
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.messages_in import parse_messages
+from ampproxy.dialects.openai_chat.parts_in import text_parts
+from ampproxy.dialects.openai_chat.thought_state import BESIDE_CALL, BLOCKS, proof_beside
 from ampproxy.dialects.openai_chat.tools_in import (
     is_understood,
     parse_choice,
@@ -30,7 +36,9 @@ from ampproxy.dialects.openai_chat.tools_in import (
     parse_tools,
 )
 from ampproxy.dialects.openai_requests import SamplingBody
-from ampproxy.model.base import CHAT, Json
+from ampproxy.dialects.proof import unwrap_signature
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, Json
+from ampproxy.model.parts import Part, Reasoning, Text, ToolCall
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
@@ -38,6 +46,7 @@ from ampproxy.model.request import (
     Thinking,
     Tool,
     ToolChoice,
+    Turn,
     level_of,
 )
 
@@ -52,7 +61,7 @@ class _Schema(msgspec.Struct):
 class _Format(msgspec.Struct):
     """``response_format``; the schema's members stand in it as in Responses, or in ``json_schema``."""
 
-    type: str
+    type: str | None = None
     json_schema: _Schema | None = None
     name: str | None = None
     description: str | None = None
@@ -81,6 +90,11 @@ class _Body(SamplingBody):
     prompt_cache_key: str | None = None
     modalities: list[str] | None = None
     web_search_options: Json = NULL
+    #: What stands in the system's messages, as Anthropic and Responses have it.
+    system: Json = NULL
+    instructions: Json = NULL
+    #: Beside messages it says nothing.
+    input: Json = NULL
 
 
 _BODY: Final = Decoder(_Body)
@@ -99,6 +113,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     if not asked.messages:
         bad_request("messages", "At least one message is needed.")
     system, turns = parse_messages(asked.messages)
+    system = (*_apart(asked, system), *system)
     tools, hosted, choice = _tools(asked)
     extras = {key: raw for key, raw in without_nulls(members_again(body)).items() if key not in _KNOWN}
     thinking = _thinking(asked.reasoning_effort)
@@ -128,6 +143,17 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     )
 
 
+def _apart(asked: _Body, known: Sequence[Text]) -> list[Text]:
+    """The system's texts that stand beside the messages, and not among them."""
+    found: list[Text] = []
+    for name, raw in (("system", asked.system), ("instructions", asked.instructions)):
+        if raw != NULL:
+            words = text_of(raw)
+            texts = text_parts(items(raw, name) if words is None else words, name)
+            found += [text for text in texts if text not in (*known, *found)]
+    return found
+
+
 def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], ToolChoice | None]:
     tools, hosted = parse_tools(asked.tools or ())
     if asked.functions:
@@ -151,8 +177,9 @@ _THINKING: Final = ("reasoning", "thinking")
 
 def for_others(request: ChatRequest) -> ChatRequest:
     """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
-    servers of this dialect may know as it is.
+    servers of this dialect may know as it is; likewise its proofs of thinking.
     """
+    request = with_proofs(request)
     if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
         return request
     for name in _THINKING:
@@ -161,6 +188,46 @@ def for_others(request: ChatRequest) -> ChatRequest:
             extras = {key: raw for key, raw in request.extras.items() if key != name}
             return msgspec.structs.replace(request, thinking=thinking, extras=extras)
     return request
+
+
+def with_proofs(request: ChatRequest) -> ChatRequest:
+    """The request with the proofs that other servers left in the history as their vendors' own: LiteLLM's
+    blocks of Anthropic's thinking, and Gemini's beside calls.
+    """
+    turns = tuple([_proved(turn) if turn.role == "assistant" else turn for turn in request.turns])
+    same = all(map(is_, turns, request.turns))
+    return request if same else msgspec.structs.replace(request, turns=turns)
+
+
+def _proved(turn: Turn) -> Turn:
+    blocks = loads(turn.extras.get(BLOCKS, NULL))
+    thoughts = (
+        [part for block in blocks or () if (part := _thought(block))] if isinstance(blocks, list) else []
+    )
+    parts = tuple([_with_proof(part) for part in turn.parts])
+    if not thoughts and all(map(is_, parts, turn.parts)):
+        return turn
+    if thoughts:
+        parts = (*thoughts, *(part for part in parts if not isinstance(part, Reasoning)))
+    extras = {name: raw for name, raw in turn.extras.items() if name != BLOCKS}
+    return msgspec.structs.replace(turn, parts=parts, extras=extras)
+
+
+def _thought(block: object) -> Reasoning | None:
+    found = block if isinstance(block, dict) else {}
+    words, proof = found.get("thinking", ""), found.get("signature") or found.get("data")
+    if not isinstance(words, str) or not isinstance(proof, str) or not proof:
+        return None
+    redacted = found.get("type") == "redacted_thinking"
+    return Reasoning(words, unwrap_signature(proof, ANTHROPIC), redacted=redacted)
+
+
+def _with_proof(part: Part) -> Part:
+    if not isinstance(part, ToolCall) or part.extras.keys().isdisjoint(BESIDE_CALL):
+        return part
+    proof = proof_beside([pair for pair in part.extras.items() if pair[0] in BESIDE_CALL], GEMINI)
+    extras = {name: raw for name, raw in part.extras.items() if name not in BESIDE_CALL}
+    return msgspec.structs.replace(part, signature=proof, extras=extras)
 
 
 def _thinking_in(found: object) -> Thinking | None:
@@ -178,12 +245,15 @@ def _thinking_in(found: object) -> Thinking | None:
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:
-    if asked is None or asked.type == "text":
+    if asked is None:
         return None
-    if asked.type == "json_object":
-        return OutputFormat("json")
     schema = asked.json_schema or (asked if asked.schema != NULL else None)
-    if asked.type != "json_schema" or schema is None:
+    kind = asked.type or ("text" if schema is None else "json_schema")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat("json")
+    if kind != "json_schema" or schema is None:
         bad_request("response_format", "Expected text, json_object, or json_schema with its schema.")
     return OutputFormat(
         "schema",

@@ -15,7 +15,7 @@ from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id, is_openai_own, profile_of
-from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, has_words, state_in
+from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, beside_call, has_words, state_in
 from ampproxy.dialects.openai_requests import url_of
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
@@ -121,10 +121,6 @@ _WRITERS: Final[dict[type[Part], Callable[[Any], Wire]]] = {
 }
 
 
-#: Where Gemini's proof of a call stands.
-PROOFS: Final = "extra_content"
-
-
 class MessageWriter:
     """Writes messages of turns that are fitted to the dialect.
 
@@ -197,7 +193,7 @@ class MessageWriter:
             function = {"name": name, "arguments": part.arguments or "{}"}
             body = {"id": id_, "type": "function", "function": function}
         if part.signature is not None:
-            body[PROOFS] = {"google": {"thought_signature": part.signature.value}}
+            body |= beside_call(part.signature.value)
         return finished(body, part)
 
     def _result(self, part: ToolResult) -> dict[str, Any]:

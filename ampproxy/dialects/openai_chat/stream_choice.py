@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ampproxy.dialects.base import Opening
-from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end
 from ampproxy.dialects.json import NULL, loads, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end, is_error
@@ -23,7 +23,6 @@ from ampproxy.dialects.openai_chat.calls import (
     begins_another,
     is_cut,
 )
-from ampproxy.dialects.openai_chat.messages_in import proof_of
 from ampproxy.dialects.openai_chat.think_tags import Piece, ThinkTags
 from ampproxy.dialects.openai_chat.thought_state import ThoughtState, words_of
 from ampproxy.dialects.openai_chat.wire import (
@@ -65,12 +64,14 @@ class DeltaWire(msgspec.Struct):
     reasoning_text: str | None = None
     thinking: Any = None
     reasoning_opaque: str | None = None
+    thinking_blocks: list[Json] | None = None
     refusal: str | None = None
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
     audio: AudioWire | None = None
     annotations: list[Json] | None = None
     images: list[Json] | None = None
+    extra_content: Json = NULL
 
 
 _NOTHING: Final = DeltaWire()
@@ -117,6 +118,8 @@ class Choice:
         self._ids = ids
         self._word: str | None = None
         self._refused = False
+        #: Whether the last content was marked as thinking.
+        self._marked = False
         #: ``None`` once it is known that no thinking stands in the content.
         self._tags: ThinkTags | None = ThinkTags(opening)
         self._text_index = -1
@@ -172,10 +175,7 @@ class Choice:
         self._close_all(out)
         called = any(call.part >= 0 for call in self._all_calls)
         end = finished(self._word or unnamed, self.number, called=called, refused=self._refused)
-        if called and end.reason in ("stop", "tool_calls") and any(call.cut() for call in self._all_calls):
-            # Servers (vLLM) report a call where the limit cut one off.
-            end = msgspec.structs.replace(end, reason="length")
-        return end
+        return honest_end(end, cut=called and any(call.cut() for call in self._all_calls))
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         words = delta.reasoning_content or delta.reasoning_text
@@ -184,9 +184,12 @@ class Choice:
         if thought := reasoning_of(words, delta.reasoning):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
-        if delta.reasoning_details or delta.reasoning_opaque:
+        if delta.reasoning_details or delta.reasoning_opaque or delta.thinking_blocks:
             self._keep(delta, out, elsewhere=bool(thought))
-        for kind, words in self._pieces(delta.content, out):
+        content = delta.content
+        if isinstance(content, str) and (self._marked or delta.extra_content is not NULL):
+            content = self._unmarked(content, delta.extra_content, out)
+        for kind, words in self._pieces(content, out):
             self._add_words(kind, words, logprobs, out)
             logprobs = ()
         if delta.refusal:
@@ -209,11 +212,23 @@ class Choice:
         if delta.function_call is not None:
             self._call_delta(CallDelta(0, None, delta.function_call), out)
 
+    def _unmarked(self, content: str, extra: Json, out: list[Event]) -> str:
+        """The content without what Google's server marks as thinking beside it, with a tag of its own."""
+        found = loads(extra)
+        google = found.get("google") if isinstance(found, dict) else None
+        marked, self._marked = self._marked, isinstance(google, dict) and google.get("thought") is True
+        if not self._marked:
+            return content.removeprefix("</thought>") if marked else content
+        self._untag(out)
+        if words := content.removeprefix("<thought>"):
+            self._add_words("reasoning", words, (), out)
+        return ""
+
     def _keep(self, delta: DeltaWire, out: list[Event], *, elsewhere: bool) -> None:
         """What is to be given back; thinking that stands nowhere else is read there."""
-        details = delta.reasoning_details or []
-        self._state.add(details, delta.reasoning_opaque)
-        if not elsewhere and (thought := words_of(details)):
+        details, blocks = delta.reasoning_details or [], delta.thinking_blocks or []
+        self._state.add(details, delta.reasoning_opaque, blocks)
+        if not elsewhere and (thought := words_of(details) or words_of(blocks)):
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
 
@@ -274,7 +289,7 @@ class Choice:
             self._given(call, id_)
         if call.closed:
             return
-        signature = None if wire.extra_content is NULL else proof_of(wire.extra_content)
+        signature = wire.proof()
         if piece and call.repeats(piece):
             piece = ""
         if piece:
@@ -388,6 +403,10 @@ def as_delta(message: DeltaWire, numbers: Iterator[int]) -> DeltaWire:
         message.function_call = None
     for call in message.tool_calls or ():
         call.index = next(numbers)
+    content = message.content
+    if isinstance(content, str) and content.startswith("<thought>"):
+        # Google's.
+        message.content = content.replace("<thought>", "<think>", 1).replace("</thought>", "</think>", 1)
     return message
 
 

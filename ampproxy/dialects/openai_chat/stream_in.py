@@ -57,7 +57,7 @@ class _Chunk(msgspec.Struct):
 class _Head(msgspec.Struct):
     """What is the same in all chunks, read once."""
 
-    id: str | None = None
+    id: str | int | None = None
     model: str | None = None
     created: float | None = None
 
@@ -232,7 +232,8 @@ class ChatStreamParser(Parser[bytes]):
         self._ids.answer(head.id, head.created)
         extras = {name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and raw != NULL}
         created = None if head.created is None else int(head.created)
-        out.append(Started(head.id, head.model, created, CHAT, extras))
+        id_ = None if head.id is None else str(head.id)
+        out.append(Started(id_, head.model, created, CHAT, extras))
         return True
 
     def _complete(self, out: list[Event]) -> None:

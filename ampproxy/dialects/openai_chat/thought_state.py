@@ -2,10 +2,11 @@
 
 OpenRouter has a list, ``reasoning_details``, that comes in pieces and has to be given back as it came:
 without it Gemini's models there refuse the next turn of a tool loop. Copilot has a text,
-``reasoning_opaque``. Both stand in the assistant's message; between the turns they are the proof of its
-thinking.
+``reasoning_opaque``; LiteLLM has the blocks of Anthropic's models, ``thinking_blocks``. They stand in the
+assistant's message; between the turns they are the proof of its thinking. Beside a call, Google's server has
+its proof in ``extra_content``, and LiteLLM in ``provider_specific_fields``.
 Sources: https://openrouter.ai/docs/guides/best-practices/reasoning-tokens,
-https://github.com/microsoft/vscode-copilot-chat.
+https://github.com/microsoft/vscode-copilot-chat, https://docs.litellm.ai/docs/reasoning_content.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ from ampproxy.model.parts import Part, Reasoning, Signature
 
 DETAILS: Final = "reasoning_details"
 OPAQUE: Final = "reasoning_opaque"
+BLOCKS: Final = "thinking_blocks"
+#: What stands beside a call, and in which object there Google's server has its proof.
+BESIDE_CALL: Final = ("extra_content", "provider_specific_fields")
+_GOOGLE: Final = "google"
+_PROOF: Final = "thought_signature"
 #: Where the thinking of an opaque state stands.
 WORDS: Final = "reasoning_text"
 #: What proves something; the rest are words.
 _PROOFS: Final = ("data", "signature")
 #: What comes in pieces.
-_GROWING: Final = ("text", "summary", "data", "signature")
+_GROWING: Final = ("text", "summary", "thinking", "data", "signature")
+#: What of it are words.
+_WORDS: Final = _GROWING[:3]
 
 
 def words_of(details: Sequence[Json]) -> str:
-    """The thinking in a piece of ``reasoning_details``, from servers that give it in no other member."""
-    found = [detail for detail in map(loads, details) if isinstance(detail, dict)]
-    return "".join(_text(detail, "text") or _text(detail, "summary") for detail in found)
+    """The thinking in a piece of such a list, from servers that give it in no other member."""
+    return "".join(_words(detail) for detail in map(loads, details) if isinstance(detail, dict))
+
+
+def _words(detail: dict[str, Any]) -> str:
+    return next(filter(None, (_text(detail, name) for name in _WORDS)), "")
 
 
 def _text(detail: dict[str, Any], name: str) -> str:
@@ -41,28 +52,29 @@ def _text(detail: dict[str, Any], name: str) -> str:
 class ThoughtState:
     """Gathers the state of one answer."""
 
-    __slots__ = ("_details", "_opaque", "_proves")
+    __slots__ = ("_lists", "_opaque", "_proves")
 
     def __init__(self) -> None:
-        #: Each detail, and the pieces of its texts: joined once, for there may be very many.
-        self._details: list[tuple[dict[str, Any], dict[str, list[str]]]] = []
+        #: By its member, each detail, and the pieces of its texts: joined once, for there may be very many.
+        self._lists: dict[str, list[tuple[dict[str, Any], dict[str, list[str]]]]] = {}
         self._opaque: list[str] = []
         self._proves = False
 
-    def add(self, details: Sequence[Json], opaque: str | None) -> None:
+    def add(self, details: Sequence[Json], opaque: str | None, blocks: Sequence[Json] = ()) -> None:
         """A piece of it."""
-        for detail in map(loads, details):
-            if isinstance(detail, dict):
-                self._grow(detail)
+        for name, pieces in ((DETAILS, details), (BLOCKS, blocks)):
+            for detail in map(loads, pieces):
+                if isinstance(detail, dict):
+                    self._grow(self._lists.setdefault(name, []), detail)
         if opaque:
             self._opaque.append(opaque)
             self._proves = True
 
-    def _grow(self, detail: dict[str, Any]) -> None:
+    def _grow(self, known: list[tuple[dict[str, Any], dict[str, list[str]]]], detail: dict[str, Any]) -> None:
         self._proves = self._proves or any(_text(detail, name) for name in _PROOFS)
-        if not self._details or not _goes_on(self._details[-1][0], detail):
-            self._details.append(({}, {}))
-        last, texts = self._details[-1]
+        if not known or not _goes_on(*known[-1], detail):
+            known.append(({}, {}))
+        last, texts = known[-1]
         for name, value in detail.items():
             if name in _GROWING and isinstance(value, str):
                 texts.setdefault(name, []).append(value)
@@ -75,20 +87,21 @@ class ThoughtState:
         if not self._proves:
             return None
         state: dict[str, Any] = {}
-        if self._details:
+        for member, known in self._lists.items():
             whole = (
-                (detail, {name: "".join(pieces) for name, pieces in texts.items()})
-                for detail, texts in self._details
+                (detail, {name: "".join(pieces) for name, pieces in texts.items()}) for detail, texts in known
             )
-            state[DETAILS] = [{**detail, **texts} for detail, texts in whole]
+            state[member] = [{**detail, **texts} for detail, texts in whole]
         if self._opaque:
             state[OPAQUE] = "".join(self._opaque)
-        self._details, self._opaque, self._proves = [], [], False
+        self._lists, self._opaque, self._proves = {}, [], False
         return Signature(CHAT, encode(state).decode())
 
 
-def _goes_on(last: dict[str, Any], detail: dict[str, Any]) -> bool:
-    """Whether a piece belongs to the detail before it."""
+def _goes_on(last: dict[str, Any], texts: dict[str, list[str]], detail: dict[str, Any]) -> bool:
+    """Whether a piece belongs to the detail before it; a block of Anthropic's ends with its signature."""
+    if detail.get("type") == last.get("type") == "thinking":
+        return not any(texts.get("signature", ()))
     same = all(last.get(name) == detail.get(name) for name in ("type", "index"))
     return same and "index" in detail and detail.get("id") in (None, last.get("id"))
 
@@ -113,14 +126,48 @@ def _read(signature: Signature | None) -> dict[str, Any]:
     found = loads(signature.value.encode())
     if not isinstance(found, dict):
         return {}
-    kinds = {DETAILS: list, OPAQUE: str}
+    kinds = {DETAILS: list, OPAQUE: str, BLOCKS: list}
     return {name: value for name, value in found.items() if isinstance(value, kinds.get(name, ()))}
 
 
 def has_words(state: dict[str, Any]) -> bool:
     """Whether the thinking itself stands in a state."""
     return any(
-        _text(detail, "text") or _text(detail, "summary")
-        for detail in state.get(DETAILS, ())
+        _words(detail)
+        for name in (DETAILS, BLOCKS)
+        for detail in state.get(name, ())
         if isinstance(detail, dict)
     )
+
+
+def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Signature | None:
+    """The proof that a server puts beside a call, and wants back there: Google's as it is, one that stands
+    elsewhere with its place.
+
+    :param members: what stands beside the call, or its function, by their names.
+    :param issuer: who issued it, as far as its place does not count.
+    """
+    for name, raw in members:
+        found = loads(raw)
+        if not isinstance(found, dict):
+            continue
+        value = found.get(_PROOF)
+        if isinstance(value, str) and value:
+            place = encode({name: {_PROOF: value}}).decode()
+            return Signature(issuer, place if issuer == CHAT else value)
+        for inner, held in found.items():
+            value = held.get(_PROOF) if isinstance(held, dict) else None
+            if isinstance(value, str) and value:
+                plain = issuer != CHAT or inner == _GOOGLE
+                return Signature(
+                    issuer, value if plain else encode({name: {inner: {_PROOF: value}}}).decode()
+                )
+    return None
+
+
+def beside_call(value: str) -> dict[str, Any]:
+    """The members that hold such a proof, as its server gave them."""
+    found = loads(value.encode()) if value.startswith("{") else None
+    if isinstance(found, dict) and found.keys() <= set(BESIDE_CALL):
+        return found
+    return {"extra_content": {_GOOGLE: {_PROOF: value}}}

@@ -23,7 +23,8 @@ def _function(function: Fields, cache: Json | None, extras: dict[str, Json]) -> 
     name, description = function.need("name", str), function.take("description", str)
     schema = function.take_raw("parameters")
     foreign = function.take_raw("input_schema")
-    schema = foreign if schema is None else schema
+    geminis = function.take_raw("parametersJsonSchema")
+    schema = next((found for found in (schema, foreign, geminis) if found is not None), None)
     return Tool(name, description, schema, function.take("strict", bool), cache=cache, extras=extras)
 
 
@@ -45,6 +46,10 @@ def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTo
     hosted: list[HostedTool] = []
     for number, raw in enumerate(tools):
         tool = Fields(raw, f"tools[{number}]", nulls=False)
+        if (declared_in := tool.take("functionDeclarations", list[Json])) is not None:
+            # Gemini's form.
+            own += parse_functions(declared_in, tool.path("functionDeclarations"))
+            continue
         kind = tool.take("type", str) or "function"
         if kind not in _READERS:
             hosted.append(HostedTool(_hosted_kind(kind), CHAT, raw))
@@ -73,7 +78,7 @@ def is_flat(tools: bytes) -> bool:
     """Whether tools are declared in another dialect's form, by a glance at their JSON text: ``type`` is not
     followed by the member of its name. For most requests a few quick searches.
     """
-    if tools.find(b'"input_schema"') >= 0 or _BARE.match(tools):
+    if _BARE.match(tools) or tools.find(b'"input_schema"') >= 0 or tools.find(b'"functionDeclarations"') >= 0:
         return True
     for kind in (b'"function"', b'"custom"'):
         at = tools.find(kind + b",")
@@ -105,10 +110,10 @@ def _hosted_kind(type_: str) -> str:
     return "web_search" if type_.startswith("web_search") else type_
 
 
-def parse_functions(functions: Sequence[Json]) -> tuple[Tool, ...]:
+def parse_functions(functions: Sequence[Json], at: str = "functions") -> tuple[Tool, ...]:
     """``functions``, which ``tools`` took the place of."""
     return tuple(
-        _function(Fields(raw, f"functions[{number}]", nulls=False), None, {})
+        _function(Fields(raw, f"{at}[{number}]", nulls=False), None, {})
         for number, raw in enumerate(functions)
     )
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS, is_cut_off
 from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, text_of, to_raw
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
@@ -240,6 +240,8 @@ class CallItem(AnswerItem):
     def __init__(self, head: Head, numbers: Numbers) -> None:
         super().__init__(head, numbers)
         self.part: Part | None = None
+        #: Whether its arguments are the beginning of an object.
+        self.cut = False
 
     def add(self, item: Json) -> list[Event]:
         """See :meth:`AnswerItem.add`."""
@@ -259,7 +261,9 @@ class CallItem(AnswerItem):
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
-        events += self.part.rest(call.input if self.freeform else _arguments(call.arguments))
+        text = call.input if self.freeform else _arguments(call.arguments)
+        events += self.part.rest(text)
+        self.cut = not self.freeform and is_cut_off(text or "".join(self.part.pieces or ()))
         return [*events, *self.abandon()]
 
     def whole(self, source: str, number: int, text: str) -> list[Event]:

@@ -14,6 +14,8 @@ from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
 from ampproxy.dialects.openai_requests import (
     AUDIO_TYPES,
     file_source,
+    media_in,
+    picture_in,
     read_refusal,
     read_sound,
     source_of,
@@ -60,9 +62,8 @@ def parse_content(content: Json, at: str, extras: dict[str, Json] | None = None)
 def _parse_part(part: Json, at: str, extras: dict[str, Json]) -> Part:
     fields = Fields(part, at)
     kind = fields.need("type", str)
-    if parse := _PARTS.get(kind):
-        return parse(fields, extras)
-    return Opaque(RESPONSES, kind, part)
+    parse = _PARTS.get(kind)
+    return (None if parse is None else parse(fields, extras)) or Opaque(RESPONSES, kind, part)
 
 
 def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
@@ -97,7 +98,13 @@ def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
     return Document(source, name=name, extras=fields.left)
 
 
-_PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
+def _of_chat(fields: Fields, extras: dict[str, Json]) -> Part:
+    url, detail = picture_in(fields)
+    return Image(source_of(url), detail)
+
+
+#: Also as Chat Completions and Anthropic have them. ``None``: only its vendor knows it.
+_PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part | None]] = {
     "input_text": _parse_text,
     "output_text": _parse_text,
     "text": _parse_text,
@@ -105,6 +112,10 @@ _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
     "input_image": _parse_image,
     "input_file": _parse_file,
     "input_audio": lambda fields, extras: Audio(read_sound(fields)),
+    "image_url": _of_chat,
+    "image": lambda fields, extras: media_in(fields, Image),
+    "document": lambda fields, extras: media_in(fields, Document),
+    "file": lambda fields, extras: _parse_file(fields.take_object("file") or fields, extras),
 }
 
 

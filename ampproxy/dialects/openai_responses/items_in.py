@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ampproxy.dialects.json import NULL, Fields, bad_request, is_string, read, text_of
+from ampproxy.dialects.json import NULL, Fields, bad_request, is_string, raw_str, read, text_of
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
@@ -104,12 +104,41 @@ def parse_input(text: Json | None) -> tuple[Turn, ...]:
     return tuple(Turn(turn.role, tuple(settle(turn.parts))) for turn in turns.done)
 
 
+class _Function(msgspec.Struct):
+    name: str
+    arguments: str = ""
+
+
+class _ChatCall(msgspec.Struct):
+    """One of ``tool_calls`` of a message of Chat Completions."""
+
+    id: str
+    function: _Function
+
+    def part(self) -> ToolCall:
+        return ToolCall(self.id, self.function.name, self.function.arguments or "{}")
+
+
 def _add_item(turns: _Turns, item: Json, at: str) -> None:
+    if is_string(item):
+        turns.add("user", (Text(text_of(item) or ""),), joins=False)
+        return
     fields = Fields(item, at)
     kind = fields.take("type", str) or ("message" if "role" in fields.left else "item_reference")
+    if kind == "message" and text_of(fields.left.get("role", NULL)) == "tool":
+        # A result of Chat Completions.
+        kind = "function_call_output"
+        fields.left = {
+            "call_id": fields.take_raw("tool_call_id") or NULL,
+            "output": fields.need_raw("content"),
+        }
     if kind == "message":
+        calls = fields.take("tool_calls", list[_ChatCall]) or ()
         role, parts = _parse_message(fields)
         turns.add(role, parts, joins=turns.takes_message(role))
+        for call in calls:
+            turns.waiting.add(call.part())
+            turns.add("assistant", (call.part(),), joins=True)
     elif kind in _RESULTS:
         result = _parse_result(fields, turns.waiting, freeform=_RESULTS[kind])
         turns.add("user", (result,), joins=turns.ends_with_result)
@@ -148,7 +177,7 @@ def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Pa
     """
     fields.left.pop("status", None)
     return ToolCall(
-        id=fields.need("call_id", str),
+        id=fields.take("call_id", str) or text_of(fields.left.get("id", NULL)) or fields.need("call_id", str),
         name=fields.need("name", str),
         arguments=_words_of_call(fields, member) or none,
         freeform=freeform,
@@ -174,7 +203,12 @@ def _parse_result(fields: Fields, waiting: Waiting, *, freeform: bool) -> Part:
     answered = waiting.take(given, name)
     call = given or (fields.need("call_id", str) if answered is None else answered.id)
     output = fields.take_raw("output")
-    parts = parse_content(output, fields.path("output")) if output is not None else ()
+    parts: tuple[Part, ...] = ()
+    if output is not None and (is_string(output) or bytes(output)[:1] == b"["):
+        parts = parse_content(output, fields.path("output"))
+    elif output is not None:
+        # Clients give the object itself.
+        parts = (Text(raw_str(output)),)
     kept = tuple(
         part if isinstance(part, Text | Image | Document | Audio) else Text(_words(part)) for part in parts
     )

@@ -11,15 +11,17 @@ import re
 from functools import partial
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import NULL, first, loads, members, to_raw
+from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import (
     NO_NAME,
     TIER,
     Members,
+    Raw,
     StreamMonitor,
     given,
     has_list,
@@ -31,13 +33,13 @@ from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
-from ampproxy.dialects.openai_responses.tools import is_nested
+from ampproxy.dialects.openai_responses.tools import is_foreign
 from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
-from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.wire.json import Peek, string
@@ -113,7 +115,8 @@ def _answer_usage(answer: Members) -> Usage | None:
 
 def _ends_well(answer: Members) -> bool:
     output = answer["output"]
-    return not (NO_NAME.search(output) and any(call in bytes(output) for call in _CALLING))
+    text = bytes(output)
+    return not any(call in text for call in _CALLING) or not (NO_NAME.search(text) or may_be_cut(text))
 
 
 _CALLS = frozenset(("function_call", "custom_tool_call"))
@@ -137,18 +140,20 @@ _HANDSHAKE = frozenset(
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, calls that never end, and the usage."""
 
-    __slots__ = ("_calling",)
+    __slots__ = ("_calling", "_cut")
     read = staticmethod(usage_of)
 
     def __init__(self) -> None:
         super().__init__()
         #: The numbers of the calls that were announced, and have not ended.
         self._calling: set[bytes] = set()
+        #: Whether a call may have ended before it was whole.
+        self._cut = False
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
         """See :meth:`StreamMonitor.see`."""
         known = super().see(name, data, values)
-        if self._calling and not self.terminal:
+        if (self._calling or self._cut) and not self.terminal:
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known
 
@@ -160,15 +165,18 @@ class ResponsesMonitor(StreamMonitor):
             self.close()
             status = string(response.get("status", NULL))
             if kind == "response.completed":
-                self.doubtful = bool(self._calling) or (status or "completed") != "completed"
+                unplain = self._cut or (status or "completed") != "completed"
+                self.doubtful = bool(self._calling) or unplain
         elif kind == "response.output_item.added":
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
                 self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
             item = inner(values, "item")
             self._calling.discard(bytes(values.get("output_index", NULL)))
-            self.doubtful = string(item.get("type", NULL)) in _CALLS and not string(item.get("name", NULL))
-            if self.doubtful or not self._calling:
+            if string(item.get("type", NULL)) in _CALLS:
+                self.doubtful = not string(item.get("name", NULL))
+                self._cut = self._cut or may_be_cut(bytes(values["item"]))
+            if self.doubtful or not (self._calling or self._cut):
                 self.forget()
         if kind in ("response.failed", "error"):
             self.fail()
@@ -244,16 +252,43 @@ STATE = VendorState(
 )
 
 
+class _Body(Peek, frozen=True, gc=False):
+    input: Raw = NULL
+    messages: Raw = NULL
+    contents: Raw = NULL
+    system: Raw = NULL
+    max_tokens: Raw = NULL
+    max_completion_tokens: Raw = NULL
+    reasoning_effort: Raw = NULL
+    response_format: Raw = NULL
+
+
+#: Members of other dialects' requests that mean something beside ``input``, too.
+_BESIDE = ("messages", "system", "max_tokens", "max_completion_tokens", "reasoning_effort", "response_format")
+_body = Decoder(_Body)
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether the input may hold thinking."""
+    found = read_or_none(_body, body)
+    return None if found is None else (found, body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0)
+
+
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
-    tools in its form.
+    tools and other members in its form or in Anthropic's.
     """
-    if body.find(b'"messages"') >= 0:
+    if type(found) is _Body:
+        values: Members = {name: getattr(found, name) for name in ("input", "contents", *_BESIDE)}
+    else:
         values = raw_members(body) or {}
-        if given(values, "messages") and not given(values, "input"):
+    if not given(values, "input"):
+        if given(values, "messages"):
             return CHAT
-    tools = bytes(found.tools)
-    return RESPONSES if tools.find(b'"function"') >= 0 and is_nested(tools) else ""
+        if given(values, "contents"):
+            return GEMINI
+    beside = any(given(values, name) for name in _BESIDE)
+    return RESPONSES if beside or is_foreign(bytes(found.tools), bytes(found.choice)) else ""
 
 
 PASSTHROUGH = Passthrough(
@@ -267,12 +302,15 @@ PASSTHROUGH = Passthrough(
     is_answer=partial(has_list, name="output", may_be_empty=True),
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
+    look=look,
+    look_from=0,
     own=_foreign,
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=STATE,
     limits=openai_limits,
+    longest_sleep=LONGEST_SLEEP_SECONDS,
     messages=MESSAGES,
     references=References(
         stores=stores,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ampproxy.dialects.json import Fields, bad_request, to_raw
+from ampproxy.dialects.json import Fields, bad_request, items, text_of, to_raw
 from ampproxy.dialects.openai_responses.items_in import parse_input
 from ampproxy.dialects.openai_responses.tools import parse_choice, parse_tools
 from ampproxy.model.base import RESPONSES, Json
@@ -50,6 +50,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         "service_tier": fields.take("service_tier", str),
         "cache_key": fields.take("prompt_cache_key", str),
     }
+    known |= {name: value for name, value in _of_chat(fields).items() if known[name] is None}
     streamed = fields.take("stream", bool)
     if choice_text is not None and not understood:
         fields.left["tool_choice"] = choice_text
@@ -75,7 +76,28 @@ def _conversation(fields: Fields) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
     system: list[Text] = []
     if instructions := fields.take("instructions", str):
         system.append(Text(instructions))
-    return leading_system(tuple(system), parse_input(fields.take_raw("input")))
+    turns = parse_input(fields.take_raw("input"))
+    if (apart := fields.take_raw("system")) is not None:
+        # Anthropic's member.
+        words = text_of(apart)
+        blocks = items(apart, "system") if words is None else ()
+        found = [words, *(Fields(block, "system").take("text", str) for block in blocks)]
+        system += [Text(text) for text in found if text and Text(text) not in system]
+    return leading_system(tuple(system), turns)
+
+
+def _of_chat(fields: Fields) -> dict[str, Any]:
+    """What Chat Completions say in members of their own, where the request has it."""
+    found: dict[str, Any] = {}
+    effort = fields.take("reasoning_effort", str)
+    if effort is not None:
+        found["thinking"] = parse_thinking(to_raw({"effort": effort}))[0]
+    form = fields.take_object("response_format")
+    if form is not None:
+        nested = form.take_object("json_schema")
+        form.left |= {} if nested is None else nested.left
+        found["output"] = _format(form)
+    return found
 
 
 def leading_system(
@@ -94,8 +116,9 @@ def leading_system(
 
 def _sampling(fields: Fields, include: list[str]) -> Sampling:
     top = fields.take("top_logprobs", int)
+    limits = [fields.take(name, int) for name in ("max_output_tokens", "max_completion_tokens", "max_tokens")]
     return Sampling(
-        max_tokens=fields.take("max_output_tokens", int),
+        max_tokens=next((limit for limit in limits if limit is not None), None),
         temperature=fields.take("temperature", float),
         top_p=fields.take("top_p", float),
         top_logprobs=top,

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.openai import not_an_answer, parse_error
@@ -263,8 +263,10 @@ class ResponsesStreamParser(EventParser):
             reason = response.incomplete_details.reason if response.incomplete_details else None
             return Finished(_incomplete(reason), detail=reason, extras=response.beside())
         items = self._items.values()
-        if any(isinstance(item, CallItem) for item in items):
-            return Finished("tool_calls", extras=response.beside())
+        calls = [item for item in items if isinstance(item, CallItem)]
+        if calls:
+            end = Finished("tool_calls", extras=response.beside())
+            return honest_end(end, cut=any(call.cut for call in calls))
         refused = any(isinstance(item, MessageItem) and item.refused for item in items)
         return Finished("refusal" if refused else "stop", extras=response.beside())
 

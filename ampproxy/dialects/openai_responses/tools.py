@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.adapt.schema import is_strict
+from ampproxy.catalog.hosts import Mode
 from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
 from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
@@ -34,23 +35,37 @@ def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, 
     declared = read(text, list[Json], "tools") if text is not None else None
     for number, declaration in enumerate(declared or ()):
         fields = Fields(declaration, f"tools[{number}]")
-        kind = fields.need("type", str)
-        if kind == "function":
-            tools.append(_parse_function(fields.take_object(kind) or fields))
+        kind = fields.take("type", str) or "function"
+        schema = fields.take_raw("input_schema")
+        if kind == "function" or schema is not None:
+            # Also in the forms of Chat Completions and of Anthropic.
+            function = fields.take_object("function") or fields
+            if schema is not None:
+                function.left["parameters"] = schema
+            tools.append(_parse_function(function))
         elif kind == "custom":
-            tools.append(_parse_custom(fields))
+            tools.append(_parse_custom(fields.take_object(kind) or fields))
         else:
             hosted.append(HostedTool(_kind(kind), RESPONSES, declaration))
     return tuple(tools), tuple(hosted)
 
 
-#: A function in the form of Chat Completions.
+#: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
 _NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
+_BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
+#: A choice in the form of Anthropic, or of Chat Completions.
+_FOREIGN_CHOICE = re.compile(
+    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
+)
 
 
-def is_nested(tools: bytes) -> bool:
-    """Whether functions are declared as Chat Completions has them, by a glance at their JSON text."""
-    return _NESTED.search(tools) is not None
+def is_foreign(tools: bytes, choice: bytes) -> bool:
+    """Whether functions are declared, or chosen, as other dialects have it, by a glance at the JSON text."""
+    if choice[:1] in (b"{", b'"') and _FOREIGN_CHOICE.match(choice) is not None:
+        return True
+    if _BARE.match(tools) is not None or tools.find(b'"input_schema"') >= 0:
+        return True
+    return tools.find(b'"function"') >= 0 and _NESTED.search(tools) is not None
 
 
 def _kind(name: str) -> str:
@@ -82,6 +97,10 @@ def _parse_custom(fields: Fields) -> Tool:
     )
 
 
+#: The words of a choice; Anthropic's, too.
+_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+
+
 def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
     """The choice, and whether it was understood: one that forces a hosted tool is this dialect's alone.
 
@@ -90,15 +109,16 @@ def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
     if text is None:
         return None, True
     if is_string(text):
-        word: Any = read(text, str, "tool_choice")
-        if word not in ("auto", "none", "required"):
-            bad_request(
-                "tool_choice", f"It must be auto, none, required or an object, not {str(word)[:40]!r}."
-            )
-        return ToolChoice(word), True
+        word = read(text, str, "tool_choice") or ""
+        mode = _MODES.get(word)
+        if mode is None:
+            bad_request("tool_choice", f"It must be auto, none, required or an object, not {word[:40]!r}.")
+        return ToolChoice(mode), True
     fields = Fields(text, "tool_choice")
     kind = fields.need("type", str)
-    if kind in ("function", "custom"):
+    if kind in _MODES:
+        return ToolChoice(_MODES[kind]), True
+    if kind in ("function", "custom", "tool"):
         name = (fields.take_object(kind) or fields).need("name", str)
         # One in a namespace is this dialect's alone.
         return (None, False) if fields.take("namespace", str) else (ToolChoice("named", name), True)

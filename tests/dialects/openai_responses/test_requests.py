@@ -141,7 +141,7 @@ def test_everything_else():
         (b'{"input":"x"}', "model"),
         (b'{"model":"m","input":5}', "input"),
         (b'{"model":"m","input":[5]}', "input[0]"),
-        (b'{"model":"m","input":[{"role":"tool","content":"x"}]}', "input[0].role"),
+        (b'{"model":"m","input":[{"role":"robot","content":"x"}]}', "input[0].role"),
         (b'{"model":"m","input":[{"type":"function_call","call_id":"c"}]}', "input[0].name"),
         (b'{"model":"m","input":[{"type":"function_call_output","output":"x"}]}', "input[0].call_id"),
         (b'{"model":"m","input":[{"role":"user","content":[{"text":"x"}]}]}', "input[0].content[0].type"),

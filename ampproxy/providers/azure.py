@@ -1,0 +1,61 @@
+"""Azure's hosts of OpenAI's models: the key goes in a header of its own, a call below a deployment or
+``/openai/v1``.
+
+Sources: https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle,
+https://learn.microsoft.com/azure/ai-foundry/openai/reference.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from ampproxy.config.schema import Account
+
+_HOST: Final = re.compile(
+    r"https?://[^/?#]+\.(?:openai|services\.ai|cognitiveservices)\.azure\.com(?::\d+)?(?=[/?#]|\Z)", re.I
+)
+_ORIGIN: Final = re.compile(r"https?://[^/?#]+")
+#: The paths of calls, which users copy from Azure's portal.
+_CALLS: Final = ("/chat/completions", "/responses", "/completions", "/embeddings")
+_VERSION: Final = "api-version="
+#: The last version that the calls below deployments had before there was ``/openai/v1``.
+_LAST_VERSION: Final = _VERSION + "2024-10-21"
+_DEPLOYMENTS: Final = "/openai/deployments"
+
+
+class AzurePlace(NamedTuple):
+    """Where an account's calls go.
+
+    :ivar base_url: below which they are.
+    :ivar by_model: whether each model is a deployment, with a path of its own there.
+    """
+
+    base_url: str
+    by_model: bool
+
+
+def azure_place(account: Account) -> AzurePlace | None:
+    """Where the calls of an account at Azure go; ``None``: it is at another host."""
+    url = account.base_url.partition("#")[0]
+    host = _HOST.match(url)
+    if host is None and account.profile != "azure":
+        return None
+    origin = host or _ORIGIN.match(url)
+    if origin is None:
+        return None
+    path, _, query = url[origin.end() :].partition("?")
+    path = path.rstrip("/")
+    path = next((path.removesuffix(call) for call in _CALLS if path.endswith(call)), path)
+    versioned = _VERSION in query
+    by_model = path == _DEPLOYMENTS or (path in ("", "/openai") and versioned)
+    if by_model or path in ("", "/openai"):
+        path = "/openai" if by_model else "/openai/v1"
+    if not versioned and (by_model or path.startswith(_DEPLOYMENTS)):
+        query = "&".join(filter(None, (query, _LAST_VERSION)))
+    return AzurePlace(origin.group() + path + (f"?{query}" if query else ""), by_model)
+
+
+def azure_credential(key: bytes) -> tuple[bytes, bytes]:
+    """The header of a key; a token of Entra's, which is a JSON Web Token, goes where tokens do."""
+    return (b"authorization", b"Bearer " + key) if key.startswith(b"eyJ") else (b"api-key", key)
