@@ -58,7 +58,6 @@ class Target(Protocol):
 
         :raises NotDelivered: it did not arrive.
         """
-        ...
 
 
 class Sends(Protocol):
@@ -68,7 +67,6 @@ class Sends(Protocol):
         self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
     ) -> Deferred[Any]:
         """See there."""
-        ...
 
 
 def targets(

@@ -38,11 +38,9 @@ class Readable(Protocol):
 
     def rows(self, statement: str, values: Values = ...) -> list[Row]:
         """What a statement finds. Within :meth:`moment`."""
-        ...
 
     def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
         """Put rows into a temporary table. Within :meth:`moment`."""
-        ...
 
     @contextmanager
     def moment(self) -> Iterator[None]:
@@ -50,19 +48,15 @@ class Readable(Protocol):
 
         :raises LedgerError: it cannot be read.
         """
-        ...
 
     def end(self) -> Position:
         """The position behind all rows that are there. Within :meth:`moment`."""
-        ...
 
     def thread_key(self, thread: str) -> object:
         """A thread as the column ``thread`` has it."""
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class FileReading:

@@ -25,18 +25,15 @@ class Adds(Protocol):
 
         :raises LedgerError: it is not known whether they were added.
         """
-        ...
 
     def prune(self, oldest: int) -> bool:
         """Remove some of what ended before a time; whether there is more.
 
         :raises LedgerError: nothing was removed.
         """
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class SharedStore:

@@ -34,19 +34,15 @@ class Link(Protocol):
         :param number: comes back to this view with the entry. 0: it is one of those that are exchanged at the
             beginning, which the hub drops if it knows something younger.
         """
-        ...
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
         """The value that counts for a key."""
-        ...
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
         """The number of a lock that is held from now on; ``None``: another holds it."""
-        ...
 
     def unlock(self, name: str, number: int) -> None:
         """Let go of a lock."""
-        ...
 
 
 @provider(ILogObserver)

@@ -38,14 +38,12 @@ class Decoder(Protocol):
 
         :raises UnreadableAnswer: it cannot be decoded.
         """
-        ...
 
     def end(self) -> bytes:
         """What is left.
 
         :raises UnreadableAnswer: the body is not whole.
         """
-        ...
 
 
 class Inflate:

@@ -26,15 +26,12 @@ class Owner(Protocol):
 
     def message(self, member: Member, message: Any, descriptors: list[int]) -> None:
         """It has sent something."""
-        ...
 
     def defect(self, member: Member) -> None:
         """What it has sent could not be used: the exception at hand is why."""
-        ...
 
     def gone(self, member: Member) -> None:
         """Its channel is closed: it has ended."""
-        ...
 
 
 class Member:

@@ -110,11 +110,9 @@ class Peer(Protocol):
     @property
     def serves(self) -> bool:
         """See above."""
-        ...
 
     def send(self, message: Message) -> None:
         """Send it something."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

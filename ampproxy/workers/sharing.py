@@ -24,7 +24,6 @@ class Peer(Protocol):
 
     def send(self, message: Message) -> None:
         """Send it something."""
-        ...
 
 
 class HubOfWorkers:
