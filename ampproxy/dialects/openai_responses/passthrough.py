@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -181,12 +180,6 @@ _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
 _PIECE = b"event: response.function_call_arguments."
 
 
-def _foreign(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return without_foreign_proofs(body)
-
-
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
     """The body without the reasoning items whose proofs another account issued."""
     losses = Losses()
@@ -267,7 +260,7 @@ PASSTHROUGH = Passthrough(
     is_answer=partial(has_list, name="output", may_be_empty=True),
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
-    own=_foreign,
+    own=lambda body, model, families, *, cleaned: without_foreign_proofs(body),
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
