@@ -56,7 +56,6 @@ class SharedStore:
         self._adopt_at = 0.0
 
     def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> Progress:
-        """See :meth:`~ampproxy.ledger.writing.Writes.write`."""
         rows = cleaned(entries, redacted)
         if self._seconds() >= self._adopt_at:
             self._spool.adopt()
@@ -80,7 +79,6 @@ class SharedStore:
             return False
 
     def close(self) -> None:
-        """See :meth:`~ampproxy.ledger.writing.Writes.close`."""
         self._database.close()
         self._spool.close()
 

@@ -35,7 +35,7 @@ class Owner(Protocol):
 
 
 class Member:
-    """A worker.
+    """A worker. A :class:`~ampproxy.channel.link.Receiver`.
 
     :param number: its place, from 1 on.
     :param sock: the supervisor's end of the channel.
@@ -74,7 +74,6 @@ class Member:
         self.link.send(encode(message), descriptors)
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
-        """See :class:`~ampproxy.channel.link.Receiver`."""
         try:
             self._owner.message(self, from_worker(payload), descriptors)
         except Exception:
@@ -82,7 +81,6 @@ class Member:
             self._owner.defect(self)
 
     def lost(self) -> None:
-        """See :class:`~ampproxy.channel.link.Receiver`."""
         self._owner.gone(self)
 
     @property

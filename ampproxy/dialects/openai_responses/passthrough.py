@@ -145,14 +145,12 @@ class ResponsesMonitor(StreamMonitor):
         self._calling: set[bytes] = set()
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
-        """See :meth:`StreamMonitor.see`."""
         known = super().see(name, data, values)
         if self._calling and not self.terminal:
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known
 
     def look(self, kind: str, values: Members) -> bool:
-        """See :meth:`StreamMonitor.look`."""
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)

@@ -95,7 +95,6 @@ class ResponsesStreamRenderer(Renderer):
         self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         out: list[bytes] = []
         items = self._items
         for event in events:
