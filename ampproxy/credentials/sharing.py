@@ -233,7 +233,6 @@ class _Reported:
         self._headers = headers
 
     def getAllRawHeaders(self) -> Iterable[tuple[bytes, list[bytes]]]:
-        """All of them."""
         for name, text in self._headers.items():
             yield name.encode("latin-1", "replace"), [text.encode("latin-1", "replace")]
 

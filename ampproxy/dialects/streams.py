@@ -58,10 +58,6 @@ class EventParser(Parser[tuple[bytes, bytes]]):
         super().__init__(self._reader.feed)
 
     def end(self) -> list[Event]:
-        """The body ended.
-
-        :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
-        """
         events = [] if self._over else self._read(self._reader.end())
         if not self._over:
             raise TruncatedStream

@@ -89,7 +89,6 @@ class FileOutput(StreamOutput):
         self._looked = now()
 
     def write(self, line: str, level: str) -> None:
-        """See :meth:`ampproxy.logs.observer.Output.write`."""
         now = self._now()
         if now - self._looked >= LOOK:
             self._looked = now

@@ -57,7 +57,6 @@ class QueuedOutput:
             self.settle()
 
     def use(self, logging: Logging) -> None:
-        """Other settings from now on."""
         self._most = logging.buffer
         self._in_turn(lambda: self._output.use(logging))
 

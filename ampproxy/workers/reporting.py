@@ -99,7 +99,6 @@ class ChannelOutput:
         self._link.send(encode(Line(line, level)))
 
     def use(self, logging: Logging) -> None:
-        """Other settings from now on."""
         self._most = logging.buffer
 
     def replace(self, write: Callable[[str, str], None]) -> None:

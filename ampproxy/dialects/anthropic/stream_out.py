@@ -90,7 +90,6 @@ class AnthropicStreamRenderer(Renderer):
         self._held: bytes = b""
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """Whole wire events for these."""
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)

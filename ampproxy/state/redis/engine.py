@@ -73,7 +73,6 @@ class RedisState(View):
         self._redis.failed(why)
 
     def start(self) -> None:
-        """Connect, and stay connected."""
         self._redis.start()
 
     def stop(self) -> Deferred[None]:
