@@ -133,9 +133,6 @@ def _delay(details: list[dict[str, Any]]) -> float | None:
     return None
 
 
-# -- models
-
-
 def model_members(model: ModelInfo) -> dict[str, Any]:
     """A model as the API's list shows it."""
     return {

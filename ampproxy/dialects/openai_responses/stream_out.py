@@ -117,8 +117,6 @@ class ResponsesStreamRenderer(Renderer):
             self._on_failure(Failed(error), out)
         return b"".join(out)
 
-    # ------------------------------------------------------------------------------ the lifecycle
-
     def _write(self, out: list[bytes], events: Iterable[ItemEvent]) -> None:
         for name, data in events:
             head = b"event: response." + name.encode() + b"\ndata: "
@@ -167,8 +165,6 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, (item_event("failed", response=Json(failed)),))
         self._over = True
         self._items.clear()
-
-    # ---------------------------------------------------------------------------------- the parts
 
     def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         self._on_start(Started(), out)

@@ -118,9 +118,6 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
     return ToolChoice("required" if mode == "required" else "auto", allowed=names), len(names) == len(entries)
 
 
-# ------------------------------------------------------------------------------------- rendering
-
-
 def render_tools(request: ChatRequest, names: Callable[[str], str]) -> list[dict[str, Any] | Json]:
     """The declarations of all tools.
 
