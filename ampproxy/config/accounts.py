@@ -144,10 +144,10 @@ _WEIGHT = Setting(
 )
 
 #: The kinds of servers that are known by name.
-_PROFILES = {name: name for name in shipped_hosts().profiles}
+_PROFILES = tuple(shipped_hosts().profiles)
 _PROFILE = Setting(
     "profile",
-    Reader("a host profile", fields.choice(_PROFILES).read),
+    Reader("a host profile", fields.choice(*_PROFILES).read),
     "The kind of server, which decides what requests it accepts. The names are below.",
     "by its address",
 )
@@ -166,7 +166,7 @@ _OF_KEYS = (
 _KEYED = Section(_same, _OF_KEYS, _UNSUPPORTED)
 
 #: Likewise of those that speak Messages, too.
-_MESSAGES_PROFILES = {name: name for name in shipped_hosts().of_messages}
+_MESSAGES_PROFILES = tuple(shipped_hosts().of_messages)
 #: Messages is spoken by other servers than Anthropic's.
 _KEYED_MESSAGES = Section(
     _same,
@@ -174,7 +174,7 @@ _KEYED_MESSAGES = Section(
         *_OF_KEYS,
         Setting(
             "profile",
-            Reader("a host profile", fields.choice(_MESSAGES_PROFILES).read),
+            Reader("a host profile", fields.choice(*_MESSAGES_PROFILES).read),
             "Only for `claude-api-key`: the kind of server, if it is not Anthropic's own; it decides what of"
             " a request is sent.",
             "by its address",
