@@ -43,10 +43,6 @@ _UNSUPPORTED_MODEL = {
 }
 
 
-def _same(found: ParsedSection) -> ParsedSection:
-    return found
-
-
 _MODEL = Section(
     lambda found: ModelName(name=found.values["name"], alias=found.values.get("alias", "")),
     (
@@ -163,13 +159,13 @@ _OF_KEYS = (
     _WEIGHT,
     *_COMMON,
 )
-_KEYED = Section(_same, _OF_KEYS, _UNSUPPORTED)
+_KEYED = Section(lambda found: found, _OF_KEYS, _UNSUPPORTED)
 
 #: Likewise of those that speak Messages, too.
 _MESSAGES_PROFILES = tuple(shipped_hosts().of_messages)
 #: Messages is spoken by other servers than Anthropic's.
 _KEYED_MESSAGES = Section(
-    _same,
+    lambda found: found,
     (
         *_OF_KEYS,
         Setting(
@@ -184,7 +180,7 @@ _KEYED_MESSAGES = Section(
 )
 
 _KEY_ENTRY = Section(
-    _same,
+    lambda found: found,
     (
         Setting("api-key", fields.SECRET, "The server's key.", "none is sent"),
         Setting("proxy-url", fields.PROXY, "Proxy for this key only.", "the entry's"),
@@ -194,7 +190,7 @@ _KEY_ENTRY = Section(
 )
 
 _SERVER = Section(
-    _same,
+    lambda found: found,
     (
         Setting("name", fields.NAME, "The server's name in logs and errors.", required=True),
         Setting(
