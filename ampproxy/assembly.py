@@ -65,16 +65,13 @@ class Reloads(Protocol):
     @property
     def ports(self) -> list[IListeningPort]:
         """What it listens on."""
-        ...
 
     @property
     def generation(self) -> int:
         """The number of the configuration that is in force."""
-        ...
 
     def use_read(self, config: Config) -> tuple[str, ...]:
         """Put it in force; gives what has changed, for people."""
-        ...
 
 
 class Crew(Protocol):
@@ -87,11 +84,9 @@ class Crew(Protocol):
 
     def attach(self, service: Any) -> None:
         """Belong to a service, which is not complete yet."""
-        ...
 
     def start(self) -> None:
         """Start them."""
-        ...
 
     def prepare(self, config: Config, sockets: Mapping[str, list[socket]]) -> None:
         """Have all of them ready for another configuration.
@@ -99,37 +94,30 @@ class Crew(Protocol):
         :param sockets: those that they need for it and do not have.
         :raises ConfigError: one of them cannot use it.
         """
-        ...
 
     def cancel(self) -> None:
         """Have them forget it."""
-        ...
 
     def commit(self, generation: int) -> None:
         """Have them serve by it, all at once.
 
         :param generation: its number.
         """
-        ...
 
     def report(self) -> tuple[WorkerStatus, ...]:
         """How each of them is."""
-        ...
 
     def leave(self, pid: int) -> None:
         """Another process has the sockets: have them serve what is under way, and end."""
-        ...
 
     def stop(self) -> None:
         """Have them accept nothing more, serve what is under way, and end; when called again, not wait."""
-        ...
 
     def ended(self, within: float) -> Deferred[None]:
         """Fires when all of them have; those that have not in time are killed.
 
         :param within: seconds that they have been given.
         """
-        ...
 
 
 class NoCrew:

@@ -10,20 +10,16 @@ class StreamFilter(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Bytes from the upstream, split anywhere; gives what goes to the client now, whole events."""
-        ...
 
     def end(self) -> bytes:
         """The upstream's body ended; gives the last bytes for the client.
 
         :raises ampproxy.errors.TruncatedStream: the terminal event is missing.
         """
-        ...
 
     @property
     def complete(self) -> bool:
         """Whether the dialect's terminal event was seen."""
-        ...
 
     def keepalive(self) -> bytes:
         """What to send while the upstream is silent; empty where the dialect has no such thing."""
-        ...

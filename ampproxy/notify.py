@@ -32,7 +32,6 @@ class Alive(Protocol):
 
     def all_answer(self) -> bool:
         """Whether it is."""
-        ...
 
 
 class Notifier:

@@ -45,11 +45,9 @@ class Alerting(Protocol):
 
     def report(self) -> AlertsReport:
         """What is active."""
-        ...
 
     async def test(self) -> AlertsTested:
         """Send a test; gives how that went."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

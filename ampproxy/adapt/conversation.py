@@ -153,8 +153,6 @@ class _Settling:
         same = turns_out == self._request.turns
         return self._request if same else msgspec.structs.replace(self._request, turns=turns_out)
 
-    # ------------------------------------------------------------------------------------ turns
-
     def _joined(self) -> list[_Turn]:
         """One turn where neighbours are one for the vendor."""
         joined: list[_Turn] = []
@@ -186,8 +184,6 @@ class _Settling:
             or (profile.empty_turns and not turn.left_out and turn.role in ("user", self._kept_empty))
         ]
         return _merged(kept) if profile.joins == "roles" else kept
-
-    # ---------------------------------------------------------------------------------- pairing
 
     def _pair(self, turns: list[_Turn]) -> None:
         """Give each turn the answers to its calls, and take those from where they stood."""
@@ -281,8 +277,6 @@ class _Settling:
             yield Text(f"Result{f' of {result.name}' if result.name else ''}: {words}")
         yield from (part for part in result.parts if not isinstance(part, Text))
 
-    # ---------------------------------------------------------------------------------- writing
-
     def _written(self, turns: Sequence[_Turn]) -> list[Turn]:
         """The turns with answers in the user's turn after their calls."""
         out: list[Turn] = []
@@ -344,8 +338,6 @@ class _Settling:
             called = called or type(part) is ToolCall
             if called and type(part) is Text and part.text:
                 self._losses("order", at, "Text after a tool call is moved before it.")
-
-    # ------------------------------------------------------------------------- beginning and end
 
     def _well_ended(self, turns: list[Turn]) -> list[Turn]:
         """No assistant's turn ends in thinking that nothing followed, nor the last one in blanks."""

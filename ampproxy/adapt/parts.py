@@ -230,8 +230,6 @@ class PartFitter:
         names = ", ".join(sorted(extras))
         self._losses("extras", at, f"Only the client's own dialect knows these members: {names}.")
 
-    # ------------------------------------------------------------------------ pictures, files, sound
-
     def _image(self, part: Image, role: Role, at: str) -> Part:
         profile, source = self._profile, part.source
         part = self._plain(part, at, proofs=profile.part_proofs)

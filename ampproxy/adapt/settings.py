@@ -181,7 +181,7 @@ def fit_sampling(
     if profile.one_of_draws and not own and None not in (found.temperature, found.top_p):
         field = "temperature" if is_usual("temperature", found.temperature) else "top_p"
         found = _without(found, field, field, "Current models refuse the two together.", losses)
-    return request if found is request.sampling else _with(request, found)
+    return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
 
 
 def _refused(profile: DialectProfile, target: Target) -> frozenset[str]:
@@ -224,7 +224,7 @@ def draw_while_thinking(request: ChatRequest, losses: Losses, *, own: bool) -> C
         if kept or (field == "top_p" and own and value >= _THINKING_TOP_P):
             continue
         found = _without(found, field, field, "A model that thinks refuses it.", losses)
-    return _with(request, found)
+    return msgspec.structs.replace(request, sampling=found)
 
 
 def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -232,7 +232,7 @@ def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, loss
     found = _fit_limit(request, profile, target, losses)
     if found.stop:
         found = _fit_stops(found, profile, target, losses)
-    return request if found is request.sampling else _with(request, found)
+    return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
 
 
 #: An answer of fewer tokens leaves no room for thinking.
@@ -281,10 +281,6 @@ def _fit_stops(found: Sampling, profile: DialectProfile, target: Target, losses:
 def _no_stops(found: Sampling, why: str, losses: Losses) -> Sampling:
     losses("stop", "sampling.stop", why)
     return msgspec.structs.replace(found, stop=())
-
-
-def _with(request: ChatRequest, found: Sampling) -> ChatRequest:
-    return msgspec.structs.replace(request, sampling=found)
 
 
 #: Dialect -> members of its requests -> those of their members that are such wishes; ``None``: all of it.

@@ -310,9 +310,6 @@ def without_member(request: ChatRequest) -> ChatRequest:
     return msgspec.structs.replace(request, extras=extras)
 
 
-# ------------------------------------------------------------------------------ what is in the way
-
-
 def _is_forced(request: ChatRequest) -> bool:
     return request.choice is not None and request.choice.mode in ("required", "named")
 
@@ -364,9 +361,6 @@ def _lost_proof(turns: Sequence[Turn], losses: Losses) -> bool:
             last = number
     since = {f"turns[{number}]" for number in range(last + 1, len(turns))}
     return any(loss.kind in _PROOF_LOSSES and loss.path.partition(".")[0] in since for loss in losses)
-
-
-# ----------------------------------------------------------------------------------- the decision
 
 
 def _plan(

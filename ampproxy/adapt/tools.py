@@ -350,9 +350,6 @@ def _with_stubs(request: ChatRequest, losses: Losses) -> ChatRequest:
     return msgspec.structs.replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
 
 
-# --------------------------------------------------------------------- settings of tools that vendors run
-
-
 #: What names a tool, or is for the cache, sets nothing.
 _NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
 _WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."

@@ -58,7 +58,6 @@ class Target(Protocol):
 
         :raises NotDelivered: it did not arrive.
         """
-        ...
 
 
 class Sends(Protocol):
@@ -68,7 +67,6 @@ class Sends(Protocol):
         self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
     ) -> Deferred[Any]:
         """See there."""
-        ...
 
 
 def targets(
@@ -88,7 +86,7 @@ def targets(
 
 
 class Webhook:
-    """Posts alerts to a URL."""
+    """Posts alerts to a URL. A :class:`Target`."""
 
     def __init__(self, settings: Alerts, client: Sends, clock: IReactorTime, proxy: str | None) -> None:
         assert settings.webhook is not None
@@ -104,7 +102,6 @@ class Webhook:
         self.name = f"webhook at {parts.netloc}"
 
     async def send(self, sent: Payload) -> str:
-        """See :class:`Target`."""
         try:
             work = Deferred.fromCoroutine(self._post(msgspec.json.encode(sent)))
             status, body = await work.addTimeout(self._timeout, self._clock)
@@ -130,7 +127,7 @@ class Webhook:
 
 
 class Command:
-    """Runs a program for each alert."""
+    """Runs a program for each alert. A :class:`Target`."""
 
     def __init__(self, argv: Argv, timeout: float, reactor: Any, environ: Mapping[str, str]) -> None:
         self._argv = argv
@@ -140,7 +137,6 @@ class Command:
         self.name = f"command {argv.program}"
 
     async def send(self, sent: Payload) -> str:
-        """See :class:`Target`."""
         process = AlertProcess(msgspec.json.encode(sent), self._timeout, self._reactor)
         try:
             self._reactor.spawnProcess(

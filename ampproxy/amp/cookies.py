@@ -24,7 +24,7 @@ def to_client(cookie: bytes, *, host: bytes, tls: bool, prefix: bytes = b"") -> 
     :param prefix: what paths of the upstream's begin with and the client's do not.
     """
     pair, *attributes = cookie.split(b";")
-    kept = [_named(pair, tls)]
+    kept = [pair if tls or not pair.lstrip().lower().startswith(_PREFIXES) else MARK + pair.lstrip()]
     for attribute in attributes:
         name, _, value = attribute.partition(b"=")
         name, value = name.strip().lower(), value.strip()
@@ -46,10 +46,6 @@ def to_upstream(cookies: bytes) -> bytes:
     if MARK + b"__" not in cookies:
         return cookies
     return b";".join(map(_renamed, cookies.split(b";")))
-
-
-def _named(pair: bytes, tls: bool) -> bytes:
-    return pair if tls or not pair.lstrip().lower().startswith(_PREFIXES) else MARK + pair.lstrip()
 
 
 def _renamed(pair: bytes) -> bytes:

@@ -124,8 +124,6 @@ def _checked(table: Table) -> Table:
     return table
 
 
-# -- models.dev
-
 _MEDIA: tuple[Medium, ...] = get_args(Medium)
 
 
@@ -182,8 +180,6 @@ def _object(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _known(media: Any) -> list[Medium] | None:
     return [medium for medium in _MEDIA if medium in media] if isinstance(media, list) else None
 
-
-# -- the file that keeps it
 
 _decoder = msgspec.json.Decoder(DataSet)
 

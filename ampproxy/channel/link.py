@@ -36,11 +36,9 @@ class Receiver(Protocol):
 
         :param descriptors: are the receiver's to close.
         """
-        ...
 
     def lost(self) -> None:
         """The other end is gone. Called once, and not after :meth:`Link.close`."""
-        ...
 
 
 class Frames:

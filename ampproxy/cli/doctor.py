@@ -216,7 +216,7 @@ async def _tried(
         reactor,
         redactor=redactor,
         wall=time.time,
-        report=lambda row: report(_was_tried(row)),
+        report=lambda row: report(f"tried {row.role or 'account'} {row.account or '-'}: {row.result}"),
     )
     return await trial.run(live_asks(context))
 
@@ -224,10 +224,6 @@ async def _tried(
 def _reached(probe: Probe) -> str:
     came = "not reached" if probe.error else "reached"
     return f"{probe.target.url}: {came} after {probe.seconds:.1f} s"
-
-
-def _was_tried(row: LiveRow) -> str:
-    return f"tried {row.role or 'account'} {row.account or '-'}: {row.result}"
 
 
 def lines(found: Examination, room: int | None = None) -> Iterator[str]:

@@ -252,7 +252,7 @@ def rotate(name: str, keep: float, file: Path | None) -> None:
     changes: dict[str, Any] = {"key": None, "key-hash": _stored(key)}
     if keep:
         changes["old-key-hash"] = f"sha256:{client.current_hash}"
-        changes["old-until"] = _iso(time.time() + keep)
+        changes["old-until"] = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(time.time() + keep))
     else:
         changes |= {"old-key-hash": None, "old-until": None}
     valid = f", the old one is valid until {changes['old-until']}" if keep else ", the old one ends now"
@@ -320,10 +320,6 @@ def _state_dir(file: Path | None) -> Path:
 
 def _stored(key: str) -> str:
     return f"sha256:{hash_of(key)}"
-
-
-def _iso(wall: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(wall))
 
 
 def _print_once(key: str) -> None:

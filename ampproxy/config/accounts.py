@@ -43,10 +43,6 @@ _UNSUPPORTED_MODEL = {
 }
 
 
-def _same(found: ParsedSection) -> ParsedSection:
-    return found
-
-
 _MODEL = Section(
     lambda found: ModelName(name=found.values["name"], alias=found.values.get("alias", "")),
     (
@@ -144,10 +140,10 @@ _WEIGHT = Setting(
 )
 
 #: The kinds of servers that are known by name.
-_PROFILES = {name: name for name in shipped_hosts().profiles}
+_PROFILES = tuple(shipped_hosts().profiles)
 _PROFILE = Setting(
     "profile",
-    Reader("a host profile", fields.choice(_PROFILES).read),
+    Reader("a host profile", fields.choice(*_PROFILES).read),
     "The kind of server, which decides what requests it accepts. The names are below.",
     "by its address",
 )
@@ -163,18 +159,18 @@ _OF_KEYS = (
     _WEIGHT,
     *_COMMON,
 )
-_KEYED = Section(_same, _OF_KEYS, _UNSUPPORTED)
+_KEYED = Section(lambda found: found, _OF_KEYS, _UNSUPPORTED)
 
 #: Likewise of those that speak Messages, too.
-_MESSAGES_PROFILES = {name: name for name in shipped_hosts().of_messages}
+_MESSAGES_PROFILES = tuple(shipped_hosts().of_messages)
 #: Messages is spoken by other servers than Anthropic's.
 _KEYED_MESSAGES = Section(
-    _same,
+    lambda found: found,
     (
         *_OF_KEYS,
         Setting(
             "profile",
-            Reader("a host profile", fields.choice(_MESSAGES_PROFILES).read),
+            Reader("a host profile", fields.choice(*_MESSAGES_PROFILES).read),
             "Only for `claude-api-key`: the kind of server, if it is not Anthropic's own; it decides what of"
             " a request is sent.",
             "by its address",
@@ -184,7 +180,7 @@ _KEYED_MESSAGES = Section(
 )
 
 _KEY_ENTRY = Section(
-    _same,
+    lambda found: found,
     (
         Setting("api-key", fields.SECRET, "The server's key.", "none is sent"),
         Setting("proxy-url", fields.PROXY, "Proxy for this key only.", "the entry's"),
@@ -194,7 +190,7 @@ _KEY_ENTRY = Section(
 )
 
 _SERVER = Section(
-    _same,
+    lambda found: found,
     (
         Setting("name", fields.NAME, "The server's name in logs and errors.", required=True),
         Setting(

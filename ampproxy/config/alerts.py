@@ -53,7 +53,7 @@ def _alerts(found: ParsedSection) -> Alerts:
 
 
 _WORDS = ListOf(fields.TEXT, "a program and its arguments")
-_KINDS = ListOf(fields.choice({kind: kind for kind in KINDS}), "a list of kinds of alerts")
+_KINDS = ListOf(fields.choice(*KINDS), "a list of kinds of alerts")
 
 ALERTS = Section(
     _alerts,

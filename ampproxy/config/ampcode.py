@@ -256,7 +256,7 @@ AMPCODE = Section(
         ),
         Setting(
             "browser-pages",
-            fields.choice({"proxy": "proxy", "redirect": "redirect"}),
+            fields.choice("proxy", "redirect"),
             "What a browser gets when it opens one of Amp's pages: the page, or a redirect to the real site.",
             "proxy",
         ),

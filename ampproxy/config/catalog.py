@@ -23,12 +23,8 @@ from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.request import LEVELS
 
 
-def _one_of(words: Sequence[str]) -> Reader:
-    return fields.choice({word: word for word in words})
-
-
 def _several_of(words: Sequence[str], of: str) -> ListOf:
-    return ListOf(_one_of(words), f"a list of {of}")
+    return ListOf(fields.choice(*words), f"a list of {of}")
 
 
 _BUDGETS = ListOf(fields.POSITIVE, "two numbers of tokens")
@@ -77,7 +73,7 @@ _ENTRY = Section(
         ),
         _known(
             "thinking",
-            _one_of(get_args(ThinkingForm)),
+            fields.choice(*get_args(ThinkingForm)),
             "How thinking is requested: by a number of tokens, by a level of effort, either, or not at all.",
         ),
         _known(
@@ -89,10 +85,12 @@ _ENTRY = Section(
         _known("thinks-unasked", fields.FLAG, "Whether it thinks even if the request does not ask for it."),
         _known("can-disable", fields.FLAG, "Whether thinking can be switched off."),
         _known("between-tools", fields.FLAG, "Whether it accepts Anthropic's `between_tools`."),
-        _known("forced-tools", _one_of(get_args(Taken)), "When a Claude model accepts a forced tool call."),
+        _known(
+            "forced-tools", fields.choice(*get_args(Taken)), "When a Claude model accepts a forced tool call."
+        ),
         _known(
             "chat-tools",
-            _one_of(get_args(Taken)),
+            fields.choice(*get_args(Taken)),
             "When `api.openai.com` accepts functions for it over Chat Completions.",
         ),
         _known(

@@ -122,15 +122,9 @@ def _field(value: Any, row: Setting) -> Any:
 
 
 def _pems(name: str, before: Any, after: Any) -> Iterator[str]:
-    if (
-        isinstance(before, Tls)
-        and isinstance(after, Tls)
-        and (before.cert, before.key)
-        == (
-            after.cert,
-            after.key,
-        )
-    ):
+    if not (isinstance(before, Tls) and isinstance(after, Tls)):
+        return
+    if (before.cert, before.key) == (after.cert, after.key):
         yield f"{name}: the certificate files have changed"
 
 

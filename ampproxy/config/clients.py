@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from ampproxy.config import fields
-from ampproxy.config.document import Scalar, Sequence, YamlMapping
+from ampproxy.config.document import Scalar, Sequence, YamlMapping, is_null
 from ampproxy.config.parsing import (
     AlreadyReported,
     InvalidValue,
@@ -328,7 +328,7 @@ class Clients(Value, frozen=True):
 
 
 def _plain(item: Location) -> tuple[ClientKey | None, bool]:
-    if isinstance(item.node, Scalar) and item.node.type == "null":
+    if is_null(item.node):
         item.warn("is empty and ignored")
         return None, True
     secret, read = item.attempt(fields.SECRET)

@@ -46,6 +46,11 @@ class Scalar(Value, frozen=True):
     plain: bool = True
 
 
+def is_null(node: object) -> bool:
+    """Whether nothing stands there."""
+    return isinstance(node, Scalar) and node.type == "null"
+
+
 class Sequence(Value, frozen=True):
     """A list.
 

@@ -20,7 +20,6 @@ _KEYS = "api-keys"
 _SECTION = "access"
 #: Sections that only CLIProxyAPI 8's layout has.
 _OF_EIGHT = {"config-version", *(new.partition(".")[0] for new in PLACES)} - {"routing", "oauth"}
-_BOM = "\ufeff"
 _BREAK = re.compile(r"\r\n|\n|\r")
 _BLANK_REST = re.compile(r"[ \t]*(?:\r\n|\n|\r|\Z)")
 

@@ -21,7 +21,7 @@ from ampproxy.config.schema import ALLOW, FallbackRule
 from ampproxy.model.base import Value
 from ampproxy.model.roles import ROLES
 
-_ACTIONS = {"allow": "allow", "never": "never"}
+_ACTION = fields.choice("allow", "never")
 
 
 def _one_or_several(place: Location) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ _RULE = Section(
             hollow=False,
             field="roles",
         ),
-        Setting("action", fields.choice(_ACTIONS), "Whether a matching request may go to Amp."),
+        Setting("action", _ACTION, "Whether a matching request may go to Amp."),
         Setting(
             "daily-requests",
             fields.COUNT,
@@ -109,7 +109,7 @@ _RULE = Section(
         ),
         Setting(
             "per",
-            fields.choice({"client": "client", "all": "all"}),
+            fields.choice("client", "all"),
             "Whether the limit applies to each client key, or to all together.",
             "all",
             field="per_client",
@@ -130,7 +130,7 @@ class Fallback(Value, frozen=True):
         :raises Wrong: it is none of these.
         """
         if isinstance(place.node, Scalar):
-            word: Any = fields.choice(_ACTIONS)(place)
+            word: Any = _ACTION(place)
             return ALLOW if word == "allow" else (FallbackRule(action="never", line=place.line),)
         rules: tuple[FallbackRule, ...] = ListOf(self.item, self.type)(place)
         for number, rule in enumerate(rules[:-1]):

@@ -7,13 +7,13 @@ stand: never of URLs, headers or secrets, and never what an environment variable
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ampproxy.config.document import KINDS, Scalar, YamlMapping
+from ampproxy.config.document import KINDS, Scalar, YamlMapping, is_null
 from ampproxy.config.parsing import Absent, AlreadyReported, InvalidValue, ListOf, Location, Reader
 from ampproxy.config.secrets import expand_home
 from ampproxy.wire.authority import parse_authority, shown_authority
@@ -143,10 +143,13 @@ def _flag(place: Location) -> bool:
     return word in _TRUE
 
 
-def choice(words: dict[str, str]) -> Reader:
-    """One of several words, in any case. ``words``: what may be written -> what it means."""
-    meant = list(dict.fromkeys(words.values()))
-    expected = " or ".join(meant)
+def choice(*known: str, also: Mapping[str, str] = {}) -> Reader:
+    """One of several words, in any case.
+
+    :param also: what else may be written -> which of them it means.
+    """
+    words = {**{word: word for word in known}, **also}
+    expected = " or ".join(known)
 
     def read(place: Location) -> str:
         scalar = place.scalar(expected)
@@ -358,7 +361,7 @@ def _headers(place: Location) -> tuple[tuple[str, str], ...]:
     good = True
     for entry in place.node:
         at, name = place.child(entry), entry.key.strip()
-        value, read = ("", True) if _is_null(entry.node) else at.attempt(_HEADER_VALUE)
+        value, read = ("", True) if is_null(entry.node) else at.attempt(_HEADER_VALUE)
         fault = _header_fault(name, headers) or (copy_fault(name, value) if _copies(value) else "")
         if fault:
             at.complain(fault)
@@ -372,10 +375,6 @@ def _headers(place: Location) -> tuple[tuple[str, str], ...]:
 
 def _copies(value: str | None) -> bool:
     return value is not None and value.startswith("$")
-
-
-def _is_null(node: object) -> bool:
-    return isinstance(node, Scalar) and node.type == "null"
 
 
 def _header_fault(name: str, seen: dict[str, tuple[str, str]]) -> str:

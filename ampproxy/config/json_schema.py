@@ -171,11 +171,7 @@ def _setting(row: Setting) -> Schema:
     taken = of(row.reader)
     if row.required or not row.hollow:
         return about | taken
-    return about | {"anyOf": [*_alternatives(taken), _NULL]}
-
-
-def _alternatives(taken: Schema) -> list[Schema]:
-    return taken["anyOf"] if set(taken) == {"anyOf"} else [taken]
+    return about | {"anyOf": [*(taken["anyOf"] if set(taken) == {"anyOf"} else [taken]), _NULL]}
 
 
 def of(reader: Reads) -> Schema:
@@ -190,7 +186,7 @@ def of(reader: Reads) -> Schema:
     if isinstance(reader, Section):
         return _section(reader)
     if item is not None:
-        taken = _item(item)
+        taken = _section(item) if isinstance(item, Section) else of(item)
         return _list({"anyOf": [_TEXT, taken]} if getattr(reader, "shorthand", False) else taken)
     if " or " in reader.type and reader.type not in _KINDS:
         return _words(*_spellings(reader))
@@ -198,10 +194,6 @@ def of(reader: Reads) -> Schema:
         return _KINDS[reader.type]
     except KeyError:
         raise UnknownKind(reader.type) from None
-
-
-def _item(item: Any) -> Schema:
-    return _section(item) if isinstance(item, Section) else of(item)
 
 
 def _spellings(reader: Reads) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below
+from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below, is_null
 from ampproxy.config.document import YamlMapping as Tree
 from ampproxy.config.parsing import ParseContext, suggest
 from ampproxy.config.sections import ROOT
@@ -147,7 +147,7 @@ def _merged(new: Entry, old: Entry, reading: ParseContext) -> Entry:
         reading.warn(old.line, old.key, f"is ignored, because {new.shown} is set: remove it")
         return new
     if not isinstance(new.node, Tree):
-        return replace(old, shown=old.key) if _is_null(new.node) else new
+        return replace(old, shown=old.key) if is_null(new.node) else new
     mine = {entry.key: entry for entry in new.node}
     kept = []
     for entry in old.node:
@@ -194,7 +194,7 @@ def _groups(section: str) -> list[str]:
 
 
 def _warn_unknown(node: Node, path: str, line: int, reading: ParseContext) -> None:
-    if _is_null(node):
+    if is_null(node):
         return
     if not isinstance(node, Tree):
         reading.complain(line, path, f"expected keys and values, found {KINDS[type(node)]}")
@@ -211,10 +211,6 @@ def _warn_unknown(node: Node, path: str, line: int, reading: ParseContext) -> No
 
 def _unknown(key: str, known: list[str]) -> str:
     return f"is not a known setting and has no effect{suggest(key, known)}"
-
-
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.type == "null"
 
 
 def _with_families(root: Tree, reading: ParseContext) -> Tree:
@@ -236,7 +232,7 @@ def _with_families(root: Tree, reading: ParseContext) -> Tree:
 
 def _accounts(family: Entry, shown: str, reading: ParseContext) -> Node | None:
     """The groups of a family as a list of accounts; ``None``: something is wrong and was reported."""
-    if _is_null(family.node):
+    if is_null(family.node):
         return Sequence(family.line, ())
     if not isinstance(family.node, Sequence):
         reading.complain(
@@ -292,7 +288,7 @@ def _keyed(group: Tree, keys: Entry, at: str, reading: ParseContext) -> Iterator
         misplaced = node.get("base-url")
         if misplaced is not None:
             reading.complain(misplaced.line, f"{shown}.base-url", "belongs to the group: write it there")
-        own = [entry for entry in node if entry.key not in ("base-url", *_INDEX) and not _is_null(entry.node)]
+        own = [entry for entry in node if entry.key not in ("base-url", *_INDEX) and not is_null(entry.node)]
         named = {entry.key for entry in own}
         yield Tree(node.line, (*(entry for entry in common if entry.key not in named), *own)), shown
 

@@ -5,24 +5,11 @@ of what their vendors keep.
 from __future__ import annotations
 
 from ampproxy.config import fields
-from ampproxy.config.document import Scalar
-from ampproxy.config.parsing import Location, Section, Setting
+from ampproxy.config.parsing import Setting
 from ampproxy.config.schema import Learning
+from ampproxy.config.switched import SectionOrFlag
 
-
-class _SectionOrFlag(Section, frozen=True):
-    """A section that ``false`` alone switches off."""
-
-    type: str = "section, or false"
-
-    def __call__(self, place: Location) -> Learning:
-        if isinstance(place.node, Scalar) and place.node.type != "null":
-            return Learning(enable=fields.FLAG(place))
-        learning: Learning = Section.__call__(self, place)
-        return learning
-
-
-LEARNING = _SectionOrFlag(
+LEARNING = SectionOrFlag(
     lambda found: Learning(**found.values),
     (
         Setting(
@@ -40,6 +27,7 @@ LEARNING = _SectionOrFlag(
             "1000",
         ),
     ),
+    flag=lambda enable: Learning(enable=enable),
 )
 
 #: In the section ``routing``: which account has what its vendor stored.

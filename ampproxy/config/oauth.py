@@ -36,7 +36,6 @@ def _redirect_url(place: Location) -> str:
 _URL = Reader("URL", _private_url)
 _REDIRECT = Reader("URL on this machine", _redirect_url)
 _SCOPES = ListOf(fields.NAME, "a list of scopes")
-_BACKENDS = {"code-assist": "code-assist", "api": "api"}
 
 
 def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
@@ -117,7 +116,7 @@ _GEMINI = Section(
         ),
         Setting(
             "backend",
-            fields.choice(_BACKENDS),
+            fields.choice("code-assist", "api"),
             "The API that new logins use: Code Assist, or the public Gemini API (with an OAuth client "
             "of your own).",
             "code-assist",

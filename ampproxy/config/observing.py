@@ -9,14 +9,6 @@ from ampproxy.config import fields
 from ampproxy.config.parsing import InvalidValue, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import Logging, Metrics
 
-_FORMATS = {"text": "text", "json": "json"}
-_LEVELS = {
-    "debug": "debug",
-    "info": "info",
-    "warn": "warn",
-    "warning": "warn",
-    "error": "error",
-}
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})\Z")
 _EXPECTED = "an address with a port, such as 127.0.0.1:9317 or [::1]:9317"
 
@@ -50,10 +42,12 @@ def _metrics(found: ParsedSection) -> Metrics:
 LOGGING = Section(
     lambda found: Logging(**found.values),
     (
-        Setting("format", fields.choice(_FORMATS), "Lines of text, or one JSON object per line.", "text"),
+        Setting(
+            "format", fields.choice("text", "json"), "Lines of text, or one JSON object per line.", "text"
+        ),
         Setting(
             "level",
-            fields.choice(_LEVELS),
+            fields.choice("debug", "info", "warn", "error", also={"warning": "warn"}),
             "Minimum level logged. `warn` and `error` omit the line of each exchange; `debug` is the "
             "same as `debug: true`, which overrides this setting.",
             "info",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.config.document import Entry, Node, Scalar, Sequence, YamlMapping, below
+from ampproxy.config.document import Entry, Node, Scalar, Sequence, YamlMapping, below, is_null
 from ampproxy.config.parsing import ParseContext
 
 _GEMINI, _OLD_GEMINI = "gemini-api-key", "generative-language-api-key"
@@ -48,7 +48,7 @@ def _with_list(tree: YamlMapping, old: str, new: str, path: str, reading: ParseC
         return tree
     shown = below(path, old)
     rest = YamlMapping(tree.line, tuple(entry for entry in tree if entry is not found))
-    if isinstance(found.node, Scalar) and found.node.type == "null":
+    if is_null(found.node):
         return rest
     reading.warn(found.line, shown, _DEPRECATED.format(new))
     if not isinstance(found.node, Sequence):
@@ -63,7 +63,7 @@ def _with_more(
 ) -> YamlMapping:
     """The same with more keys in its list; those that are in it already are not repeated."""
     current = tree.get(new)
-    empty = current is None or (isinstance(current.node, Scalar) and current.node.type == "null")
+    empty = current is None or is_null(current.node)
     if current is not None and not empty and not isinstance(current.node, Sequence):
         return tree  # it is wrong as a whole, and says so itself
     node = current.node if current is not None and isinstance(current.node, Sequence) else Sequence(line, ())

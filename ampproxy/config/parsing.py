@@ -258,14 +258,12 @@ class Reads(Protocol):
     @property
     def type(self) -> str:
         """What it accepts, for people."""
-        ...
 
     def __call__(self, place: Location) -> Any:
         """Read it.
 
         :raises Wrong: it is not what was expected.
         """
-        ...
 
 
 class Reader(Value, frozen=True):

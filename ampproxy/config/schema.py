@@ -34,11 +34,9 @@ class TokenSource(Protocol):
 
         :raises ampproxy.errors.UpstreamFault: there is none that could serve; says what would help.
         """
-        ...
 
     def refused(self, token: Secret) -> None:
         """The vendor answered 401 to a request with this token: it should be renewed."""
-        ...
 
 
 class Tls(Guarded, frozen=True, kw_only=True):

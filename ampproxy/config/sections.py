@@ -75,19 +75,19 @@ _TLS = Section(
     ),
 )
 
-_STRATEGIES = {
-    "round-robin": "round-robin",
-    "roundrobin": "round-robin",
-    "rr": "round-robin",
-    "weighted-round-robin": "weighted-round-robin",
-    "weightedroundrobin": "weighted-round-robin",
-    "wrr": "weighted-round-robin",
-    "fill-first": "fill-first",
-    "fillfirst": "fill-first",
-    "ff": "fill-first",
-}
-
-_KNOWN_STRATEGY = fields.choice(_STRATEGIES)
+_KNOWN_STRATEGY = fields.choice(
+    "round-robin",
+    "weighted-round-robin",
+    "fill-first",
+    also={
+        "roundrobin": "round-robin",
+        "rr": "round-robin",
+        "weightedroundrobin": "weighted-round-robin",
+        "wrr": "weighted-round-robin",
+        "fillfirst": "fill-first",
+        "ff": "fill-first",
+    },
+)
 #: A strategy of CLIProxyAPI 8 that is not there.
 _EXPIRING_FIRST = {"expiring-first", "expiringfirst"}
 
@@ -108,7 +108,7 @@ _ROUTING = Section(
     (
         Setting(
             "strategy",
-            Reader(_KNOWN_STRATEGY.type, _strategy, (*_STRATEGIES, *sorted(_EXPIRING_FIRST))),
+            Reader(_KNOWN_STRATEGY.type, _strategy, (*_KNOWN_STRATEGY.words, *sorted(_EXPIRING_FIRST))),
             "Which of several accounts of the same priority serves: each in turn, in proportion to "
             "`weight`, or the first that can.",
             "round-robin",
@@ -161,8 +161,6 @@ _STREAMING = Section(
         ),
     ),
 )
-
-_TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
 
 
 def _config(found: ParsedSection) -> Config:
@@ -398,7 +396,7 @@ ROOT = Section(
         Setting("timeouts", TIMEOUTS, "Limits on how long an upstream may take."),
         Setting(
             "translation",
-            fields.choice(_TRANSLATIONS),
+            fields.choice("lenient", "strict"),
             "What to do with requests that the vendor's dialect cannot fully express: serve in part, or"
             " reject.",
             "lenient",

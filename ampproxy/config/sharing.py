@@ -23,7 +23,6 @@ from ampproxy.wire.redact import Secret, Unseen
 _SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
 _EXAMPLE = "redis://HOST:6379/0, rediss://HOST/0, unix:///PATH or redis+sentinel://HOST,HOST/SERVICE/0"
 _PREFIX = re.compile(r"[A-Za-z0-9._:{}-]{1,64}\Z")
-_AWAY = {"fail-open": "fail-open", "fail-closed": "fail-closed"}
 
 
 def redis_address(text: str) -> RedisAddress:
@@ -155,7 +154,7 @@ STATE = Section(
         ),
         Setting(
             "when-away",
-            fields.choice(_AWAY),
+            fields.choice("fail-open", "fail-closed"),
             "While Redis cannot be reached: serve by what this process knows, or answer with status 503.",
             "fail-open",
         ),

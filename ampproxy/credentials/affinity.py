@@ -30,7 +30,6 @@ class HasHeaders(Protocol):
 
     def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
         """All values of a header."""
-        ...
 
 
 class _Body(msgspec.Struct):

@@ -122,7 +122,6 @@ class SeenHeaders(Protocol):
 
     def getAllRawHeaders(self) -> Iterable[tuple[bytes, list[bytes]]]:
         """All of them."""
-        ...
 
 
 class Health:
@@ -201,23 +200,18 @@ class Sharing(Protocol):
 
     def key(self, model: str, key: str) -> str:
         """What a conversation is known by among processes."""
-        ...
 
     def publish_cooldowns(self, identity: Identity, scopes: Iterable[Scope]) -> None:
         """The cooldowns of these scopes have begun, changed or ended."""
-        ...
 
     def publish_limits(self, identity: Identity) -> None:
         """An account's answer has told of its limits."""
-        ...
 
     def publish_affinity(self, key: str, affinity: Affinity) -> None:
         """A conversation is at home there."""
-        ...
 
     def claim(self, key: str, affinity: Affinity) -> Deferred[None]:
         """Have the processes agree on a conversation's home; it is kept when this fires. Never fails."""
-        ...
 
 
 class PoolState:

@@ -10,6 +10,7 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 
+from ampproxy.config import files
 from ampproxy.config.schema import Account
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -60,13 +61,6 @@ def kept_salt(folder: Path | None) -> bytes:
     kept = read_salt(folder)
     if kept is not None:
         return kept
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = folder / f".{NAME}.{os.urandom(8).hex()}"
-    try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as stream:
-            stream.write(fresh)
-        new.replace(folder / NAME)
-    finally:
-        new.unlink(missing_ok=True)
+    files.replace(folder / NAME, fresh)
     # Another process that starts at the same time may have put its own there: the file's counts.
     return read_salt(folder) or fresh

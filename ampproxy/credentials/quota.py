@@ -22,7 +22,6 @@ class HasHeader(Protocol):
 
     def hasHeader(self, name: bytes) -> bool:
         """Whether there is such a header."""
-        ...
 
 
 class Window(Value, frozen=True):

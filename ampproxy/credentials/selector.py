@@ -157,7 +157,6 @@ class WeightedTier(PriorityTier):
         self._earned = [0] * len(candidates)
 
     def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
-        """See :meth:`PriorityTier.pick`."""
         self.wake(now)
         self._set_aside(now)
         candidates, earned = self.candidates, self._earned

@@ -92,12 +92,10 @@ class PoolSharing:
         shared.subscribe(AFFINITY, self._affinities)
 
     def key(self, model: str, key: str) -> str:
-        """See :class:`~ampproxy.credentials.health.Sharing`."""
         text = f"{model}{_BETWEEN}{key}".encode("utf-8", "surrogatepass")
         return blake2b(text, digest_size=16).hexdigest()
 
     def publish_cooldowns(self, identity: Identity, scopes: Iterable[Scope]) -> None:
-        """See :class:`~ampproxy.credentials.health.Sharing`."""
         for scope in scopes:
             entry = self._cooldowns.entry(identity, scope)
             if entry is not None:
@@ -114,13 +112,11 @@ class PoolSharing:
             self._shared.publish(entry.kind, entry.key, entry.value, entry.ttl)
 
     def publish_affinity(self, key: str, affinity: Affinity) -> None:
-        """See :class:`~ampproxy.credentials.health.Sharing`."""
         entry = self._affinities.entry(key, affinity)
         if entry is not None:
             self._shared.publish(entry.kind, entry.key, entry.value, entry.ttl)
 
     def claim(self, key: str, affinity: Affinity) -> Deferred[None]:
-        """See :class:`~ampproxy.credentials.health.Sharing`."""
         entry = self._affinities.entry(key, affinity)
         if entry is None or entry.value is None:
             return succeed(None)
@@ -237,7 +233,6 @@ class _Reported:
         self._headers = headers
 
     def getAllRawHeaders(self) -> Iterable[tuple[bytes, list[bytes]]]:
-        """All of them."""
         for name, text in self._headers.items():
             yield name.encode("latin-1", "replace"), [text.encode("latin-1", "replace")]
 

@@ -256,7 +256,6 @@ class ApiResource(PageRoute):
             raise ClientFault.of("too_large", f"The body is larger than {_MOST_SENT} bytes, or in chunks.")
 
     def render(self, request: GatewayRequest) -> Any:
-        """Answer it."""
         return self.serve(request, self._answer(request))
 
     async def _answer(self, request: GatewayRequest) -> None:
@@ -274,7 +273,6 @@ class DocumentResource(PageRoute):
     """``/ampproxy/openapi.json``."""
 
     def render(self, request: GatewayRequest) -> Any:
-        """Show it."""
         from ampproxy.dashboard.openapi import document
 
         shield(request)

@@ -100,7 +100,6 @@ class LogoutResource(_Form):
     """``POST /ampproxy/page/logout``: ends a session. Without its token it would be any page's to send."""
 
     def render(self, request: GatewayRequest) -> Any:
-        """End it."""
         sessions, wall = self.generation.runtime.owners.sessions, self.generation.runtime.wall()
         visitor = sessions.find(cookie_of(request), wall)
         if visitor is not None:

@@ -44,27 +44,21 @@ class Watched(Protocol):
     @property
     def outdated(self) -> bool:
         """Whether another configuration is in force than the one that let it in."""
-        ...
 
     def write(self, data: bytes) -> None:
         """Send more."""
-        ...
 
     def finish(self) -> None:
         """Send no more."""
-        ...
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Be told when the client takes less than there is."""
-        ...
 
     def unregisterProducer(self) -> None:
         """Be told no more."""
-        ...
 
     def notifyFinish(self) -> Deferred[None]:
         """Fires when it is over; fails when the client has left."""
-        ...
 
 
 @implementer(IPushProducer)

@@ -117,7 +117,6 @@ class ViewResource(PageRoute):
         self._view = view
 
     def render(self, request: GatewayRequest) -> Any:
-        """Show it."""
         return self.serve(request, self._show(request))
 
     async def _show(self, request: GatewayRequest) -> None:
@@ -266,7 +265,6 @@ class StaticResource(GatewayResource):
             raise ClientFault.of("not_found", "The page has no such file.")
 
     def render(self, request: GatewayRequest) -> Any:
-        """Give it."""
         found = static_file(_name(request))
         assert found is not None
         content, kind, etag = found

@@ -66,19 +66,15 @@ class Service(Protocol):
     @property
     def ports(self) -> list[Any]:
         """What it listens on."""
-        ...
 
     async def listen(self) -> None:
         """Open the ports."""
-        ...
 
     def startService(self) -> None:
         """Keep the ledger from now on."""
-        ...
 
     def stopService(self) -> Deferred[None]:
         """Close them."""
-        ...
 
 
 #: Makes a service: configuration, reactor, endpoint strings, environment, home, log observer.

@@ -110,14 +110,12 @@ class AnswerRules(Protocol):
 
         :param values: its members, where they have been read already.
         """
-        ...
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """The whole answer likewise.
 
         :param values: its members, where they have been read already.
         """
-        ...
 
 
 #: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
@@ -175,7 +173,6 @@ class OwnCleaning(Protocol):
         :param families: what is known of models; ``None``: the shipped table.
         :param cleaned: whether :attr:`Passthrough.clean` has had the body.
         """
-        ...
 
 
 #: How a client stands with its limits, and the seconds since the epoch -> headers.
@@ -316,14 +313,12 @@ class StreamParser(Protocol):
         Never raises for bad bytes from a vendor: gives a ``Failed`` event, after which the stream
         is over and everything else is ignored.
         """
-        ...
 
     def end(self) -> list[Event]:
         """The body ended.
 
         :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
         """
-        ...
 
 
 class StreamRenderer(Protocol):
@@ -334,15 +329,12 @@ class StreamRenderer(Protocol):
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """Whole wire events for these; a ``Completed`` yields the dialect's own terminal event."""
-        ...
 
     def error(self, error: WireError) -> bytes:
         """The dialect's own error event, ending the stream. Never a clean end."""
-        ...
 
     def keepalive(self) -> bytes:
         """Something harmless to send while the vendor is silent; empty where there is no such thing."""
-        ...
 
 
 class Compacting(Value, frozen=True, kw_only=True):
@@ -368,7 +360,6 @@ class ParseRequest(Protocol):
         :param stream: likewise whether the path asks for a stream.
         :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
         """
-        ...
 
 
 class Translation(TypedDict):

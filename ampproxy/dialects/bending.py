@@ -22,8 +22,6 @@ _Change = Callable[[bytes], bytes | None]
 _EFFORTS: tuple[str, ...] = ("none", *LEVELS)
 #: What all models that take efforts have: where an outer one is refused, the way leads there.
 _USUAL: tuple[Level, ...] = ("low", "medium", "high")
-#: Members whose name may change and mean the same.
-_SAME = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens"))
 
 
 def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:

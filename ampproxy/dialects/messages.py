@@ -27,26 +27,21 @@ class Conversation(Protocol):
     @property
     def size(self) -> int:
         """What is kept, in bytes."""
-        ...
 
     def forget(self) -> None:
         """Keep nothing any more of what was."""
-        ...
 
     def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
         """A request with what it goes on from, as far as that is known; and its items, those included.
 
         :raises ampproxy.errors.ClientFault: it is not valid.
         """
-        ...
 
     def note(self, items: Sequence[bytes], event: bytes) -> None:
         """An event of the answer to a request with these items: if it ends it, that is known from now on."""
-        ...
 
     def keep(self, id_: str, items: Sequence[bytes]) -> None:
         """An answer is known from now on, with all items up to it."""
-        ...
 
 
 class Messages(Value, frozen=True, kw_only=True):

@@ -53,11 +53,6 @@ def tiered(usage: Members, answer: Members) -> Members:
     return {**usage, TIER: answer[TIER]} if usage and TIER in answer else usage
 
 
-def no_usage(usage: Members) -> Usage:
-    """Of a dialect that reports none."""
-    return Usage()
-
-
 #: So much of a stream's calls is kept at most. Bytes.
 MOST_KEPT = 1024 * 1024
 
@@ -93,7 +88,7 @@ class StreamMonitor:
     )
 
     #: Makes one usage of all that was reported.
-    read: Callable[[Members], Usage] = staticmethod(no_usage)
+    read: Callable[[Members], Usage]
 
     def __init__(self) -> None:
         self.terminal = False

@@ -40,8 +40,6 @@ from ampproxy.model.events import (
     WireError,
 )
 
-# ------------------------------------------------------------------------------------------- ends
-
 #: ``finish_reason`` of chat and completions -> ours; others are read by their words.
 FINISH: Final[dict[str, FinishReason]] = by_word(
     {
@@ -97,9 +95,6 @@ def reason_of(word: str | None) -> FinishReason:
     return "unknown" if isinstance(meant, WireError) else meant
 
 
-# -------------------------------------------------------------------------------------- logprobs
-
-
 class TopWire(msgspec.Struct):
     """One of the likeliest tokens in a place."""
 
@@ -137,9 +132,6 @@ def logprob_objects(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
 
 def _token(token: str, logprob: float) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
-
-
-# --------------------------------------------------------------- whole answers of chat and completions
 
 
 class Form(NamedTuple):
@@ -229,9 +221,6 @@ def whole_body(
     if response.usage is not None:
         body["usage"] = chat_usage_body(response.usage, extras=own)
     return encode(body | response.extras if own else body)
-
-
-# ------------------------------------------------------------------------------------------ chunks
 
 
 def is_error(member: Json) -> bool:

@@ -94,7 +94,6 @@ class ChunkMonitor(StreamMonitor):
         self._named: dict[tuple[bytes, bytes], bool] = {}
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
-        """See :meth:`StreamMonitor.see`."""
         if values is None and data.strip() == DONE:
             self.empty = not (self._any or self.terminal)
             # A call shows by its arguments whether it is whole; words do not.
@@ -110,7 +109,6 @@ class ChunkMonitor(StreamMonitor):
         return known
 
     def look(self, kind: str, values: Members) -> bool:
-        """See :meth:`StreamMonitor.look`."""
         if "usage" in values:
             self.learn(values["usage"], values)
         if given(values, "error"):
@@ -174,7 +172,7 @@ _HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\
 
 
 class ChunkFastPath:
-    """For chunks that all hold the model's name, before any bracket.
+    """For chunks that all hold the model's name, before any bracket. A :class:`FastPath`.
 
     First by the exact bytes up to it, which are the same in all chunks of most streams; where they are
     not (a time, an id of its own), by the member's own bytes and what stands before them.
@@ -214,11 +212,9 @@ class ChunkFastPath:
 
     @property
     def knows(self) -> bool:
-        """See :attr:`FastPath.knows`."""
         return self._anchor != b""
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         if not self._anchor or not whole.startswith(DATA):
             return None
         if self._ends and not whole.endswith(self._anchor):
@@ -275,12 +271,10 @@ class ChunkFastPath:
         return self._new.join(pieces)
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         at = whole.rfind(self._anchor) if self._ends else -1
         return at + len(self._anchor) if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
-        """See :meth:`FastPath.learn`."""
         if b'"tool_calls"' in block and (call := _CALL.search(block)):
             self._call = b'"tool_calls":[{"index":' + call["index"] + b","
         anchor = _ANCHOR.search(block)

@@ -112,7 +112,7 @@ def places_of(named: tuple[str, ...], body: Any) -> tuple[Place, ...]:
 
     :param body: the request, as plain values.
     """
-    while named and plain(named[0]) in _ROOTS and not _has(body, named[0]):
+    while named and plain(named[0]) in _ROOTS and not (isinstance(body, dict) and named[0] in body):
         named = named[1:]
     if not named or not isinstance(body, dict):
         return ()
@@ -129,10 +129,6 @@ def places_of(named: tuple[str, ...], body: Any) -> tuple[Place, ...]:
             return tuple(_penalties(body))
     meant = (place for place in _MEANT.get(word, ()) if _exists(place, body))
     return tuple(place for place in (next(meant, None),) if place is not None)
-
-
-def _has(body: Any, name: str) -> bool:
-    return isinstance(body, dict) and name in body
 
 
 def _key(values: dict[str, Any], word: str) -> str | None:

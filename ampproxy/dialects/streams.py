@@ -33,7 +33,6 @@ class Parser(Generic[Piece]):
         self._over = False
 
     def feed(self, data: bytes) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
         if self._over:
             return []
         try:
@@ -59,10 +58,6 @@ class EventParser(Parser[tuple[bytes, bytes]]):
         super().__init__(self._reader.feed)
 
     def end(self) -> list[Event]:
-        """The body ended.
-
-        :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
-        """
         events = [] if self._over else self._read(self._reader.end())
         if not self._over:
             raise TruncatedStream
@@ -92,7 +87,6 @@ class Renderer:
         self._over = False
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         out: list[bytes] = []
         for event in events:
             if not self._over and (step := self._steps.get(type(event))) is not None:
@@ -100,11 +94,9 @@ class Renderer:
         return b"".join(out)
 
     def error(self, error: WireError) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         raise NotImplementedError
 
     def keepalive(self) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         return b"" if self._over else self.KEEPALIVE
 
     def _on_usage(self, event: UsageReport, out: list[bytes]) -> None:

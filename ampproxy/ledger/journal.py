@@ -185,7 +185,6 @@ class Journalled:
         self._has_looked = False
 
     def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> Progress | None:
-        """See :meth:`~ampproxy.ledger.writing.Writes.write`."""
         if not self._has_looked:
             count = self._journal.take_over(self._place, self._store, redacted)
             self._has_looked = True
@@ -195,11 +194,9 @@ class Journalled:
             return self._store.write(entries, redacted)
 
     def make_room(self, now: int, max_age: int, max_size: int) -> bool:
-        """See :meth:`~ampproxy.ledger.writing.Writes.make_room`."""
         return self._store.make_room(now, max_age, max_size)
 
     def close(self) -> None:
-        """See :meth:`~ampproxy.ledger.writing.Writes.close`."""
         self._store.close()
 
 

@@ -221,12 +221,10 @@ class DatabaseReading:
         return self._open
 
     def rows(self, statement: str, values: Values | None = None) -> list[Row]:
-        """See :meth:`Readable.rows`."""
         found = self._connection.execute(text(statement), dict(values or {}))
         return [tuple(row) for row in found] if found.returns_rows else []
 
     def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
-        """See :meth:`Readable.fill`."""
         marks = ", ".join(f":{name}" for name in columns)
         values = [dict(zip(columns, row, strict=True)) for row in rows]
         if values:
@@ -234,7 +232,6 @@ class DatabaseReading:
 
     @contextmanager
     def moment(self) -> Iterator[None]:
-        """See :meth:`Readable.moment`."""
         try:
             with self._database.connected() as (connection, fresh):
                 if fresh:
@@ -250,14 +247,11 @@ class DatabaseReading:
             self._open = None
 
     def end(self) -> Position:
-        """See :meth:`Readable.end`."""
         (found,) = self.rows(f"SELECT {_OLDEST}, -1, -1, -1")
         return found
 
     def thread_key(self, thread: str) -> object:
-        """See :meth:`Readable.thread_key`."""
         return clean_name(thread)
 
     def close(self) -> None:
-        """See :meth:`Readable.close`."""
         self._database.close()

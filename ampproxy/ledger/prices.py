@@ -244,7 +244,7 @@ _MODEL = Section(
         Setting("prompt-over", Reader("number", _step), "For prompts of more tokens."),
         Setting(
             "tier",
-            fields.choice({word: word for word in ("batch", "fast", "flex", "priority", "ultrafast")}),
+            fields.choice("batch", "fast", "flex", "priority", "ultrafast"),
             "For what was served so.",
         ),
         Setting("input", _AMOUNT_READER, "Of uncached input.", required=True),

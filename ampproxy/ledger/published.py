@@ -72,7 +72,7 @@ class Published:
 
     def _model(self, model: str, url: str) -> ModelInfo | None:
         plain = dict.fromkeys(
-            name for spelling in spellings(model) for name in (spelling, _undated(spelling))
+            name for spelling in spellings(model) for name in (spelling, _DATED.sub("", spelling))
         )
         for address in dict.fromkeys((url or None, None)):
             for name in filter(None, plain):
@@ -81,10 +81,6 @@ class Published:
                 except LookupError:
                     continue
         return None
-
-
-def _undated(name: str) -> str:
-    return _DATED.sub("", name)
 
 
 def _price(prices: ModelPrice, prompt_over: int) -> Price | None:

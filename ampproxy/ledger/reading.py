@@ -38,11 +38,9 @@ class Readable(Protocol):
 
     def rows(self, statement: str, values: Values = ...) -> list[Row]:
         """What a statement finds. Within :meth:`moment`."""
-        ...
 
     def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
         """Put rows into a temporary table. Within :meth:`moment`."""
-        ...
 
     @contextmanager
     def moment(self) -> Iterator[None]:
@@ -50,19 +48,15 @@ class Readable(Protocol):
 
         :raises LedgerError: it cannot be read.
         """
-        ...
 
     def end(self) -> Position:
         """The position behind all rows that are there. Within :meth:`moment`."""
-        ...
 
     def thread_key(self, thread: str) -> object:
         """A thread as the column ``thread`` has it."""
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class FileReading:
@@ -79,17 +73,14 @@ class FileReading:
         self.connection = connection
 
     def rows(self, statement: str, values: Values | None = None) -> list[Row]:
-        """See :meth:`Readable.rows`."""
         return self.connection.execute(statement, values or {}).fetchall()
 
     def fill(self, table: str, columns: tuple[str, ...], rows: Collection[Row]) -> None:
-        """See :meth:`Readable.fill`."""
         marks = ", ".join("?" * len(columns))
         self.connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
     @contextmanager
     def moment(self) -> Iterator[None]:
-        """See :meth:`Readable.moment`."""
         connection = self.connection
         try:
             # What is made for the question alone is not made on a disk.
@@ -105,15 +96,12 @@ class FileReading:
             raise LedgerError(f"the ledger cannot be read: {explained(error)}") from error
 
     def end(self) -> Position:
-        """See :meth:`Readable.end`."""
         return self.rows("SELECT coalesce(max(id), 0) FROM exchanges")[0]
 
     def thread_key(self, thread: str) -> object:
-        """See :meth:`Readable.thread_key`."""
         return packed_thread(thread)
 
     def close(self) -> None:
-        """See :meth:`Readable.close`."""
         self.connection.close()
 
 

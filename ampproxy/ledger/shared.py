@@ -25,18 +25,15 @@ class Adds(Protocol):
 
         :raises LedgerError: it is not known whether they were added.
         """
-        ...
 
     def prune(self, oldest: int) -> bool:
         """Remove some of what ended before a time; whether there is more.
 
         :raises LedgerError: nothing was removed.
         """
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class SharedStore:
@@ -59,7 +56,6 @@ class SharedStore:
         self._adopt_at = 0.0
 
     def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> Progress:
-        """See :meth:`~ampproxy.ledger.writing.Writes.write`."""
         rows = cleaned(entries, redacted)
         if self._seconds() >= self._adopt_at:
             self._spool.adopt()
@@ -83,7 +79,6 @@ class SharedStore:
             return False
 
     def close(self) -> None:
-        """See :meth:`~ampproxy.ledger.writing.Writes.close`."""
         self._database.close()
         self._spool.close()
 

@@ -34,12 +34,9 @@ class Writes(Protocol):
 
         :param redacted: cuts secrets out of names.
         """
-        ...
 
     def make_room(self, now: int, max_age: int, max_size: int) -> bool:
         """Take a step towards the limits; whether there is more to do."""
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...

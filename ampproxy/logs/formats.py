@@ -48,11 +48,9 @@ class Format(Protocol):
 
     def exchange(self, moment: float, record: ExchangeRecord) -> str:
         """Of an exchange that has ended."""
-        ...
 
     def event(self, entry: LogLine) -> str:
         """Of anything else."""
-        ...
 
 
 class Stamp:

@@ -36,23 +36,18 @@ class Output(Protocol):
 
     def write(self, line: str, level: str) -> None:
         """A line, perhaps with continuations, with an end of line. Does not raise."""
-        ...
 
     def start(self) -> None:
         """The process will not fork any more: other threads may write from now on."""
-        ...
 
     def settle(self) -> None:
         """Write what is not written yet, in bounded time."""
-        ...
 
     def use(self, logging: Logging) -> None:
         """Other settings from now on."""
-        ...
 
     def reopen(self) -> None:
         """Write to another file from now on, if this one was moved away; see the provider."""
-        ...
 
 
 @implementer(ILogObserver)

@@ -89,7 +89,6 @@ class FileOutput(StreamOutput):
         self._looked = now()
 
     def write(self, line: str, level: str) -> None:
-        """See :meth:`ampproxy.logs.observer.Output.write`."""
         now = self._now()
         if now - self._looked >= LOOK:
             self._looked = now
@@ -156,7 +155,7 @@ class FileOutput(StreamOutput):
 
 
 class SyslogOutput:
-    """Hands each line to syslog, which has times of its own.
+    """Hands each line to syslog, which has times of its own. An :class:`~ampproxy.logs.observer.Output`.
 
     :param prefix: what syslog names the program.
     :param log: as ``syslog.syslog``; in a test something else.
@@ -177,7 +176,6 @@ class SyslogOutput:
         }
 
     def write(self, line: str, level: str) -> None:
-        """See :meth:`ampproxy.logs.observer.Output.write`."""
         for piece in line.rstrip("\n").split("\n"):
             # Syslog takes bytes without the zero byte, and no lone surrogates.
             self._log(self._priorities[level], piece.encode("utf-8", "backslashreplace").decode())

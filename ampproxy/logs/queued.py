@@ -17,7 +17,7 @@ FLUSH_TIMEOUT = 2.0
 
 
 class QueuedOutput:
-    """Has a thread write to another output, in order.
+    """Has a thread write to another output, in order. An :class:`~ampproxy.logs.observer.Output`.
 
     What waits has a bound (``logging.buffer``, in characters); lines beyond it are lost and counted, and that
     is told as soon as there is room again. Before :meth:`start` lines are written at once: ``twistd`` may yet
@@ -44,7 +44,6 @@ class QueuedOutput:
             Thread(target=self._run, name="ampproxy-log", daemon=True).start()
 
     def write(self, line: str, level: str) -> None:
-        """See :meth:`ampproxy.logs.observer.Output.write`."""
         if not self._started:
             self._output.write(line, level)
             return
@@ -58,7 +57,6 @@ class QueuedOutput:
             self.settle()
 
     def use(self, logging: Logging) -> None:
-        """Other settings from now on."""
         self._most = logging.buffer
         self._in_turn(lambda: self._output.use(logging))
 

@@ -17,17 +17,14 @@ class Workers(Protocol):
 
     def report(self) -> tuple[WorkerStatus, ...]:
         """How each of them is."""
-        ...
 
     @property
     def stall(self) -> float:
         """The longest turn of a reactor of theirs, of those that were too long, in seconds."""
-        ...
 
     @property
     def held(self) -> int:
         """Bytes of bodies that they hold."""
-        ...
 
 
 class WorkersCollector:

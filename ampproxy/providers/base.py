@@ -95,18 +95,15 @@ class Envelope(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """Bytes of a streamed answer, split anywhere; those of the dialect that are complete."""
-        ...
 
     def end(self) -> bytes:
         """The rest of a streamed answer."""
-        ...
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer, in the dialect.
 
         :raises ampproxy.errors.UpstreamFault: it is no answer.
         """
-        ...
 
 
 class Provider:

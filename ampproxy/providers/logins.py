@@ -6,9 +6,9 @@ pretends to be the vendor's own program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
@@ -20,7 +20,6 @@ from ampproxy.providers.gemini import Gemini
 from ampproxy.providers.openai import OpenAI
 from ampproxy.providers.origin import Scope
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.vendor_calls import VendorCall
 from ampproxy.wire.redact import Secret
 
 _BETA = b"anthropic-beta"
@@ -38,37 +37,22 @@ class LoginProvider(Provider):
         self.account = account
         self._scope = Scope(account.base_url)
 
-    def call(
-        self,
-        endpoint: Endpoint,
-        model: str,
-        *,
-        stream: bool = False,
-        query: bytes = b"",
-        headers: Iterable[Header] = (),
-        extra: Mapping[str, str] | None = None,
-        spoken: str = "",
-    ) -> Call:
+    def call(self, *asked: Any, **more: Any) -> Call:
         """As every provider; with the token of this moment.
 
         :raises ampproxy.errors.UpstreamFault: only a new login helps.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         """
-        call = super().call(
-            endpoint, model, stream=stream, query=query, headers=headers, extra=extra, spoken=spoken
-        )
-        return self._signed(call)
+        return self._signed(super().call(*asked, **more))
 
     def models_call(self, after: str = "") -> Call | None:
         """As every provider; with the token of this moment."""
         call = super().models_call(after)
         return None if call is None else self._signed(call)
 
-    def vendor_call(
-        self, call: VendorCall, method: bytes, *, query: bytes = b"", headers: Iterable[Header] = ()
-    ) -> Call:
+    def vendor_call(self, *asked: Any, **more: Any) -> Call:
         """As every provider; with the token of this moment."""
-        return self._signed(super().vendor_call(call, method, query=query, headers=headers))
+        return self._signed(super().vendor_call(*asked, **more))
 
     def _signed(self, call: Call) -> Call:
         if self.account.token is None:
@@ -89,8 +73,6 @@ class LoginProvider(Provider):
 class ClaudeLogin(LoginProvider, Anthropic):
     """Anthropic's Messages; a beta header says that the bearer is a login's."""
 
-    CREDENTIAL = b"authorization"
-    SCHEME = b"Bearer "
     #: A login is for models; files and batches are for keys.
     VENDOR = ""
 
@@ -113,22 +95,10 @@ class CodexLogin(LoginProvider, OpenAI):
     LISTING = None
     VENDOR = ""
 
-    def call(
-        self,
-        endpoint: Endpoint,
-        model: str,
-        *,
-        stream: bool = False,
-        query: bytes = b"",
-        headers: Iterable[Header] = (),
-        extra: Mapping[str, str] | None = None,
-        spoken: str = "",
-    ) -> Call:
+    def call(self, *asked: Any, headers: Iterable[Header] = (), **more: Any) -> Call:
         """As every provider; always asks for a stream."""
         without = [header for header in headers if header[0].lower() != b"accept"]
-        return super().call(
-            endpoint, model, stream=True, query=query, headers=without, extra=extra, spoken=spoken
-        )
+        return super().call(*asked, headers=without, **{**more, "stream": True})
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
@@ -151,22 +121,12 @@ class GeminiLogin(LoginProvider):
         (GEMINI, operation): "v1internal:" for operation in (Operation.GENERATE, Operation.COUNT_TOKENS)
     }
 
-    def call(
-        self,
-        endpoint: Endpoint,
-        model: str,
-        *,
-        stream: bool = False,
-        query: bytes = b"",
-        headers: Iterable[Header] = (),
-        extra: Mapping[str, str] | None = None,
-        spoken: str = "",
-    ) -> Call:
+    def call(self, *asked: Any, **more: Any) -> Call:
         """As every provider; streams come as events, whatever the client wants of them."""
-        call = super().call(
-            endpoint, model, stream=stream, query=b"", headers=headers, extra=extra, spoken=spoken
-        )
-        return Call(call.method, call.url + b"?alt=sse", call.headers) if _streams(call) else call
+        call = super().call(*asked, **{**more, "query": b""})
+        # Behind a translation the base class has asked for events already.
+        streams = call.url.endswith(b":streamGenerateContent")
+        return Call(call.method, call.url + b"?alt=sse", call.headers) if streams else call
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
@@ -187,15 +147,7 @@ class GeminiLogin(LoginProvider):
 class GeminiApiLogin(LoginProvider, Gemini):
     """The public Gemini API with a token of the user's own OAuth client; the project pays."""
 
-    CREDENTIAL = b"authorization"
-    SCHEME = b"Bearer "
-
     def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         if not self.account.tenant or any(name == b"x-goog-user-project" for name, _ in headers):
             return headers
         return (*headers, (b"x-goog-user-project", self.account.tenant.encode()))
-
-
-def _streams(call: Call) -> bool:
-    # Behind a translation the base class has asked for events already.
-    return call.url.endswith(b":streamGenerateContent")

@@ -47,7 +47,6 @@ class ForgetResource(OrderResource):
     what = "Forgetting"
 
     def render(self, request: GatewayRequest) -> Any:
-        """Do it, and tell how much that was."""
         shield(request)
         asked = parse_qs(request.query.decode("latin-1"))
         names = {account.label: account_name(account) for account in self.generation.config.accounts}

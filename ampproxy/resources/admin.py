@@ -40,7 +40,6 @@ class AdminResource(GatewayResource):
         raise NotImplementedError
 
     def render(self, request: GatewayRequest) -> Any:
-        """Tell it."""
         shield(request)
         request.answer(200, msgspec.json.encode(self.content()))
 
@@ -61,7 +60,6 @@ class CloudTrafficResource(AdminResource):
     what = "notes on Amp's cloud"
 
     def content(self) -> Any:
-        """All of it."""
         return self.generation.runtime.cloud_notes.traffic()
 
 

@@ -44,7 +44,6 @@ class AgentHelloResource(GatewayResource):
     """``HEAD /`` and ``HEAD /api/hello``: Claude Code opens its connection by them, without a key."""
 
     def render(self, request: GatewayRequest) -> Any:
-        """Say that somebody is there."""
         request.answer(200, b"")
 
 

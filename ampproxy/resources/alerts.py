@@ -34,7 +34,6 @@ class TestAlertResource(OrderResource):
     what = "A test alert"
 
     def render(self, request: GatewayRequest) -> Any:
-        """Send it."""
         alerts = self.generation.runtime.alerts
         if alerts is None or self.generation.config.alerts is None:
             raise ClientFault.of("not_found", "No alerts are configured (section: alerts).")

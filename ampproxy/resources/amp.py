@@ -133,18 +133,15 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         upgrade = wants_upgrade(request)
         record = self.record(request)
         record.kind = "tunnel" if upgrade else "management"
-        if self._leads_away(request, upgrade):
-            return self.run(request, record, self._redirect(request, record))
-        return self.run(request, record, self._hand_on(request, record, upgrade))
-
-    def _leads_away(self, request: GatewayRequest, upgrade: bool) -> bool:
-        return (
+        if (
             self._keyless
             and not upgrade
             and self.generation.config.ampcode.browser_pages == "redirect"
             and request.method in (b"GET", b"HEAD")
             and not has_credentials(request)
-        )
+        ):
+            return self.run(request, record, self._redirect(request, record))
+        return self.run(request, record, self._hand_on(request, record, upgrade))
 
     async def _redirect(self, request: GatewayRequest, record: ExchangeRecord) -> None:
         headers = request.responseHeaders

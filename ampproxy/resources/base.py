@@ -241,7 +241,6 @@ class NotFoundResource(GatewayResource):
     """A path that nobody serves."""
 
     def authorize(self, request: GatewayRequest) -> None:
-        """Refuse."""
         super().authorize(request)
         raise ClientFault.of(
             "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."

@@ -28,7 +28,6 @@ class FrontResource(GatewayResource):
         return not (by_amp and fetch_site(request) == b"same-origin")
 
     def render(self, request: GatewayRequest) -> Any:
-        """Send it on."""
         headers = request.responseHeaders
         headers.setRawHeaders(b"Location", [PAGE])
         headers.setRawHeaders(b"Cache-Control", [b"no-store"])

@@ -41,7 +41,6 @@ class Serves(Protocol):
     @property
     def site(self) -> GatewaySite:
         """What the tree is the resource of."""
-        ...
 
 
 class Gate(Resource):

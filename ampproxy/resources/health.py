@@ -20,7 +20,6 @@ class HealthResource(GatewayResource):
     """``/healthz``: 200 as long as the process lives; the accounts are loaded before it listens at all."""
 
     def render(self, request: GatewayRequest) -> Any:
-        """Say so."""
         request.answer(200, OK)
 
 

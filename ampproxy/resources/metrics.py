@@ -35,7 +35,6 @@ class MetricsResource(GatewayResource):
             raise ClientFault.of("invalid_request", "Metrics can only be read.", status=405)
 
     def render(self, request: GatewayRequest) -> Any:
-        """Show them."""
         accept = b",".join(request.requestHeaders.getRawHeaders(b"accept") or ())
         client = self.generation.guard.identify(request.requestHeaders, request.query)
         owner = client is not None and opens(client.tenant, ADMIN)

@@ -161,7 +161,6 @@ class OtherPathResource(GatewayResource):
     """The refusal of everything else to the key of Amp's cloud."""
 
     def authorize(self, request: GatewayRequest) -> None:
-        """Refuse."""
         _check_key(self.generation, request)
         raise ClientFault.of(
             "permission",

@@ -184,7 +184,6 @@ class GenerateResource(ModelResource):
         self._call = f"{endpoint.dialect} {endpoint.operation.value}"
 
     def render(self, request: GatewayRequest) -> Any:
-        """Answer it."""
         record = self.record(request)
         record.show_losses = self.generation.config.debug
         return self.run(request, record, self._serve(request, record))

@@ -160,7 +160,6 @@ class ApiBranch(Branch):
         self._usage = usage
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
-        """See :class:`Branch`."""
         if request.path == b"/api/hello" and request.method == b"HEAD":
             return self._hello
         return self._usage if request.path in CODEX_USAGE else self.itself
@@ -176,7 +175,6 @@ class BackendRoutes(ModelRoutes):
         self._usage = usage
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
-        """See :class:`ModelRoutes`."""
         return self._usage if request.path in CODEX_USAGE else super().getChild(path, request)
 
 
@@ -191,7 +189,6 @@ class OwnBranch(Branch):
         self.mounted = mounted
 
     def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """See :class:`Branch`."""
         if self.mounted is None:
             return self.itself
         found: GatewayResource = self.mounted.getChildWithDefault(path, request)

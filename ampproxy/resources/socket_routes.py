@@ -35,7 +35,6 @@ class SocketResource(ModelResource):
         return path and wants_upgrade(request) and _has_frames(self.generation)
 
     def render(self, request: GatewayRequest) -> Any:
-        """Open it."""
         record = self.record(request)
         record.kind = RouteKind.LOCAL.value
         return self.run(request, record, self._open(request, record))

@@ -63,7 +63,6 @@ class UnservedResource(GatewayResource):
     """A path below those of the vendors' SDKs that is none of the model routes."""
 
     def authorize(self, request: GatewayRequest) -> None:
-        """Refuse."""
         super().authorize(request)
         raise ClientFault.of("not_found", reason(request.path), code="not_found")
 

@@ -46,19 +46,15 @@ class HandoverSockets(Protocol):
 
     def handed(self) -> tuple[dict[str, list[socket.socket]], list[socket.socket], list[str]]:
         """What is listened on, by what it was opened for; systemd's sockets, and their names."""
-        ...
 
     def pause(self) -> None:
         """Accept nobody; who connects waits."""
-        ...
 
     def resume(self) -> None:
         """Accept again."""
-        ...
 
     def release(self) -> None:
         """Close the sockets here; they are another process's now."""
-        ...
 
 
 class HandoverSource:

@@ -30,15 +30,12 @@ class Topic(Protocol):
 
     def apply(self, entry: Entry) -> None:
         """Another process knows this; it takes the place of what is known here. Never raises."""
-        ...
 
     def age(self, key: str) -> float | None:
         """Seconds since what is known here was learned; ``None``: nothing is known."""
-        ...
 
     def entries(self) -> Iterable[Entry]:
         """All that is known here and worth sharing."""
-        ...
 
 
 class Shared(Protocol):
@@ -47,11 +44,9 @@ class Shared(Protocol):
     @property
     def active(self) -> bool:
         """Whether there may be others at all. Where it is false nothing needs to be made for publishing."""
-        ...
 
     def subscribe(self, kind: str, topic: Topic) -> None:
         """Have a topic apply what others publish."""
-        ...
 
     def publish(self, kind: str, key: str, value: bytes | None, ttl: float) -> None:
         """Have the others know this. It is not applied here.
@@ -59,41 +54,33 @@ class Shared(Protocol):
         :param value: ``None``: it has ended.
         :param ttl: seconds for which it is worth something; without a value, for which the end must be known.
         """
-        ...
 
     def claim(self, kind: str, key: str, value: bytes, ttl: float) -> Deferred[bytes]:
         """Have the others know this unless one of them was first; fires with what counts. Fails only if
         it is cancelled.
         """
-        ...
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
         """Hold a lock for some seconds; ``None``: another holds it.
 
         :return: fails with :class:`Away`.
         """
-        ...
 
     def unlock(self, lease: Lease) -> None:
         """Let others have it, if it is still held by this lease."""
-        ...
 
     def report(self) -> SharedReport:
         """How it goes."""
-        ...
 
     @property
     def refusal(self) -> str:
         """Why no request is served now, for the state must be shared and is not; empty: they are served."""
-        ...
 
     def start(self) -> None:
         """Connect, and stay connected; when all topics have subscribed."""
-        ...
 
     def stop(self) -> Deferred[None]:
         """Send what waits, and end; fires when that is done, and soon."""
-        ...
 
 
 class Alone:

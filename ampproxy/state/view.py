@@ -34,19 +34,15 @@ class Link(Protocol):
         :param number: comes back to this view with the entry. 0: it is one of those that are exchanged at the
             beginning, which the hub drops if it knows something younger.
         """
-        ...
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
         """The value that counts for a key."""
-        ...
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
         """The number of a lock that is held from now on; ``None``: another holds it."""
-        ...
 
     def unlock(self, name: str, number: int) -> None:
         """Let go of a lock."""
-        ...
 
 
 @provider(ILogObserver)
@@ -101,11 +97,9 @@ class View:
     # What the service calls.
 
     def subscribe(self, kind: str, topic: Topic) -> None:
-        """See :meth:`Shared.subscribe <ampproxy.state.shared.Shared.subscribe>`."""
         self._topics[kind] = topic
 
     def publish(self, kind: str, key: str, value: bytes | None, ttl: float) -> None:
-        """See :meth:`Shared.publish <ampproxy.state.shared.Shared.publish>`."""
         entry = Entry(kind, key, value, ttl)
         if self._connected and self._link is not None:
             self._number += 1
@@ -115,7 +109,6 @@ class View:
             self._keep(entry)
 
     def claim(self, kind: str, key: str, value: bytes, ttl: float) -> Deferred[bytes]:
-        """See :meth:`Shared.claim <ampproxy.state.shared.Shared.claim>`."""
         if self._connected and self._link is not None:
             claimed = self._link.claim(Entry(kind, key, value, ttl))
         elif self._was_open or self._reported_away:
@@ -141,7 +134,6 @@ class View:
                 begun.callback(None)
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
-        """See :meth:`Shared.lock <ampproxy.state.shared.Shared.lock>`."""
         if not self._connected or self._link is None:
             return fail(Away(self._why))
 
@@ -153,12 +145,10 @@ class View:
         )
 
     def unlock(self, lease: Lease) -> None:
-        """See :meth:`Shared.unlock <ampproxy.state.shared.Shared.unlock>`."""
         if self._connected and self._link is not None:
             self._link.unlock(*lease)
 
     def report(self) -> SharedReport:
-        """See :meth:`Shared.report <ampproxy.state.shared.Shared.report>`."""
         return SharedReport(
             self._by,
             self._connected,
@@ -179,7 +169,6 @@ class View:
         """See :meth:`Shared.start <ampproxy.state.shared.Shared.start>`."""
 
     def stop(self) -> Deferred[None]:
-        """See :meth:`Shared.stop <ampproxy.state.shared.Shared.stop>`."""
         return succeed(None)
 
     # What the link calls, in the reactor's thread.

@@ -17,11 +17,9 @@ class Costs(Protocol):
         :param account: ``None``: Amp's upstream.
         :param model: the vendor's name of it.
         """
-        ...
 
     def of(self, account: Account | None, model: str, usage: Usage) -> int | None:
         """What an answer cost there; ``None``: it is not known."""
-        ...
 
 
 class NoCosts:

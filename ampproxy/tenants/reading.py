@@ -23,11 +23,9 @@ class ReadCounts(Protocol):
 
         :raises CountsFailed: that cannot be read.
         """
-        ...
 
     def close(self) -> None:
         """Let go of it."""
-        ...
 
 
 class _Uncounted:

@@ -214,7 +214,6 @@ class SharedCounts:
             return self._alone(orders)
 
     def used(self, tenant: str, limits: Iterable[KeyLimit]) -> dict[Period, Amounts]:
-        """See :meth:`ampproxy.tenants.reading.ReadCounts.used`."""
         (found,) = self.work([Look(tenant, tuple(limits))])
         assert isinstance(found, dict)
         return found

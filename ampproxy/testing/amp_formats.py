@@ -192,7 +192,6 @@ class MessagesTalk(Talk):
     )
 
     def user(self, text: str, image: str = "") -> None:
-        """See :meth:`Talk.user`."""
         first = [_TIME_ZONE, _AUTHOR] if self._turn() else []
         blocks: list[Any] = [{"type": "text", "text": one} for one in (*first, text)]
         if image:
@@ -201,7 +200,6 @@ class MessagesTalk(Talk):
         self.history.append({"role": "user", "content": blocks})
 
     def give(self, results: Mapping[str, str]) -> None:
-        """See :meth:`Talk.give`."""
         blocks = [
             {
                 "type": "tool_result",
@@ -214,7 +212,6 @@ class MessagesTalk(Talk):
         self.history.append({"role": "user", "content": blocks})
 
     def body(self, model: str) -> dict[str, Any]:
-        """See :meth:`Talk.body`."""
         cached = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
         *before, last = self.history
         blocks = [*last["content"][:-1], {**last["content"][-1], **cached}]
@@ -306,7 +303,6 @@ class ResponsesTalk(Talk):
     headers = MappingProxyType({"user-agent": "OpenAI/JS 6.9.0", "x-stainless-lang": "js"})
 
     def user(self, text: str, image: str = "") -> None:
-        """See :meth:`Talk.user`."""
         parts: list[Any] = [{"type": "input_text", "text": text}]
         if image:
             url = f"data:image/png;base64,{image}"
@@ -314,13 +310,11 @@ class ResponsesTalk(Talk):
         self.history.append({"type": "message", "role": "user", "content": parts})
 
     def give(self, results: Mapping[str, str]) -> None:
-        """See :meth:`Talk.give`."""
         self.history += [
             {"type": "function_call_output", "call_id": id, "output": text} for id, text in results.items()
         ]
 
     def body(self, model: str) -> dict[str, Any]:
-        """See :meth:`Talk.body`."""
         system = {"type": "message", "role": "system", "content": "\n\n".join(self.system)}
         body: dict[str, Any] = {
             "model": model,
@@ -387,20 +381,17 @@ class ChatTalk(Talk):
     headers = MappingProxyType({"user-agent": "OpenAI/JS 6.9.0", "x-stainless-lang": "js"})
 
     def user(self, text: str, image: str = "") -> None:
-        """See :meth:`Talk.user`."""
         parts: list[Any] = [{"type": "text", "text": text}]
         if image:
             parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}})
         self.history.append({"role": "user", "content": parts if image else text})
 
     def give(self, results: Mapping[str, str]) -> None:
-        """See :meth:`Talk.give`."""
         self.history += [
             {"role": "tool", "tool_call_id": id, "content": text} for id, text in results.items()
         ]
 
     def body(self, model: str) -> dict[str, Any]:
-        """See :meth:`Talk.body`."""
         body: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "system", "content": "\n\n".join(self.system)}, *self.history],

@@ -27,14 +27,12 @@ class Sink(TypingProtocol):
 
     def received(self, data: bytes) -> None:
         """More of it."""
-        ...
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
         """It is over: whole as far as HTTP can tell (``error`` is ``None``), or broken off.
 
         :param measured: HTTP itself said where it ends; else the connection's end was taken for it.
         """
-        ...
 
 
 #: What an error adds where a setting says how long an answer may pause.

@@ -68,14 +68,12 @@ class Handshake(Protocol):
 
     def start(self) -> bytes:
         """What is to be sent first."""
-        ...
 
     def feed(self, data: bytes) -> bytes:
         """The proxy's next bytes, split anywhere; gives what is to be sent now.
 
         :raises HandshakeRefused: there will be no tunnel.
         """
-        ...
 
 
 def join(host: str, port: int) -> str:

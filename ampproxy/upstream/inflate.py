@@ -38,25 +38,22 @@ class Decoder(Protocol):
 
         :raises UnreadableAnswer: it cannot be decoded.
         """
-        ...
 
     def end(self) -> bytes:
         """What is left.
 
         :raises UnreadableAnswer: the body is not whole.
         """
-        ...
 
 
 class Inflate:
-    """A gzip body, of one member or several (RFC 1952, section 2.2)."""
+    """A gzip body, of one member or several (RFC 1952, section 2.2). A :class:`Decoder`."""
 
     def __init__(self) -> None:
         self._inflate: Any = None
         self._members = 0
 
     def feed(self, data: bytes) -> bytes:
-        """See :class:`Decoder`."""
         out: list[bytes] = []
         room = INFLATED_AT_ONCE
         # Zeros may fill up the last block of a file.
@@ -77,14 +74,13 @@ class Inflate:
         return b"".join(out)
 
     def end(self) -> bytes:
-        """See :class:`Decoder`."""
         if self._inflate is not None:
             raise UnreadableAnswer("The upstream's gzip body broke off.")
         return b""
 
 
 class Sniff:
-    """Any body; one that is gzip without saying so is inflated.
+    """Any body; one that is gzip without saying so is inflated. A :class:`Decoder`.
 
     :ivar found: whether it is; ``None`` as long as too little of it is there.
     """
@@ -95,7 +91,6 @@ class Sniff:
         self.found: bool | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """See :class:`Decoder`."""
         if self.found is None:
             self._held += data
             if len(self._held) < len(GZIP) and GZIP.startswith(self._held):
@@ -105,7 +100,6 @@ class Sniff:
         return self._inflate.feed(data) if self.found else data
 
     def end(self) -> bytes:
-        """See :class:`Decoder`."""
         return self._inflate.end() if self.found else self._held
 
 

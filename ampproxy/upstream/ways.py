@@ -122,7 +122,6 @@ class Way:
         return self._endpoints.endpointForURI(URI.fromBytes(url.encode("ascii")))
 
     def use(self, connect_timeout: float) -> None:
-        """Another time limit, for connections that are made from now on."""
         self._endpoints.use(connect_timeout)
 
     def close(self) -> Deferred[Any]:

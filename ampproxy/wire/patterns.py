@@ -20,7 +20,6 @@ class Pattern(Protocol):
 
     def search(self, text: str, *, timeout: float) -> object | None:
         """The first match, or ``None``. Raises ``TimeoutError``."""
-        ...
 
 
 def compiled(source: str) -> Pattern:

@@ -64,7 +64,7 @@ LOST = "worker_ended"
 
 
 class Supervisor:
-    """Implements :class:`~ampproxy.assembly.Crew`.
+    """Implements :class:`~ampproxy.assembly.Crew`. An :class:`~ampproxy.workers.member.Owner`.
 
     :param count: how many workers.
     :param begins: what of this process workers begin with.
@@ -118,13 +118,11 @@ class Supervisor:
     # What the service asks for.
 
     def attach(self, service: GatewayService) -> None:
-        """See :class:`~ampproxy.assembly.Crew`."""
         self._service = service
         self._gate = Gate(service.current.runtime.limiter.running)
         service.listeners.moved = self._assign
 
     def start(self) -> None:
-        """See :class:`~ampproxy.assembly.Crew`."""
         for number in range(1, self.count + 1):
             self._launch(number)
         self._ping = self._reactor.callLater(PING, self._look)
@@ -168,7 +166,6 @@ class Supervisor:
             raise ConfigError(tuple(dict.fromkeys(complaints)))
 
     def cancel(self) -> None:
-        """See :class:`~ampproxy.assembly.Crew`."""
         self._broadcast(Cancel())
 
     def commit(self, generation: int) -> None:
@@ -183,20 +180,16 @@ class Supervisor:
         self._assign(again=True)
 
     def report(self) -> tuple[WorkerStatus, ...]:
-        """See :class:`~ampproxy.assembly.Crew`."""
         current = [self._status(number) for number in sorted(self._deaths)]
         return (*current, *(member.status(self._reactor.seconds()) for member in self._old))
 
     def leave(self, pid: int) -> None:
-        """See :class:`~ampproxy.assembly.Crew`."""
         self._finish(Leave(pid))
 
     def stop(self) -> None:
-        """See :class:`~ampproxy.assembly.Crew`."""
         self._finish(Stop())
 
     def ended(self, within: float) -> Deferred[None]:
-        """See :class:`~ampproxy.assembly.Crew`."""
         if not self._all():
             self._close()
             return succeed(None)
@@ -272,7 +265,6 @@ class Supervisor:
     # Workers send.
 
     def message(self, member: Member, message: Any, descriptors: list[int]) -> None:
-        """See :class:`~ampproxy.workers.member.Owner`."""
         kind = type(message)
         if kind is Ended:
             self._end(member, message)
@@ -302,7 +294,6 @@ class Supervisor:
             self.hub.message(member, message)
 
     def defect(self, member: Member) -> None:
-        """See :class:`~ampproxy.workers.member.Owner`."""
         self._log.failure("Unhandled error in a message of worker {number}", number=member.number)
 
     def _begin(self, member: Member, message: Begun) -> None:
@@ -352,7 +343,6 @@ class Supervisor:
             self._assign()
 
     def gone(self, member: Member) -> None:
-        """See :class:`~ampproxy.workers.member.Owner`."""
         self.hub.left(member)
         self._gate.gone(member)
         self._searches.gone(member)

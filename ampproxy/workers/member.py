@@ -26,19 +26,16 @@ class Owner(Protocol):
 
     def message(self, member: Member, message: Any, descriptors: list[int]) -> None:
         """It has sent something."""
-        ...
 
     def defect(self, member: Member) -> None:
         """What it has sent could not be used: the exception at hand is why."""
-        ...
 
     def gone(self, member: Member) -> None:
         """Its channel is closed: it has ended."""
-        ...
 
 
 class Member:
-    """A worker.
+    """A worker. A :class:`~ampproxy.channel.link.Receiver`.
 
     :param number: its place, from 1 on.
     :param sock: the supervisor's end of the channel.
@@ -77,7 +74,6 @@ class Member:
         self.link.send(encode(message), descriptors)
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
-        """See :class:`~ampproxy.channel.link.Receiver`."""
         try:
             self._owner.message(self, from_worker(payload), descriptors)
         except Exception:
@@ -85,7 +81,6 @@ class Member:
             self._owner.defect(self)
 
     def lost(self) -> None:
-        """See :class:`~ampproxy.channel.link.Receiver`."""
         self._owner.gone(self)
 
     @property

@@ -28,11 +28,9 @@ class ReportedNotes(CloudNotes):
         self._send = send
 
     def wide_key(self, client: str) -> None:
-        """See :class:`~ampproxy.server.cloud_notes.CloudNotes`."""
         self._send(Note("wide", (client,)))
 
     def unmarked(self) -> None:
-        """See :class:`~ampproxy.server.cloud_notes.CloudNotes`."""
         self._send(Note("unmarked", ()))
 
 
@@ -45,7 +43,6 @@ class ReportedClients(SeenClients):
         self._reported: set[tuple[str, AmpClient]] = set()
 
     def see(self, label: str, client: AmpClient) -> None:
-        """See :class:`~ampproxy.relay.clients.SeenClients`."""
         if client.generation is None or (label, client) in self._reported:
             return
         if len(self._reported) >= _MAX_CLIENTS:
@@ -63,7 +60,6 @@ class ReportedRoutes(RouteMemory):
         self._send = send
 
     def see(self, method: str, path: str, client: str, then: str = "it is forwarded") -> None:
-        """See :class:`~ampproxy.relay.unknown.RouteMemory`."""
         self._send(Note("route", (method, path, client, then)))
 
 

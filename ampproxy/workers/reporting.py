@@ -87,7 +87,6 @@ class ChannelOutput:
         self._instead: Callable[[str, str], None] | None = None
 
     def write(self, line: str, level: str) -> None:
-        """See :meth:`ampproxy.logs.observer.Output.write`."""
         if self._instead is not None:
             self._instead(line, level)
             return
@@ -100,7 +99,6 @@ class ChannelOutput:
         self._link.send(encode(Line(line, level)))
 
     def use(self, logging: Logging) -> None:
-        """Other settings from now on."""
         self._most = logging.buffer
 
     def replace(self, write: Callable[[str, str], None]) -> None:

@@ -41,15 +41,12 @@ class Seeker:
         self.open = True
 
     def fetch(self, dialect: Dialect, client: str, request: bytes) -> Deferred[None] | None:
-        """See :meth:`Elsewhere.fetch <ampproxy.relay.elsewhere.Elsewhere.fetch>`."""
         return self._fetch(client, lambda: self._keeps.missing(dialect, client, request))
 
     def fetch_answer(self, client: str, id_: str) -> Deferred[None] | None:
-        """See :meth:`Elsewhere.fetch_answer <ampproxy.relay.elsewhere.Elsewhere.fetch_answer>`."""
         return self._fetch(client, lambda: Sought((), self._keeps.gap(client, id_)))
 
     def forget(self, client: str, id_: str) -> None:
-        """See :meth:`Elsewhere.forget <ampproxy.relay.elsewhere.Elsewhere.forget>`."""
         self._send(Forget(client, id_))
 
     def message(self, message: Any) -> None:
@@ -110,11 +107,9 @@ class Peer(Protocol):
     @property
     def serves(self) -> bool:
         """See above."""
-        ...
 
     def send(self, message: Message) -> None:
         """Send it something."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -24,11 +24,10 @@ class Peer(Protocol):
 
     def send(self, message: Message) -> None:
         """Send it something."""
-        ...
 
 
 class HubOfWorkers:
-    """The hub, and the supervisor's own link to it.
+    """The hub, and the supervisor's own link to it. A :class:`~ampproxy.state.view.Link`.
 
     :param seconds: a clock that only grows.
     """
@@ -75,19 +74,15 @@ class HubOfWorkers:
     # The supervisor's own link.
 
     def put(self, entry: Entry, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
         self._put(entry, number, None)
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
-        """See :class:`~ampproxy.state.view.Link`."""
         return succeed(self._claim(entry, None))
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
-        """See :class:`~ampproxy.state.view.Link`."""
         return succeed(self._hub.lock(name, ttl, self._seconds()))
 
     def unlock(self, name: str, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
         self._hub.unlock(name, number)
 
     def _put(self, entry: Entry, number: int, origin: Peer | None) -> None:
@@ -108,7 +103,7 @@ class HubOfWorkers:
 
 
 class ChannelLink:
-    """A worker's link to the hub.
+    """A worker's link to the hub. A :class:`~ampproxy.state.view.Link`.
 
     :param send: sends to the supervisor.
     """
@@ -120,23 +115,19 @@ class ChannelLink:
         self._number = 0
 
     def put(self, entry: Entry, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
         self._send(Put(entry, number))
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
-        """See :class:`~ampproxy.state.view.Link`."""
         number, claimed = self._asked()
         self._send(Claim(entry, number))
         return claimed
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
-        """See :class:`~ampproxy.state.view.Link`."""
         number, locked = self._asked()
         self._send(Lock(name, ttl, number))
         return locked
 
     def unlock(self, name: str, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
         self._send(Unlock(name, number))
 
     def message(self, message: Any) -> None:

@@ -99,7 +99,6 @@ class SupervisorResource(GatewayResource):
         return self
 
     def render(self, request: GatewayRequest) -> Any:
-        """Have it answered."""
         begin(self._serve(request))
 
     async def _serve(self, request: GatewayRequest) -> None:

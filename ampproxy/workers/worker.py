@@ -149,7 +149,7 @@ class WithoutPorts:
 
 
 class Worker:
-    """One of several processes that serve as one."""
+    """One of several processes that serve as one. A :class:`~ampproxy.channel.link.Receiver`."""
 
     def __init__(
         self,
@@ -288,7 +288,6 @@ class Worker:
     # Asked by the supervisor.
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
-        """See :class:`~ampproxy.channel.link.Receiver`."""
         try:
             self._obey(from_supervisor(payload), descriptors)
         except Exception:

@@ -37,7 +37,6 @@ class Send(TypingProtocol):
         proxy: str | None = None,
     ) -> Deferred[Any]:
         """The ``IResponse``, once its headers are there; redirects are not followed."""
-        ...
 
 
 #: Seconds that a login server may take. Long: an answer that comes after we gave up may have held the

@@ -62,7 +62,7 @@ class CodeGrant:
         """The URL of the page on which the user allows the login."""
         challenge = self._oauth.create_code_challenge(self._verifier, "S256")
         page: str = self._oauth.prepare_request_uri(
-            _as_https(self._client.authorize_url),
+            re.sub(r"^http:", "https:", self._client.authorize_url),
             redirect_uri=self.redirect_url,
             scope=list(self._client.scopes),
             state=self.state,
@@ -183,10 +183,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _secret(client: OAuthClient) -> dict[str, Any]:
     return {} if client.client_secret is None else {"client_secret": client.client_secret.reveal()}
-
-
-def _as_https(url: str) -> str:
-    return re.sub(r"^http:", "https:", url)
 
 
 _CODE = re.compile(r"[\x21-\x7e]{4,4096}")

@@ -117,7 +117,7 @@ def apply(changes: list[Change], journal: Journal) -> None:
     """
     with _refusing(journal.folder):
         before = journal.load()
-        copies = {_copy_name(): change.base for change in changes}
+        copies = {f"{secrets.token_hex(8)}.copy": change.base for change in changes}
         touched = [_touched(change, name) for change, name in zip(changes, copies, strict=True)]
         kept = [other for other in before.files if other.path not in {one.path for one in touched}]
         made = folders_for((*(change.wanted.path for change in changes), journal.folder / "manifest.json"))
@@ -140,10 +140,6 @@ def _write(change: Change) -> None:
         if files.content(path) != change.now:
             raise Refused(path, _JUST_NOW)
         files.write(path, change.after)
-
-
-def _copy_name() -> str:
-    return f"{secrets.token_hex(8)}.copy"
 
 
 def _touched(change: Change, copy: str) -> Touched:

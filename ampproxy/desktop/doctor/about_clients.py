@@ -181,7 +181,8 @@ def keys(context: Context) -> Iterator[Finding]:
     else:
         yield problem(
             f"The key that Amp's CLI presents ({where}) is not one of the gateway's api-keys: it is refused.",
-            "ampproxy setup, or add the key to api-keys" + _unset(where),
+            "ampproxy setup, or add the key to api-keys"
+            + (f", and unset {KEY_VARIABLE}" if "environment" in where else ""),
         )
 
 
@@ -224,10 +225,6 @@ def _key_in_a_file(context: Context, found: Setting) -> Iterator[Finding]:
         )
     else:
         yield note(f"{sentence}, where none is looked for.", "remove it")
-
-
-def _unset(where: str) -> str:
-    return f", and unset {KEY_VARIABLE}" if "environment" in where else ""
 
 
 def _where(found: Setting) -> str:

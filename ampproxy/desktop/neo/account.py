@@ -37,7 +37,6 @@ class Post(Protocol):
 
         :raises AmpRefused: there is none.
         """
-        ...
 
 
 class _Error(msgspec.Struct):

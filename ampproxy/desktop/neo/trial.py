@@ -197,7 +197,8 @@ class PublicAddress:
         wrong = [
             f"POST {path} ({reply.status})"
             for path in POSTS
-            if (reply := self._ask("POST", path, b"{}")).status not in (400, 422) or _is_page(reply.body)
+            if (reply := self._ask("POST", path, b"{}")).status not in (400, 422)
+            or reply.body.lstrip()[:1] == b"<"
         ]
         if wrong:
             return problem(
@@ -293,10 +294,6 @@ def _question(api_format: str, model: str) -> tuple[str, dict[str, Any]]:
         return POSTS[3], {"model": model, "stream": True, "store": False, "input": turns}
     assert api_format == CHAT_FORMAT
     return POSTS[2], {"model": model, "stream": True, "messages": turns}
-
-
-def _is_page(body: bytes) -> bool:
-    return body.lstrip()[:1] == b"<"
 
 
 def _text(body: bytes) -> str:

@@ -209,8 +209,6 @@ _READERS: Final[dict[str, Reader]] = {
 }
 
 
-# ---------------------------------------------------------------------------------- the short way
-
 # A message that has only text, inline pictures, thinking, calls and results, and no member that is not known,
 # is decoded in one go, which gives the same parts. Long threads are thousands of such blocks.
 

@@ -99,7 +99,6 @@ class MessagesMonitor(StreamMonitor):
         self._reason = False
 
     def look(self, kind: str, values: Members) -> bool:
-        """See :meth:`StreamMonitor.look`."""
         if kind == "message_start":
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "content_block_start":

@@ -27,7 +27,6 @@ class AnthropicRules:
         self._tool_seen = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         values = members(data) if values is None else values
         if values is None:
             return name, data
@@ -80,7 +79,6 @@ class AnthropicRules:
     }
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:

@@ -185,9 +185,6 @@ def _turn(raw: Json, at: str) -> Turn:
     return Turn(cast(Any, role), tuple(parse_content(content, message.path("content"))), message.remaining())
 
 
-# ------------------------------------------------------------------------------ thinking, output
-
-
 def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """``thinking`` and ``output_config``, which express one wish together.
 
@@ -235,9 +232,6 @@ def _format(fields: Fields | None) -> OutputFormat | None:
     if fields is None or text_of(fields.left.get("type", NULL)) != "json_schema":
         return None
     return OutputFormat("schema", fields.need_raw("schema"))
-
-
-# ------------------------------------------------------------------------------------------ tools
 
 
 def _tools(top: Fields) -> dict[str, Any]:

@@ -88,9 +88,6 @@ def for_counting(body: bytes, model: str) -> bytes:
     return encode({name: raw for name, raw in found.items() if name in _COUNTED})
 
 
-# ------------------------------------------------------------------------------------------ tools
-
-
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
@@ -127,9 +124,6 @@ def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, An
     if choice.mode != "none" and request.parallel is not None and (single or request.dialect == ANTHROPIC):
         body["disable_parallel_tool_use"] = single
     return body
-
-
-# --------------------------------------------------------------------------------------- thinking
 
 
 def thinking_member(request: ChatRequest) -> Json | dict[str, Any] | None:

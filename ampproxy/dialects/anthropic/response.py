@@ -97,9 +97,6 @@ def answer_part(raw: Json) -> AnswerPart:
     return Opaque(ANTHROPIC, "unknown", raw)
 
 
-# -------------------------------------------------------------------------------------- rendering
-
-
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Write a whole answer for a client: its first candidate, the only one that this dialect has."""
     candidate = response.candidates[0] if response.candidates else Candidate()

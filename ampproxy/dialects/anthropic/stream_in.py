@@ -241,13 +241,6 @@ class AnthropicStreamParser(EventParser):
         if words:
             out.append(Delta(event.index, words))
 
-    def _any_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
-        """A delta whose ``event:`` line was missing."""
-        self._delta(_block(data), out)
-
-    def _block_stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
-        self._close(event.index, out)
-
     def _close(self, index: int, out: list[Event]) -> None:
         block = self._open.pop(index, None)
         if block is None:
@@ -295,9 +288,6 @@ class AnthropicStreamParser(EventParser):
         self._over = True
         out.append(Completed())
 
-    def _ping(self, event: _Wire, data: bytes, out: list[Event]) -> None:
-        out.append(Ping())
-
     def _error(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         error = read_error(data) or WireError("internal", "The vendor reported an error and no reason.", 500)
         out += self._fail(error)
@@ -307,11 +297,12 @@ _Step = Callable[[AnthropicStreamParser, _Wire, bytes, list[Event]], None]
 _STEPS: Final[dict[str, _Step]] = {
     "message_start": AnthropicStreamParser._started,
     "content_block_start": AnthropicStreamParser._block_started,
-    "content_block_delta": AnthropicStreamParser._any_delta,
-    "content_block_stop": AnthropicStreamParser._block_stopped,
+    # Its ``event:`` line was missing.
+    "content_block_delta": lambda parser, event, data, out: parser._delta(_block(data), out),
+    "content_block_stop": lambda parser, event, data, out: parser._close(event.index, out),
     "message_delta": AnthropicStreamParser._message_delta,
     "message_stop": AnthropicStreamParser._stopped,
-    "ping": AnthropicStreamParser._ping,
+    "ping": lambda parser, event, data, out: out.append(Ping()),
     "error": AnthropicStreamParser._error,
 }
 

@@ -90,7 +90,6 @@ class AnthropicStreamRenderer(Renderer):
         self._held: bytes = b""
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """Whole wire events for these."""
         out: list[bytes] = []
         if self._unasked is not None:
             events = self._asked_for(self._unasked, events)
@@ -155,8 +154,6 @@ class AnthropicStreamRenderer(Renderer):
         self._over = True
         return error_event(error)
 
-    # ------------------------------------------------------------------------------- the message
-
     def _on_start(self, event: Started, out: list[bytes]) -> None:
         if self._start is not None:
             self._start = event
@@ -196,8 +193,6 @@ class AnthropicStreamRenderer(Renderer):
     def _on_ping(self, event: Ping, out: list[bytes]) -> None:
         self._begin(out)
         super()._on_ping(event, out)
-
-    # -------------------------------------------------------------------------------- the blocks
 
     def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         self._begin(out)

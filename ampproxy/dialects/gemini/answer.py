@@ -192,8 +192,6 @@ class Answer:
         out.append(Completed())
         self.over = True
 
-    # -- chunks
-
     def _start(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         self._started = True
         self._seed.update(b"%s|" % ((chunk.response_id or "").encode() or payload))
@@ -318,8 +316,6 @@ class Answer:
         self._close(choice, out)
         choice.has_content = True
         out.append(PartClosed(self._open(choice, part, out)))
-
-    # -- pieces
 
     def _open(self, choice: _Choice, part: AnswerPart, out: list[Event]) -> int:
         number = self._parts

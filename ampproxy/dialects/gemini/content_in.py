@@ -123,8 +123,6 @@ class History:
         signature = part.take("thoughtSignature", str)
         return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
 
-    # -- one kind of part each
-
     def _text(self, value: Json, at: str, around: _Around) -> Part:
         text = text_of(value)
         if text is None:
@@ -182,8 +180,6 @@ class History:
         return ToolResult(
             call, (*texts, *media), is_error=is_error, name=name, structured=response, extras=extras
         )
-
-    # -- ids
 
     def _made(self) -> str:
         while True:

@@ -28,21 +28,13 @@ KINDS: dict[str, ErrorKind] = by_word(
         "not_implemented": "UNIMPLEMENTED",
     }
 )
-#: The other way round.
+#: The other way round: the first of each, and kinds that have none of their own.
 CODES: dict[ErrorKind, str] = {
-    "invalid_request": "INVALID_ARGUMENT",
+    **{kind: code for code, kind in reversed(KINDS.items())},
     "context_length": "INVALID_ARGUMENT",
     "too_large": "INVALID_ARGUMENT",
-    "authentication": "UNAUTHENTICATED",
     "billing": "FAILED_PRECONDITION",
-    "permission": "PERMISSION_DENIED",
-    "not_found": "NOT_FOUND",
-    "rate_limit": "RESOURCE_EXHAUSTED",
-    "internal": "INTERNAL",
-    "not_implemented": "UNIMPLEMENTED",
     "unavailable": "UNAVAILABLE",
-    "overloaded": "UNAVAILABLE",
-    "timeout": "DEADLINE_EXCEEDED",
 }
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
@@ -139,9 +131,6 @@ def _delay(details: list[dict[str, Any]]) -> float | None:
         if isinstance(delay, str) and (match := _DELAY.fullmatch(delay.strip())):
             return float(match.group(1))
     return None
-
-
-# -- models
 
 
 def model_members(model: ModelInfo) -> dict[str, Any]:

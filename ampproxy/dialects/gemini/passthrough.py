@@ -102,7 +102,6 @@ class GenerateMonitor(StreamMonitor):
         self._calling = _NamedCalls()
 
     def look(self, kind: str, values: Members) -> bool:
-        """See :meth:`StreamMonitor.look`."""
         if "usageMetadata" in values:
             self.learn(values["usageMetadata"])
         candidates = _candidates(values)
@@ -147,7 +146,7 @@ _ENDS = (b'"finishReason"', _CALL, b'"promptFeedback"', b'"error"')
 
 
 class GeminiFastPath:
-    """For events that all end with the model's name, behind the last inner bracket.
+    """For events that all end with the model's name, behind the last inner bracket. A :class:`FastPath`.
 
     :param model: the asked name, or empty if nothing is rewritten.
     :param monitor: of the stream.
@@ -165,11 +164,9 @@ class GeminiFastPath:
 
     @property
     def knows(self) -> bool:
-        """See :attr:`FastPath.knows`."""
         return self._ready
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         if not self._ready or not whole.startswith(DATA):
             return None
         lines = whole.count(b"\n")
@@ -187,12 +184,10 @@ class GeminiFastPath:
         return self._new.join(pieces)
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         stops = [at for at in map(whole.find, self._stops) if at >= 0] if self._ready else []
         return whole.rfind(b"\n\n", 0, min(stops)) + 2 if stops else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
-        """See :meth:`FastPath.learn`."""
         if any(stop in block for stop in self._stops):
             return
         if self._model:

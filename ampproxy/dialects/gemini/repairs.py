@@ -23,11 +23,9 @@ class GeminiRules:
         )
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         calls = b"functionCall" in body
         return edit_object(body, lambda values: self._changes(values, calls), values) or body
 

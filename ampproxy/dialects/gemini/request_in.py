@@ -90,9 +90,6 @@ def _system(asked: CamelFields) -> tuple[Text, ...]:
     return texts
 
 
-# -- tools
-
-
 def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
@@ -138,8 +135,6 @@ def _choice(config: CamelFields | None) -> tuple[ToolChoice | None, Members]:
         bad_request(calling.path("mode"), f"Expected AUTO, ANY, NONE or VALIDATED, got '{mode}'.")
     return ToolChoice("auto", allowed=names), config.left
 
-
-# -- generationConfig
 
 _JSON_TYPE = "application/json"
 #: The fields of ``Sampling`` that are whole numbers.

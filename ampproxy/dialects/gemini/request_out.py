@@ -217,9 +217,6 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
     return {"mode": "VALIDATED" if mode == "AUTO" else mode, "allowedFunctionNames": allowed}
 
 
-# -- generationConfig
-
-
 def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any]:
     config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):

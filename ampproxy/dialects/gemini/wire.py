@@ -157,7 +157,6 @@ CHUNK: Final = Decoder(Chunk)
 QUICK_CHUNK: Final = Decoder(QuickChunk)
 RAW_CHUNK: Final = Decoder(RawChunk)
 
-# ---------------------------------------------------------------------------------- ends
 
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
@@ -230,8 +229,6 @@ def reason_of(reason: FinishReason, detail: str | None) -> str:
     return REASONS[reason]
 
 
-# --------------------------------------------------------------------------------- usage
-
 _COUNTS: Final = (
     "promptTokenCount",
     "cachedContentTokenCount",
@@ -289,8 +286,6 @@ def _count(value: object) -> int:
     return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
 
 
-# ------------------------------------------------------------------------------ requests
-
 #: Member of ``generationConfig`` -> field of ``Sampling``.
 SAMPLING: Final = {
     "maxOutputTokens": "max_tokens",
@@ -305,7 +300,6 @@ SAMPLING: Final = {
     "candidateCount": "candidates",
 }
 
-# --------------------------------------------------------------------------------- names
 
 #: Google's documented value for a function call that has no signature because another model made it
 #: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.

@@ -109,8 +109,6 @@ class ChatStreamRenderer(ChunkRenderer):
         super()._end()
         self._frames.clear()
 
-    # ------------------------------------------------------------------------------ one event each
-
     def _on_start(self, event: Started, out: list[bytes]) -> None:
         if not self._head:
             super()._on_start(event, out)

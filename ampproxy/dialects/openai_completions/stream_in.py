@@ -49,7 +49,6 @@ class CompletionsStreamParser(EventParser):
         self._started = False
 
     def end(self) -> list[Event]:
-        """See :class:`~ampproxy.dialects.base.StreamParser`."""
         # An event that was cut off counts for nothing; one that only lacks its blank line does.
         last = self._reader.end()
         rest = [event for event in last if event[1] == b"[DONE]" or loads(event[1]) is not None]

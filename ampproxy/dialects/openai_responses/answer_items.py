@@ -163,7 +163,6 @@ class MessageItem(AnswerItem):
         self._phase: dict[str, Json] = {}
 
     def add(self, item: Json) -> list[Event]:
-        """See :meth:`AnswerItem.add`."""
         self._read_phase(_message.decode(item))
         return []
 
@@ -182,7 +181,6 @@ class MessageItem(AnswerItem):
         return part
 
     def whole(self, source: str, number: int, text: str) -> list[Event]:
-        """See :meth:`AnswerItem.whole`."""
         events: list[Event] = []
         part = self.part(number, source, events)
         return events if part.closed else [*events, *part.rest(text)]
@@ -203,7 +201,6 @@ class MessageItem(AnswerItem):
         return events
 
     def finish(self, item: Json) -> list[Event]:
-        """See :meth:`AnswerItem.finish`."""
         message = _message.decode(item)
         self._read_phase(message)
         events: list[Event] = []
@@ -219,7 +216,6 @@ class MessageItem(AnswerItem):
         return [*events, *self.abandon()]
 
     def abandon(self) -> list[Event]:
-        """See :meth:`AnswerItem.abandon`."""
         self.done = True
         events: list[Event] = []
         for part in self._parts.values():
@@ -244,7 +240,6 @@ class CallItem(AnswerItem):
         self.cut = False
 
     def add(self, item: Json) -> list[Event]:
-        """See :meth:`AnswerItem.add`."""
         call = _call.decode(item)
         return self._open(call) if call.name else []
 
@@ -255,7 +250,6 @@ class CallItem(AnswerItem):
         return [PartStarted(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
-        """See :meth:`AnswerItem.finish`."""
         call = _call.decode(item)
         if self.part is None and not call.name:
             return [Failed(NAMELESS)]
@@ -267,11 +261,9 @@ class CallItem(AnswerItem):
         return [*events, *self.abandon()]
 
     def whole(self, source: str, number: int, text: str) -> list[Event]:
-        """See :meth:`AnswerItem.whole`."""
         return [] if self.part is None else self.part.rest(text)
 
     def left_out(self) -> list[Event]:
-        """See :meth:`AnswerItem.left_out`."""
         if self.part is None:
             return [Failed(NAMELESS)]
         text = "".join(self.part.pieces or ())
@@ -279,7 +271,6 @@ class CallItem(AnswerItem):
         return [Failed(CUT_CALL)] if cut else self.abandon()
 
     def abandon(self) -> list[Event]:
-        """See :meth:`AnswerItem.abandon`."""
         self.done = True
         if self.part is None:
             return []
@@ -335,19 +326,16 @@ class ReasoningItem(AnswerItem):
         return events
 
     def whole(self, source: str, number: int, text: str) -> list[Event]:
-        """See :meth:`AnswerItem.whole`."""
         section = self._sections.get(number)
         return self.delta(source, number, text[section.sent_length if section else 0 :])
 
     def overtaken(self) -> list[Event]:
-        """See :meth:`AnswerItem.overtaken`."""
         if self._part is not None or self.done:
             return []
         self._part = Part(self._numbers())
         return [PartStarted(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
-        """See :meth:`AnswerItem.finish`."""
         whole = _reasoning.decode(item)
         source = self._source or ("content" if whole.content else "summary")
         events: list[Event] = []
@@ -366,7 +354,6 @@ class ReasoningItem(AnswerItem):
         return [*events, *self.abandon()]
 
     def abandon(self) -> list[Event]:
-        """See :meth:`AnswerItem.abandon`."""
         self.done = True
         for section in self._sections.values():
             section.closed = True

@@ -312,9 +312,6 @@ def _known(kind: str, declaration: Mapping[str, Any]) -> Tool:
     )
 
 
-# ------------------------------------------------------------------------------------- calls, both ways
-
-
 def call_of(part: Opaque, tools: ClientTools) -> ToolCall | None:
     """A call of the client's history as one of a function; ``None``: it is none that the client ran."""
     kind = part.kind.removesuffix("_call")

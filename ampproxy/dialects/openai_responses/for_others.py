@@ -75,9 +75,6 @@ def _has_own(request: ChatRequest) -> bool:
     )
 
 
-# ------------------------------------------------------------------------------------------ the turns
-
-
 def _turns(request: ChatRequest, tools: ClientTools) -> Iterator[Turn]:
     ids: dict[str, str] = {}
     for turn in request.turns:
@@ -248,9 +245,6 @@ _ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Itera
     "apply_patch_call_output": _patch_output,
     "agent_message": _agent_message,
 }
-
-
-# ---------------------------------------------------------------------------------------- the settings
 
 
 def _configured(request: ChatRequest) -> ChatRequest:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
@@ -151,14 +150,12 @@ class ResponsesMonitor(StreamMonitor):
         self._cut = False
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
-        """See :meth:`StreamMonitor.see`."""
         known = super().see(name, data, values)
         if (self._calling or self._cut) and not self.terminal:
             self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return known
 
     def look(self, kind: str, values: Members) -> bool:
-        """See :meth:`StreamMonitor.look`."""
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
@@ -187,12 +184,6 @@ class ResponsesMonitor(StreamMonitor):
 _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
 #: How pieces of a call begin; custom tools take any text, which shows no end.
 _PIECE = b"event: response.function_call_arguments."
-
-
-def _foreign(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return without_foreign_proofs(body)
 
 
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
@@ -304,7 +295,7 @@ PASSTHROUGH = Passthrough(
     traces=(_REASONING, _COMPACTION),
     look=look,
     look_from=0,
-    own=_foreign,
+    own=lambda body, model, families, *, cleaned: without_foreign_proofs(body),
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),

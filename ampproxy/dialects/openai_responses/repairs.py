@@ -29,7 +29,6 @@ class ResponsesRules:
         self._begun = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         values = members(data) if values is None else values
         if values is None:
             return name, data
@@ -77,7 +76,6 @@ class ResponsesRules:
         self._items[int(index) if index.isdigit() else len(self._items)] = item
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:

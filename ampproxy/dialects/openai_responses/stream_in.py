@@ -190,8 +190,6 @@ class ResponsesStreamParser(EventParser):
             not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
         )
 
-    # ---------------------------------------------------------------------------------- lifecycle
-
     def _start(self, response: ResponseWire) -> list[Event]:
         if self._started:
             return []
@@ -272,8 +270,6 @@ class ResponsesStreamParser(EventParser):
 
     def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
         return self._fail(_wire_error({key: value for key, value in event.items() if key != "type"}))
-
-    # -------------------------------------------------------------------------------------- items
 
     def _new(self, index: int, head: Head) -> AnswerItem:
         if (other := self._items.get(index)) is not None:

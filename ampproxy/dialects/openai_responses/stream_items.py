@@ -87,7 +87,6 @@ class Message(Item):
         self._phase = b',"phase":' + bytes(phase) if phase is not None else b""
 
     def open(self) -> list[ItemEvent]:
-        """See :meth:`Item.open`."""
         self.head = self._delta_head("output_text.delta", content_index=0)
         part = Json(self._part(b'""'))
         return [*super().open(), item_event("content_part.added", **self.where, content_index=0, part=part)]
@@ -115,7 +114,6 @@ class Message(Item):
         ]
 
     def close(self) -> list[ItemEvent]:
-        """See :meth:`Item.close`."""
         text = Json(encode("".join(self.pieces)))
         part = Json(self._part(bytes(text)))
         where = {**self.where, "content_index": 0}
@@ -125,7 +123,6 @@ class Message(Item):
         ]
 
     def content(self) -> bytes:
-        """See :meth:`Item.content`."""
         return self._part(encode("".join(self.pieces)))
 
     def _part(self, text: bytes) -> bytes:
@@ -142,7 +139,6 @@ class Message(Item):
         )
 
     def item(self, content: bytes, status: str) -> bytes:
-        """See :meth:`Item.item`."""
         head = encode({"id": self.id, "type": "message", "status": status, "role": "assistant"})
         return b"".join((head[:-1], self._phase, b',"content":[', content, b"]}"))
 
@@ -153,13 +149,11 @@ class RefusalMessage(Message):
     tail = Item.tail
 
     def open(self) -> list[ItemEvent]:
-        """See :meth:`Item.open`."""
         opened = super().open()
         self.head = self._delta_head("refusal.delta", content_index=0)
         return opened
 
     def close(self) -> list[ItemEvent]:
-        """See :meth:`Item.close`."""
         text = Json(encode("".join(self.pieces)))
         where = {**self.where, "content_index": 0}
         part = Json(self._part(bytes(text)))
@@ -186,23 +180,19 @@ class Call(Item):
         self._members: dict[str, Any] = {"call_id": call_id, "name": name, **(more or {})}
 
     def open(self) -> list[ItemEvent]:
-        """See :meth:`Item.open`."""
         self.head = self._delta_head(f"{self.event}.delta")
         return super().open()
 
     def close(self) -> list[ItemEvent]:
-        """See :meth:`Item.close`."""
         whole = {self.member: Json(self.content())}
         if self.kind == "function_call":
             whole["name"] = Json(encode(self._members["name"]))
         return [item_event(f"{self.event}.done", **self.where, **whole)]
 
     def content(self) -> bytes:
-        """See :meth:`Item.content`."""
         return encode("".join(self.pieces))
 
     def item(self, content: bytes, status: str) -> bytes:
-        """See :meth:`Item.item`."""
         head = encode({"id": self.id, "type": self.kind, "status": status, **self._members})
         return b"".join((head[:-1], b',"', self.member.encode(), b'":', content or b'""', b"}"))
 
@@ -234,11 +224,9 @@ class ClientCall(Item):
         return [item_event("output_item.added", output_index=self.output_index, item=item)]
 
     def content(self) -> bytes:
-        """See :meth:`Item.content`."""
         return encode(call_members(self._known, "".join(self.pieces)))[1:]
 
     def item(self, content: bytes, status: str) -> bytes:
-        """See :meth:`Item.item`."""
         head = encode({"id": self.id, "type": self.kind, "status": status, "call_id": self._call_id})
         return head[:-1] + b"," + content
 
@@ -276,15 +264,12 @@ class Thought(Item):
         ]
 
     def close(self) -> list[ItemEvent]:
-        """See :meth:`Item.close`."""
         return self.end_section()
 
     def content(self) -> bytes:
-        """See :meth:`Item.content`."""
         return b",".join(self._sections)
 
     def item(self, content: bytes, status: str) -> bytes:
-        """See :meth:`Item.item`."""
         head = encode({"id": self.id, "type": "reasoning", "status": status})
         proof = b',"encrypted_content":' + encode(self.proof) if self.proof is not None else b""
         return b"".join((head[:-1], b',"summary":[', content, b"]", proof, b"}"))
@@ -298,5 +283,4 @@ class Whole(Item):
         self._text = text
 
     def item(self, content: bytes, status: str) -> bytes:
-        """See :meth:`Item.item`."""
         return self._text

@@ -95,7 +95,6 @@ class ResponsesStreamRenderer(Renderer):
         self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         out: list[bytes] = []
         items = self._items
         for event in events:
@@ -117,8 +116,6 @@ class ResponsesStreamRenderer(Renderer):
         if not self._over:
             self._on_failure(Failed(error), out)
         return b"".join(out)
-
-    # ------------------------------------------------------------------------------ the lifecycle
 
     def _write(self, out: list[bytes], events: Iterable[ItemEvent]) -> None:
         for name, data in events:
@@ -168,8 +165,6 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, (item_event("failed", response=Json(failed)),))
         self._over = True
         self._items.clear()
-
-    # ---------------------------------------------------------------------------------- the parts
 
     def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         self._on_start(Started(), out)

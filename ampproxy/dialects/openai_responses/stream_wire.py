@@ -62,7 +62,17 @@ class Incomplete(msgspec.Struct):
     reason: str | None = None
 
 
-class ResponseWire(msgspec.Struct):
+class Beside(msgspec.Struct):
+    """Reports beside the output."""
+
+    access_programs: Json = NULL
+    input_transformations: Json = NULL
+    moderation: Json = NULL
+    prompt_cache_diagnostics: Json = NULL
+    tool_usage: Json = NULL
+
+
+class ResponseWire(Beside):
     """A response, as far as it is read."""
 
     id: str | None = None
@@ -74,26 +84,13 @@ class ResponseWire(msgspec.Struct):
     service_tier: Any = None
     incomplete_details: Incomplete | None = None
     error: Any = None
-    access_programs: Json = NULL
-    input_transformations: Json = NULL
-    moderation: Json = NULL
-    prompt_cache_diagnostics: Json = NULL
-    tool_usage: Json = NULL
 
     def beside(self) -> dict[str, Json]:
         """What it reports beside its output; the other members repeat the request."""
-        found = {name: getattr(self, name) for name in _BESIDE}
+        found = {name: getattr(self, name) for name in Beside.__struct_fields__}
         return {name: raw for name, raw in found.items() if bytes(raw) not in _NOTHING}
 
 
-#: Reports beside the output.
-_BESIDE = (
-    "access_programs",
-    "input_transformations",
-    "moderation",
-    "prompt_cache_diagnostics",
-    "tool_usage",
-)
 _NOTHING = (b"null", b"[]", b"{}")
 
 

@@ -7,7 +7,7 @@ where it is not given (``FunctionToolParam``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ampproxy.adapt.schema import is_strict
@@ -138,9 +138,6 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
     return ToolChoice("required" if mode == "required" else "auto", allowed=names), len(names) == len(entries)
 
 
-# ------------------------------------------------------------------------------------- rendering
-
-
 def render_tools(request: ChatRequest, names: Callable[[str], str]) -> list[dict[str, Any] | Json]:
     """The declarations of all tools.
 
@@ -168,21 +165,14 @@ def render_choice(request: ChatRequest, names: Callable[[str], str]) -> str | di
     choice = request.choice
     if choice is None:
         return None
-    reference = _Reference(request.tools, names)
+    custom = {tool.name for tool in request.tools if tool.freeform}
+
+    def reference(name: str) -> dict[str, Any]:
+        return {"type": "custom" if name in custom else "function", "name": names(name)}
+
     if choice.mode == "named":
         return reference(choice.name or "")
     if allowed := [reference(name) for name in choice.allowed]:
         mode = "auto" if choice.mode == "none" else choice.mode
         return {"type": "allowed_tools", "mode": mode, "tools": allowed}
     return choice.mode
-
-
-class _Reference:
-    """Names a tool in a choice, with its kind."""
-
-    def __init__(self, tools: Sequence[Tool], names: Callable[[str], str]) -> None:
-        self._custom = {tool.name for tool in tools if tool.freeform}
-        self._names = names
-
-    def __call__(self, name: str) -> dict[str, Any]:
-        return {"type": "custom" if name in self._custom else "function", "name": self._names(name)}

@@ -73,7 +73,6 @@ class RedisState(View):
         self._redis.failed(why)
 
     def start(self) -> None:
-        """Connect, and stay connected."""
         self._redis.start()
 
     def stop(self) -> Deferred[None]:
@@ -113,7 +112,6 @@ class RedisLink:
         return self._stopped.addTimeout(2 * self._settings.timeout, self._reactor, lambda *_: None)
 
     def put(self, entry: Entry, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
 
         def done(result: Any) -> None:
             if isinstance(result, Exception) and number:
@@ -122,13 +120,11 @@ class RedisLink:
         self._ask(self._commander.entry(PUT, entry, number, done))
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
-        """See :class:`~ampproxy.state.view.Link`."""
         answered: Deferred[bytes] = Deferred()
         self._ask(self._commander.entry(CLAIM, entry, 0, _fires(answered)))
         return answered
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
-        """See :class:`~ampproxy.state.view.Link`."""
         answered: Deferred[int | None] = Deferred()
         fires, attempt = _fires(answered), os.urandom(9).hex()
 
@@ -144,7 +140,6 @@ class RedisLink:
         return answered
 
     def unlock(self, name: str, number: int) -> None:
-        """See :class:`~ampproxy.state.view.Link`."""
         self._ask(Command(UNLOCK, (self._commander.key("lock", name),), (number,), lambda _: None))
 
     def _ask(self, command: Command) -> None:
