@@ -21,19 +21,15 @@ class FastPath(Protocol):
     @property
     def knows(self) -> bool:
         """Whether it has learned how ordinary events look, or never will."""
-        ...
 
     def forward(self, whole: bytes) -> bytes | None:
         """What goes to the client for these whole events; ``None``: each must be looked at."""
-        ...
 
     def reach(self, whole: bytes) -> int:
         """Where the last of these whole events ends that may be ordinary, by a mere look; 0: not known."""
-        ...
 
     def learn(self, block: bytes, out: bytes) -> None:
         """This event (without its blank line) needed nothing but perhaps the other model name."""
-        ...
 
 
 #: How every event ends whose data is an object; half of one is not to pass.
@@ -98,7 +94,7 @@ class NamedFastPath:
 
 
 class NoFastPath:
-    """For dialects without one: every event is looked at.
+    """For dialects without one: every event is looked at. A :class:`FastPath`.
 
     :param model: the asked name, of which nothing is made here.
     :param monitor: of the stream.
@@ -110,11 +106,9 @@ class NoFastPath:
         pass
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         return None
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         return 0
 
     def learn(self, block: bytes, out: bytes) -> None:

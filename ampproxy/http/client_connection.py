@@ -37,7 +37,6 @@ class Home(Protocol):
     @property
     def clock(self) -> IReactorTime | None:
         """By which connections are closed in time; ``None``: they need not be."""
-        ...
 
     def free(self, connection: ClientConnection) -> None:
         """It can be used again."""

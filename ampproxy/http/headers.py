@@ -203,7 +203,6 @@ class HasHeaders(Protocol):
 
     def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
         """All values of a header."""
-        ...
 
 
 def has_any(headers: HasHeaders, names: frozenset[bytes]) -> bool:

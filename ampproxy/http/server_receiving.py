@@ -62,15 +62,12 @@ class ChannelSite(Protocol):
     @property
     def idle_timeout(self) -> float:
         """Seconds for which a connection may be idle."""
-        ...
 
     def make_request(self, channel: Any, head: Head) -> HttpRequest:
         """A request whose head has come."""
-        ...
 
     def refusal(self, status: int, message: str) -> bytes:
         """The whole answer to what is no request; the connection is closed behind it."""
-        ...
 
 
 class Receiving(protocol.Protocol):

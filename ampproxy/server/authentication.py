@@ -27,12 +27,10 @@ class Keys(Protocol):
     @property
     def guard(self) -> Guard:
         """Knows the client keys."""
-        ...
 
     @property
     def amp_users(self) -> AmpUsers | None:
         """Knows Amp's own users; ``None``: they are not let in."""
-        ...
 
 
 def authenticate_client(keys: Keys, request: GatewayRequest) -> Found:

@@ -23,36 +23,28 @@ class AwaitingRequest(Protocol):
     @property
     def gone(self) -> bool:
         """Whether the client has left."""
-        ...
 
     @property
     def outdated(self) -> bool:
         """Whether another configuration has come in force meanwhile."""
-        ...
 
     def find(self) -> Deferred[None] | None:
         """Find the resource anew, and have it admit the request."""
-        ...
 
     def accept(self) -> None:
         """Take the body, as the resource wants it."""
-        ...
 
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""
-        ...
 
     def body_is_whole(self) -> None:
         """All of it has come."""
-        ...
 
     def reject_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
-        ...
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer with an internal error."""
-        ...
 
 
 class AwaitingAuth:

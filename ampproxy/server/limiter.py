@@ -38,11 +38,9 @@ class Works(Protocol):
 
         :raises CountsFailed: none of them was.
         """
-        ...
 
     def close(self) -> None:
         """Let go of the file."""
-        ...
 
 
 class Limiter:

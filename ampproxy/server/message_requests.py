@@ -22,11 +22,9 @@ class Answering(Protocol):
 
     def piece(self, request: MessageRequest, data: bytes) -> None:
         """More of it; its status and headers stand."""
-        ...
 
     def over(self, request: MessageRequest, *, whole: bool) -> None:
         """It has ended, as it should or broken off."""
-        ...
 
 
 class MessageChannel:

@@ -28,18 +28,15 @@ class ActiveExchange(Protocol):
 
     def is_local(self) -> bool:
         """Whether it comes from this machine."""
-        ...
 
     def check_again(self, tenant: Tenant) -> None:
         """See that its client may still have it, by the rights that it has now.
 
         :raises ClientFault: it may not.
         """
-        ...
 
     def abort(self, error: ExchangeError) -> None:
         """End it, and tell the client why as far as that can still be said."""
-        ...
 
 
 class Revocable:
