@@ -86,7 +86,7 @@ CUT_CALL: Final = WireError(
 CUT: Final = "cut_call"
 #: A text within JSON, and the quote that closes it.
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*("?)', re.DOTALL)
-_ARGUMENTS: Final = re.compile(rb'"arguments"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_ARGUMENTS: Final = re.compile(rb'"(?:arguments|partial_json)"\s*:\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 
 
 def is_cut_off(arguments: str) -> bool:

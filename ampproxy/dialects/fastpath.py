@@ -43,11 +43,12 @@ _BLANK = b"\n\n"
 class NamedFastPath:
     """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line.
 
-    :param kept: how those begin that are kept for the end of the stream; ``None``: none are.
+    :param kept: how those begin that are kept for the end of the stream; ``None``: as :attr:`keeps` says.
     :param monitor: of the stream, where they are kept.
+    :ivar keeps: whether what goes by now is kept.
     """
 
-    __slots__ = ("_keep", "_keeps", "_kept", "_kind", "_next", "_prefix")
+    __slots__ = ("_keep", "_kept", "_kind", "_next", "_prefix", "keeps")
 
     def __init__(
         self, kind: re.Pattern[bytes], kept: bytes | None = None, monitor: StreamMonitor | None = None
@@ -57,7 +58,7 @@ class NamedFastPath:
         self._next = b""
         self._kept = kept
         self._keep = None if monitor is None else monitor.keep
-        self._keeps = False
+        self.keeps = False
 
     @property
     def knows(self) -> bool:
@@ -75,7 +76,7 @@ class NamedFastPath:
         count = whole.count(self._next) + 1
         if whole.count(b"\n") != 3 * count:
             return None
-        if self._keeps and self._keep is not None:
+        if self.keeps and self._keep is not None:
             self._keep(whole)
         return whole
 
@@ -90,7 +91,8 @@ class NamedFastPath:
         if match is not None:
             self._prefix = match.group()
             self._next = END + self._prefix
-            self._keeps = self._kept is not None and self._prefix.startswith(self._kept)
+            if self._kept is not None:
+                self.keeps = self._prefix.startswith(self._kept)
 
 
 class NoFastPath:

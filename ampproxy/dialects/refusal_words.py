@@ -22,7 +22,8 @@ _NAME = r"([\w.\[\]-]{1,160})"
 _UNKNOWN = re.compile(
     r"\b(?:unsupported|unknown|unrecogni[sz]ed|unexpected (?:parameter|argument|field|key|keyword)"
     r"|not supported|not permitted|not allowed|not enabled|not available|(?:does|do)(?: not|n't) support"
-    r"|deprecated|no longer supported|cannot find field|is invalid|not recogni[sz]ed|is only allowed when)\b",
+    r"|deprecated|no longer supported|cannot find field|is invalid|not recogni[sz]ed|is only allowed when"
+    r"|organi[sz]ation must be verified to)\b",
     re.IGNORECASE,
 )
 #: Members that are taken are listed, and no words.

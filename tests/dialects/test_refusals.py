@@ -78,6 +78,17 @@ CASES: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
         {"max_tokens": 32768},
     ),
     (
+        "summaries for who is verified",
+        openai(
+            "Your organization must be verified to generate reasoning summaries. Please go to:"
+            " https://platform.openai.com/settings/organization/general and click on Verify Organization.",
+            "reasoning.summary",
+            "unsupported_value",
+        ),
+        {"reasoning": {"effort": "low", "summary": "auto"}},
+        {"reasoning": {"effort": "low"}},
+    ),
+    (
         "labels for what is stored",
         openai("The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"),
         {"metadata": {"a": "b"}},

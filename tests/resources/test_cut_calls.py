@@ -101,6 +101,36 @@ def test_a_cut_call_of_responses_that_passes(shape: str, arguments: str) -> None
         failed(world, connection, shape, "broke off in the middle of a tool call")
 
 
+@each("arguments", CUT)
+@each("several", [False, True])
+def test_a_cut_call_of_messages_that_passes(arguments: str, several: bool) -> None:
+    """Likewise in Messages, however its input comes, and behind a call that is whole."""
+    pieces = of_anthropic(WHOLE if several else arguments)
+    if several:
+        pieces[-2:-2] = [
+            piece.replace(b'"index": 0', b'"index": 1') for piece in of_anthropic(arguments)[1:4]
+        ]
+    for parts in (pieces, [b"".join(pieces)]):
+        world, connection = served(MESSAGES, "anthropic", "streamed", *parts)
+        failed(world, connection, "streamed", "broke off in the middle of a tool call")
+
+
+def test_a_long_call_of_messages() -> None:
+    """Many pieces that go by together, of which the last is missing or there."""
+    for whole in (True, False):
+        pieces = of_anthropic("")
+        text = json.dumps({"path": "a" * 3000}) if whole else '{"path": "' + "a" * 3000
+        cuts = [text[at : at + 7] for at in range(0, len(text), 7)]
+        deltas = [{"type": "input_json_delta", "partial_json": cut} for cut in cuts]
+        pieces[2:3] = [event("content_block_delta", index=0, delta=delta) for delta in deltas]
+        half = len(pieces) // 2
+        parts = [*pieces[:6], b"".join(pieces[6:half]), b"".join(pieces[half:])]
+        world, connection = served(MESSAGES, "anthropic", "streamed", *parts)
+        assert ended_well(world, connection, "streamed") == whole
+        if not whole:
+            failed(world, connection, "streamed", "broke off in the middle of a tool call")
+
+
 @each("kind, pieces", [(CHAT, of_chat), (RESPONSES, of_responses), (MESSAGES, of_anthropic)])
 @each("arguments", CUT[:2])
 def test_a_cut_call_that_is_translated(kind: str, pieces: Any, arguments: str) -> None:
@@ -114,7 +144,7 @@ def test_a_cut_call_that_is_translated(kind: str, pieces: Any, arguments: str) -
             assert b'"tool_use","stop_sequence"' not in connection.body
 
 
-@each("kind, pieces", [(CHAT, of_chat), (RESPONSES, of_responses)])
+@each("kind, pieces", [(CHAT, of_chat), (RESPONSES, of_responses), (MESSAGES, of_anthropic)])
 @each("arguments", [WHOLE, "{}", "", "not JSON", "[1", '{"a": "b\\\\"}'])
 def test_what_is_no_cut_call(kind: str, pieces: Any, arguments: str) -> None:
     """Whole calls, and what is no beginning of an object, pass as they come."""

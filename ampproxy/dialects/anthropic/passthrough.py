@@ -15,6 +15,7 @@ from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough
+from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import Decoder, read_or_none, to_raw
 from ampproxy.dialects.limits import anthropic_limits
@@ -88,7 +89,7 @@ _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error, how the answer ended, and the usage."""
 
-    __slots__ = ("_called", "_calling", "_reason")
+    __slots__ = ("_called", "_calling", "_cut", "_fast", "_reason")
     read = staticmethod(_usage_of)
 
     def __init__(self) -> None:
@@ -97,6 +98,30 @@ class MessagesMonitor(StreamMonitor):
         self._calling = False
         self._called = False
         self._reason = False
+        #: Whether a call may have ended before it was whole; the events of such calls are kept.
+        self._cut = False
+        self._fast = NamedFastPath(_DELTA, None, self)
+
+    def fast(self) -> NamedFastPath:
+        """The stream's fast path, which keeps what goes by of a call."""
+        return self._fast
+
+    def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
+        """See :meth:`StreamMonitor.see`."""
+        called = self._calling
+        known = super().see(name, data, values)
+        if (called or self._calling) and not self.doubtful:
+            self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
+            if not self._calling:
+                self._settle()
+        return known
+
+    def _settle(self) -> None:
+        """A call has ended: of a whole one nothing needs to be kept."""
+        if may_be_cut(*self.kept):
+            self._cut = True
+        elif not self._cut:
+            self.forget()
 
     def look(self, kind: str, values: Members) -> bool:
         if kind == "message_start":
@@ -104,16 +129,19 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             block = inner(values, "content_block")
-            self._calling = string(block.get("type", NULL)) == "tool_use"
+            self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False
+            self._fast.keeps = False
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
             reason = string(inner(values, "delta").get("stop_reason", NULL))
             self._reason = self._reason or bool(reason)
             self.doubtful = bool(reason) and (
-                reason not in REASONS or (reason == "tool_use" and not self.spoken)
+                reason not in REASONS
+                or (reason == "tool_use" and not self.spoken)
+                or (self._cut and reason in ("tool_use", "end_turn"))
             )
         elif kind == "message_stop":
             # Whole calls show an end; words do not.
@@ -202,7 +230,7 @@ _STATE = VendorState(
 PASSTHROUGH = Passthrough(
     events=EventStream(
         monitor=MessagesMonitor,
-        fast_path=lambda model, monitor: NamedFastPath(_DELTA),
+        fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
     ),
     usage=_answer_usage,

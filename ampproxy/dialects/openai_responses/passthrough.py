@@ -259,27 +259,45 @@ _BESIDE = ("messages", "system", "max_tokens", "max_completion_tokens", "reasoni
 _body = Decoder(_Body)
 
 
+class _Looked(Peek, frozen=True, gc=False):
+    """What routing looks at, without the rest, and the dialect that the body's members show."""
+
+    dialect: str = ""
+
+
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether the input may hold thinking."""
     found = read_or_none(_body, body)
-    return None if found is None else (found, body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0)
+    if found is None:
+        return None
+    plain = found.messages is found.system is found.max_tokens is found.max_completion_tokens is NULL
+    plain = plain and found.reasoning_effort is found.response_format is NULL
+    dialect = ""
+    if not plain or found.input is NULL:
+        dialect = _written({name: getattr(found, name) for name in ("input", "contents", *_BESIDE)})
+    known = (found.model, found.stream, found.tools, found.choice, found.generation, found.configured)
+    thinks = body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0
+    return _Looked(*known, found.store, found.thread, dialect), thinks
+
+
+def _written(values: Members) -> str:
+    """The dialect in which a body with these members is written, or of which it has some; empty: this one's
+    alone.
+    """
+    if not given(values, "input"):
+        if given(values, "messages"):
+            return CHAT
+        if given(values, "contents"):
+            return GEMINI
+    return RESPONSES if any(given(values, name) for name in _BESIDE) else ""
 
 
 def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
     tools and other members in its form or in Anthropic's.
     """
-    if type(found) is _Body:
-        values: Members = {name: getattr(found, name) for name in ("input", "contents", *_BESIDE)}
-    else:
-        values = raw_members(body) or {}
-    if not given(values, "input"):
-        if given(values, "messages"):
-            return CHAT
-        if given(values, "contents"):
-            return GEMINI
-    beside = any(given(values, name) for name in _BESIDE)
-    return RESPONSES if beside or is_foreign(bytes(found.tools), bytes(found.choice)) else ""
+    written = found.dialect if type(found) is _Looked else _written(raw_members(body) or {})
+    return written or (RESPONSES if is_foreign(bytes(found.tools), bytes(found.choice)) else "")
 
 
 PASSTHROUGH = Passthrough(
