@@ -114,41 +114,33 @@ class Bridge(Protocol):
 
     def filter(self) -> StreamFilter:
         """What the account's stream goes through on its way to the client."""
-        ...
 
     def whole(self, body: bytes) -> bytes:
         """The account's whole answer as the client gets it.
 
         :raises ampproxy.errors.UpstreamFault: it is not an answer in the account's dialect.
         """
-        ...
 
     def error_event(self, error: WireError) -> bytes:
         """What ends the client's stream when it breaks off: an error, never a clean end."""
-        ...
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """What an error response of the account says."""
-        ...
 
     def error_body(self, error: WireError, original: bytes) -> bytes:
         """The body of an error for the client: the vendor's own words where it understands them."""
-        ...
 
     @property
     def usage(self) -> Usage | None:
         """The tokens that the answer cost, once it has told."""
-        ...
 
     @property
     def failed(self) -> WireError | None:
         """The error that the stream told of after it began, which the client has got as it came."""
-        ...
 
     @property
     def answer_losses(self) -> tuple[Loss, ...]:
         """What of the answer so far the client's dialect could not say."""
-        ...
 
 
 class Bridges(Protocol):
@@ -157,30 +149,24 @@ class Bridges(Protocol):
     @property
     def families(self) -> Families:
         """What is known of models now."""
-        ...
 
     def know(self, families: Families) -> None:
         """Go by what is known of models now, from the next request on."""
-        ...
 
     def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
-        ...
 
     def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
         """The dialect that the account is asked in.
 
         :raises ampproxy.errors.GatewayFault: it has no such call.
         """
-        ...
 
     def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
         """Whether making it would keep the reactor waiting, so that it is to be made in a thread."""
-        ...
 
     def can(self, endpoint: Endpoint, offer: RouteTarget) -> bool:
         """Whether an account has what answers this call."""
-        ...

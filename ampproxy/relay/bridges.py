@@ -37,7 +37,7 @@ _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 
 
 class BridgeMaker:
-    """Makes bridges for the accounts of one configuration.
+    """Makes bridges for the accounts of one configuration. A :class:`~ampproxy.relay.bridge.Bridges`.
 
     :param providers: how each account is reached, by its label.
     :param strict: refuse what cannot be translated without loss.
@@ -98,7 +98,6 @@ class BridgeMaker:
         return True
 
     def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
-        """See :meth:`ampproxy.relay.bridge.Bridges.spoken`."""
         account, endpoint = offer.account, question.endpoint
         spoken = spoken_in(self._providers[account.label], question, offer, self._families)
         if spoken == endpoint.dialect and not other_than(spoken, account, endpoint.operation):
@@ -106,7 +105,6 @@ class BridgeMaker:
         return spoken
 
     def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
-        """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         if len(question.body) <= SMALL:
             return False
         return not self._passes(question, offer) and takes_long(question.body, REQUEST_OBJECTS)

@@ -32,15 +32,12 @@ class Elsewhere(Protocol):
 
         :param dialect: the client's.
         """
-        ...
 
     def fetch_answer(self, client: str, id_: str) -> Deferred[None] | None:
         """Likewise a whole answer, with those before it."""
-        ...
 
     def forget(self, client: str, id_: str) -> None:
         """Have no process keep a whole answer any longer."""
-        ...
 
 
 #: With its id, and its age in seconds.

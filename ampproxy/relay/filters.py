@@ -16,11 +16,9 @@ class Filter(Protocol):
 
     def feed(self, data: bytes) -> bytes:
         """More of the body."""
-        ...
 
     def end(self) -> bytes:
         """What is left."""
-        ...
 
 
 class IdentityFilter:

@@ -30,7 +30,6 @@ class Meter(Protocol):
 
     def feed(self, data: bytes) -> None:
         """More of it."""
-        ...
 
 
 class _Metered:
@@ -69,7 +68,6 @@ class Sends(Protocol):
         proxy: str | None = None,
     ) -> Deferred[Any]:
         """Send it; the result is an ``IResponse``."""
-        ...
 
 
 class Change(Protocol):
@@ -77,14 +75,12 @@ class Change(Protocol):
 
     def headers(self, headers: list[Header]) -> list[Header]:
         """Its headers, as the client gets them."""
-        ...
 
     def body(self, status: int, headers: Headers) -> Filter | None:
         """What changes its body, in plain text; ``None``: nothing does.
 
         :param headers: as the upstream sent them.
         """
-        ...
 
 
 @dataclass(slots=True)

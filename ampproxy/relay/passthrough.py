@@ -40,7 +40,7 @@ _MAX_HANDSHAKE_BYTES = 64 * 1024
 
 
 class PassthroughFilter:
-    """Forwards one stream of one dialect, whole events only.
+    """Forwards one stream of one dialect, whole events only. A :class:`~ampproxy.interfaces.StreamFilter`.
 
     :param events: how the dialect of both sides streams.
     :param rewriter: what to change; ``None``: nothing at all.
@@ -127,7 +127,6 @@ class PassthroughFilter:
         return event if self._array is None else self._array.last(body)
 
     def feed(self, data: bytes) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         if not self._begun:
             self._begin(data)
         try:
@@ -331,7 +330,6 @@ class PassthroughFilter:
         self.failed = ending.error
 
     def end(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         self._ended = True
         out = b""
         if self._array is not None:

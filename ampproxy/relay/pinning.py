@@ -307,24 +307,20 @@ class _Watched:
         self._tail = b""
 
     def feed(self, data: bytes) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         whole = self._tail + data
         self._found.update((thing, None) for thing in self._issued(whole))
         self._tail = whole[-_MAX_ID_CHARS:]
         return self._inner.feed(data)
 
     def end(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         self._pin(self._found)
         return self._inner.end()
 
     @property
     def complete(self) -> bool:
-        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
         return self._inner.complete
 
     def keepalive(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         return self._inner.keepalive()
 
 

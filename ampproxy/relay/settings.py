@@ -28,42 +28,34 @@ class ExchangeRuntime(Protocol):
     @property
     def client(self) -> UpstreamClient:
         """Sends requests."""
-        ...
 
     @property
     def clock(self) -> IReactorTime:
         """The reactor's, or a test's."""
-        ...
 
     @property
     def departing(self) -> Observer | None:
         """Hears of each exchange before anything of it is sent; ``None``: nobody does."""
-        ...
 
     @property
     def deadlines(self) -> Deadlines:
         """For what hardly ever passes."""
-        ...
 
     @property
     def log(self) -> Logger:
         """Takes what happens on the way."""
-        ...
 
     @property
     def wall(self) -> Callable[[], float]:
         """Seconds since the epoch."""
-        ...
 
     @property
     def workers(self) -> Workers:
         """Do what takes long, in threads."""
-        ...
 
     @property
     def held(self) -> Held:
         """Counts the bodies that are held."""
-        ...
 
 
 class ExchangeSettings(Value, frozen=True):

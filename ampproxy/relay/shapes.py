@@ -174,14 +174,12 @@ class Opened:
         self._gathers = False
 
     def feed(self, data: bytes) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         if self._decided:
             return self._inner.feed(data)
         self._hold(data)
         return b"" if self._gathers else self._decide()
 
     def end(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         if self._decided:
             return self._inner.end()
         body = b"".join(self._held)
@@ -195,11 +193,9 @@ class Opened:
 
     @property
     def complete(self) -> bool:
-        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
         return self._inner.complete
 
     def keepalive(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         return self._inner.keepalive()
 
     def _hold(self, data: bytes) -> None:
@@ -265,7 +261,6 @@ class Lines:
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         end = data.rfind(b"\n") + 1
         if not end:
             self._size += len(data)
@@ -279,17 +274,14 @@ class Lines:
         return self._inner.feed(b"".join([event + b"\n\n" for event in events])) if events else b""
 
     def end(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         out = self.feed(b"\n") if any(self._held) else b""
         return out + self._inner.end()
 
     @property
     def complete(self) -> bool:
-        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
         return self._inner.complete
 
     def keepalive(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         return self._inner.keepalive()
 
 

@@ -34,7 +34,7 @@ def place_key(account: Account) -> str:
 
 
 class ListTopic(Generic[_T]):
-    """The lists of accounts, or what vendors declare.
+    """The lists of accounts, or what vendors declare. A :class:`~ampproxy.state.shared.Topic`.
 
     :param keys: gives what is looked for here, by the keys that processes share.
     :param known: gives what is known of one of them.
@@ -64,7 +64,6 @@ class ListTopic(Generic[_T]):
             shared.publish(self._kind, key, _timeless(found), LIST_SECONDS)
 
     def apply(self, entry: Entry) -> None:
-        """See :class:`~ampproxy.state.shared.Topic`."""
         if entry.value is None:
             return
         try:
@@ -74,12 +73,10 @@ class ListTopic(Generic[_T]):
         self._learn(entry.key, msgspec.structs.replace(found, at=self._wall() - entry.age))
 
     def age(self, key: str) -> float | None:
-        """See :class:`~ampproxy.state.shared.Topic`."""
         found = self._known(key)
         return None if found is None else max(0.0, self._wall() - found.at)
 
     def entries(self) -> Iterator[Entry]:
-        """See :class:`~ampproxy.state.shared.Topic`."""
         for key in tuple(self._keys()):
             found = self._known(key)
             if found is not None and (age := max(0.0, self._wall() - found.at)) < LIST_SECONDS:

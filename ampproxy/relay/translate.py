@@ -123,14 +123,12 @@ class TranslatedStream:
         return (*self._renderer.losses, *self._settling.losses)
 
     def feed(self, data: bytes) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         try:
             return self._render(self._parser.feed(data))
         except RecursionError:
             raise _unreadable() from None
 
     def end(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         try:
             return self._render(self._parser.end())
         except RecursionError:
@@ -141,7 +139,6 @@ class TranslatedStream:
         return self._renderer.error(error)
 
     def keepalive(self) -> bytes:
-        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         if self.complete:
             return b""
         self._begun = True
@@ -216,7 +213,7 @@ _THINKER = re.compile(r"thinking|reason|\bqwq|\br1\b", re.I)
 
 
 class TranslateBridge:
-    """A question said in another dialect, and its answer said back.
+    """A question said in another dialect, and its answer said back. A :class:`~ampproxy.relay.bridge.Bridge`.
 
     :param spoken: the dialect that the account is asked in.
     :param written: the dialect of the question's body, where that is not the client's; the answer is in the
@@ -293,7 +290,6 @@ class TranslateBridge:
         self._answer: ChatResponse | None = None
 
     def filter(self) -> StreamFilter:
-        """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
         opening = self._opening
         parser = self._spoken.stream_parser() if opening is None else self._spoken.stream_parser(opening)
@@ -304,7 +300,6 @@ class TranslateBridge:
         return Settling(one=self._one, unended=self._unended, client=self._client.name)
 
     def whole(self, body: bytes) -> bytes:
-        """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
         if self._counts:
             return self._client.count_body(self._spoken.parse_count(body))
         try:
@@ -326,11 +321,9 @@ class TranslateBridge:
         return answer
 
     def error_event(self, error: WireError) -> bytes:
-        """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
         return self._client.error_event(error) if self._stream is None else self._stream.error(error)
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
-        """See :meth:`ampproxy.relay.bridge.Bridge.parse_error`."""
         return self._spoken.parse_error(status, headers, body)
 
     def error_body(self, error: WireError, original: bytes) -> bytes:
@@ -344,12 +337,10 @@ class TranslateBridge:
 
     @property
     def usage(self) -> Usage | None:
-        """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._stream is None else self._stream.usage
 
     @property
     def answer_losses(self) -> tuple[Loss, ...]:
-        """See :meth:`ampproxy.relay.bridge.Bridge.answer_losses`."""
         if self._stream is not None:
             return self._stream.losses
         bent = self._shape.losses + (() if self._settled is None else tuple(self._settled.losses))

@@ -296,7 +296,6 @@ class _Beginning:
         self._size = 0
 
     def feed(self, data: bytes) -> None:
-        """See :class:`~ampproxy.relay.forward.Meter`."""
         if self._size < LOOKED_THROUGH:
             self._pieces.append(data[: LOOKED_THROUGH - self._size])
             self._size += len(self._pieces[-1])

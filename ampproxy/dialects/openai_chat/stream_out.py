@@ -91,7 +91,6 @@ class ChatStreamRenderer(ChunkRenderer):
         self._choices: dict[int, _Choice] = {}
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         out: list[bytes] = []
         frames = self._frames
         for event in events:
