@@ -118,9 +118,10 @@ class MessagesMonitor(StreamMonitor):
 
     def _settle(self) -> None:
         """A call has ended: of a whole one nothing needs to be kept."""
-        if may_be_cut(*self.kept):
-            self._cut = True
-        elif not self._cut:
+        if self._cut:
+            return
+        self._cut = may_be_cut(*self.kept)
+        if not self._cut:
             self.forget()
 
     def look(self, kind: str, values: Members) -> bool:
