@@ -19,13 +19,17 @@ from _pytest.runner import runtestprotocol
 from execnet import gateway_base, gateway_io
 from hypothesis import HealthCheck, settings
 
-from tests import forked, order
+from tests import cases, forked, order
+from tests.fuzz.examples import examples
 from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
 
-# How long something takes says how busy the machine is, and nothing about what is tested.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long something takes says how busy the machine is, and nothing about what is tested. The examples are
+# others in each run: what few of them do not find, the next run may.
+settings.register_profile(
+    "busy", deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 # pytest asks for Twisted's version before each test, and would parse Twisted's description anew each time,
@@ -47,7 +51,23 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files | None:
     """Of the whole suite. A part, whose files may be few and long, is dealt as ``--dist`` has it."""
-    return order.Files(config, log) if config.args == config.getini("testpaths") else None
+    return order.Files(config, log) if _whole(config) else None
+
+
+def _whole(config: pytest.Config) -> bool:
+    """Whether nobody asked for a part."""
+    return config.args == config.getini("testpaths") and not config.option.keyword
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Function | None:
+    """Have cases of one function be one test, in a run of all."""
+    if not _whole(collector.config) or not isinstance(collector, pytest.Module):
+        return None
+    if not collector.istestfunction(obj, name):
+        return None
+    test = cases.together(obj)
+    return None if test is None else pytest.Function.from_parent(collector, name=name, callobj=test)
 
 
 @pytest.hookimpl(trylast=True)
