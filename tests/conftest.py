@@ -56,7 +56,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Fil
 
 def _whole(config: pytest.Config) -> bool:
     """Whether nobody asked for a part."""
-    return config.args == config.getini("testpaths") and not config.option.keyword
+    chosen = (
+        config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect")
+    )
+    return config.args == config.getini("testpaths") and not any(chosen)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Have workers deal in files."""
+    config = parent.config
+    if not hasattr(config, "workerinput") or not _whole(config):
+        return None
+    return order.File.from_parent(parent, path=module_path)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,7 +84,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=order.turn)
+        items.sort(key=lambda item: order.turn(item.path))
 
 
 #: What workers have loaded when they begin: of others' code what takes the longest, then all that is ours.
@@ -125,10 +136,15 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """In a worker, report a test that passes once: not also its beginning, setup, teardown and end.
+    """In a worker, run the tests of a file, and report a test that passes once: not also that it begins, is
+    set up, is torn down and ends.
 
     For each of these a message would go to the controller, which takes about as long as most tests.
     """
+    if isinstance(item, order.Work):
+        for test, following in item.tests(nextitem):
+            item.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+        return True
     option = item.config.option
     if not hasattr(item.config, "workerinput") or option.xmlpath or option.durations is not None:
         return None
@@ -138,6 +154,30 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
     return True
+
+
+class _Progress:
+    """Shows how many of the files have begun, since nobody knows how many tests there are."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        self._files = self._reports = 0
+        self._begun: set[str] = set()
+
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        self._files = len(ids)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._begun.add(report.nodeid.partition("::")[0])
+        self._reports += 1
+        self._session.testscollected = 1 + self._reports * self._files // len(self._begun)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if config.pluginmanager.has_plugin("dsession") and _whole(config):
+        config.pluginmanager.register(_Progress(session))
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ def test_status(talk, world, client, backend, stream, status):
 @pytest.mark.parametrize(("ending", "after"), [("error", 1), ("error", 4), ("cut", 4), ("end", 4)])
 def test_broken_stream(talk, world, client, backend, ending, after):
     """An error told in the stream, a cut connection, an end without the last event: the SDK raises."""
-    # Twice: on a busy machine all of it may come at once, before the answer has begun, and is asked for again.
+    # Twice: on a busy machine all of it may come before the answer has begun, which is asked for again then.
     world.vendors[backend].script(*[Script(text="one two three four five six", **{ending: after})] * 2)
     with pytest.raises(ANY) as caught:
         talk(client).user("hi").ask(Ask(model=BACKENDS[backend], stream=True))
