@@ -107,11 +107,15 @@ _LOADED = (
 )
 
 
+#: What a worker does at its end. To take apart all that it has loaded would take a second and more.
+_END = "\nimport atexit, os; atexit._run_exitfuncs(); os._exit(0)"
+
+
 class _ForkedWorker(gateway_io.Popen2IOMaster):
     """A worker that begins as a copy of one process, in which all of that is loaded once."""
 
     def __init__(self, args: list[str], execmodel: Any) -> None:
-        command = [sys.executable, *args[args.index("-c") :]]
+        command = [sys.executable, "-c", args[args.index("-c") + 1] + _END]
         self.popen = forked.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, loaded=_LOADED)
         gateway_base.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
 
