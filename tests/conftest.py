@@ -165,8 +165,10 @@ class _Progress:
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
-        self._files = self._reports = 0
+        self._files = 0
         self._begun: set[str] = set()
+        # A test may have many reports, of its parts.
+        self._tests: set[str] = set()
 
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
         self._files = len(ids)
@@ -174,8 +176,8 @@ class _Progress:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._begun.add(report.nodeid.partition("::")[0])
-        self._reports += 1
-        self._session.testscollected = 1 + self._reports * self._files // len(self._begun)
+        self._tests.add(report.nodeid)
+        self._session.testscollected = 1 + len(self._tests) * self._files // len(self._begun)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
