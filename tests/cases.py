@@ -1,16 +1,18 @@
 """Many small cases in one test.
 
 Each test costs pytest and xdist some two milliseconds, which is more than most cases take for their own work.
-Where there are hundreds of them, :func:`each` stands for ``pytest.mark.parametrize``.
+Where there are hundreds of them, :func:`each` stands for ``pytest.mark.parametrize``. A run of the whole
+suite takes it for every parametrized function that has no other arguments: see :func:`together`. A run of a
+part, in which somebody looks for one case, does not.
 """
 
 from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -25,7 +27,7 @@ MAX_SHOWN = 3
 def each(
     names: str | Sequence[str],
     values: Iterable[Any],
-    ids: Sequence[str] | Callable[[Any], object] | None = None,
+    ids: Iterable[str] | Callable[[Any], object] | None = None,
 ) -> Callable[[Test], Test]:
     """Call the test with every one of the values, as ``pytest.mark.parametrize`` does, but as one test.
 
@@ -37,6 +39,8 @@ def each(
     :raises AssertionError: one or more of the cases failed.
     """
     words = [word.strip() for word in names.split(",")] if isinstance(names, str) else list(names)
+    if ids is not None and not callable(ids):
+        ids = list(ids)
     rows, labels = [], []
     for at, value in enumerate(values):
         row, label = _row(value, len(words))
@@ -54,6 +58,34 @@ def each(
         return _grouped(test, Cases(one, cases))
 
     return decorate
+
+
+def together(test: Any) -> Callable[..., None] | None:
+    """A parametrized function as one test; ``None`` if it is to stay as it is.
+
+    One that takes more than its parameters, or is made by others, may need it anew for each case; marks of a
+    case have no place in a group.
+    """
+    if not inspect.isfunction(test) or hasattr(test, "cases") or hasattr(test, "hypothesis"):
+        return None
+    marks = getattr(test, "pytestmark", [])
+    parameters = [mark for mark in marks if mark.name == "parametrize"]
+    given = [value for mark in parameters for value in (*mark.args, *mark.kwargs.values())]
+    # An iterator can be taken once, and pytest may still need it.
+    if not given or any(isinstance(value, Iterator) for value in given):
+        return None
+    grouped: Any = test
+    try:
+        # So that a case has the name that pytest would give it.
+        for mark in reversed(parameters):
+            grouped = each(*mark.args, **mark.kwargs)(grouped)
+    except TypeError:
+        return None
+    if inspect.signature(grouped).parameters:
+        return None
+    # What wraps shares its marks with what it wraps.
+    grouped.pytestmark = [mark for mark in marks if mark.name != "parametrize"]
+    return cast(Callable[..., None], grouped)
 
 
 class Cases:

@@ -19,13 +19,17 @@ from _pytest.runner import runtestprotocol
 from execnet import gateway_base, gateway_io
 from hypothesis import HealthCheck, settings
 
-from tests import forked, order
+from tests import cases, forked, order
+from tests.fuzz.examples import examples
 from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
 
-# How long something takes says how busy the machine is, and nothing about what is tested.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long something takes says how busy the machine is, and nothing about what is tested. The examples are
+# others in each run: what few of them do not find, the next run may.
+settings.register_profile(
+    "busy", deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("busy")
 
 # pytest asks for Twisted's version before each test, and would parse Twisted's description anew each time,
@@ -47,13 +51,40 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files | None:
     """Of the whole suite. A part, whose files may be few and long, is dealt as ``--dist`` has it."""
-    return order.Files(config, log) if config.args == config.getini("testpaths") else None
+    return order.Files(config, log) if _whole(config) else None
+
+
+def _whole(config: pytest.Config) -> bool:
+    """Whether nobody asked for a part."""
+    chosen = (
+        config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "failedfirst", "deselect")
+    )
+    return config.args == config.getini("testpaths") and not any(chosen)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Have workers deal in files."""
+    config = parent.config
+    if not hasattr(config, "workerinput") or not _whole(config):
+        return None
+    return order.File.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> pytest.Function | None:
+    """Have cases of one function be one test, in a run of all."""
+    if not _whole(collector.config) or not isinstance(collector, pytest.Module):
+        return None
+    if not collector.istestfunction(obj, name):
+        return None
+    test = cases.together(obj)
+    return None if test is None else pytest.Function.from_parent(collector, name=name, callobj=test)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):
-        items.sort(key=order.turn)
+        items.sort(key=lambda item: order.turn(item.path))
 
 
 #: What workers have loaded when they begin: of others' code what takes the longest, then all that is ours.
@@ -76,11 +107,15 @@ _LOADED = (
 )
 
 
+#: What a worker does at its end. To take apart all that it has loaded would take a second and more.
+_END = "\nimport atexit, os; atexit._run_exitfuncs(); os._exit(0)"
+
+
 class _ForkedWorker(gateway_io.Popen2IOMaster):
     """A worker that begins as a copy of one process, in which all of that is loaded once."""
 
     def __init__(self, args: list[str], execmodel: Any) -> None:
-        command = [sys.executable, *args[args.index("-c") :]]
+        command = [sys.executable, "-c", args[args.index("-c") + 1] + _END]
         self.popen = forked.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, loaded=_LOADED)
         gateway_base.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
 
@@ -105,10 +140,15 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """In a worker, report a test that passes once: not also its beginning, setup, teardown and end.
+    """In a worker, run the tests of a file, and report a test that passes once: not also that it begins, is
+    set up, is torn down and ends.
 
     For each of these a message would go to the controller, which takes about as long as most tests.
     """
+    if isinstance(item, order.Work):
+        for test, following in item.tests(nextitem):
+            item.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+        return True
     option = item.config.option
     if not hasattr(item.config, "workerinput") or option.xmlpath or option.durations is not None:
         return None
@@ -118,6 +158,32 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             report.keywords = {}
             item.ihook.pytest_runtest_logreport(report=report)
     return True
+
+
+class _Progress:
+    """Shows how many of the files have begun, since nobody knows how many tests there are."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+        self._files = 0
+        self._begun: set[str] = set()
+        # A test may have many reports, of its parts.
+        self._tests: set[str] = set()
+
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        self._files = len(ids)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._begun.add(report.nodeid.partition("::")[0])
+        self._tests.add(report.nodeid)
+        self._session.testscollected = 1 + len(self._tests) * self._files // len(self._begun)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if config.pluginmanager.has_plugin("dsession") and _whole(config):
+        config.pluginmanager.register(_Progress(session))
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.cases import each
+from tests.cases import each, together
 
 
 def seen_by(*decorators: Callable[[Any], Any]) -> list[tuple[int, str]]:
@@ -56,7 +59,13 @@ def test_all_failures_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "label"), [(None, "[7-x]"), (["seventh"], "[seventh]"), (lambda value: f"<{value}>", "[<7>-<x>]")]
+    ("ids", "label"),
+    [
+        (None, "[7-x]"),
+        (["seventh"], "[seventh]"),
+        ({"seventh": 7}, "[seventh]"),
+        (lambda value: f"<{value}>", "[<7>-<x>]"),
+    ],
 )
 def test_cases_have_names(ids: Any, label: str) -> None:
     """As parametrize would name them."""
@@ -125,3 +134,63 @@ def test_skips() -> None:
     for test, reason in ((none, "not at all"), (empty, "no cases")):
         with pytest.raises(pytest.skip.Exception, match=reason):
             test()
+
+
+def test_functions_of_parameters_alone_are_grouped() -> None:
+    """With every case that they have alone, and their other marks."""
+    seen = []
+
+    @pytest.mark.parametrize("number", [1, 2])
+    @pytest.mark.loopback
+    @pytest.mark.parametrize(("word", "flag"), [("a", True), pytest.param("b", False, id="no")])
+    def test(number: int, word: str, flag: bool) -> None:
+        seen.append((number, word, flag))
+        assert number == 1, "it is two"
+
+    grouped = together(test)
+    assert grouped is not None
+    with pytest.raises(AssertionError, match=r"(?s)2 of 4 cases failed:.*\[a-True-2\].*\[no-2\]"):
+        grouped()
+    assert sorted(seen) == [(1, "a", True), (1, "b", False), (2, "a", True), (2, "b", False)]
+    assert [mark.name for mark in grouped.pytestmark] == ["loopback"]  # type: ignore[attr-defined]
+    assert len(test.pytestmark) == 3
+
+
+def a_fixture(number: int, tmp_path: object) -> None: ...
+
+
+@given(drawn=st.integers())
+def examples(number: int, drawn: int) -> None: ...
+
+
+@each("number", [1])
+def cases(number: int) -> None: ...
+
+
+def plain(number: int) -> None: ...
+
+
+@each(
+    "test, values",
+    [
+        (a_fixture, [1]),
+        (examples, [1]),
+        (cases, [1]),
+        (plain, iter([1])),
+        (plain, [pytest.param(1, marks=pytest.mark.skip)]),
+    ],
+    ids=["a fixture", "examples", "cases", "values that are taken once", "a case with a mark"],
+)
+def test_others_stay_as_they_are(test: Any, values: Any) -> None:
+    """What a group has no place for is given anew for each case, by pytest."""
+
+    def copy(number: int) -> None: ...
+
+    test = functools.update_wrapper(copy, test)
+    assert together(pytest.mark.parametrize("number", values)(test)) is None
+    assert together(test) is None
+
+
+def test_plain_one_is_grouped() -> None:
+    """The function of which the others differ."""
+    assert together(pytest.mark.parametrize("number", [1])(plain)) is not None

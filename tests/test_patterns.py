@@ -53,7 +53,7 @@ FEW = 300
 #: How many times as long a text may take that is twice as long.
 RATIO = 2.5
 #: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`.
-MOST_ROUNDS, SOME_ROUNDS = 30, 4
+MOST_ROUNDS, SOME_ROUNDS = 30, 2
 #: Seconds that no text may take, however linear it is.
 ABSOLUTE = 0.05
 
@@ -346,7 +346,7 @@ def complaint(one: Found) -> str:
         for size in (16, 22, FEW):
             if (
                 at_most(look, short := made(size)) > ABSOLUTE
-                and (seconds := taken(look, short, 3)) > ABSOLUTE
+                and (seconds := taken(look, short, 2, ABSOLUTE)) > ABSOLUTE
             ):
                 return f"{text(20)!r}: {seconds:.2f} s with {size} characters"
         if (quarter := at_most(look, made(SIZE // 2))) < QUICK_QUARTER:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.config.edit import CannotEdit, add_client_key, client_keys, remove_client_key
@@ -126,7 +126,6 @@ def test_shared_lists():
         remove_client_key("api-keys: &k [Kq_7-x]\nx: *k\n", KEY)
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["port", "host", "api-keys", "ampcode", "debug"]),

@@ -189,7 +189,7 @@ _ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_ENTRIES, st.booleans(), st.integers(0, 3), _NAMES, _VALUES)
 def test_any_file(items: list, flow: bool, index: int, name: str, value: object) -> None:
     """Whatever the file holds: what is read afterwards is what was meant, or nothing was changed."""

@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -370,7 +370,6 @@ def test_both_yaml_loaders_agree(monkeypatch):
 
 
 @given(st.text(alphabet="ab:-[]{}&*!#|>'\"%@`,?\n\t \x00é$~<", max_size=60))
-@settings(max_examples=100, deadline=None)
 def test_any_text_is_a_configuration_or_a_config_error(text):
     """No text at all makes the reader fail in a way that its caller does not expect."""
     try:

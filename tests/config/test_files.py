@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ampproxy.ledger.prices import read_prices
 from ampproxy.relay import unknown
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.reload import Snapshot, digest
+from tests.clocked import within
 
 
 @pytest.fixture(autouse=True)
@@ -115,9 +115,7 @@ def test_readers(tmp_path: Path, reader: str, make: Callable[[Path], None]) -> N
     """A pipe, a socket, a folder, a device, a file without end: refused at once, without being read."""
     name, read = READERS[reader]
     make(tmp_path / name)
-    began = time.process_time()
-    read(tmp_path / name)
-    assert time.process_time() - began < 2
+    within(2, lambda: read(tmp_path / name))
 
 
 def test_ledger(tmp_path: Path) -> None:
@@ -152,11 +150,13 @@ def test_large_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(b"api-keys:\n" + b"- some-client-key\n" * 2_800_000)
     assert path.stat().st_size > 50_000_000
-    begun = time.process_time()
-    with pytest.raises(ConfigError, match="1: file: cannot be read: it has more than 1 MiB"):
-        load(path, environ={}, home=tmp_path)
-    digest(path)
-    assert time.process_time() - begun < 1
+
+    def looked_at() -> None:
+        with pytest.raises(ConfigError, match="1: file: cannot be read: it has more than 1 MiB"):
+            load(path, environ={}, home=tmp_path)
+        digest(path)
+
+    within(1, looked_at)
 
 
 def test_large_secret(tmp_path: Path) -> None:

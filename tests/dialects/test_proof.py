@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import unittest
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.dialects.proof import (
@@ -35,7 +35,6 @@ class ProofTests(unittest.TestCase):
         self.assertEqual(unwrap_signature("EqoBCkgI+/==", ANTHROPIC), Signature(ANTHROPIC, "EqoBCkgI+/=="))
         self.assertEqual(place_of("EqoBCkgI+/=="), "reasoning")
 
-    @settings(max_examples=100, deadline=None)
     @given(
         st.sampled_from([vendor for vendor in VENDORS.values() if vendor != ANTHROPIC]),
         values,

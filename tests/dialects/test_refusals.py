@@ -436,7 +436,7 @@ NAMES = ("model", "stream", "system", "input", "messages", "contents", "tools", 
          "tools.0.function.parameters", "input[0].content", "messages.0.role", "body.tools", "request.contents")  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(
     st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3),
     st.sampled_from(NAMES),

@@ -172,7 +172,7 @@ def program(name: str) -> str:
     return path
 
 
-def until(condition: Callable[[], object], timeout: float = 20) -> None:
+def until(condition: Callable[[], object], timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s"

@@ -215,10 +215,10 @@ class Http2Stream(Stream):
 
 
 def run(work: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 90))
+    return asyncio.run(asyncio.wait_for(work, 240))
 
 
-async def until_soon(condition: Any, timeout: float = 30) -> None:
+async def until_soon(condition: Any, timeout: float = 60) -> None:
     """As :func:`until`, while other things go on."""
     for _ in range(int(timeout * 50)):
         if condition():
@@ -276,7 +276,7 @@ async def killed(replicas: Replicas, front: Replicated, number: int) -> None:
     process = replicas.services[number].process
     process.kill()
     # A request that it is sent while it dies is one of its own.
-    await asyncio.to_thread(process.wait, 20)
+    await asyncio.to_thread(process.wait, 60)
     await served(front)
     await until_soon(lambda: sum(end.done() for end in ends) >= its_own)
     broken = [stream for stream, end in zip(running, ends, strict=True) if end.done()]

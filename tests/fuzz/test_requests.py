@@ -183,7 +183,7 @@ def compare(said: bytes) -> None:
         assert (ours.body, ours.rest) == theirs
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(requests())
 @example(
     b"POST /api/threads HTTP/1.1\r\nHost: localhost\r\n" + KEY + b"Content-Length: 5\r\n\r\nhello" + BEHIND

@@ -251,7 +251,7 @@ def answers(draw: Any) -> bytes:
 METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD"])
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @example(b"\rHTTP/1.1 200 Words\r\nContent-Length: 0\r\n\r\n", b"GET", [])
 @given(answers(), METHODS, st.lists(st.integers(0, 800), max_size=12))
 @example(CHUNKED + b"1\r\na\r\n" * 600 + b"0\r\n\r\n", b"GET", [700])
@@ -289,7 +289,7 @@ def judged(data: bytes, method: bytes) -> tuple[bytes, int | None, bool] | None:
         return None
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(answers(), METHODS)
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", b"GET")
 @example(b"HTTP/1.1 204 OK\r\nContent-Length: 5\r\n\r\nhello", b"GET")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 import weakref
 from typing import Any
 
@@ -14,6 +13,7 @@ from twisted.internet.protocol import Protocol
 from ampproxy.http import server_receiving
 from ampproxy.http.server_channel import LINGER
 from ampproxy.http.server_receiving import AT_A_TIME, MAX_BEHIND_BYTES, MAX_EARLY_BYTES
+from tests.clocked import assert_grows
 from tests.http.server import House, Line, Served
 
 HOST = b"Host: localhost\r\n"
@@ -362,19 +362,13 @@ def test_limits_of_time(said: bytes) -> None:
 def test_time_grows_with_the_size() -> None:
     """What is sent ahead costs no more, all together, than if it came when it was due."""
 
-    def needed(count: int) -> float:
-        said, best = (GET % 1) * count, 1e9
-        for _ in range(3):
-            house = answering()
-            line = house.connect()
-            begun = time.thread_time()
-            line.send(said)
-            while len(house.served) < count:
-                house.reactor.advance(0)
-            best = min(best, time.thread_time() - begun)
-        return best
+    def served(count: int) -> None:
+        house = answering()
+        house.connect().send((GET % 1) * count)
+        while len(house.served) < count:
+            house.reactor.advance(0)
 
-    assert needed(8_000) < 40 * needed(800)
+    assert_grows(served, int, 400, 4_000, 40)
 
 
 def test_the_peer_is_asked_for_late() -> None:

@@ -101,7 +101,7 @@ def test_sent_ahead(ahead: int, body: bytes) -> None:
 STEPS = ("hold", "go on", "send", "answer", "pause", "resume", "time")
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=24), st.integers(1, 90))
 def test_any_order(steps: list[str], size: int) -> None:
     """Whatever happens in whichever order, a connection that is open has its requests answered in the end."""

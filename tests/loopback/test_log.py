@@ -117,9 +117,10 @@ def test_what_held_up_everybody(tmp_path: Path) -> None:
         # The watch begins a little after the port is open.
         service.wait_for(lambda: asked(connection) and "The reactor was held up for" in service.log_text)
         (line, *_) = [line for line in service.log_text.splitlines() if "was held up" in line]
-        assert re.search(
-            r" warn  The reactor was held up for 0\.[6-9][0-9]? s: all streams waited\. It ran", line
-        )
+        told = re.search(r" warn  The reactor was held up for (\S+) s: all streams waited\. It ran", line)
+        assert told
+        # As long as the request slept; longer on a busy machine.
+        assert 0.6 <= float(told[1]) < 30
         assert "ampproxy/resources/base.py:" in line
         connection.close()
     finally:

@@ -96,7 +96,7 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], object], timeout: float = 30) -> None:
+def wait_for(condition: Callable[[], object], timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s"

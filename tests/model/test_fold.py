@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import Json
@@ -134,7 +134,6 @@ class FoldTests(unittest.TestCase):
         self.assertEqual(whole.candidates[0].parts, parts)
         self.assertEqual(fold(unfold(whole)), whole)
 
-    @settings(max_examples=100, deadline=None)
     @given(strategies.interleaved_streams())
     def test_unfold_and_fold_agree(self, events: list[Event]) -> None:
         """An answer that was streamed, collected and streamed again is the same answer."""

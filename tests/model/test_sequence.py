@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.model.events import (
@@ -128,7 +128,6 @@ class SequencerTests(unittest.TestCase):
         sequencer.feed([PartStarted(0, A), PartStarted(1, B)])
         self.assertEqual(sequencer.feed([failed]), [failed])
 
-    @settings(max_examples=100, deadline=None)
     @given(strategies.interleaved_streams(), st.integers(1, 5))
     def test_nothing_overlaps_and_nothing_is_lost(self, events: list[Event], step: int) -> None:
         """However parts interleave and the events are cut, the answer is the same and in sequence."""

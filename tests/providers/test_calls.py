@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy import __version__
@@ -470,7 +470,6 @@ def test_hostile_names_stay_names(kind, text):
     assert sent is not (misleads or not text.isprintable())
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30))
 def test_any_name_stays_a_name(text):
     """The same for any text."""

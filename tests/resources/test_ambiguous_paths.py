@@ -94,7 +94,7 @@ def test_bodies_name_no_other_path() -> None:
         assert world.client.sent == []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(PATHS)
 def test_what_was_decided_on_is_what_is_sent(path: bytes) -> None:
     """Of any path that reaches Amp: to the URL standard it is the one in the log, and the model that the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -23,6 +22,7 @@ from ampproxy.upstream.held import Held, Share
 from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.pieces import SMALL, add
 from ampproxy.wire.sse import EventCutter
+from tests.clocked import assert_grows
 from tests.resources.harness import CLIENT_KEY, World
 
 #: Bytes, in pieces of two.
@@ -113,14 +113,8 @@ def test_uploaded() -> None:
 def test_chunks_with_extensions(chunks: bytes, make: Any) -> None:
     """The time that a read takes grows with its size, not with its square."""
 
-    def needed(count: int) -> float:
-        read, got = chunks * count, bytearray()
-        best = 1e9
-        for _ in range(3):
-            begun = time.process_time()
-            got += make().feed(read)
-            best = min(best, time.process_time() - begun)
-        assert bytes(got) == b"xy" * (len(got) // 2)
-        return best
+    def read(said: bytes) -> None:
+        assert len(make().feed(said)) == 2 * said.count(b"xy")
 
-    assert needed(40_000) < 25 * needed(4_000)
+    assert bytes(make().feed(chunks * 9)) == b"xy" * 9 * chunks.count(b"xy")
+    assert_grows(read, lambda count: chunks * count, 4_000, 40_000, 25)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.config.schema import Account, AmpCode, Config, ModelMapping, ModelName
@@ -326,7 +326,6 @@ def test_a_very_long_name_meets_no_pattern():
     assert str(MAX_NAME) in route.reasons[0]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=30), st.booleans())
 def test_any_name(asked, amp):
     """Whatever the name, there is a decision with a reason, and only what is offered is served."""

@@ -107,7 +107,7 @@ SUFFIXES = st.sampled_from(["", " ", ":x", "@1", "\u200b", "-v1:0", "(high)", "\
 DASHES = st.sampled_from(["-", "\u2010", "\u2011", "\uff0d", "%2d", "%252D"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(PREFIXES, SUFFIXES, DASHES, DASHES, st.booleans())
 def test_any_spelling(prefix: str, suffix: str, one: str, other: str, upper: bool) -> None:
     name = f"{prefix}claude{one}opus{other}4{suffix}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.model.request import LEVELS, Thinking
@@ -36,7 +36,6 @@ def test_split(model, base, suffix):
     assert split_suffix(model) == (base, suffix)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=20))
 def test_split_loses_nothing(model):
     """A name that is split and joined again is the same, but for parentheses that are empty."""

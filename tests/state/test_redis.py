@@ -159,7 +159,8 @@ def test_a_redis_that_hangs_holds_up_no_one(server):
     together.loop.until(lambda: not any(view.report().connected for view in together.views))
     server.resume()
     together.loop.until(lambda: two.values == {"a": b"1"})
-    assert one.view.report().connected
+    # On a busy machine an answer may be late once more.
+    together.loop.until(lambda: one.view.report().connected)
 
     # Redis has carried out what it was asked before it was given up; who asked may have the lock, and no one
     # else.

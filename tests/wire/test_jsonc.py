@@ -7,7 +7,7 @@ import re
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.wire.jsonc import MAX_DEPTH, BadJsonc, is_bare, put, quoted, read, remove, require_plain, string
@@ -69,7 +69,6 @@ def files(draw, least=0):
     return f"{mark}{draw(trivia)}{draw(objects(values, least))}{draw(trivia)}".encode()
 
 
-@settings(deadline=None)
 @given(files())
 def test_added_members_leave_every_byte(data):
     """What is added is added: taking it out of the bytes gives the old ones, in their order."""
@@ -80,14 +79,12 @@ def test_added_members_leave_every_byte(data):
     assert put(changed, NAME, VALUE) == changed
 
 
-@settings(deadline=None)
 @given(files(least=1))
 def test_taking_back(data):
     """What was added to an object with members is taken back without a trace."""
     assert remove(put(data, NAME, VALUE), NAME) == data
 
 
-@settings(deadline=None)
 @given(files(), st.sampled_from(["1", "null", '"x"', '{"a": [1, 2,],}', "[ /* , */ ]"]).map(str.encode))
 def test_replaced_values_leave_every_other_byte(data, other):
     """A member that is there gets its new value in its place."""
@@ -98,7 +95,6 @@ def test_replaced_values_leave_every_other_byte(data, other):
     assert put(after, NAME, other) == before
 
 
-@settings(deadline=None)
 @given(files(least=1), st.data())
 def test_removal_leaves_comments_and_neighbours(data, draw):
     """Any member can be taken out; the others keep their text, and every comment outside it stays."""
@@ -108,7 +104,6 @@ def test_removal_leaves_comments_and_neighbours(data, draw):
     assert remove(after, name) == after
 
 
-@settings(deadline=None)
 @given(files())
 def test_accepts_what_json_accepts(data):
     """Without comments and trailing commas it is JSON, with the same members."""
@@ -116,7 +111,6 @@ def test_accepts_what_json_accepts(data):
     assert {name: json.loads(_strict(value)) for name, value in members.items()} == json.loads(_strict(data))
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text('{}[]":,/*\\ \n-1.eu0tnl', max_size=40).map(str.encode)))
 def test_anything_else_is_refused(data):
     """Whatever the bytes are, they are read or refused; what is read, JSON reads too."""

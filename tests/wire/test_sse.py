@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.wire.sse import (
@@ -53,7 +53,6 @@ def test_any_line_end_and_every_byte_alone(line_end: bytes, mark: bytes) -> None
     assert read([stream[i : i + 1] for i in range(len(stream))]) == EVENTS
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, len(STREAM) * 2), max_size=8), st.sampled_from([b"\n", b"\r\n", b"\r"]))
 def test_any_split(cuts: list[int], line_end: bytes) -> None:
     """Where the network cuts a stream does not change its events."""

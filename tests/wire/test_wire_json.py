@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.wire.json import Peek, peek, remove_members, replace_members, replace_model
@@ -140,7 +140,6 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(["model", "b", "c d"]), _values), _values, st.booleans())
 def test_replacing_means_replacing(value: dict, new: object, ascii_only: bool) -> None:
     """Whatever the object, exactly the named member changes."""

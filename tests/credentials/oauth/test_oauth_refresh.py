@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
 
@@ -53,7 +53,6 @@ def test_lead(kind, lifetime, before):
     jitter=st.floats(0, 1),
     skew=st.integers(-(10**5), 10**5),
 )
-@settings(max_examples=100, deadline=None)
 def test_lead_is_within_bounds(kind, lifetime, jitter, skew):
     """Whatever the lifetime and whoever's clock wrote the file, a fresh token is not renewed at once, and
     no token so late that less than a tenth of its life is left.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects import proof
@@ -515,7 +515,6 @@ CONTENT = {
 }
 
 
-@settings(max_examples=100, deadline=None)
 @given(strategies.requests())
 def test_the_services_own_rules(request: ChatRequest):
     """Whatever is asked, the body is one that the service's documented checks let pass."""
