@@ -70,9 +70,10 @@ class Frame:
         """The words of the events from this place on, as far as they are in the frame."""
         if not self._start or not events[at].startswith(self._head):
             return []
-        several = len(events) - at >= _FEWEST_AT_ONCE
-        run = self._run if self._plain else self._counted if self._close == b"}" else None
-        pieces = (run(events, at) if several and run is not None else None) or self._pieces(events, at)
+        pieces: list[bytes] = []
+        if len(events) - at >= _FEWEST_AT_ONCE:
+            pieces = self._run(events, at) if self._plain else self._counted(events, at)
+        pieces = pieces or self._pieces(events, at)
         try:
             # Of a stream that is read as it comes, a read brings one.
             words = [_text(b'"%b"' % pieces[0])] if len(pieces) == 1 else _decoded(pieces)
@@ -99,9 +100,13 @@ class Frame:
         return pieces if whole == b"\n".join(run) else []
 
     def _counted(self, events: Sequence[bytes], at: int) -> list[bytes]:
-        """The words of events that have counts behind them, up to one that has a quote in its words."""
-        head, start, tail, pieces = self._head, self._start, self._tail[1:], []
-        cut = len(tail)
+        """The words of events that may differ behind them, up to one that has a quote in its words; none if
+        they differ elsewhere.
+        """
+        head, start, tail = self._head, self._start, self._tail[1:]
+        cut, pieces = len(tail), []
+        if self._close != b"}":
+            return []
         for event in islice(events, at, None):
             words, _, rest = event[start:].partition(b'"')
             if event[:start] != head or rest[:cut] != tail or event[-1:] != b"}":

@@ -11,6 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 from ampproxy.config.schema import Account
+from ampproxy.providers.base import Header, Provider
 
 _HOST: Final = re.compile(
     r"https?://[^/?#]+\.(?:openai|services\.ai|cognitiveservices)\.azure\.com(?::\d+)?(?=[/?#]|\Z)", re.I
@@ -56,6 +57,18 @@ def azure_place(account: Account) -> AzurePlace | None:
     return AzurePlace(origin.group() + path + (f"?{query}" if query else ""), by_model)
 
 
-def azure_credential(key: bytes) -> tuple[bytes, bytes]:
-    """The header of a key; a token of Entra's, which is a JSON Web Token, goes where tokens do."""
-    return (b"authorization", b"Bearer " + key) if key.startswith(b"eyJ") else (b"api-key", key)
+class AzureAware(Provider):
+    """A provider of OpenAI's dialects, whose account may be at Azure."""
+
+    def __init__(self, account: Account) -> None:
+        self._azure = azure_place(account)
+        super().__init__(account)
+
+    def _base_url(self) -> str:
+        return super()._base_url() if self._azure is None else self._azure.base_url
+
+    def _credential(self, key: bytes) -> Header:
+        # A token of Entra's is a JSON Web Token, and goes where tokens do.
+        if self._azure is None or key.startswith(b"eyJ"):
+            return super()._credential(key)
+        return b"api-key", key

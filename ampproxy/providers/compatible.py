@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from ampproxy.config.schema import Account
 from ampproxy.model.base import CHAT, COMPLETIONS, RESPONSES
-from ampproxy.providers.azure import azure_credential, azure_place
-from ampproxy.providers.base import Call, Header, Paths, Provider, path_segment
+from ampproxy.providers.azure import AzureAware
+from ampproxy.providers.base import Call, Paths, path_segment
 from ampproxy.providers.listing import Listing, openai_page
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 
-class Compatible(Provider):
+class Compatible(AzureAware):
     """Chat, plain completions and embeddings right below ``BASE``. It cannot count tokens."""
 
     PATHS: ClassVar[Paths] = {
@@ -26,16 +26,10 @@ class Compatible(Provider):
     VENDOR = "openai"
 
     def __init__(self, account: Account) -> None:
-        self._azure = azure_place(account)
         super().__init__(account)
+        # Of others each call would have one more.
         if self._azure is not None and self._azure.by_model:
             self._path = self._deployed  # type: ignore[method-assign]
-
-    def _base_url(self) -> str:
-        return self.account.base_url if self._azure is None else self._azure.base_url
-
-    def _credential(self, key: bytes) -> Header:
-        return super()._credential(key) if self._azure is None else azure_credential(key)
 
     def _deployed(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
         return f"deployments/{path_segment(model)}/{super()._path(endpoint, dialect, model, stream)}"

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from ampproxy.catalog.families import shipped
 from ampproxy.model.base import RESPONSES
-from ampproxy.providers.azure import azure_credential, azure_place
-from ampproxy.providers.base import Header, Paths, Provider
+from ampproxy.providers.azure import AzureAware
+from ampproxy.providers.base import Paths
 from ampproxy.providers.listing import Listing, Page, openai_page
 from ampproxy.routing.endpoints import Operation
 
 
-class OpenAI(Provider):
+class OpenAI(AzureAware):
     """Responses at ``BASE/responses``; the base has its own version, if any."""
 
     PATHS: ClassVar[Paths] = {
@@ -22,13 +22,6 @@ class OpenAI(Provider):
     }
     LISTING: ClassVar[Listing | None] = Listing(openai_page)
     VENDOR: ClassVar[str] = "openai"
-
-    def _base_url(self) -> str:
-        place = azure_place(self.account)
-        return self.account.base_url if place is None else place.base_url
-
-    def _credential(self, key: bytes) -> Header:
-        return super()._credential(key) if azure_place(self.account) is None else azure_credential(key)
 
     def models_page(self, body: bytes) -> Page:
         """As every provider, without what OpenAI lists beside the models that Responses takes: those that

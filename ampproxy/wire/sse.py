@@ -249,15 +249,20 @@ def _bare(whole: bytes) -> list[bytes]:
     To read lines and to compare all at once is several times faster than a pattern; ``split`` is slower, too,
     for it looks at each byte.
     """
-    for field in (b"data: ", b"data:"):
-        if whole.startswith(field):
-            if whole.find(b"\n") == len(whole) - 2:
-                return [whole[len(field) : -2]] if len(whole) > len(field) + 2 else []
-            datas = [line[len(field) : -1] for line in BytesIO(whole).readlines()[::2]]
-            usual = all(datas) and field + (b"\n\n" + field).join(datas) + b"\n\n" == whole
-            # Without the space, one that stands there in another event is not its data's.
-            return datas if usual and (field[-1:] == b" " or not any(d[:1] == b" " for d in datas)) else []
-    return []
+    spaced = whole.startswith(b"data: ")
+    field = b"data: " if spaced else b"data:"
+    if not whole.startswith(field):
+        return []
+    if whole.find(b"\n") == len(whole) - 2:
+        found = [whole[len(field) : -2]]
+    else:
+        found = [line[len(field) : -1] for line in BytesIO(whole).readlines()[::2]]
+        if field + (b"\n\n" + field).join(found) + b"\n\n" != whole:
+            return []
+        # A space that stands there in another event is not its data's.
+        if not spaced and any(data.startswith(b" ") for data in found):
+            return []
+    return found if all(found) else []
 
 
 class EventReader:
@@ -280,8 +285,8 @@ class EventReader:
         whole = self._cutter.feed(data)
         return parse_events(whole) if whole else []
 
-    def datas(self, data: bytes) -> list[bytes]:
-        """As :meth:`feed`, for whom the names mean nothing: only the data."""
+    def payloads(self, data: bytes) -> list[bytes]:
+        """Likewise, but only the data of the events: in some dialects names mean nothing."""
         whole = self._cutter.feed(data)
         return _bare(whole) or [event[1] for event in parse_events(whole)] if whole else []
 

@@ -127,12 +127,8 @@ def history(client: str, body: bytes) -> list[dict[str, Any]]:
     return [{"role": "assistant", "content": blocks}, {"role": "user", "content": [result]}]
 
 
-@each("client", ["anthropic", "responses", "gemini"])
-@each("server", SERVERS)
-def test_the_state_comes_back(client: str, server: str) -> None:
-    """As it came, beside the call that it belongs to; to another kind of server it goes not."""
-    url, deltas, expected = SERVERS[server]
-    world = World(config(url, "https://api.groq.com/openai/v1"))
+def two_turns(world: World, client: str, deltas: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Ask, and ask again with what came; give the path and the body of the second request."""
     path, body = question(client, stream=True)
     if client == "responses":
         body.update(
@@ -143,6 +139,16 @@ def test_the_state_comes_back(client: str, server: str) -> None:
     member = {"anthropic": "messages", "responses": "input", "gemini": "contents"}[client]
     body[member] = body[member] + history(client, connection.body)
     ask(world, path, body)
+    return path, body
+
+
+@each("client", ["anthropic", "responses", "gemini"])
+@each("server", SERVERS)
+def test_the_state_comes_back(client: str, server: str) -> None:
+    """As it came, beside the call that it belongs to; to another kind of server it goes not."""
+    url, deltas, expected = SERVERS[server]
+    world = World(config(url, "https://api.groq.com/openai/v1"))
+    path, body = two_turns(world, client, deltas)
     message = json.loads(world.client.sent[-1].body)["messages"][1]
     assert {name: value for name, value in message.items() if "reasoning" in name} == expected
     assert message["tool_calls"][0]["id"] == "call_1"
@@ -226,16 +232,7 @@ def test_what_litellm_keeps_comes_back(client: str, case: str) -> None:
     deltas, expected, beside = LITELLM[case]
     urls = config("http://router.test/v1", "https://api.groq.com/openai/v1")
     world = World(urls.replace("gemini-3.1-pro-preview", "some-model"))
-    path, body = question(client, stream=True)
-    if client == "responses":
-        body.update(
-            input=[{"role": "user", "content": "go"}], store=False, include=["reasoning.encrypted_content"]
-        )
-    connection = ask(world, path, body)
-    answered(world, deltas)
-    member = {"anthropic": "messages", "responses": "input", "gemini": "contents"}[client]
-    body[member] = body[member] + history(client, connection.body)
-    ask(world, path, body)
+    path, body = two_turns(world, client, deltas)
     message = json.loads(world.client.sent[-1].body)["messages"][1]
     (made,) = message["tool_calls"]
     assert {name: value for name, value in message.items() if "thinking" in name} == expected

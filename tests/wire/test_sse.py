@@ -118,7 +118,7 @@ def test_all_at_once_or_each_alone(kind: bytes, neighbour: bytes) -> None:
     alone = [event for one in events for event in EventReader().feed(one)]
     whole = b"".join(events)
     assert EventReader().feed(whole) == alone
-    assert EventReader().datas(whole) == [data for _, data in alone]
+    assert EventReader().payloads(whole) == [data for _, data in alone]
     blocks = [block for one in events for block in BlockSplitter().feed(one)]
     assert BlockSplitter().feed(whole) == blocks
     assert EventReader().feed(whole.replace(b"\n", b"\r\n")) == alone

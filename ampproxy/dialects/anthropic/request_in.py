@@ -176,8 +176,9 @@ _OF_CHAT: Final = ("tool", "developer")
 def _turn(raw: Json, at: str) -> Turn:
     message = Fields(raw, at)
     role = message.need("role", str)
-    content = bytes(message.left.get("content", NULL))
-    if role in _OF_CHAT or "tool_calls" in message.left or content[:1] == b"{" or _BARE_TEXT.match(content):
+    content = message.left.get("content", NULL)
+    odd = first(content) == b"{" or _BARE_TEXT.match(content) is not None
+    if odd or role in _OF_CHAT or "tool_calls" in message.left:
         role = _of_chat(message, role)
     if role not in _ROLES:
         bad_request(f"{at}.role", "Expected 'user', 'assistant' or 'system'.")

@@ -166,7 +166,7 @@ class GeminiStreamParser:
 
     def _payloads(self, data: bytes) -> list[bytes]:
         if self._sse is not None:
-            return self._sse.datas(data)
+            return self._sse.payloads(data)
         if self._array is not None:
             return self._array.feed(data)
         first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]

@@ -157,7 +157,6 @@ CHUNK: Final = Decoder(Chunk)
 QUICK_CHUNK: Final = Decoder(QuickChunk)
 RAW_CHUNK: Final = Decoder(RawChunk)
 
-
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
     {
@@ -299,7 +298,6 @@ SAMPLING: Final = {
     "logprobs": "top_logprobs",
     "candidateCount": "candidates",
 }
-
 
 #: Google's documented value for a function call that has no signature because another model made it
 #: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.

@@ -121,6 +121,7 @@ def _written(values: Members, *, messages: bool) -> str:
 
 _body = Decoder(_Body)
 _parts = Decoder(list[_Part])
+#: Of a content that is a list: to match it costs less than to take its first character.
 _LIST = re.compile(rb"\[")
 #: The types of other dialects' parts of a message, and of items in place of messages, which agents send for
 #: models of theirs, and servers of this one refuse.

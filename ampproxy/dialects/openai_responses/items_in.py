@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ampproxy.dialects.json import NULL, Fields, bad_request, is_string, raw_str, read, text_of
+from ampproxy.dialects.json import NULL, Fields, bad_request, first, is_string, raw_str, read, text_of
 from ampproxy.dialects.openai_responses.content import parse_content
 from ampproxy.dialects.places import carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
@@ -204,7 +204,7 @@ def _parse_result(fields: Fields, waiting: Waiting, *, freeform: bool) -> Part:
     call = given or (fields.need("call_id", str) if answered is None else answered.id)
     output = fields.take_raw("output")
     parts: tuple[Part, ...] = ()
-    if output is not None and (is_string(output) or bytes(output)[:1] == b"["):
+    if output is not None and (is_string(output) or first(output) == b"["):
         parts = parse_content(output, fields.path("output"))
     elif output is not None:
         # Clients give the object itself.
