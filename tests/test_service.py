@@ -25,6 +25,7 @@ from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import ConfigError, ExchangeError
 from ampproxy.service import GatewayService
 from ampproxy.tap import build
+from tests.ports import free_port
 
 CONFIG = """
 port: 0
@@ -109,9 +110,7 @@ class Serving(unittest.TestCase):
     def test_defect(self) -> None:
         """If anything goes wrong on the way, nothing has changed: no setting, no port, no number."""
         before = self.service.current, self.service.site.resource, self.service.ports
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         text = CONFIG.replace("port: 0", f"port: {port}") + "timeouts: {connect: 3s}\n"
         fails = patch("ampproxy.service.Generation", side_effect=KeyError("a defect"))
         with fails, self.assertRaises(KeyError):

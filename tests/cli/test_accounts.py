@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -24,6 +23,7 @@ from ampproxy.model.lesson import Lesson
 from ampproxy.tap import build
 from ampproxy.testing import anthropic
 from ampproxy.testing.script import Script
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 CLIENT_KEY = "canary-client-key-7c1b"
@@ -32,12 +32,6 @@ KEYS = [f"canary-account-key-{name}" for name in "abc"]
 
 def run(file: Path, *more: str):
     return CliRunner().invoke(main, ["accounts", "--config", str(file), *more])
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def write(file: Path, port: int, url: str, more: str = "") -> None:

@@ -27,7 +27,7 @@ from ampproxy.desktop.doctor.checks import examine
 from ampproxy.desktop.doctor.context import gather
 from ampproxy.model.clients import hash_of
 from ampproxy.tap import build
-from tests.cli.test_accounts import free_port
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 ANTHROPIC, OPENROUTER = "canary-anthropic-key-1", "canary-openrouter-key-2"

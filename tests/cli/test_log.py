@@ -16,8 +16,9 @@ from ampproxy.ledger import NAME
 from ampproxy.ledger.place import Place
 from ampproxy.ledger.store import Store
 from ampproxy.testing.script import Script
-from tests.cli.test_accounts import KEYS, Service, free_port
+from tests.cli.test_accounts import KEYS, Service
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
+from tests.ports import free_port
 
 
 @pytest.fixture(autouse=True)

@@ -28,15 +28,10 @@ from ampproxy.credentials.oauth.failures import LoginError
 from ampproxy.credentials.oauth.formats import KINDS, dump
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.testing import oauth
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 PATHS = {"claude": "/callback", "codex": "/auth/callback", "gemini": "/oauth2callback"}
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import http.client
 import json
 import re
 import shlex
-import socket
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from ampproxy.testing import amp, anthropic, openai_responses
 from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud, Connection, Request
 from ampproxy.testing.script import Script
 from tests.loopback.process import Service
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -44,13 +44,6 @@ ampcode:
   upstream-url: "{amp_url}"
   upstream-api-key: {owner}
 """
-
-
-def free_port() -> int:
-    """A port that nothing uses now."""
-    with socket.socket() as any_:
-        any_.bind(("127.0.0.1", 0))
-        return int(any_.getsockname()[1])
 
 
 def asked_by_amp(config: Mapping[str, Any], secret: str) -> str:

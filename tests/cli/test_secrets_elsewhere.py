@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -24,6 +23,7 @@ from ampproxy.wire.redact import Secret, SecretUnseen, Unseen
 from tests import forked
 from tests.ledger.samples import NOON, entry
 from tests.loopback.process import Service
+from tests.ports import free_port
 
 CLIENT, VENDOR = "canary-client-key-3f7a", "canary-vendor-key-91cc"
 #: Every place where a secret may stand, each somewhere else.
@@ -216,9 +216,7 @@ claude-api-key: [{{api-key: "${{ANTHROPIC_API_KEY}}", base-url: "http://127.0.0.
 @pytest.fixture
 def service(tmp_path: Path):
     """A service of this user's with secrets of its own."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     (credentials / "key_client").write_text(f"{CLIENT}\n")

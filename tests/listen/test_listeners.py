@@ -25,6 +25,7 @@ from ampproxy.listen import describe, sockets
 from ampproxy.listen.inherited import FIRST, Inherited
 from ampproxy.listen.listeners import Listeners
 from ampproxy.listen.sockets import listening
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -34,12 +35,6 @@ class Greeter(Protocol):
     def connectionMade(self) -> None:
         self.transport.write(b"hello")
         self.transport.loseConnection()
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
 
 
 def config(text: str) -> Config:

@@ -23,6 +23,7 @@ from twisted.internet import reactor
 from ampproxy.cli import main
 from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -45,12 +46,6 @@ def upstreams() -> Iterator[list[Any]]:
     yield running
     for stand_in in running:
         in_reactor(stand_in.stop)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 class Configured:

@@ -19,8 +19,8 @@ from ampproxy.cli.service_client import ServiceClient
 from ampproxy.config.load import load
 from ampproxy.status import ReloadReport
 from ampproxy.testing import anthropic
-from tests.loopback.test_hot_reload import free_port
 from tests.loopback.test_restart import CLIENT, LONG, MODEL, Running, ask
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback

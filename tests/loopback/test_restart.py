@@ -26,8 +26,9 @@ from ampproxy.cli import main
 from ampproxy.testing import anthropic
 from tests import forked
 from tests.loopback.process import Service, twistd
-from tests.loopback.test_hot_reload import activated, free_port
+from tests.loopback.test_hot_reload import activated
 from tests.loopback.test_notify import Manager
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback

@@ -22,8 +22,8 @@ from google import genai
 from twisted.internet import reactor
 
 from ampproxy.testing import anthropic
-from tests.loopback.test_hot_reload import free_port
 from tests.loopback.test_restart import Running, ask, is_there, wait_for
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback

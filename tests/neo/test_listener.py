@@ -17,6 +17,7 @@ from twisted.internet import reactor
 from ampproxy.config.load import parse
 from ampproxy.errors import ConfigError
 from ampproxy.tap import build
+from tests.ports import free_port
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -50,12 +51,6 @@ def running(text: str, *listen: str) -> Iterator[Any]:
         yield service
     finally:
         in_reactor(service.stopService)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def ports(service: Any) -> list[int]:

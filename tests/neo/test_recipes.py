@@ -21,10 +21,11 @@ import trustme
 from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud
 from ampproxy.testing.amp_formats import COMPACTION, Answer, ModelError, Talk
 from ampproxy.testing.script import Script
-from tests.cli.test_neo import World, free_port
+from tests.cli.test_neo import World
 from tests.etc.test_proxies import program, until
 from tests.neo.test_script import PNG, THREAD
 from tests.neo.world import NEO_KEY
+from tests.ports import free_port
 
 pytestmark = pytest.mark.loopback
 

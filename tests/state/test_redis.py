@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from ampproxy.state.shared import Lease
 from ampproxy.tenants.counting import Amounts, Demand
 from ampproxy.tenants.store import Look, Settle, Take
 from ampproxy.wire.redact import Secret
+from tests.ports import free_port
 from tests.state.redis_server import PROGRAM, RedisServer, Turned, needs_redis
 from tests.state.test_view import Book, fired
 from tests.tenants.test_client_counts import LIMIT
@@ -24,13 +24,6 @@ from tests.test_layers import imported_at_once
 from tests.tree import module_of, places, tree_of
 
 pytestmark = needs_redis
-
-
-def free_port():
-    """A port of the loopback address that is free now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.fixture
