@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ def upstream() -> Iterator[Any]:
 
 def waiting(folder: Path) -> int:
     """How many rows wait on the disk; one that waits twice counts once, for it has one key."""
-    lines = [line for path in folder.glob("*") for line in path.read_bytes().splitlines(keepends=True)]
+    lines: list[bytes] = []
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # the service has written it to the database meanwhile
+            lines += path.read_bytes().splitlines(keepends=True)
     return len({(row.at, row.writer, row.number) for line in lines for row in decoded(line)})
 
 

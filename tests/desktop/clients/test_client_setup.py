@@ -51,14 +51,17 @@ class Desk:
         apply(plan(self.wanted(url, key), self.journal), self.journal)
 
 
-def tree(folder: Path) -> dict[str, tuple[int, bytes | str]]:
-    """All that is in a folder: modes, contents, where links lead."""
+def tree(folder: Path, *parts: str) -> dict[str, tuple[int, bytes | str]]:
+    """All that is in a folder, or in parts of it: modes, contents, where links lead."""
+    tops = [folder / part for part in parts or ("",)]
     return {
         str(path.relative_to(folder)): (
             path.lstat().st_mode,
             os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else b"",
         )
-        for path in sorted(folder.rglob("*"))
+        for top in tops
+        for path in sorted([top, *top.rglob("*")])
+        if path.exists() or path.is_symlink()
     }
 
 
