@@ -32,7 +32,7 @@ AT_A_TIME = 16
 SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
-MAX_READ_BYTES = 512 * 1024
+MAX_READ_BYTES = 1024 * 1024
 
 
 class Waits(Enum):
