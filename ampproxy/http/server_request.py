@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from socket import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -105,6 +106,14 @@ class HttpRequest(Request):
         :param length: of the body, in bytes; ``None``: it comes in chunks.
         """
         raise NotImplementedError
+
+    def draw(self, source: socket, most: int) -> int:
+        """Take more of the body from the client's socket by oneself.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and reported.
+        """
+        return 0
 
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""

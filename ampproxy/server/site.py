@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from socket import socket
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -204,6 +205,13 @@ class GatewayRequest(Revocable, HttpRequest):
             self.body.push(data)
         except ExchangeError as refusal:
             self.reject_early(refusal)
+
+    def draw(self, source: socket, most: int) -> int:
+        """Take more of the body from the client's socket, if it only passes."""
+        body = self.body
+        if self.pending is not None or self.finished or not isinstance(body, PipeProducer):
+            return 0
+        return body.draw(source, most)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is whole."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -11,6 +13,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from ampproxy.http.bodies import SLICE
+from ampproxy.http.client_request import Upload
 from ampproxy.wire.pieces import add
 
 
@@ -29,7 +32,8 @@ class PipeProducer:
         self._resume = resume
         self._waiting: list[bytes] = []
         self._waiting_size = 0
-        self._consumer: IConsumer | None = None
+        # Ours shows more than the interface has.
+        self._consumer: Any = None
         self._done: Deferred[None] | None = None
         self._held = False
         self._paused = False
@@ -84,6 +88,16 @@ class PipeProducer:
             self._held = True
             self._pause()
         self._look()
+
+    def draw(self, source: socket, most: int) -> int:
+        """Have the upstream take the next bytes from the client's own socket, if it can.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and pushed.
+        """
+        if self._paused or self._waiting or not isinstance(self._consumer, Upload):
+            return 0
+        return self._consumer.draw(source, most)
 
     def end(self) -> None:
         """The client sent all."""

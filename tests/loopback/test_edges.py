@@ -69,7 +69,11 @@ class House:
             issued.private_key_pem.write_to_path(str(folder / "key.pem"))
             issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
+        """Begin.
+
+        :param port: of another upstream, which is plain; 0: none.
+        """
         factory: Any = Factory.forProtocol(Upstream)
         factory.noisy, factory.connections, factory.asked, factory.answer = False, 0, [], b""
         self.upstream = factory
@@ -80,6 +84,8 @@ class House:
             self.listening = reactor.listenSSL(0, factory, theirs, interface="127.0.0.1")
         tls = f"{{enable: true, cert: {self.folder}/cert.pem, key: {self.folder}/key.pem}}"
         url = f"http{'s' if self.tls else ''}://localhost:{self.listening.getHost().port}"
+        if port:
+            url = f"http://127.0.0.1:{port}"
         text = f"""
 port: 0
 api-keys: [k]
