@@ -19,6 +19,8 @@ from ampproxy.http.splicing import splice
 
 #: So much may wait in a transport before its producer is paused; Twisted's own mark. Bytes.
 HIGH = 64 * 1024
+#: So much goes from socket to socket at a time, in a millisecond at most. Bytes.
+MAX_DRAWN_BYTES = 4 * 1024 * 1024
 
 
 class Source(Protocol):
@@ -109,7 +111,7 @@ class Outbox:
         target = self._socket
         if self._send is None or target is None:
             return 0
-        taken, unsent = splice(source, target, most)
+        taken, unsent = splice(source, target, min(most, MAX_DRAWN_BYTES))
         if unsent:
             self._send = None
             self._wait(unsent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import socket
 from typing import Any
 
 from twisted.internet import protocol
@@ -83,6 +84,10 @@ class HttpChannel(Receiving):
         """Send a part of an answer."""
         if not self._closed:
             self._outbox.write(data)
+
+    def send_from(self, source: socket, most: int) -> int:
+        """Send what has come at another socket; see :meth:`~ampproxy.http.outbox.Outbox.draw`."""
+        return 0 if self._closed else self._outbox.draw(source, most)
 
     def finished(self, request: HttpRequest) -> None:
         """The answer is out. If the request is not in, its rest is dropped, but not for ever."""

@@ -33,8 +33,6 @@ SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
 MAX_READ_BYTES = 1024 * 1024
-#: So much of a body goes from socket to socket in one turn of the reactor, which takes a millisecond at most.
-MAX_DRAWN_BYTES = 4 * 1024 * 1024
 
 
 class Waits(Enum):
@@ -288,7 +286,7 @@ class Receiving(protocol.Protocol):
         request, source = self._current, socket_of(self.transport)
         if request is None or source is None or self._receive is not Receiving._receive_counted:
             return 0
-        drawn = request.draw(source, min(self._left - 1, MAX_DRAWN_BYTES))
+        drawn = request.draw(source, self._left - 1)
         self._left -= drawn
         self._body_bytes += drawn
         return drawn

@@ -172,6 +172,18 @@ class HttpRequest(Request):
         elif head:
             self.channel.send(head)
 
+    def write_from(self, source: socket, most: int) -> int:
+        """Send more of the body, which has come at a socket, without reading it, if that can be.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and written.
+        """
+        if self.finished or self.gone or self._bodiless or self.chunked or not self.startedWriting:
+            return 0
+        sent = self.channel.send_from(source, most)
+        self.sentLength += sent
+        return sent
+
     def _head(self) -> bytes:
         self.startedWriting = 1
         headers = self.responseHeaders

@@ -13,6 +13,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.client_answer import Answer
 from ampproxy.http.deadlines import Deadlines
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.answer_headers import UNBUFFERED
@@ -220,6 +221,8 @@ async def pass_back(
     if length == 0:
         on_first()
     gone.on_end(relay.client_left, relay.fail)
+    if isinstance(response, Answer) and metered is sniffer:
+        response.draw = lambda source, most: 0 if sniffer.changed else relay.draw(source, most)
     try:
         await relay.start(response, idle)
     finally:

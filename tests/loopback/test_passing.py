@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.loopback
 
 SIZE = 6 * 1024 * 1024
 BODY = bytes(range(256)) * (SIZE // 256)
+DOWNLOAD = b"GET /api/threads HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\n"
 HEAD = AMP + b"Content-Length: %d\r\n\r\n" % SIZE
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -38,6 +41,10 @@ class Amp:
         with connection:
             connection.settimeout(30)
             self.result = what(connection)
+
+    def wait(self, seconds: float) -> None:
+        """Let it do what it does."""
+        self._thread.join(seconds)
 
     def end(self) -> Any:
         """What came of it."""
@@ -94,7 +101,7 @@ def start(house: House, what: Callable[[socket.socket], object]) -> Amp:
     return amp
 
 
-def test_whole(house: House, drawn: list[int]) -> None:
+def test_upload(house: House, drawn: list[int]) -> None:
     """Byte for byte, and nothing of the request behind it. Most of it is not even read."""
 
     def serve(connection: socket.socket) -> str:
@@ -169,4 +176,88 @@ def test_upstream_answers_early(house: House) -> None:
         assert answers(client.recv(65536)) == [413]
         client.sendall(BODY[SIZE // 2 :] + HEALTH + b"Connection: close\r\n\r\n")
         assert answers(b"".join(iter(lambda: client.recv(65536), b""))) == [200]
+    amp.end()
+
+
+def send_answer(connection: socket.socket, body: bytes, length: int = SIZE, headers: bytes = b"") -> None:
+    """Answer one request; whoever asked may leave."""
+    body_of(connection, 0)
+    head = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n" % (headers, length)
+    with suppress(OSError):
+        connection.sendall(head + body)
+
+
+def test_download(house: House, drawn: list[int]) -> None:
+    """Byte for byte, two on the same connections. Most of it is not even read."""
+
+    def serve(connection: socket.socket) -> None:
+        send_answer(connection, BODY)
+        send_answer(connection, BODY)
+
+    amp = start(house, serve)
+    said = house.said(DOWNLOAD + b"\r\n", DOWNLOAD + b"Connection: close\r\n\r\n")
+    first, second = said.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert first.partition(b"\r\n\r\n")[2] == BODY
+    assert second.partition(b"\r\n\r\n")[2] == BODY
+    assert sum(drawn) > SIZE
+    amp.end()
+
+
+def test_slow_client(house: House, drawn: list[int]) -> None:
+    """The upstream is asked for no more than the client takes."""
+    sent = [0]
+
+    def serve(connection: socket.socket) -> None:
+        send_answer(connection, b"", 8 * SIZE)
+        for _ in range(8):
+            connection.sendall(BODY)
+            sent[0] += SIZE
+
+    amp = start(house, serve)
+    with closing(house.connect()) as client:
+        client.settimeout(30)
+        client.sendall(DOWNLOAD + b"Connection: close\r\n\r\n")
+        amp.wait(1)
+        assert sent[0] < 8 * SIZE
+        said = b"".join(iter(lambda: client.recv(1 << 18), b""))
+    assert said.partition(b"\r\n\r\n")[2] == BODY * 8
+    assert sum(drawn) > 0
+    amp.end()
+
+
+def test_cut_download(house: House) -> None:
+    """The client sees that this was not all."""
+    amp = start(house, lambda connection: send_answer(connection, BODY[: SIZE // 2]))
+    said = house.said(DOWNLOAD + b"\r\n")
+    assert b"Content-Length: %d\r\n" % SIZE in said
+    body = said.partition(b"\r\n\r\n")[2]
+    assert SIZE > len(body) > 0
+    assert BODY.startswith(body)
+    amp.end()
+
+
+def test_client_leaves_a_download(house: House) -> None:
+    """The upstream's connection is closed."""
+
+    def serve(connection: socket.socket) -> bytes:
+        send_answer(connection, BODY[: SIZE // 2])
+        try:
+            return connection.recv(1)
+        except ConnectionResetError:
+            return b""
+
+    amp = start(house, serve)
+    with closing(house.connect()) as client:
+        client.sendall(DOWNLOAD + b"\r\n")
+        assert answers(client.recv(65536)) == [200]
+    assert amp.end() == b""
+
+
+def test_what_is_changed_is_read(house: House, drawn: list[int]) -> None:
+    """A body that is gzip and does not say so is inflated, however large it is."""
+    body = gzip.compress(random.Random(7).randbytes(SIZE))
+    amp = start(house, lambda connection: send_answer(connection, body, len(body)))
+    said = house.said(DOWNLOAD + b"Connection: close\r\n\r\n")
+    assert random.Random(7).randbytes(SIZE)[-1000:] in said
+    assert sum(drawn) == 0
     amp.end()
