@@ -137,7 +137,7 @@ class StreamRelay:
         :param most: bytes.
         :return: how many bytes; 0: they are to be read.
         """
-        if not self.began or self._passing or self._pending or self._paused or self.done.called:
+        if not self.began or self._passing or self._pending or self.done.called:
             return 0
         drawn = self._downstream.write_from(source, most)
         self.bytes_out += drawn
