@@ -13,7 +13,6 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
 from ampproxy.http.bodies import SLICE
-from ampproxy.http.client_request import Upload
 from ampproxy.wire.pieces import add
 
 
@@ -95,9 +94,11 @@ class PipeProducer:
         :param most: bytes.
         :return: how many bytes; 0: they are to be read, and pushed.
         """
-        if self._paused or self._waiting or not isinstance(self._consumer, Upload):
+        if self._paused or self._waiting:
             return 0
-        return self._consumer.draw(source, most)
+        # Ours can; another library's consumer cannot, and there is none before the connection stands.
+        draw = getattr(self._consumer, "draw", None)
+        return 0 if draw is None else draw(source, most)
 
     def end(self) -> None:
         """The client sent all."""

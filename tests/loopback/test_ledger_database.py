@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
+from ampproxy.ledger.lines import decoded
 from ampproxy.ledger.place import SPOOL
-from ampproxy.ledger.spool import decoded
 from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
 from tests.loopback.test_ledger import ask, config, usage
