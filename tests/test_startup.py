@@ -69,6 +69,7 @@ NEVER = (
     "ampproxy.state.redis",
     "ampproxy.state.view",
     "ampproxy.testing",
+    "ampproxy.upstream.proxy_tunnel",
     "ampproxy.wire.jsonpath",
     "ampproxy.workers",
     "click",
