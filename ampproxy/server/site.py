@@ -355,11 +355,14 @@ class GatewayRequest(Revocable, HttpRequest):
         return self._local_line and is_here(self.client)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The client is gone: whoever serves it hears of that, and its body is dropped."""
-        super().connectionLost(reason)
+        """The client is gone: whoever serves it hears of that first, for else the end of its body would look
+        like a fault; and its body is dropped.
+        """
+        self.gone = True
         on_leave, self.on_leave = self.on_leave, None
         if on_leave is not None:
             on_leave()
+        super().connectionLost(reason)
         self.drop_body()
 
     def drop_body(self) -> None:

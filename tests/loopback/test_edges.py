@@ -61,6 +61,7 @@ class House:
     def __init__(self, folder: Path, *, tls: bool) -> None:
         self.authority = trustme.CA()
         self.folder = folder
+        self.events: list[Any] = []
         self.tls: ssl.SSLContext | None = None
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -97,7 +98,7 @@ ampcode: {{upstream-url: "{url}", upstream-api-key: amp-key}}
 """
         config = parse(text, name="c", environ={}, home=self.folder, read_secret=Path.read_text)
         self.service = build(
-            config, reactor, environ={}, policy=Trusting(self.authority), observer=lambda _: None
+            config, reactor, environ={}, policy=Trusting(self.authority), observer=self.events.append
         )
         await self.service.listen()
         self.port = self.service.ports[0].getHost().port

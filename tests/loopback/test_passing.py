@@ -7,6 +7,7 @@ import hashlib
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from ampproxy.http import outbox
+from ampproxy.relay.record import Outcome
 from tests.loopback.test_edges import AMP, HEALTH, House, answers
 from tests.reactor import in_reactor
 
@@ -146,12 +148,26 @@ def test_slow_upstream(house: House, drawn: list[int]) -> None:
     assert amp.end() == BODY * 8
 
 
-def test_client_leaves(house: House) -> None:
-    """The upstream is not told that this was all."""
-    amp = start(house, lambda connection: body_of(connection, SIZE))
+@pytest.mark.parametrize("reads", [True, False])
+def test_client_leaves(house: House, reads: bool) -> None:
+    """The upstream is not told that this was all, and the log does not take it for a defect."""
+    may = threading.Event()
+
+    def serve(connection: socket.socket) -> bytes:
+        assert reads or may.wait(30)
+        return body_of(connection, SIZE)
+
+    amp = start(house, serve)
     with closing(house.connect()) as client:
-        client.sendall(HEAD + BODY[: SIZE // 2])
+        client.sendall(HEAD + BODY[: SIZE // 4])
+        # It is under way, and may wait for an upstream that takes no more.
+        time.sleep(0.2)
+    may.set()
     assert len(amp.end()) < SIZE
+    assert [event["exchange"].outcome for event in house.events if "exchange" in event] == [
+        Outcome.CLIENT_LEFT
+    ]
+    assert [event for event in house.events if "log_failure" in event] == []
 
 
 def test_upstream_leaves(house: House) -> None:
