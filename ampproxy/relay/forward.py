@@ -84,6 +84,10 @@ class Change(Protocol):
         """
 
 
+#: Methods that change nothing (RFC 9110, section 9.2.1).
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
 @dataclass(slots=True)
 class Forward:
     """One request to be handed on.
@@ -119,15 +123,23 @@ async def forward(
     mark: Callable[[Headers], None],
 ) -> None:
     """Send it, and pass the answer back with back-pressure, whatever its status. An answer that is to be
-    changed comes back without a length; one in a coding that we cannot undo is not changed.
+    changed comes back without a length; one in a coding that we cannot undo is not changed. What only asks
+    is sent once more where a kept connection turns out to be closed.
 
     :param mark: adds our own response headers.
     :raises ExchangeError: no answer came; nothing was sent to the client.
     :raises ClientGone: the client left; the upstream was closed.
     """
     gone = ClientWatch(downstream)
-    response = await sent(what, gone, client=client, clock=clock, deadlines=deadlines, first_byte=first_byte)
+    again = _no_body if what.body is None and what.method in _SAFE else None
+    response = await sent(
+        what, gone, client=client, clock=clock, deadlines=deadlines, first_byte=first_byte, body=again
+    )
     await pass_back(what, response, downstream, gone, clock=clock, idle=idle, mark=mark)
+
+
+def _no_body() -> None:
+    return None
 
 
 async def sent(
