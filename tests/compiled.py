@@ -59,8 +59,13 @@ def compile_tests(paths: Iterable[Path]) -> None:
 
 
 def find_constants() -> None:
-    """Those of the package, of which Hypothesis makes examples: it keeps what it has found in a file."""
+    """Those of the package, of which Hypothesis makes examples, and all characters: it keeps in files what it
+    has found.
+    """
+    from hypothesis.internal.charmap import intervals_from_codec
     from hypothesis.internal.constants_ast import constants_from_module
+
+    intervals_from_codec("utf-8")
 
     with warnings.catch_warnings():
         # It tells plugins that they make all runs slower.

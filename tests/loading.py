@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 import _hypothesis_pytestplugin  # noqa: F401  Hypothesis expects it before anything is made with it.
 import pytest
 
+from tests import order
 from tests.compiled import HERE, modules, rewritten_asserts
 from tests.compiling import PROCESS
 
@@ -28,6 +29,8 @@ def load() -> None:
         # Of the tests the settings come first: they hold for what is made as the others are imported.
         _import(["tests.conftest", *modules(HERE.parent / "ampproxy", "*.py")])
         _import(modules(HERE, "test_*.py"))
+    for path in modules(HERE, "test_*.py").values():
+        order.turn(path)
     if PROCESS:
         os.waitpid(PROCESS, 0)
     _find_constants()
@@ -48,6 +51,7 @@ def _find_constants() -> None:
         # It tells plugins that they make all runs slower.
         warnings.simplefilter("ignore")
         importlib.import_module("hypothesis.internal.conjecture.providers")._get_local_constants()
+        importlib.import_module("hypothesis.internal.charmap").intervals_from_codec("utf-8")
 
 
 @contextlib.contextmanager
