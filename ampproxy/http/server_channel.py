@@ -78,6 +78,11 @@ class HttpChannel(Receiving):
         """What is being served on it: one request, or none."""
         return [] if self._current is None else [self._current]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no request has come on it so far."""
+        return self.known is None and not self._closed
+
     # What goes.
 
     def send(self, data: bytes) -> None:
