@@ -13,6 +13,7 @@ from functools import partial
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
+from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
 from ampproxy.dialects.limits import openai_limits
@@ -259,12 +260,6 @@ _BESIDE = ("messages", "system", "max_tokens", "max_completion_tokens", "reasoni
 _body = Decoder(_Body)
 
 
-class _Looked(Peek, frozen=True, gc=False):
-    """What routing looks at, without the rest, and the dialect that the body's members show."""
-
-    dialect: str = ""
-
-
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether the input may hold thinking."""
     found = read_or_none(_body, body)
@@ -275,9 +270,8 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     dialect = ""
     if not plain or found.input is NULL:
         dialect = _written({name: getattr(found, name) for name in ("input", "contents", *_BESIDE)})
-    known = (found.model, found.stream, found.tools, found.choice, found.generation, found.configured)
     thinks = body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0
-    return _Looked(*known, found.store, found.thread, dialect), thinks
+    return Looked.of(found, dialect), thinks
 
 
 def _written(values: Members) -> str:
@@ -296,7 +290,7 @@ def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
     tools and other members in its form or in Anthropic's.
     """
-    written = found.dialect if type(found) is _Looked else _written(raw_members(body) or {})
+    written = "" if type(found) is Looked else _written(raw_members(body) or {})
     return written or (RESPONSES if is_foreign(bytes(found.tools), bytes(found.choice)) else "")
 
 
