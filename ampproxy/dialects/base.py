@@ -162,16 +162,20 @@ def one_of(*values: bytes) -> Callable[[bytes], bool]:
     return values.__contains__
 
 
+Mend: TypeAlias = Callable[[bytes, Members], bytes]
+
+
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
-    :param signs: what such an answer has somewhere; others may, too.
-    :param mend: the data of an event or a whole answer as the dialect has it, the same object where it is so:
-        from it, its members, and what makes an unguessable id for a prefix.
+    :param signs: what has to be looked at for that; other data need not be.
+    :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
+        and its members the same as the dialect has it, the same object where it is so. It is given what makes
+        an unguessable id for a prefix.
     """
 
     signs: re.Pattern[bytes]
-    mend: Callable[[bytes, Members, Callable[[str], str]], bytes]
+    of_one: Callable[[Callable[[str], str]], Mend]
 
 
 class OwnCleaning(Protocol):

@@ -69,8 +69,7 @@ class PassthroughFilter:
     ) -> None:
         self._unended = unended
         self._odd = None if mending is None else mending.signs.search
-        self._mending = mending
-        self._new_id = new_id
+        self._mend = None if mending is None else mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -165,8 +164,7 @@ class PassthroughFilter:
 
     def _mended(self, data: bytes, values: Members | None) -> tuple[bytes, Members | None]:
         """An event as its dialect has it, with its members."""
-        mend = self._mending.mend if self._mending is not None and values is not None else None
-        if mend is None or (mended := mend(data, values or {}, self._new_id)) is data:
+        if self._mend is None or values is None or (mended := self._mend(data, values)) is data:
             return data, values
         # By their looks others like it are not told from ordinary ones.
         self._fast = NoFastPath()
@@ -488,7 +486,7 @@ def rewrite_whole(
     """
     found, mending = members(body), dialect.passthrough.mending
     if mending is not None and found is not None and mending.signs.search(body):
-        mended = mending.mend(body, found, new_id)
+        mended = mending.of_one(new_id)(body, found)
         body, found = mended, found if mended is body else members(mended)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)

@@ -13,6 +13,7 @@ from tests.resources.test_bent_answers import (
     DONE,
     GEMINI,
     MESSAGES,
+    RESPONSES,
     both,
     chunk,
     ended_well,
@@ -201,3 +202,34 @@ def test_a_block_by_its_other_name(client: str, shape: str) -> None:
         world, connection = served(GEMINI, client, shape, line(**body))
     assert ended_well(world, connection, shape)
     assert (b'"blockReason"' if client == "gemini" else b'"refusal"') in connection.body
+
+
+# --------------------------------------------------------------------------- the last event of Responses
+
+ITEM = {"type": "message", "id": "msg_1", "role": "assistant"}
+TEXT = {**ITEM, "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}
+
+
+@each("output", [{"output": []}, {}, {"output": None}, {"output": [TEXT]}])
+@each("end", ["response.completed", "response.incomplete", "response.done"])
+@each("client", ["responses", "chat"])
+def test_a_last_event_without_the_output(output: dict[str, Any], end: str, client: str) -> None:
+    """Clients take the answer from it; all other events are as they came."""
+    second = {**TEXT, "id": "msg_2"}
+    before = [
+        event("response.created", response={"id": "r", "output": []}),
+        event("response.output_item.added", output_index=0, item={**ITEM, "content": []}),
+        event("response.output_text.delta", output_index=0, content_index=0, delta="Hello"),
+        event("response.output_item.done", output_index=0, item=TEXT),
+        event("response.output_item.done", output_index=1, item=second),
+    ]
+    response = {"id": "r", "status": end.replace("done", "completed")[9:], **output}
+    world, connection = served(RESPONSES, client, "streamed", *before, event(end, response=response))
+    assert ended_well(world, connection, "streamed")
+    if client == "chat":
+        assert texts(client, "streamed", connection.body).startswith("Hello")
+        return
+    assert connection.body.startswith(b"".join(before))
+    last = list(objects("streamed", connection.body))[-1]
+    assert last["type"] == end.replace("done", "completed")
+    assert last["response"] == {**response, "output": output.get("output") or [TEXT, second]}

@@ -257,7 +257,7 @@ _STATE = VendorState(
 )
 
 
-def _mend(data: bytes, values: Members, new_id: Callable[[str], str]) -> bytes:
+def _mend(new_id: Callable[[str], str], data: bytes, values: Members) -> bytes:
     """An answer whose calls have no ids, from other servers of this dialect: no result could name them."""
 
     def block(held: Members) -> Changes:
@@ -271,7 +271,7 @@ def _mend(data: bytes, values: Members, new_id: Callable[[str], str]) -> bytes:
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=re.compile(rb'"tool_use"'), mend=_mend),
+    mending=Mending(signs=re.compile(rb'"tool_use"'), of_one=lambda new_id: partial(_mend, new_id)),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]

@@ -324,7 +324,7 @@ _STATE = VendorState(
 PASSTHROUGH = Passthrough(
     look=look,
     look_from=0,
-    mending=Mending(signs=SNAKES, mend=lambda data, values, new_id: as_camel(data)),
+    mending=Mending(signs=SNAKES, of_one=lambda new_id: lambda data, values: as_camel(data)),
     events=EventStream(
         monitor=GenerateMonitor,
         fast_path=GeminiFastPath,

@@ -8,7 +8,7 @@ servers need it in the middle of a tool loop, and get it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -184,7 +184,7 @@ def _mixed(found: Peek, body: bytes) -> str:
     return ""
 
 
-def _mend(data: bytes, values: Members, new_id: Callable[[str], str]) -> bytes:
+def _mend(data: bytes, values: Members) -> bytes:
     """An answer whose content is a list of parts, as Mistral's and some servers' is: clients read a text."""
     choices = edit_list(values.get("choices"), lambda raw: edit_object(raw, _mend_choice))
     return data if choices is None else replace_members(data, {"choices": choices}, values)
@@ -219,7 +219,7 @@ def _mend_message(message: Members) -> Changes:
 
 PASSTHROUGH = Passthrough(
     mixed=_mixed,
-    mending=Mending(signs=re.compile(rb'"content"\s*:\s*\['), mend=_mend),
+    mending=Mending(signs=re.compile(rb'"content"\s*:\s*\['), of_one=lambda new_id: _mend),
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,

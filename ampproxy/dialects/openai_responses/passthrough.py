@@ -8,10 +8,18 @@ for the other in vain (404). Both are taken out of the bytes, all else keeps its
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
-from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
-from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.base import (
+    LONGEST_SLEEP_SECONDS,
+    EventStream,
+    Mending,
+    Passthrough,
+    References,
+    Storing,
+)
+from ampproxy.dialects.edit import Changes, edit_items, edit_object, join, put
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -42,7 +50,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, string
+from ampproxy.wire.json import Peek, elements, replace_members, string
 from ampproxy.wire.json import members as raw_members
 
 _MARK = MARK.encode()
@@ -294,7 +302,51 @@ def _mixed(found: Peek, body: bytes) -> str:
     return written or (RESPONSES if is_foreign(bytes(found.tools), bytes(found.choice)) else "")
 
 
+#: Items are kept up to this size altogether; a larger answer keeps its empty output.
+MAX_KEPT = 16 * 1024 * 1024
+_DONE = "response.output_item.done"
+#: By their last event. The backend of Codex logins has had a name of its own for it.
+_ENDS = ("response.completed", "response.incomplete", "response.done")
+
+
+class FilledOutput:
+    """What mends one stream: clients take the answer from its last event, whose ``output`` some backends
+    leave empty. It was sent in the events that end its items.
+    """
+
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self._items: dict[int, Raw] = {}
+        self._size = 0
+
+    def __call__(self, data: bytes, values: Members) -> bytes:
+        kind = string(values.get("type", NULL))
+        if kind == _DONE and "item" in values:
+            self._keep(values)
+        if kind not in _ENDS:
+            return data
+        changes: Changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
+        if self._items and self._size <= MAX_KEPT:
+            put(changes, "response", edit_object(values.get("response"), self._filled))
+        return replace_members(data, changes, values) if changes else data
+
+    def _filled(self, response: Members) -> Changes:
+        if elements(response.get("output")):
+            return {}
+        return {"output": join(item for _, item in sorted(self._items.items()))}
+
+    def _keep(self, values: Members) -> None:
+        item, index = values["item"], bytes(values.get("output_index", Raw(b"")))
+        self._size += len(memoryview(item))
+        if self._size > MAX_KEPT:
+            self._items.clear()
+        else:
+            self._items[int(index) if index.isdigit() else len(self._items)] = item
+
+
 PASSTHROUGH = Passthrough(
+    mending=Mending(
+        signs=re.compile(rb'"response\.(?:output_item\.done|completed|incomplete|done)"'), of_one=FilledOutput
+    ),
     mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,
