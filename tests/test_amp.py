@@ -9,9 +9,10 @@ import json
 import pytest
 
 from ampproxy.dialects.anthropic.clean import clean_beta
-from ampproxy.dialects.openai_responses import repairs as responses_rules
+from ampproxy.dialects.openai_responses import passthrough as of_responses
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.tool_names import ToolNames
+from ampproxy.relay.passthrough import passing
 from ampproxy.relay.rewrite import AnswerRewriter
 from tests.cases import each
 
@@ -318,32 +319,36 @@ DONE = b'{"type":"response.output_item.done","output_index":%d,"item":{"type":"f
 COMPLETED = b'{"type":"response.completed","response":{"model":"v","output":%s,"usage":null}}'
 
 
+def named(data: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (json.loads(data)["type"].encode(), data)
+
+
 @pytest.mark.parametrize("empty", [b"[]", b"null"])
 def test_responses_output_is_whole(empty: bytes) -> None:
-    """The last event holds all items although the backend left them out."""
-    stream = rewriter(RESPONSES)
+    """The last event holds all items although the backend left them out, with the names of the request."""
+    stream = passing(DIALECTS[RESPONSES], rewriter(RESPONSES))
     for index in (1, 0):
-        stream.event(b"response.output_item.done", DONE % (index, b"%d" % index))
+        stream.feed(named(DONE % (index, b"%d" % index)))
     output = b'[{"type":"function_call","name":"Bash","n":0},{"type":"function_call","name":"Bash","n":1}]'
-    new = stream.event(b"response.completed", COMPLETED % empty)[1]
-    assert new == (COMPLETED % output).replace(b'"v"', b'"asked(high)"')
+    new = stream.feed(named(COMPLETED % empty))
+    assert new == named((COMPLETED % output).replace(b'"v"', b'"asked(high)"'))
 
 
 def test_responses_output_that_is_there_stays() -> None:
     """What the backend says itself is not replaced."""
-    stream = rewriter(RESPONSES)
-    stream.event(b"", DONE % (0, b"0"))
-    new = json.loads(stream.event(b"", COMPLETED % b'[{"type":"message"}]')[1])
-    assert new["response"]["output"] == [{"type": "message"}]
+    stream = passing(DIALECTS[RESPONSES], rewriter(RESPONSES))
+    stream.feed(named(DONE % (0, b"0")))
+    new = stream.feed(named(COMPLETED % b'[{"type":"message"}]'))
+    assert b'"output":[{"type":"message"}]' in new
 
 
 def test_responses_items_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream of endless items cannot fill the memory."""
-    monkeypatch.setattr(responses_rules, "MAX_KEPT", 100)
-    stream = rewriter(RESPONSES)
+    monkeypatch.setattr(of_responses, "MAX_KEPT", 100)
+    stream = passing(DIALECTS[RESPONSES], rewriter(RESPONSES))
     for index in range(5):
-        stream.event(b"", DONE % (index, b"0"))
-    assert json.loads(stream.event(b"", COMPLETED % b"[]")[1])["response"]["output"] == []
+        stream.feed(named(DONE % (index, b"0")))
+    assert b'"output":[]' in stream.feed(named(COMPLETED % b"[]"))
 
 
 @each("dialect", REQUESTS)

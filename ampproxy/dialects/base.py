@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Literal, Protocol, TypeAlias, TypedDict, cast
@@ -161,6 +162,22 @@ def one_of(*values: bytes) -> Callable[[bytes], bool]:
     return values.__contains__
 
 
+Mend: TypeAlias = Callable[[bytes, Members], bytes]
+
+
+class Mending(Value, frozen=True, kw_only=True):
+    """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
+
+    :param signs: what has to be looked at for that; other data need not be.
+    :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
+        and its members the same as the dialect has it, the same object where it is so. It is given what makes
+        an unguessable id for a prefix.
+    """
+
+    signs: re.Pattern[bytes]
+    of_one: Callable[[Callable[[str], str]], Mend]
+
+
 class OwnCleaning(Protocol):
     """Takes out what other vendors' answers left in a thread and this dialect's vendor refuses."""
 
@@ -226,6 +243,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
 
     :param events: its stream, if that is one of server-sent events.
+    :param mending: what is mended of an answer; ``None``: nothing.
     :param usage: the usage that a whole answer reports; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param ends_well: whether it plainly ended well; likewise.
@@ -244,7 +262,8 @@ class Passthrough(Value, frozen=True, kw_only=True):
     :param rules: what Amp's clients need of the answer.
     :param declared: reads the names of the tools that a request declares or chooses.
     :param mixed: the dialect in which a request that came by this one's path is written, if it is not plainly
-        this one; this one's own name if it has pieces of others; empty: it is plain. ``None``: it always is.
+        this one; this one's own name if it has pieces of others; empty: it is plain. ``None``: it always is,
+        or ``look`` finds it.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
     :param state: how requests and answers refer to what the vendor keeps.
@@ -265,6 +284,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     """
 
     events: EventStream | None = None
+    mending: Mending | None = None
     usage: Callable[[Members], Usage | None] = lambda answer: None
     is_answer: Callable[[Members], bool] = lambda answer: False
     ends_well: Callable[[Members], bool] = lambda answer: False

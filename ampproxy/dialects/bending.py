@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ampproxy.dialects.json import encode, loads
+from ampproxy.dialects.json import NULL, encode, loads
+from ampproxy.dialects.monitor import given
 from ampproxy.dialects.refusal_places import is_empty, may_change
 from ampproxy.model.base import Json
 from ampproxy.model.lesson import EACH, Lesson, Place
@@ -42,8 +43,10 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
 
 def _loss(lesson: Lesson) -> Loss:
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
-    if lesson.act == "rename":
+    if lesson.act in ("rename", "as-text", "no-blanks"):
         return Loss("renamed", lesson.name, why)
+    if lesson.act == "no-pictures":
+        return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
         return Loss("refused_member", lesson.name, why)
     return Loss("refused_value", lesson.name, why)
@@ -54,6 +57,9 @@ def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     values = members(body)
     if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
+    if lesson.act in _WHOLE:
+        out = _WHOLE[lesson.act](body)
+        return None if out == body else out
     if lesson.act == "rename":
         return _renamed(values, lesson)
     return _changed(body, lesson.place, lambda text: _change(text, lesson))
@@ -110,6 +116,115 @@ def _each(text: bytes, rest: Place, change: _Change) -> bytes | None:
 def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
     # What a list or an object is made of is never left out itself.
     return _changed(text, rest, change) if rest else None
+
+
+def _as_texts(body: bytes) -> bytes | None:
+    """The contents of messages that are lists of texts, or null, as texts."""
+    return _changed(body, ("messages", EACH, "content"), _as_text)
+
+
+def _as_text(content: bytes) -> bytes | None:
+    value = loads(content)
+    if value is None:
+        return b'""'
+    parts = value if isinstance(value, list) else []
+    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    words = [text for text in texts if isinstance(text, str)]
+    return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
+
+
+def _without_blanks(body: bytes) -> bytes | None:
+    """The messages without empty texts, and without those in which nothing else is."""
+    return _changed(body, ("messages",), _filled)
+
+
+def _filled(messages: bytes) -> bytes | None:
+    kept = [found for message in elements(messages) if (found := _filled_message(message)) is not None]
+    return encode(kept) if kept else None
+
+
+def _filled_message(message: Json) -> Json | None:
+    values = members(message) or {}
+    content = loads(values.get("content", NULL))
+    if isinstance(content, list):
+        kept = [part for part in elements(values["content"]) if not _is_blank(loads(part))]
+        blank = not kept
+        if len(kept) < len(content):
+            message = Json(encode({**values, "content": kept}))
+    else:
+        blank = _is_blank(content)
+    return None if blank and not given(values, "tool_calls") else message
+
+
+def _is_blank(value: Any) -> bool:
+    if isinstance(value, dict) and value.get("type") == "text":
+        value = value.get("text")
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+#: Said in the place of a picture.
+_LEFT_OUT = "[A picture was here, which this model cannot see.]"
+_PICTURES = frozenset(("image", "image_url", "input_image"))
+
+
+def _without_pictures(body: bytes) -> bytes | None:
+    """The body without the pictures of earlier messages. Those of the last one are asked about."""
+    values = members(body) or {}
+    name = next((name for name in ("messages", "input", "contents") if name in values), "")
+    history = loads(values[name]) if name else None
+    if not isinstance(history, list) or _seen(history[-1:])[1]:
+        return None
+    kept, found = _seen(history)
+    return encode({**values, name: Json(encode(kept))}) if found else None
+
+
+def _seen(value: Any, depth: int = 0) -> tuple[Any, bool]:
+    """A conversation, or a part of it, without pictures, and whether it had any."""
+    if depth > _DEEPEST or not isinstance(value, (dict, list)):
+        return value, False
+    if isinstance(value, list):
+        parts = [_seen(one, depth + 1) for one in value]
+        return [part for part, _ in parts], any(found for _, found in parts)
+    kind = value.get("type")
+    blob = value.get("inlineData") or value.get("inline_data")
+    if kind in _PICTURES or (isinstance(blob, dict) and "image/" in str(blob)[:200]):
+        words = {"text": _LEFT_OUT}
+        return ({"type": "input_text" if kind == "input_image" else "text", **words} if kind else words), True
+    inner = {name: _seen(value[name], depth + 1) for name in _HOLDERS if name in value}
+    return {**value, **{name: part for name, (part, _) in inner.items()}}, any(
+        found for _, found in inner.values()
+    )
+
+
+#: What holds parts, and how deep.
+_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
+
+
+#: What the backend of Codex logins has every body say.
+_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
+
+
+def _as_of_login(body: bytes) -> bytes | None:
+    """The body as that backend wants it; single members that it does not take are lessons of their own."""
+    values = {"instructions": Json(b'""'), **(members(body) or {}), **_OF_LOGINS}
+    asked = loads(values.get("input", NULL))
+    if isinstance(asked, str):
+        content = [{"type": "input_text", "text": asked}]
+        values["input"] = Json(encode([{"type": "message", "role": "user", "content": content}]))
+    out = encode(values)
+    return _changed(out, ("input", EACH, "role"), _developer) or out
+
+
+def _developer(role: bytes) -> bytes | None:
+    return b'"developer"' if role == b'"system"' else None
+
+
+_WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
+    "as-text": _as_texts,
+    "no-blanks": _without_blanks,
+    "no-pictures": _without_pictures,
+    "login": _as_of_login,
+}
 
 
 def _change(text: bytes, lesson: Lesson) -> bytes | None:

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 MARK = _MARK.encode()
 
 
+class Looked(Peek, frozen=True, gc=False):
+    """What routing looks at, without the rest of what was read to find it.
+
+    :param dialect: in which the body is written, or of which it has pieces, if it is not plainly its path's.
+    """
+
+    dialect: str = ""
+
+    @classmethod
+    def of(cls, found: Peek, dialect: str = "") -> Looked:
+        """The same of a body, and its dialect."""
+        known = found.model, found.stream, found.tools, found.choice, found.generation, found.configured
+        return cls(*known, found.store, found.thread, dialect)
+
+
 class Continued(Value, frozen=True):
     """What a request was before the conversation was added that it goes on from.
 
@@ -64,5 +79,7 @@ def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
                 break
     else:
         found, thinks = looked
-    mixed = "" if known.mixed is None else known.mixed(found, body)
+    mixed = found.dialect if type(found) is Looked else ""
+    if not mixed and known.mixed is not None:
+        mixed = known.mixed(found, body)
     return BodyFacts(found, thinks, thinks and body.rfind(MARK) >= 0, mixed)

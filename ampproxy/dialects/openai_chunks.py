@@ -275,6 +275,9 @@ class ChunkFastPath:
         return at + len(self._anchor) if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
+        if _BARE.search(block) is not None:
+            # How the words come is not known yet: as a text, or as a list of parts, which is to be mended.
+            return
         if b'"tool_calls"' in block and (call := _CALL.search(block)):
             self._call = b'"tool_calls":[{"index":' + call["index"] + b","
         anchor = _ANCHOR.search(block)
@@ -302,6 +305,13 @@ class ChunkFastPath:
 
 #: The beginning of a call that has a name.
 _CALL = re.compile(rb'"tool_calls": ?\[\{[^{}\[\]]*?"index": ?(?P<index>[0-9]+)[,}][^\[\]]*?"name": ?"[^"]')
+
+
+#: The beginning of an answer, which only names its role.
+_BARE = re.compile(
+    rb'"delta": ?\{(?:"role": ?"assistant", ?"content": ?""|"content": ?"", ?"role": ?"assistant")'
+    rb'(?:, ?"[a-z_]+": ?null)*\}'
+)
 
 
 def _at_top(piece: bytes) -> bool:

@@ -267,3 +267,89 @@ def thinking_refused_in(text: str) -> tuple[str, str] | None:
         return found[1], instead[1] if instead else ""
     found = _ADAPTIVE.search(text)
     return ((found[1] or found[2]).lower(), "") if found else None
+
+
+#: A content that has to be a text.
+_AS_TEXT = re.compile(
+    r"\binvalid type: sequence, expected a string"
+    r"|\bcontent\b.{0,40}\b(?:must|should) be (?:a |of type )?(?:valid )?string"
+    r"|\bcontent\b.{0,40}\b(?:cannot|must not|may not) be null",
+    re.I,
+)
+#: Texts and messages that must not be empty.
+_NO_BLANKS = re.compile(
+    r"\btext content blocks must (?:be non-empty|contain)|\bmust have non-empty content"
+    r"|\btext field in the ContentBlock .{0,80}is blank|\bwith role '?\w{1,20}'? must not be empty",
+    re.I,
+)
+#: Pictures that a model or its server does not take.
+_NO_PICTURES = re.compile(
+    r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"
+    r"|\bimages? (?:inputs? |content |modality ){0,2}(?:is|are) not (?:supported|enabled)"
+    r"|\bunknown variant `image_url`|\bnot a multimodal model|\bat most 0 image",
+    re.I,
+)
+#: What the backend of Codex logins says where a gateway before it adds nothing of its own.
+_OF_LOGINS = re.compile(
+    r"\b(?:input must be a list|instructions are (?:required|not valid)|stream must be set to true"
+    r"|store must be set to false|system messages are not allowed)\b",
+    re.I,
+)
+#: What a model can hold, question and answer together; and what the question is of it, or all and the answer.
+_CONTEXT = re.compile(
+    r"\b(?:maximum context length (?:is|of)|exceed context limit: [\d +]{3,24}>) (\d{1,9})\b", re.I
+)
+_ASKED = re.compile(
+    r"\b(\d{1,9}) (?:input tokens|in the messages|tokens in the (?:prompt|messages))"
+    r"|\blimit: (\d{1,9}) \+",
+    re.I,
+)
+_ALL = re.compile(
+    r"\brequested (?:about )?(\d{1,9}) tokens\b.{0,120}?\b(\d{1,9}) in the (?:output|completion)", re.I
+)
+#: What that is at least, where it was not counted to its end.
+_AT_LEAST_ASKED = re.compile(r"\bat least \d{1,9} input tokens", re.I)
+
+
+def wants_text(text: str) -> bool:
+    """Whether a content has to be a text."""
+    return _AS_TEXT.search(text) is not None
+
+
+def refuses_blanks(text: str) -> bool:
+    """Whether no text or message may be empty."""
+    return _NO_BLANKS.search(text) is not None
+
+
+def refuses_pictures(text: str) -> bool:
+    """Whether pictures are not taken."""
+    return _NO_PICTURES.search(text) is not None
+
+
+def is_of_logins(text: str) -> bool:
+    """Whether it is the backend of Codex logins that wants a body to be otherwise."""
+    return _OF_LOGINS.search(text) is not None
+
+
+def room_in(text: str, size: int) -> int | None:
+    """What is left for an answer beside its question, of all that the model can hold; ``None``: that is not
+    the matter.
+
+    :param size: of the question, in bytes, where its tokens were not all counted.
+    """
+    context = _CONTEXT.search(text)
+    if context is None:
+        return None
+    if asked := _ASKED.search(text):
+        tokens = int(asked[1] or asked[2])
+        if _AT_LEAST_ASKED.search(text):
+            tokens = max(tokens, size // _BYTES_A_TOKEN)
+    elif everything := _ALL.search(text):
+        tokens = int(everything[1]) - int(everything[2])
+    else:
+        return None
+    return int(context[1]) - tokens
+
+
+#: Few texts have less.
+_BYTES_A_TOKEN = 3

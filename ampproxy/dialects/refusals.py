@@ -22,10 +22,15 @@ from ampproxy.dialects.refusal_words import (
     MAX_TEXT_CHARS,
     Terms,
     exclusive_in,
+    is_of_logins,
     listed,
     names_in,
+    refuses_blanks,
+    refuses_pictures,
+    room_in,
     terms_in,
     thinking_refused_in,
+    wants_text,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
@@ -67,7 +72,7 @@ def lessons_of(refusal: bytes, sent: bytes) -> tuple[Lesson, ...]:
         return ()
     found: dict[Lesson, None] = {}
     for complaint in _complaints(loads(refusal), refusal):
-        taught = tuple(_taught(complaint, body))
+        taught = tuple(_taught(complaint, body, len(sent)))
         if complaint.exact and not bent(sent, taught)[2]:
             # The rest alone would be refused again.
             return ()
@@ -160,13 +165,16 @@ def _violations(details: Any) -> Iterator[Complaint]:
                 yield Complaint(text[:MAX_TEXT_CHARS], exact=True)
 
 
-def _taught(complaint: Complaint, body: dict[str, Any]) -> Iterator[Lesson]:
+def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[Lesson]:
     text = complaint.text[:MAX_TEXT_CHARS]
     if (two := exclusive_in(text)) is not None:
         yield from _exclusive(two, body)
         return
     if (thinking := thinking_refused_in(text)) is not None:
         yield _thinking(*thinking)
+        return
+    if (lesson := _of_the_whole(text, complaint, body, size)) is not None:
+        yield lesson
         return
     terms = terms_in(text)
     if complaint.words:
@@ -179,6 +187,38 @@ def _taught(complaint: Complaint, body: dict[str, Any]) -> Iterator[Lesson]:
     for place in _places(complaint, body):
         if (lesson := _lesson(place, _value(place, body), terms)) is not None:
             yield _beside_thinking(lesson, body) if terms.thinking else lesson
+
+
+#: Where the limit of an answer stands.
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+#: With less room than that for an answer, its client has to shorten the question. Tokens.
+_LEAST_ROOM = 1024
+
+
+def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: int) -> Lesson | None:
+    """What is wrong with more than a member's name or value."""
+    messages: Place = ("messages", EACH, "content")
+    if "messages" in body and (wants_text(text) or _is_content(complaint)):
+        return Lesson(messages, "as-text")
+    if "messages" in body and refuses_blanks(text):
+        return Lesson(("messages",), "no-blanks")
+    if refuses_pictures(text):
+        return Lesson(
+            (next((name for name in ("messages", "contents") if name in body), "input"),), "no-pictures"
+        )
+    if "input" in body and is_of_logins(text):
+        return Lesson(("input",), "login")
+    limit = next((name for name in _LIMITS if isinstance(body.get(name), int)), "")
+    room = room_in(text, size) if limit else None
+    if room is None or not _LEAST_ROOM <= room < body[limit]:
+        return None
+    return Lesson((limit,), "at-most", number=room, once=True)
+
+
+def _is_content(complaint: Complaint) -> bool:
+    """Whether a validator wants a text for the content of a message."""
+    wants = complaint.code == "string_type" and complaint.steps[-1:] in (("content",), ("str",))
+    return wants and "content" in complaint.steps[-2:]
 
 
 def _beside_thinking(lesson: Lesson, body: dict[str, Any]) -> Lesson:

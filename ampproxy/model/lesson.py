@@ -10,8 +10,13 @@ from ampproxy.model.base import Value
 STATUSES = frozenset((400, 422))
 
 #: ``leave-out``; ``rename``: to ``words[0]``; ``one-of``: the nearest of ``words``; ``not``: anything but
-#: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many.
-Act: TypeAlias = Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
+#: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many;
+#: ``as-text``: a list of texts as one; ``no-blanks``: no empty texts and messages; ``no-pictures``: words in
+#: the place of earlier ones; ``login``: as the backend of logins wants a whole body.
+Act: TypeAlias = (
+    Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
+    | Literal["as-text", "no-blanks", "no-pictures", "login"]
+)
 
 #: A member's place in a body, from the top; ``*`` for each element of a list, or each member of an object.
 Place: TypeAlias = tuple[str, ...]
@@ -25,6 +30,7 @@ class Lesson(Value, frozen=True):
     :param value: JSON text.
     :param beside: only where this member is there too, and says something: two that exclude each other.
     :param was: only where the member is this JSON text, or an object whose ``type`` it is.
+    :param once: of this request alone, and not to be remembered.
     """
 
     place: Place
@@ -34,6 +40,7 @@ class Lesson(Value, frozen=True):
     value: str = ""
     beside: Place = ()
     was: str = ""
+    once: bool = False
 
     @property
     def name(self) -> str:
@@ -57,4 +64,8 @@ _ABOUT: dict[str, str] = {
     "at-least": "is raised to {number}",
     "exactly": "is sent as {value}",
     "shorten": "is cut to {number} elements",
+    "as-text": "is sent as one text",
+    "no-blanks": "is sent without empty texts",
+    "no-pictures": "is sent without the pictures of earlier messages",
+    "login": "is sent as the backend of logins takes it",
 }

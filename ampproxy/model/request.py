@@ -27,6 +27,17 @@ class Turn(Value, frozen=True):
     extras: dict[str, Json] = {}  # noqa: RUF012
 
 
+def leading_system(turns: tuple[Turn, ...]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """The texts of the system's messages that begin a conversation, and the turns after them."""
+    texts: list[Text] = []
+    for number, turn in enumerate(turns):
+        words = [part for part in turn.parts if isinstance(part, Text)]
+        if turn.role != "system" or turn.extras or len(words) < len(turn.parts):
+            return tuple(texts), turns[number:]
+        texts += words
+    return (), turns
+
+
 class Known(Value, frozen=True):
     """How the client's dialect names a tool that is no plain function there, and calls it.
 

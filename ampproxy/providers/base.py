@@ -52,8 +52,8 @@ _CALL_HEADERS = (
     *(b"accept", b"anthropic-", b"openai-beta", b"idempotency-key", b"x-request-id", b"content-type"),
     *(b"content-encoding", b"range", b"if-", b"x-goog-upload-"),
 )
-#: Where a client's key may be in the query of such a call.
-_QUERY_KEYS = frozenset((b"key", b"$key", b"access_token", b"auth_token"))
+#: Where a client's key may be in the query of such a call, and what only Azure knows.
+_QUERY_KEYS = frozenset((b"key", b"$key", b"access_token", b"auth_token", b"api-version"))
 #: RFC 3986's ``query``, without the semicolon, which some servers take for a second kind of ``&``.
 _QUERY_ITEM = re.compile(rb"[A-Za-z0-9._~!$'()*+,:@/?%=-]*")
 _VERSION_SEGMENT = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
@@ -234,9 +234,8 @@ class Provider:
             base = origin + b"/upload/" + version + b"/"
         own = [self._query] if self._query else []
         target = b"?".join(filter(None, (base + call.tail, b"&".join(own + _without_keys(query)))))
-        names = self._custom | {self.CREDENTIAL, b"authorization", b"x-api-key", b"x-goog-api-key"}
         pairs = ((name.lower(), value) for name, value in headers if not _BREAKS.search(value))
-        sent = [pair for pair in pairs if pair[0].startswith(_CALL_HEADERS) and pair[0] not in names]
+        sent = [pair for pair in pairs if pair[0].startswith(_CALL_HEADERS) and pair[0] not in self._custom]
         given = {name for name, _ in sent} | self._custom
         fixed = [pair for pair in self._fixed if pair[0] != b"content-type" or pair[0] in self._custom]
         defaults = [pair for pair in self._defaults if pair[0] not in given]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.errors import ClientFault, TruncatedStream, UnreadableAnswer, UpstreamFault
+from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import members
-from ampproxy.wire.sse import MAX_EVENT, BlockSplitter, EventTooLargeError, parse_block
+from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, parse_block
 
 _encode = msgspec.json.Encoder().encode
 
@@ -36,7 +36,6 @@ _finished = msgspec.json.Decoder(_Finished)
 _failed = msgspec.json.Decoder(_Failed)
 _output = msgspec.json.Decoder(_Output)
 _ENDS = ("response.completed", "response.incomplete", "response.done")
-_END_NAMES = tuple(f'"{name}"'.encode() for name in _ENDS)
 
 
 def _is_whole(rest: bytes) -> bool:
@@ -57,56 +56,13 @@ class CodexEnvelope:
         from ampproxy.dialects.openai_responses.codex import constrain
 
         self.body, self.losses = constrain(body)
-        self._splitter = BlockSplitter()
-        self._items: list[Json] = []
-        self._size = 0
 
     def feed(self, data: bytes) -> bytes:
-        """The stream, which is the dialect's own but for its last event: that leaves out the output.
-
-        :raises ampproxy.errors.UpstreamFault: an event grew past all bounds.
-        """
-        try:
-            blocks = self._splitter.feed(data)
-        except EventTooLargeError as error:
-            raise UnreadableAnswer(f"The model's answer cannot be read: {error}") from None
-        return b"".join([self._block(block) + b"\n\n" for block in blocks])
+        """The stream, which is the dialect's own."""
+        return data
 
     def end(self) -> bytes:
-        """What is left: an event that lacks its blank line."""
-        rest = self._splitter.rest
-        return self._block(rest.strip(b"\n")) + b"\n\n" if _is_whole(rest) else rest
-
-    def _block(self, block: bytes) -> bytes:
-        """An event as it is, or with the output that came before it."""
-        if b'"response.output_item.done"' in block:
-            self._keep(block)
-        elif self._items and any(end in block for end in _END_NAMES):
-            return self._complete(block)
-        return block
-
-    def _keep(self, block: bytes) -> None:
-        try:
-            event = _finished.decode(parse_block(block)[1])
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return
-        self._size += len(memoryview(event.item))
-        if event.type == "response.output_item.done" and event.item and self._size <= MAX_EVENT:
-            self._items.append(event.item)
-
-    def _complete(self, block: bytes) -> bytes:
-        name, data = parse_block(block)
-        try:
-            event = _finished.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return block
-        if event.type not in _ENDS or not event.response:
-            return block
-        response = _filled(event.response, self._items)
-        if response == bytes(event.response):
-            return block
-        whole = _encode({**(members(data) or {}), "response": msgspec.Raw(response)})
-        return (b"event: " + name + b"\n" if name else b"") + b"data: " + whole
+        return b""
 
     def whole(self, body: bytes) -> bytes:
         """The answer that the stream's last event holds; its output gathered, if that is left out there.

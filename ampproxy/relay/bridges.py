@@ -212,6 +212,7 @@ class PassthroughBridge:
         )
         self._question = question
         self._offer = offer
+        self._new_id = origin.new_id
         self._filter: PassthroughFilter | WatchedFilter | None = None
         self._endings = Endings(dialect, unended=offer.account.unended)
         self._losses: tuple[Loss, ...] = ()
@@ -233,8 +234,13 @@ class PassthroughBridge:
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        unended = self._offer.account.unended
-        self._filter = passing(self._dialect, self._rewriter(), endings=self._endings, unended=unended)
+        self._filter = passing(
+            self._dialect,
+            self._rewriter(),
+            endings=self._endings,
+            unended=self._offer.account.unended,
+            new_id=self._new_id,
+        )
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -252,6 +258,7 @@ class PassthroughBridge:
                 self._rewriter(),
                 check=self._dialect.parse_response,
                 judge=self._judge,
+                new_id=self._new_id,
             )
         except RecursionError:
             raise UnreadableAnswer("The vendor's answer is nested too deeply.") from None

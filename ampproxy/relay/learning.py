@@ -25,6 +25,10 @@ from ampproxy.wire.values import encode
 
 #: It decides which members Anthropic takes.
 _BETA = b"anthropic-beta"
+#: The kinds of errors that may teach something.
+_TEACHING = frozenset(("invalid_request", "context_length"))
+#: What takes nothing from what a request says.
+_HARMLESS = frozenset(("rename", "as-text", "no-blanks"))
 #: So much of a refusal is kept until it has been read. Bytes.
 MAX_READ_BYTES = 64 * 1024
 
@@ -49,7 +53,12 @@ class Taught(Value, frozen=True):
         self._proven()
 
     def _proven(self) -> None:
-        self.lessons.prove(self.key, self.learned)
+        self.lessons.prove(self.key, [lesson for lesson in self.learned if not lesson.once])
+        self._forget_passing()
+
+    def _forget_passing(self) -> None:
+        if passing := [lesson for lesson in self.learned if lesson.once]:
+            self.lessons.disprove(self.key, passing)
 
     def _failed(self, refusal: ExchangeError | None) -> None:
         """Believe it only if the account refuses something else by now.
@@ -58,7 +67,7 @@ class Taught(Value, frozen=True):
         """
         named = "" if refusal is None else refusal.error.message
         refuses = refusal is not None and refusal.error.status in STATUSES
-        wrong = [lesson for lesson in self.learned if not refuses or lesson.place[-1] in named]
+        wrong = [lesson for lesson in self.learned if lesson.once or not refuses or lesson.place[-1] in named]
         self.lessons.prove(self.key, [lesson for lesson in self.learned if lesson not in wrong])
         self.lessons.disprove(self.key, wrong)
 
@@ -109,7 +118,7 @@ class Learner:
     def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:
         """Whether a failure is of those that can teach."""
         error = refusal.error
-        if not offer.account.learning or error.status not in STATUSES or error.kind != "invalid_request":
+        if not offer.account.learning or error.status not in STATUSES or error.kind not in _TEACHING:
             return False
         verdict = getattr(refusal, "verdict", None) or classify_fault(refusal)
         return not verdict.try_next
@@ -162,7 +171,7 @@ class Learner:
 
     def _meant(self, lessons: Iterable[Lesson]) -> tuple[Lesson, ...]:
         """Those that count: under ``translation: strict`` such as take nothing from what a request says."""
-        return tuple(lesson for lesson in lessons if not self._strict or lesson.act == "rename")
+        return tuple(lesson for lesson in lessons if not self._strict or lesson.act in _HARMLESS)
 
     def _doubt(self, key: Key, message: str) -> None:
         """A request that was changed by what is known was refused: forget what the refusal is about."""

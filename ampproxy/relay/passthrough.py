@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ampproxy.dialects.base import Dialect, EventStream
+from ampproxy.dialects.base import Dialect, EventStream, Mending
+from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import DONE, Members
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
@@ -47,6 +48,8 @@ class PassthroughFilter:
     :param endings: reads the events that end the stream. An error that it tells of before anything of the
         answer is then raised as one.
     :param unended: take a stream for whole whose vendor did not say how the answer ended.
+    :param mending: what is mended of its events.
+    :param new_id: makes an unguessable id for a prefix.
     :ivar failed: the error that the stream told of later, which the client has got.
     :ivar losses: what is not known of the answer's end.
     :raises UpstreamFault: from :meth:`feed` and :meth:`end`: JSON came where events were promised, or
@@ -61,8 +64,12 @@ class PassthroughFilter:
         limit: int = MAX_EVENT,
         endings: Endings | None = None,
         unended: bool = False,
+        mending: Mending | None = None,
+        new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
+        self._odd = None if mending is None else mending.signs.search
+        self._mend = None if mending is None else mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -74,7 +81,9 @@ class PassthroughFilter:
         self._tight = events.tight
         self._rewriter = rewriter
         self._monitor = events.monitor()
-        self._fast = events.fast_path(rewriter.asked_model if rewriter is not None else "", self._monitor)
+        self._fast: FastPath = events.fast_path(
+            rewriter.asked_model if rewriter is not None else "", self._monitor
+        )
         self._own_breaks = events.own_breaks
         self._settled = events.settled
         self._cutter = EventCutter(limit)
@@ -153,7 +162,17 @@ class PassthroughFilter:
             if start.startswith(b"["):
                 self._array = GrowingList(self._element, self._limit)
 
+    def _mended(self, data: bytes, values: Members | None) -> tuple[bytes, Members | None]:
+        """An event as its dialect has it, with its members."""
+        if self._mend is None or values is None or (mended := self._mend(data, values)) is data:
+            return data, values
+        # By their looks others like it are not told from ordinary ones.
+        self._fast = NoFastPath()
+        return mended, members(mended)
+
     def _element(self, data: bytes) -> bytes:
+        if self._odd is not None and self._odd(data):
+            data, _ = self._mended(data, members(data))
         if not (self._monitor.see(b"", data) or self._see_mended(b"", data)):
             raise self._unreadable(b"data: " + data)
         if self._monitor.failed:
@@ -242,14 +261,17 @@ class PassthroughFilter:
             return self._opening(block + b"\n\n")
         if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
             return self._each(parted)
-        values = members(data)
+        came = data
+        values: Members | None = members(data)
+        if self._odd is not None and self._odd(data):
+            data, values = self._mended(data, values)
         if self._tight and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
         ended = self._monitor.terminal or (self._monitor.finished and values is None)
         over = ended and not self._tight
         # What is no event at all is data as a whole.
-        if data is block or not (self._monitor.see(name, data, values) or self._see_mended(name, data)):
+        if came is block or not (self._monitor.see(name, data, values) or self._see_mended(name, data)):
             if over:
                 # Nothing that matters can follow; it is only not handed on.
                 return b""
@@ -271,7 +293,7 @@ class PassthroughFilter:
         if self._tight:
             # A line of data and nothing else: Google's SDKs break at other fields, and at several lines.
             out = b"data: " + new_data.replace(b"\n", b" ")
-        elif new_data is data and new_name == name:
+        elif new_data is came and new_name == name:
             out = block
         else:
             out = _compose(block, new_name, new_data)
@@ -431,12 +453,21 @@ def passing(
     limit: int = MAX_EVENT,
     endings: Endings | None = None,
     unended: bool = False,
+    new_id: Callable[[str], str] = str,
 ) -> PassthroughFilter | WatchedFilter:
     """What a stream goes through whose dialect is on both sides; see :class:`PassthroughFilter`."""
     events = dialect.passthrough.events
     if events is None:
         return WatchedFilter(dialect)
-    return PassthroughFilter(events, rewriter, limit=limit, endings=endings, unended=unended)
+    return PassthroughFilter(
+        events,
+        rewriter,
+        limit=limit,
+        endings=endings,
+        unended=unended,
+        mending=dialect.passthrough.mending,
+        new_id=new_id,
+    )
 
 
 def rewrite_whole(
@@ -446,13 +477,17 @@ def rewrite_whole(
     *,
     check: Callable[[bytes], object] | None = None,
     judge: Callable[[bytes], object] | None = None,
+    new_id: Callable[[str], str] = str,
 ) -> tuple[bytes, Usage | None]:
     """A whole answer as the client should see it (the same object if nothing changes), and its usage.
 
     :param check: raises what is the matter with a body that does not look like an answer.
     :param judge: likewise with an answer that does not plainly end well.
     """
-    found = members(body)
+    found, mending = members(body), dialect.passthrough.mending
+    if mending is not None and found is not None and mending.signs.search(body):
+        mended = mending.of_one(new_id)(body, found)
+        body, found = mended, found if mended is body else members(mended)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
     elif judge is not None and not dialect.passthrough.ends_well(found or {}):

@@ -47,7 +47,7 @@ from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Demand
 from ampproxy.tenants.tenant import Tenant, narrowed, offered
 from ampproxy.wire.headers import strip_query
-from ampproxy.wire.json import sole_members
+from ampproxy.wire.json import sole_members, with_model
 from ampproxy.wire.redact import LOOKED_AT
 
 T = TypeVar("T")
@@ -196,6 +196,8 @@ class GenerateResource(ModelResource):
             # How large it becomes nobody knows.
             decode = partial(decoded_body, request, generation.config.limits.max_body)
             body = await self._apart(request, decode, generation.config.limits.max_body)
+        if endpoint.model is not None and self._dialect.passthrough.model_in_body:
+            body = await self._done(request, partial(with_model, body, endpoint.model), body)
         look_at = partial(facts_of, self._dialect, body)
         try:
             facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))

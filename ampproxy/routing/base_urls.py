@@ -21,8 +21,10 @@ _SLASHES = re.compile(
     + _FIRST
     + rb"(?:[/:]|\Z))"
 )
-#: What other gateways, and Google for OpenAI's SDKs, have before a path.
-_PREFIX = re.compile(rb"/(?:" + _VERSION + rb"/)?(?:openai|anthropic|google|gemini)(?=/)")
+#: What other gateways, Azure, and Google for OpenAI's SDKs, have before a path.
+_PREFIX = re.compile(
+    rb"/(?:" + _VERSION + rb"/)?(?:openai(?:/deployments/([^/]+))?|anthropic|google|gemini)(?=/)"
+)
 #: Where a prefix stands, the first segments of such paths.
 PREFIXES = frozenset((b"openai", b"anthropic", b"google", b"gemini"))
 #: The SDKs of Anthropic and Google add a version to a base URL that ends in one already.
@@ -44,6 +46,12 @@ def joined(path: bytes) -> bytes:
     if match is None:
         return path
     return match[0].replace(b"//", b"/") + path[match.end() :]
+
+
+def deployment(path: bytes) -> bytes:
+    """The model that a path names as clients of Azure do, ``/openai/deployments/NAME/...``; empty: none."""
+    prefix = _PREFIX.match(path)
+    return b"" if prefix is None else prefix[1] or b""
 
 
 def without_base(path: bytes) -> bytes:

@@ -11,10 +11,12 @@ import enum
 import re
 from urllib.parse import unquote_to_bytes
 
+from msgspec.structs import replace
+
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.events import WireError
-from ampproxy.routing.base_urls import without_base
+from ampproxy.routing.base_urls import deployment, without_base
 
 
 class Operation(enum.Enum):
@@ -38,7 +40,8 @@ class Endpoint(Value, frozen=True):
     """A path that we serve.
 
     :param dialect: what the client speaks (see :mod:`ampproxy.model.base`).
-    :param model: the model named in the path, decoded, thinking suffix included.
+    :param model: the model named in the path, decoded, thinking suffix included. A body that has a place for
+        one then has this one.
     :param method: Gemini's method: ``generateContent``.
     :param stream: whether the path asks for a stream; ``None`` where only the body says it.
     :param provider: the alias below ``/api/provider/``, decoded.
@@ -144,7 +147,9 @@ def parse_endpoint(
     if not path.startswith(AMP_PREFIX):
         meant = without_base(path)
         if meant != path:
-            return parse_endpoint(method, meant, anthropic=anthropic, google=google, codex=codex)
+            found = parse_endpoint(method, meant, anthropic=anthropic, google=google, codex=codex)
+            named = deployment(path)
+            return replace(found, model=_text(named)) if found is not None and named else found
         if path.startswith(_CODEX_MODELS):
             return _models_endpoint(method, b"v1" + path[len(_CODEX) :], None, RESPONSES)
         if path == b"/models" or path.startswith(_UNVERSIONED):

@@ -307,15 +307,15 @@ def _check_fetch(sites: Sequence[bytes], headers: HasHeaders, page: bool) -> Non
 
 def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
     """Every credential that a request carries, in the places that Amp's clients and the vendors' SDKs
-    use: ``Authorization`` (with or without ``Bearer``), ``X-Api-Key``, ``X-Goog-Api-Key``, and ``key``
-    or ``auth_token`` in the query.
+    use: ``Authorization`` (with or without ``Bearer``), ``X-Api-Key``, ``X-Goog-Api-Key``, Azure's
+    ``Api-Key``, and ``key`` or ``auth_token`` in the query.
     """
     found = []
     for value in headers.getRawHeaders(b"authorization") or ():
         scheme, _, rest = value.partition(b" ")
         found.append(rest.strip() if scheme.lower() == b"bearer" else value)
-    found.extend(headers.getRawHeaders(b"x-api-key") or ())
-    found.extend(headers.getRawHeaders(b"x-goog-api-key") or ())
+    for name in (b"x-api-key", b"x-goog-api-key", b"api-key"):
+        found.extend(headers.getRawHeaders(name) or ())
     if query:
         for pair in query.split(b"&"):
             name, _, value = pair.partition(b"=")

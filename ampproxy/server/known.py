@@ -35,7 +35,7 @@ class Admitted:
 
 def _seen(by_name: Mapping[bytes, list[bytes]]) -> tuple[list[bytes] | None, ...]:
     get = by_name.get
-    return get(b"host"), get(b"authorization"), get(b"x-api-key"), get(b"x-goog-api-key")
+    return get(b"host"), get(b"authorization"), get(b"x-api-key"), get(b"x-goog-api-key"), get(b"api-key")
 
 
 class KnownConnection:

@@ -18,7 +18,7 @@ CONNECTION = frozenset((b"connection", b"keep-alive", b"te", b"trailer", b"trans
 HOP_BY_HOP = CONNECTION | {b"proxy-authenticate", b"proxy-authorization", b"proxy-connection"}
 
 #: Where a client may carry its key. All go, whichever of them was the good one.
-CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key"))
+CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"))
 
 #: What tells the Amp upstream who the client is, where it sits and which program it runs.
 IDENTIFYING = frozenset(

@@ -266,6 +266,12 @@ def replace_members(
     return text
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """A body with this ``model``; as it is where it is no object."""
+    values = members(body)
+    return body if values is None else replace_members(body, {"model": _encode(model)}, values)
+
+
 def _append(text: bytes, name: str, value: bytes) -> bytes:
     inner = text.rstrip()[:-1].rstrip()
     comma = b"" if inner.endswith(b"{") and inner.strip() == b"{" else b","

@@ -12,21 +12,28 @@ from ampproxy.dialects.registry import DIALECTS
 @pytest.mark.parametrize(
     ("dialect", "text"),
     [
-        ("anthropic", '{"type":"redacted_thinking","data":"PROOF"}'),
-        ("anthropic", '{"type":"thinking","signature":"PROOF"}'),
+        ("anthropic", '{"role":"assistant","content":[{"type":"redacted_thinking","data":"PROOF"}]}'),
+        ("anthropic", '{"role":"assistant","content":[{"type":"thinking","signature":"PROOF"}]}'),
         ("openai-responses", '{"type":"reasoning","encrypted_content":"PROOF"}'),
         ("openai-chat", '{"reasoning_content":"PROOF"}'),
-        ("gemini", '{"thoughtSignature":"PROOF"}'),
-        ("gemini", '{"thought_signature":"PROOF"}'),
+        ("gemini", '{"parts":[{"thoughtSignature":"PROOF"}]}'),
+        ("gemini", '{"parts":[{"thought_signature":"PROOF"}]}'),
     ],
 )
 def test_thinking(dialect: str, text: str) -> None:
     """Thinking in the history is seen, and whether a proof of it may be another vendor's."""
-    own = f'{{"model":"m","stream":true,"messages":[{text}]}}'.encode()
+    name = "contents" if dialect == "gemini" else "messages"
+    own = f'{{"model":"m","stream":true,"{name}":[{text}]}}'.encode()
     facts = facts_of(DIALECTS[dialect], own)
     assert (facts.thinks, facts.foreign_signatures) == (True, False)
     assert (facts.found.model, facts.found.stream) == ("m", True)
     assert facts_of(DIALECTS[dialect], own.replace(b"PROOF", MARK.encode() + b"x")).foreign_signatures
+
+
+def test_thinking_to_be_counted() -> None:
+    """What Gemini is to count may be a whole request."""
+    body = b'{"generateContentRequest":{"contents":[{"parts":[{"thoughtSignature":"x"}]}]}}'
+    assert facts_of(DIALECTS["gemini"], body).thinks
 
 
 @pytest.mark.parametrize("dialect", list(DIALECTS))

@@ -330,6 +330,111 @@ def test_what_is_sent_instead(refusal: Any, sent: dict[str, Any], wanted: dict[s
     assert bent(out, lessons) == (out, (), ())
 
 
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+LOOK = [
+    {"role": "user", "content": [{"type": "text", "text": "look"}, PICTURE]},
+    {"role": "assistant", "content": "a cat"},
+]
+LEFT_OUT = {"type": "text", "text": "[A picture was here, which this model cannot see.]"}
+SEEN = [{"role": "user", "content": [{"type": "text", "text": "look"}, LEFT_OUT]}, LOOK[1]]
+RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]}
+TWO = [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]
+ONE = [{"role": "user", "content": "a\n\nb"}]
+EMPTY = [
+    *HI,
+    {"role": "assistant", "content": [{"type": "text", "text": ""}, {"type": "tool_use", "id": "t"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": " "}]},
+    {"role": "assistant", "content": ""},
+    {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}]},
+    *HI,
+]
+FILLED = [*HI, {"role": "assistant", "content": [{"type": "tool_use", "id": "t"}]}, EMPTY[4], *HI]
+LOGIN = {"stream": True, "store": False, "instructions": ""}
+ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]}
+TOO_LONG = "This model's maximum context length is 32768 tokens"
+
+#: (what the vendor answers, what was sent, what is sent instead of it).
+OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
+    "pictures": (openai("This model does not support image inputs"), {"messages": [*LOOK, *HI]}, {"messages": [*SEEN, *HI]}),
+    "pictures at DeepSeek": (
+        openai("Failed to deserialize the JSON body: messages[0]: unknown variant `image_url`, expected `text`"),
+        {"messages": [*LOOK, *HI]}, {"messages": [*SEEN, *HI]},
+    ),
+    "pictures at vLLM": (
+        openai("At most 0 image(s) may be provided in one prompt."), {"messages": [*LOOK, *HI]}, {"messages": [*SEEN, *HI]},
+    ),
+    "pictures in results": (
+        anthropic("image content is not supported by this model"),
+        {"messages": [{"role": "user", "content": [RESULT]}, *HI]},
+        {"messages": [{"role": "user", "content": [{**RESULT, "content": [LEFT_OUT]}]}, *HI]},
+    ),
+    "pictures of Responses": (
+        openai("Image inputs are not supported for this model"),
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}, ITEM]},
+        {"input": [{"role": "user", "content": [{**LEFT_OUT, "type": "input_text"}]}, ITEM]},
+    ),
+    "pictures of Gemini": (
+        google("Image input modality is not enabled for models/gemma-3-1b"),
+        {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "x"}}]}, {"parts": [{"text": "x"}]}]},
+        {"contents": [{"parts": [{"text": LEFT_OUT["text"]}]}, {"parts": [{"text": "x"}]}]},
+    ),
+    "texts in a list": (openai("'messages.0.content' must be a string"), {"messages": TWO}, {"messages": ONE}),
+    "texts in a list at a validator": (
+        {"detail": pydantic((["body", "messages", 0, "content"], "string_type", "Input should be a valid string"))},
+        {"messages": TWO}, {"messages": ONE},
+    ),
+    "texts in a list at Rust's": (
+        openai("messages[0].content: invalid type: sequence, expected a string at line 1 column 20"),
+        {"messages": TWO}, {"messages": ONE},
+    ),
+    "null": (openai("messages[1].content: content cannot be null"), {"messages": [*HI, EMPTY[4]]},
+             {"messages": [*HI, {**EMPTY[4], "content": ""}]}),
+    "empty texts": (anthropic("messages: text content blocks must be non-empty"), {"messages": EMPTY}, {"messages": FILLED}),
+    "empty messages": (openai("Invalid request: the message at position 3 with role 'assistant' must not be empty"),
+                       {"messages": EMPTY}, {"messages": FILLED}),
+    "empty texts at Bedrock": (
+        anthropic("The text field in the ContentBlock object at messages.1.content.0 is blank. Add text to the text field"),
+        {"messages": EMPTY}, {"messages": FILLED},
+    ),
+    "a list at a login": ({"detail": "Input must be a list"}, {"input": "go", "top_p": 1}, {"input": [ITEM], "top_p": 1, **LOGIN}),
+    "a stream at a login": ({"detail": "Stream must be set to true"}, {"input": [ITEM]}, {"input": [ITEM], **LOGIN}),
+    "the system at a login": (
+        {"detail": "System messages are not allowed"}, {"input": [{"role": "system", "content": "s"}]},
+        {"input": [{"role": "developer", "content": "s"}], **LOGIN},
+    ),
+    "room": (openai(f"{TOO_LONG} and your request has 4096 input tokens (32000 > 32768 - 4096)."),
+             {"messages": HI, "max_tokens": 32000}, {"messages": HI, "max_tokens": 28672}),
+    "room that was not counted": (
+        openai(f"{TOO_LONG}. However, you requested 32000 output tokens and your prompt contains at least 769 input tokens"),
+        {"prompt": "x" * 29_970, "max_tokens": 32000}, {"prompt": "x" * 29_970, "max_tokens": 32768 - 10_001},
+    ),
+    "room at a router": (
+        openai(f"{TOO_LONG}. However, you requested about 36000 tokens (3000 of text input, 1000 of tool input, 32000 in"
+               " the output)."),
+        {"messages": HI, "max_completion_tokens": 32000}, {"messages": HI, "max_completion_tokens": 28768},
+    ),
+    "room at Anthropic": (
+        anthropic("input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length"),
+        {"messages": HI, "max_tokens": 32000}, {"messages": HI, "max_tokens": 10000},
+    ),
+}  # fmt: skip
+
+
+@each("case", OF_THE_WHOLE)
+def test_of_the_whole(case: str) -> None:
+    """What is wrong is more than one member's name or value."""
+    refusal, sent, wanted = OF_THE_WHOLE[case]
+    body = json.dumps(sent).encode()
+    lessons = lessons_of(json.dumps(refusal).encode(), body)
+    out, losses, used = bent(body, lessons)
+    assert json.loads(out) == wanted
+    assert used == lessons
+    assert {loss.kind for loss in losses} <= OF_REQUEST.keys()
+    assert bent(out, lessons) == (out, (), ())
+    # What is left of a context depends on the request.
+    assert [lesson.once for lesson in lessons] == [case.startswith("room")]
+
+
 CALLED = [*HI, {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "function": {"name": "f"}}]}]
 #: Refusals that teach nothing: the request is what it is.
 KEPT: list[tuple[str, Any, dict[str, Any]]] = [
@@ -358,6 +463,12 @@ KEPT: list[tuple[str, Any, dict[str, Any]]] = [
      {"enable_thinking": True}),
     ("turns", anthropic("messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1"),
      {}),
+    ("picture that is asked about", openai("This model does not support image inputs"), {"messages": LOOK[:1]}),
+    ("no room", openai(f"{TOO_LONG} and your request has 32000 input tokens"), {"max_tokens": 32000}),
+    ("too long anyway", openai(f"{TOO_LONG}. However, your messages resulted in 40000 tokens."), {"max_tokens": 32000}),
+    ("parts that are no texts", openai("'messages.0.content' must be a string"), {"messages": LOOK[:1]}),
+    ("nothing but blanks", anthropic("messages: text content blocks must be non-empty"),
+     {"messages": [{"role": "user", "content": " "}]}),
     ("picture", openai("Invalid image data: unsupported image format", "messages[0].content[1]"), {}),
     ("page", "<html>Bad Request</html>", {"temperature": 1}),
     ("nothing", None, {"temperature": 1}),

@@ -395,7 +395,7 @@ SURPRISES = {
         '{"usageMetadata":{"promptTokenCount":1}}',
     ],
     ANTHROPIC: [
-        '{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","name":"bash"}}',
+        '{"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"u","name":"bash"}}',
         '{"type":"message_delta","delta":{"stop_reason":"end_turn"}}',
         '{"type":"error","error":{}}',
         '{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":1}}',

@@ -135,6 +135,80 @@ def test_keys_count(path: str) -> None:
         assert ask(path, method, key=None).status in (401, 404, 405)
 
 
+AZURE = """
+api-keys: [client-key-1]
+openai-compatibility:
+  - {name: s, base-url: 'http://s.test/v1', api-key-entries: [{api-key: k-01234567}], models: [real:8b]}
+codex-api-key: [{api-key: k-01234567, base-url: 'http://o.test/v1', models: [{name: gpt-5.5, alias: gpt}]}]
+"""
+
+
+@pytest.mark.parametrize("model", ["{}", '{"model": "other"}', '{"model": null}', '{"model": "real:8b"}'])
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "embeddings", "responses"])
+def test_deployments_of_azure(path: str, model: str) -> None:
+    """The path names the model, and a header of Azure's has the key."""
+    world = World(AZURE)
+    body = json.dumps({**json.loads(asked("/v1/" + path)), **json.loads(model)}).encode()
+    if model == "{}":
+        body = body.replace(b'"model": "claude-real", ', b"")
+    url = f"/openai/deployments/real%3A8b/{path}?api-version=2024-10-21"
+    world.request("POST", url, {"Api-Key": "client-key-1"}, body, key=None)
+    (sent,) = world.client.sent
+    assert sent.url.startswith("http://s.test/v1/")
+    assert "api-version" not in sent.url
+    assert json.loads(sent.body)["model"] == "real:8b"
+    assert not sent.header("api-key")
+    assert sent.header("authorization") == ["Bearer k-01234567"]
+
+
+def test_a_broken_body_at_a_deployment() -> None:
+    """Is told as what it is."""
+    world = World(AZURE)
+    url = "/openai/deployments/real:8b/chat/completions"
+    for body in (b"[1]", b"{"):
+        assert world.request("POST", url, {"Api-Key": "client-key-1"}, body, key=None).status == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/openai/v1/chat/completions", "/openai/v1/responses?api-version=preview", "/openai/v1/models"]
+)
+def test_the_newer_paths_of_azure(path: str) -> None:
+    """They name no model."""
+    world = World(AZURE)
+    body = None if path.endswith("models") else b'{"model": "gpt", "messages": [], "input": "hi"}'
+    headers = {"Api-Key": "client-key-1"}
+    connection = world.request("POST" if body else "GET", path, headers, body, key=None)
+    if body is None:
+        assert b"real:8b" in connection.body
+    else:
+        assert json.loads(world.client.sent[0].body)["model"] == "gpt-5.5"
+    assert world.request("POST", path, {"Api-Key": "canary-wrong"}, b"{}", key=None).status == 401
+
+
+def test_what_else_azure_has_below_a_deployment() -> None:
+    """As it is without."""
+    world = World(AZURE)
+    body = b'{"model": "gpt", "prompt": "a cat"}'
+    url = "/openai/deployments/gpt/images/generations?api-version=2024-10-21&a=b"
+    world.request(
+        "POST", url, {"Api-Key": "client-key-1", "Content-Type": "application/json"}, body, key=None
+    )
+    (sent,) = world.client.sent
+    assert sent.url == "http://o.test/v1/images/generations?a=b"
+    assert json.loads(sent.body)["model"] == "gpt-5.5"
+
+
+def test_each_key_of_a_connection_is_looked_at() -> None:
+    """Also where Azure has it."""
+    world = World(AZURE)
+    head = "POST /v1/messages/count_tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nApi-Key: "
+    connection = world.connect()
+    for key in ("client-key-1", "canary-wrong"):
+        connection.send(f"{head}{key}\r\n\r\n{{}}".encode())
+    assert connection.answer.count(b"HTTP/1.1 ") == 2
+    assert connection.answer.rindex(b"HTTP/1.1 401") > connection.answer.index(b"HTTP/1.1 4")
+
+
 def test_what_is_no_endpoint() -> None:
     """Three versions are none, and a browser finds no page of ours there."""
     assert ask("/v1/v1/v1/messages", key="client-key-1").status == 404

@@ -255,6 +255,58 @@ def test_switched_off(config: str) -> None:
     assert connection.body == NO_TEMPERATURE
 
 
+TOO_LONG = b"""{"error": {"message": "This model's maximum context length is 32768 tokens and your request has 4096
+ input tokens (32000 > 32768 - 4096).", "type": "BadRequestError", "code": 400}}""".replace(b"\n", b"")
+
+
+@pytest.mark.parametrize("after", [200, 400])
+def test_what_holds_for_one_request_alone(after: int) -> None:
+    """What is left beside one question says nothing of the next."""
+    world = World(CONFIG)
+    connection = ask(world, {**CHAT, "max_tokens": 32000})
+    refuse(world, TOO_LONG)
+    assert sent(world)[-1]["max_tokens"] == 28672
+    if after == 200:
+        answer(world)
+        assert connection.status == 200
+    else:
+        refuse(world, TOO_LONG)
+        assert connection.status == 400
+    for _ in range(2):
+        ask(world, {**CHAT, "max_tokens": 32000})
+        assert sent(world)[-1]["max_tokens"] == 32000
+        answer(world)
+    assert world.generation.runtime.lessons.proven() == []
+
+
+def test_a_gateway_before_a_login() -> None:
+    """It adds nothing of its own to what the backend wants; a whole answer is made of the stream."""
+    world = World(
+        f"""
+api-keys: ["{CLIENT_KEY}"]
+codex-api-key:
+  - {{api-key: k-0123456789, base-url: 'http://relay.test/v1', models: [{{name: gpt-5.5, alias: m}}]}}
+"""
+    )
+    body = {"model": "m", "input": "go"}
+    done = (
+        b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"r","object":"response",'
+        b'"status":"completed","output":[{"type":"message","role":"assistant","content":[{"type":"output_text",'
+        b'"text":"yes"}]}]}}\n\n'
+    )
+    for number in range(2):
+        connection = ask(world, body, "/v1/responses")
+        if not number:
+            refuse(world, b'{"detail":"Stream must be set to true"}')
+        assert len(world.client.sent) == 2 + number
+        assert sent(world)[-1]["stream"] is True
+        stream = world.client.sent[-1].respond(200, {"content-type": ["text/event-stream"]})
+        stream.data(done)
+        stream.done()
+        world.turn()
+        assert json.loads(connection.body)["output"][0]["content"][0]["text"] == "yes"
+
+
 def test_strict_sends_what_was_learned_before() -> None:
     """What was learned under lenient translation is not done under strict: the vendor refuses it instead."""
     world = learned()

@@ -207,7 +207,7 @@ def of_anthropic(account: str, **members: Any) -> tuple[Connection, dict[str, An
     return connection, json.loads(world.client.sent[0].body)
 
 
-@pytest.mark.parametrize("model", ["gpt-5.5", "qwen3-coder"])
+@pytest.mark.parametrize("model", MODELS)
 @each(
     "choice",
     [
@@ -218,11 +218,15 @@ def of_anthropic(account: str, **members: Any) -> tuple[Connection, dict[str, An
     ],
 )
 def test_tools_of_openai_at_messages(model: str, choice: Any) -> None:
-    """Where they are translated; Anthropic's own service refuses them in its words."""
+    """Anthropic's own service, too, gets them in its form."""
     connection, sent = of_anthropic(model, tools=[NESTED, FLAT, ANTHROPICS], tool_choice=choice)
     assert connection.status == 200
     assert tools_of(sent) == dict.fromkeys(("grep", "read_file", "list_dir"), SCHEMA)
-    assert ("grep" if isinstance(choice, dict) else "required") in json.dumps(sent["tool_choice"])
+    if model != "claude-real":
+        assert ("grep" if isinstance(choice, dict) else "required") in json.dumps(sent["tool_choice"])
+        return
+    # Of a model that nobody knows, it is not known whether it takes a forced one while it thinks.
+    assert sent["tool_choice"] == {"type": "auto"}
 
 
 CALLED = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "grep", "arguments": "{}"}}]}
@@ -281,9 +285,9 @@ def test_files_in_any_form_at_responses(model: str) -> None:
     assert "words" in json.dumps(sent)
 
 
-@pytest.mark.parametrize("model", ["gpt-5.5", "qwen3-coder"])
+@each("model", MODELS)
 def test_messages_of_chat_at_messages(model: str) -> None:
-    """Calls, results, the role ``developer`` and bare texts, where they are translated."""
+    """Calls, results, the role ``developer`` and bare texts."""
     messages = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": ["go", {"type": "input_text", "text": "on"}]},
@@ -291,13 +295,22 @@ def test_messages_of_chat_at_messages(model: str) -> None:
         {"role": "tool", "tool_call_id": "c1", "content": "found"},
         {"role": "user", "content": {"type": "text", "text": "and?"}},
     ]
+    if model == "claude-real":
+        # Where it is not translated, what shows is looked at.
+        messages = [*messages[:1], HELLO, *messages[2:4]]
     connection, sent = of_anthropic(
         model, messages=messages, tools=[NESTED], max_tokens=None, max_completion_tokens=3000, stop="END"
     )
     assert connection.status == 200
     assert "Be brief." in system_of(sent)
     assert limit_of(sent) == 3000
-    if model == "qwen3-coder":
+    if model == "claude-real":
+        assert sent["stop_sequences"] == ["END"]
+        roles = [message["role"] for message in sent["messages"]]
+        assert roles == ["user", "assistant", "user"]
+        assert sent["messages"][1]["content"][0]["id"] == sent["messages"][2]["content"][0]["tool_use_id"]
+        assert not sent.keys() & {"stop", "max_completion_tokens"}
+    elif model == "qwen3-coder":
         assert sent["stop"] == ["END"]
         roles = [message["role"] for message in sent["messages"]]
         assert roles == ["system", "user", "assistant", "tool", "user"]
@@ -309,7 +322,93 @@ def test_messages_of_chat_at_messages(model: str) -> None:
 
 
 @each("part", [{"type": "image_url", "image_url": {"url": PNG}}, {"type": "input_image", "image_url": PNG}])
-def test_pictures_of_openai_at_messages(part: dict[str, Any]) -> None:
+@each("model", ["claude-real", "qwen3-coder"])
+def test_pictures_of_openai_at_messages(part: dict[str, Any], model: str) -> None:
     """In the form of Chat Completions and of Responses."""
-    _, sent = of_anthropic("qwen3-coder", messages=[{"role": "user", "content": [part]}])
+    _, sent = of_anthropic(model, messages=[{"role": "user", "content": [part]}])
     assert len(pictures(sent)) == 1
+    assert "image_url" not in json.dumps(sent) or model == "qwen3-coder"
+
+
+#: Members of a body of Messages -> what Anthropic's service gets in their place.
+ALONE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a limit of Chat": ({"max_tokens": None, "max_completion_tokens": 7}, {"max_tokens": 7}),
+    "a limit of Responses": ({"max_tokens": None, "max_output_tokens": 7}, {"max_tokens": 7}),
+    "two limits": ({"max_completion_tokens": 7}, {"max_tokens": 3000}),
+    "a stop": ({"stop": ["END"]}, {"stop_sequences": ["END"]}),
+    "a system message": (
+        {"messages": [{"role": "system", "content": "Be brief."}, HELLO]},
+        {"system": [{"type": "text", "text": "Be brief."}]},
+    ),
+    "a function": ({"tools": [FLAT]}, {}),
+    "a choice": ({"tools": [ANTHROPICS], "tool_choice": "auto"}, {"tool_choice": {"type": "auto"}}),
+}
+
+
+@each("case", ALONE)
+@each("size", [1, 100_000])
+def test_a_piece_of_openai_at_messages(case: str, size: int) -> None:
+    """One is enough, in a body of any size."""
+    members, wanted = ALONE[case]
+    messages = members.get("messages", [HELLO])
+    messages = [*messages[:-1], {"role": "user", "content": "a" * size}]
+    _, sent = of_anthropic("claude-real", **{**members, "messages": messages})
+    assert wanted.items() <= sent.items()
+    assert sent["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a" * size}]}]
+    assert not sent.keys() & {"max_completion_tokens", "max_output_tokens", "stop"}
+
+
+@each(
+    "members",
+    [
+        {},
+        {"messages": [HELLO, {"role": "assistant", "content": "ok"}, {"role": "system", "content": "New."}]},
+        {"messages": [{"role": "user", "content": 'Why is "tool_calls" not taken, nor "image_url"?'}]},
+        {"tools": [ANTHROPICS], "tool_choice": {"type": "any"}},
+        {"messages": [{"role": "user", "content": [{"type": "something_new", "image_url": PNG}]}]},
+    ],
+)
+def test_what_is_anthropics_passes(members: dict[str, Any]) -> None:
+    """Byte for byte."""
+    world = World(ACCOUNTS)
+    body = json.dumps({"model": "claude-real", "max_tokens": 3000, "messages": [HELLO], **members}).encode()
+    world.request("POST", "/v1/messages", key=KEY, body=body)
+    assert world.client.sent[0].body == body
+
+
+def at_gemini(**body: Any) -> dict[str, Any]:
+    world = World(GEMINI_ACCOUNT)
+    path = "/v1beta/models/gemini-3-pro-preview:generateContent"
+    connection = world.request("POST", path, key=KEY, body=json.dumps(body).encode())
+    assert world.client.sent, connection.answer
+    return dict(json.loads(world.client.sent[0].body))
+
+
+GEMINI_ACCOUNT = """
+api-keys: [client-key-1]
+gemini-api-key: [{api-key: canary-g, base-url: 'http://g.test', models: [gemini-3-pro-preview]}]
+"""
+GO = {"role": "user", "parts": [{"text": "go"}]}
+
+
+def test_pieces_of_openai_at_gemini() -> None:
+    """Roles, parts and whole messages."""
+    system = {"parts": [{"text": "Be brief."}]}
+    sent = at_gemini(contents=[{"role": "system", "parts": [{"text": "Be brief."}]}, GO])
+    assert (sent["systemInstruction"], sent["contents"]) == (system, [GO])
+    sent = at_gemini(contents=[GO, {"role": "assistant", "parts": [{"text": "ok"}]}, GO])
+    assert [content["role"] for content in sent["contents"]] == ["user", "model", "user"]
+    sent = at_gemini(contents=[{"role": "user", "content": "go"}])
+    assert sent["contents"] == [GO]
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    sent = at_gemini(contents=[{"role": "user", "parts": [{"type": "text", "text": "go"}, picture]}])
+    inline = {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    assert sent["contents"] == [{"role": "user", "parts": [{"text": "go"}, inline]}]
+    sent = at_gemini(messages=[{"role": "system", "content": "Be brief."}, HELLO])
+    assert (sent["systemInstruction"], sent["contents"]) == (system, [GO])
+
+
+@each("body", [{"contents": [GO]}, {"contents": [GO], "new": 1}, {"contents": GO}, {"contents": []}, {}])
+def test_what_is_geminis_passes(body: dict[str, Any]) -> None:
+    """As it came."""
+    assert at_gemini(**body) == body

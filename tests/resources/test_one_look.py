@@ -46,10 +46,10 @@ class OneLook(unittest.TestCase):
         calls, messages = self.asked("/api/provider/anthropic/v1/messages")
         self.assertEqual(messages[1]["content"], [{"type": "text", "text": "a"}])
         self.assertEqual(messages[2]["content"][0], SIGNED)
-        self.assertEqual((calls["peek"], calls["clean_request"]), (1, 1))
+        self.assertEqual((calls["peek"] + calls["look"], calls["clean_request"]), (1, 1))
 
     def test_of_others(self) -> None:
         """Another client: likewise, for a model of the vendor's own."""
         calls, messages = self.asked("/v1/messages")
         self.assertEqual(messages[1]["content"], [{"type": "text", "text": "a"}])
-        self.assertEqual((calls["peek"], calls["clean_request"]), (1, 1))
+        self.assertEqual((calls["peek"] + calls["look"], calls["clean_request"]), (1, 1))

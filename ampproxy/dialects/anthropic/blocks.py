@@ -48,6 +48,7 @@ from ampproxy.model.request import Role, Turn
 from ampproxy.wire.json import BAD_JSON
 
 _EMPTY: Final = to_raw("")
+_LEFT_OUT: Final = {"text": "text", "tool_use": "id"}
 
 #: Reads a block: its members without nulls (what the reader leaves becomes ``extras``), and its whole JSON.
 Reader = Callable[[Fields, Json], Part]
@@ -71,13 +72,14 @@ def parse_content(raw: Json, at: str) -> list[Part]:
 def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
     """One block.
 
-    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text``.
+    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text`` and the
+        ids of calls.
     :raises ampproxy.errors.ClientFault: it has no type, or a member that is needed is missing or wrong.
     """
     block = Fields(raw, at, nulls=False)
     kind = block.need("type", str)
-    if answer and kind == "text":
-        block.left.setdefault("text", _EMPTY)
+    if answer and kind in _LEFT_OUT:
+        block.left.setdefault(_LEFT_OUT[kind], _EMPTY)
     reader = _READERS.get(kind)
     return reader(block, raw) if reader else Opaque(ANTHROPIC, kind, raw)
 

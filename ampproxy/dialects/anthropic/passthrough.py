@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -14,18 +15,21 @@ from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
-from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
+from ampproxy.dialects.edit import Changes, edit_list, edit_object, put
 from ampproxy.dialects.ends import may_be_cut
+from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import Decoder, read_or_none, to_raw
+from ampproxy.dialects.json import Decoder, to_raw
 from ampproxy.dialects.limits import anthropic_limits
 from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
+from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import NULL, Peek, elements, string
+from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, replace_members, string
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -34,31 +38,55 @@ class _Block(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    content: str | list[_Block] = ""
+    role: str = ""
+    content: str | list[_Block] | None = None
+    tool_calls: msgspec.Raw = NULL
 
 
 class _Body(Peek, frozen=True, gc=False):
     messages: list[_Message] = []  # noqa: RUF012  # msgspec gives each its own
+    max_completion_tokens: msgspec.Raw = NULL
+    max_output_tokens: msgspec.Raw = NULL
+    stop: msgspec.Raw = NULL
 
 
 _body = Decoder(_Body)
+_ROLES = frozenset(("user", "assistant", "system"))
+#: Of parts of OpenAI's dialects that this one's vendor does not know.
+_FOREIGN = frozenset(("image_url", "input_text", "output_text", "input_image"))
+#: Tools in the form of Chat Completions or Responses, by the first one, and a choice in theirs.
+_FUNCTIONS = re.compile(rb'\[\s*\{\s*"type"\s*:\s*"function"')
+_CHOICE_OF_OPENAI = re.compile(rb'"|\{\s*"type"\s*:\s*"(?:function|required)"')
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether a message holds thinking or a proof of it; ``None``: the body is
-    not as Anthropic takes it.
+    not as Anthropic takes it. That is cheaper than searches.
     """
-    found = read_or_none(_body, body)
-    if found is None:
+    try:
+        found = _body.decode(body)
+    except BAD_JSON:
         return None
-    return found, any(_thinks(message.content) for message in found.messages)
-
-
-def _thinks(content: str | list[_Block]) -> bool:
-    if isinstance(content, str):
-        return False
-    # "redacted_thinking", too.
-    return any(block.signature is not msgspec.UNSET or "thinking" in block.type for block in content)
+    thinks = foreign = False
+    for message in found.messages:
+        foreign = foreign or message.role not in _ROLES or message.tool_calls is not NULL
+        content = message.content
+        if isinstance(content, list):
+            for block in content:
+                # "redacted_thinking", too.
+                if block.signature is not msgspec.UNSET or "thinking" in block.type:
+                    thinks = True
+                elif block.type in _FOREIGN:
+                    foreign = True
+    if found.messages and found.messages[0].role == "system":
+        foreign = True
+    # The texts of the messages are not kept.
+    found.messages.clear()
+    plain = found.max_completion_tokens is found.max_output_tokens is found.stop is NULL
+    foreign = foreign or not plain or _FUNCTIONS.match(found.tools) is not None
+    if foreign or _CHOICE_OF_OPENAI.match(found.choice) is not None:
+        return Looked.of(found, ANTHROPIC), thinks
+    return found, thinks
 
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
@@ -228,7 +256,22 @@ _STATE = VendorState(
     without=without_proofs,
 )
 
+
+def _mend(new_id: Callable[[str], str], data: bytes, values: Members) -> bytes:
+    """An answer whose calls have no ids, from other servers of this dialect: no result could name them."""
+
+    def block(held: Members) -> Changes:
+        called = string(held.get("type", NULL)) == "tool_use" and not string(held.get("id", NULL))
+        return {"id": to_raw(new_id("toolu_"))} if called else {}
+
+    changes: Changes = {}
+    put(changes, "content_block", edit_object(values.get("content_block"), block))
+    put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, block)))
+    return replace_members(data, changes, values) if changes else data
+
+
 PASSTHROUGH = Passthrough(
+    mending=Mending(signs=re.compile(rb'"tool_use"'), of_one=lambda new_id: partial(_mend, new_id)),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
@@ -239,6 +282,7 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     look=look,
+    look_from=0,
     is_renamed=_has_system_turn,
     own=_own,
     may_not_fit=_may_not_fit,

@@ -33,6 +33,7 @@ from ampproxy.model.request import (
     Tool,
     ToolChoice,
     Turn,
+    leading_system,
     level_of,
 )
 
@@ -87,7 +88,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     streamed = top.take("stream", bool)
     leading: tuple[Text, ...] = ()
     if turns and turns[0].role == "system":
-        leading, turns = _leading(turns)
+        leading, turns = leading_system(turns)
     return ChatRequest(
         dialect=ANTHROPIC,
         model=model or asked or "",
@@ -106,8 +107,10 @@ def _sampling(top: Fields) -> Sampling:
     found: dict[str, Any] = {
         field: top.take(name, kind) for name, field, kind in _SAMPLING if name in top.left
     }
-    if found.get("max_tokens") is None and "max_completion_tokens" in top.left:
-        found["max_tokens"] = top.take("max_completion_tokens", int)
+    for name in ("max_completion_tokens", "max_output_tokens"):
+        # As OpenAI's dialects call it.
+        limit = top.take(name, int) if name in top.left else None
+        found["max_tokens"] = limit if found.get("max_tokens") is None else found["max_tokens"]
     if "stop" in top.left and not found.get("stop"):
         stop = top.take("stop", str | list[str])  # type: ignore[arg-type]
         found["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
@@ -136,17 +139,6 @@ def _turns(raw: Json) -> tuple[Turn, ...]:
             for number, message in enumerate(items(raw, "messages"))
         ]
     )
-
-
-def _leading(turns: tuple[Turn, ...]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
-    """The texts of the system's messages that begin the conversation, and the turns after them."""
-    texts: list[Text] = []
-    for number, turn in enumerate(turns):
-        words = [part for part in turn.parts if isinstance(part, Text)]
-        if turn.role != "system" or turn.extras or len(words) < len(turn.parts):
-            return tuple(texts), turns[number:]
-        texts += words
-    return (), turns
 
 
 def _of_chat(message: Fields, role: str) -> str:

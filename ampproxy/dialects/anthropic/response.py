@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
@@ -56,7 +59,7 @@ def parse_response(body: bytes) -> ChatResponse:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     words = _text(message, "content")
     blocks = read_answer(ITEMS, bytes(message["content"])) if words is None else ()
-    parts = (Text(words),) if words else tuple(map(answer_part, blocks))
+    parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
     usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))
@@ -83,15 +86,20 @@ def _text(message: Members, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def answer_part(raw: Json) -> AnswerPart:
+def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:
     """One content block of an answer.
 
+    :param index: its number there.
+    :param answer: what identifies the answer: of that the id of a call is made that has none.
     :raises ampproxy.errors.UpstreamFault: it is not a valid block.
     """
     try:
         part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
+    if isinstance(part, ToolCall) and not part.id:
+        seed = hashlib.sha256(b"%d|%b" % (index, answer))
+        return replace(part, id=f"toolu_{seed.hexdigest()[:24]}")
     if isinstance(part, Text | Reasoning | ToolCall | Opaque) and not isinstance(part, Carrier):
         return part
     return Opaque(ANTHROPIC, "unknown", raw)

@@ -120,6 +120,8 @@ class AnthropicStreamParser(EventParser):
         self._block = -1
         self._usage: Members = {}
         self._began = False
+        #: The event that began the answer.
+        self._start = b""
         #: Whether a call came, and whether one of which the input is no object, or the beginning of one.
         self._called = False
         self._cut = False
@@ -215,6 +217,7 @@ class AnthropicStreamParser(EventParser):
             step(self, event, data, out)
 
     def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        self._start = data
         message = _members(event.message)
         self._began = True
         self._usage = merged({}, _members(message.pop("usage", NULL)))
@@ -227,7 +230,7 @@ class AnthropicStreamParser(EventParser):
             return
         # A number that is given again is another block's: two parts of one number cannot be told apart.
         self._close(event.index, out)
-        part = answer_part(Json(bytes(event.content_block)))
+        part = answer_part(Json(bytes(event.content_block)), event.index, self._start)
         self._began = True
         if isinstance(part, Opaque):
             # Its input may come in fragments, and an opaque part has none: reported when it is whole.

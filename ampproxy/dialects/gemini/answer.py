@@ -122,6 +122,7 @@ class Answer:
             content is None
             or candidate.index != current.number
             or candidate.finish_reason is not None
+            or candidate.other_finish_reason is not None
             or candidate.grounding_metadata is not ABSENT
             or candidate.citation_metadata is not ABSENT
             or candidate.logprobs_result is not ABSENT

@@ -23,6 +23,7 @@ from ampproxy.dialects.json import (
     text_of,
     to_raw,
 )
+from ampproxy.dialects.openai_requests import picture_in, source_of
 from ampproxy.dialects.proof import is_bare, unwrap_signature
 from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import GEMINI, Json
@@ -44,9 +45,17 @@ from ampproxy.model.parts import (
 )
 from ampproxy.model.request import Role, Turn
 
-_ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "assistant": "assistant"}
+_ROLES: dict[str, Role] = {
+    "user": "user",
+    "model": "assistant",
+    "function": "user",
+    # Of other dialects.
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "system",
+}
 #: The members that make a part what it is, in the order in which they are looked for.
-_KINDS = ("functionCall", "functionResponse", "inlineData", "fileData", "text")
+_KINDS = ("functionCall", "functionResponse", "inlineData", "fileData", "text", "imageUrl")
 #: The members of a lone result object that stand for the tool's words.
 _WORDS = ("result", "output", "content")
 
@@ -95,7 +104,7 @@ class History:
         role = _ROLES.get(name)
         if role is None:
             bad_request(content.path("role"), f"Expected 'user' or 'model', got '{name}'.")
-        parts = content.take_raw("parts")
+        parts = content.take_raw("parts") or _as_parts(content.take_raw("content"))
         if role == "assistant" != before and parts is not None and b"unction" in bytes(parts):
             self._waiting = Waiting()
         return Turn(role, tuple(self.parts(parts, content.path("parts"), role)), content.left)
@@ -119,6 +128,9 @@ class History:
             # Google's SDK for Go leaves an empty text out.
             kind, found["text"] = "text", Json(b'""')
         value = found.pop(kind)
+        if kind in ("text", "imageUrl"):
+            # Of other dialects' parts.
+            found.pop("type", None)
         thought = loads(found.pop("thought", b"false")) is True
         signature = part.take("thoughtSignature", str)
         return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
@@ -131,6 +143,10 @@ class History:
             signature = around.signature
             return Reasoning(text, signature, redacted=not text and signature is not None, bare=around.bare)
         return Text(text, signature=around.signature, extras=around.rest)
+
+    def _picture(self, value: Json, at: str, around: _Around) -> Part:
+        """In the form of Chat Completions."""
+        return Image(source_of(picture_in(Fields(to_raw({"image_url": value}), at))[0]))
 
     def _inline(self, value: Json, at: str, around: _Around) -> Part:
         blob = CamelFields(value, at)
@@ -190,6 +206,12 @@ class History:
                 return made
 
 
+def _as_parts(content: Json | None) -> Json | None:
+    """The content of a message of other dialects: a text, or parts."""
+    text = None if content is None else text_of(content)
+    return content if text is None else to_raw([{"text": text}])
+
+
 class _Around:
     """What stands beside a part's own member."""
 
@@ -209,6 +231,7 @@ _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
     "fileData": History._file,
     "functionCall": History._call,
     "functionResponse": History._result,
+    "imageUrl": History._picture,
 }
 
 

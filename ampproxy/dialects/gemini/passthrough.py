@@ -9,19 +9,21 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.base import EventStream, Mending, Passthrough
 from ampproxy.dialects.edit import Changes, edit_list, edit_object
+from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
-from ampproxy.dialects.gemini.wire import usage_of
+from ampproxy.dialects.gemini.wire import SNAKES, as_camel, usage_of
 from ampproxy.dialects.json import NULL, Decoder, encode, read_or
 from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
 from ampproxy.dialects.shown import only
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.model.base import CHAT, GEMINI
 from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
-from ampproxy.wire.json import Peek, members, replace_members, string
+from ampproxy.wire.json import BAD_JSON, Peek, members, replace_members, string
 
 _NEXT = b"}" + NEXT_DATA
 
@@ -141,8 +143,9 @@ def with_content(data: bytes, values: Members) -> bytes:
     return data if candidates is None else replace_members(data, {"candidates": candidates}, values)
 
 
-_CALLS = (b'"finishReason"', _CALL, b'"promptFeedback"')
-_ENDS = (b'"finishReason"', _CALL, b'"promptFeedback"', b'"error"')
+#: Under either of their names.
+_CALLS = (b'"finish', b'"function', b'eedback"')
+_ENDS = (*_CALLS, b'"error"')
 
 
 class GeminiFastPath:
@@ -266,6 +269,51 @@ def _forced(found: Peek) -> str:
     return only(calling.allowedFunctionNames or _functions(found.tools))
 
 
+class _Part(msgspec.Struct, gc=False):
+    type: str = ""
+    image_url: msgspec.Raw = NULL
+    thoughtSignature: msgspec.Raw = NULL
+    thought_signature: msgspec.Raw = NULL
+
+
+class _Content(msgspec.Struct, gc=False):
+    role: str | None = None
+    parts: list[_Part] | None = None
+    content: msgspec.Raw = NULL
+
+
+class _Body(Peek, frozen=True, gc=False):
+    contents: list[_Content] = []  # noqa: RUF012  # msgspec gives each its own
+    messages: msgspec.Raw = NULL
+
+
+_body = Decoder(_Body)
+_ROLES = frozenset((None, "", "user", "model", "function"))
+
+
+def look(body: bytes) -> tuple[Peek, bool] | None:
+    """What routing looks at, and whether a content has a proof of thinking; ``None``: the body is odd. That
+    is cheaper than searches.
+    """
+    try:
+        found = _body.decode(body)
+    except BAD_JSON:
+        return None
+    if not found.contents:
+        # Of what is to be counted they may lie deeper.
+        return None if found.messages is NULL else (Looked.of(found, CHAT), False)
+    thinks = foreign = False
+    for content in found.contents:
+        foreign = foreign or content.role not in _ROLES or content.content is not NULL
+        for part in content.parts or ():
+            if part.thoughtSignature is not NULL or part.thought_signature is not NULL:
+                thinks = True
+            if part.type or part.image_url is not NULL:
+                foreign = True
+    found.contents.clear()
+    return (Looked.of(found, GEMINI) if foreign else found), thinks
+
+
 _STATE = VendorState(
     marks=(b"cachedContent", b"cached_content", b"fileUri", b"file_uri"),
     members=frozenset(("cachedContent", "cached_content", "fileUri", "file_uri")),
@@ -274,6 +322,9 @@ _STATE = VendorState(
 )
 
 PASSTHROUGH = Passthrough(
+    look=look,
+    look_from=0,
+    mending=Mending(signs=SNAKES, of_one=lambda new_id: lambda data, values: as_camel(data)),
     events=EventStream(
         monitor=GenerateMonitor,
         fast_path=GeminiFastPath,

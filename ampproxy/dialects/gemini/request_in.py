@@ -20,6 +20,7 @@ from ampproxy.model.request import (
     Thinking,
     Tool,
     ToolChoice,
+    leading_system,
     level_of,
 )
 
@@ -49,7 +50,10 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     contents = asked.take_raw("contents")
     if contents is None:
         bad_request("contents", "It is required: a list of contents.")
-    system = _system(asked)
+    system, turns = _system(asked), History().turns(contents)
+    if turns and turns[0].role == "system":
+        leading, turns = leading_system(turns)
+        system += leading
     tools, hosted = _tools(asked.take_raw("tools"))
     config = asked.take_object("generationConfig") or CamelFields(b"{}")
     choice, rest = _choice(asked.take_object("toolConfig"))
@@ -64,7 +68,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     return ChatRequest(
         dialect=GEMINI,
         model=model or named,
-        turns=History().turns(contents),
+        turns=turns,
         system=system,
         tools=tools,
         hosted=hosted,

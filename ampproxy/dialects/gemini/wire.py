@@ -6,13 +6,14 @@ of the ``google-genai`` SDK.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects.ends import read_end
-from ampproxy.dialects.json import Decoder, Fields, is_object, loads, raw_text, to_raw
+from ampproxy.dialects.json import Decoder, Fields, encode, is_object, loads, raw_text, to_raw
 from ampproxy.dialects.words import by_word
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
@@ -82,6 +83,8 @@ class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
     logprobs_result: Json = ABSENT
     citation_metadata: Json = ABSENT
     grounding_metadata: Json = ABSENT
+    #: See :data:`SNAKES`.
+    other_finish_reason: str | None = msgspec.field(name="finish_reason", default=None)
 
 
 class QuickChunk(msgspec.Struct, rename="camel", gc=False):
@@ -320,6 +323,32 @@ def camel(name: str) -> str:
         return name
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+#: Members that show that an answer has the names of the proto's fields, as SDKs for Python dump them.
+SNAKES: Final = re.compile(
+    rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
+    rb'|model_version|prompt_feedback|block_reason)"\s*:'
+)
+#: What holds names that are no proto's, and how deep others are.
+_OF_FUNCTIONS: Final = ("args", "response")
+_MAX_DEPTH: Final = 16
+
+
+def as_camel(payload: bytes) -> bytes:
+    """An answer by its camelCase names; the same object where it has no others."""
+    return encode(_renamed(loads(payload), 0)) if SNAKES.search(payload) is not None else payload
+
+
+def _renamed(value: Any, depth: int) -> Any:
+    if depth < _MAX_DEPTH and isinstance(value, list):
+        return [_renamed(one, depth + 1) for one in value]
+    if depth < _MAX_DEPTH and isinstance(value, dict):
+        return {
+            camel(name): one if name in _OF_FUNCTIONS else _renamed(one, depth + 1)
+            for name, one in value.items()
+        }
+    return value
 
 
 class CamelFields(Fields):

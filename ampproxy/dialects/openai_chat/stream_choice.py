@@ -201,7 +201,7 @@ class Choice:
             out.append(Delta(self.open_index, "", logprobs))
         if delta.annotations:
             self._annotate(delta.annotations, out)
-        for raw in delta.images or ():
+        for raw in (*(delta.images or ()), *(content if isinstance(content, list) else ())):
             if image := image_part(raw):
                 index = self._new_part()
                 out += (PartStarted(index, image, self.number), PartClosed(index))

@@ -86,8 +86,10 @@ def content_pieces(content: str | list[Json] | None) -> list[Piece]:
     pieces: list[Piece] = []
     for raw in content:
         piece = read_or(_PIECE, raw, _Piece())
-        if piece.type == "thinking":
-            pieces.append(("reasoning", "".join(inner.text or "" for inner in piece.thinking or ())))
+        if piece.type in ("thinking", "reasoning"):
+            thought = read_or_none(_THOUGHT, piece.thinking)
+            words = text_of(piece.thinking) or "".join(inner.text or "" for inner in thought or ())
+            pieces.append(("reasoning", words or piece.text or ""))
         elif piece.text:
             pieces.append(("text", piece.text))
     return [piece for piece in pieces if piece[1]]
@@ -96,10 +98,11 @@ def content_pieces(content: str | list[Json] | None) -> list[Piece]:
 class _Piece(msgspec.Struct):
     type: str = "text"
     text: str | None = None
-    thinking: list[_Piece] | None = None
+    thinking: Json = NULL
 
 
 _PIECE: Final = Decoder(_Piece)
+_THOUGHT: Final = Decoder(list[_Piece])
 
 
 def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:

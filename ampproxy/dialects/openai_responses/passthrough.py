@@ -8,11 +8,20 @@ for the other in vain (404). Both are taken out of the bytes, all else keeps its
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 
-from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Passthrough, References, Storing
-from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.base import (
+    LONGEST_SLEEP_SECONDS,
+    EventStream,
+    Mending,
+    Passthrough,
+    References,
+    Storing,
+)
+from ampproxy.dialects.edit import Changes, edit_items, edit_object, join, put
 from ampproxy.dialects.ends import may_be_cut
+from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
 from ampproxy.dialects.limits import openai_limits
@@ -41,7 +50,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, string
+from ampproxy.wire.json import Peek, elements, replace_members, string
 from ampproxy.wire.json import members as raw_members
 
 _MARK = MARK.encode()
@@ -259,12 +268,6 @@ _BESIDE = ("messages", "system", "max_tokens", "max_completion_tokens", "reasoni
 _body = Decoder(_Body)
 
 
-class _Looked(Peek, frozen=True, gc=False):
-    """What routing looks at, without the rest, and the dialect that the body's members show."""
-
-    dialect: str = ""
-
-
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether the input may hold thinking."""
     found = read_or_none(_body, body)
@@ -275,9 +278,8 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     dialect = ""
     if not plain or found.input is NULL:
         dialect = _written({name: getattr(found, name) for name in ("input", "contents", *_BESIDE)})
-    known = (found.model, found.stream, found.tools, found.choice, found.generation, found.configured)
     thinks = body.rfind(_REASONING) >= 0 or body.rfind(_COMPACTION) >= 0
-    return _Looked(*known, found.store, found.thread, dialect), thinks
+    return Looked.of(found, dialect), thinks
 
 
 def _written(values: Members) -> str:
@@ -296,11 +298,55 @@ def _mixed(found: Peek, body: bytes) -> str:
     """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: clients send a body of Chat Completions here, or
     tools and other members in its form or in Anthropic's.
     """
-    written = found.dialect if type(found) is _Looked else _written(raw_members(body) or {})
+    written = "" if type(found) is Looked else _written(raw_members(body) or {})
     return written or (RESPONSES if is_foreign(bytes(found.tools), bytes(found.choice)) else "")
 
 
+#: Items are kept up to this size altogether; a larger answer keeps its empty output.
+MAX_KEPT = 16 * 1024 * 1024
+_DONE = "response.output_item.done"
+#: By their last event. The backend of Codex logins has had a name of its own for it.
+_ENDS = ("response.completed", "response.incomplete", "response.done")
+
+
+class FilledOutput:
+    """What mends one stream: clients take the answer from its last event, whose ``output`` some backends
+    leave empty. It was sent in the events that end its items.
+    """
+
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self._items: dict[int, Raw] = {}
+        self._size = 0
+
+    def __call__(self, data: bytes, values: Members) -> bytes:
+        kind = string(values.get("type", NULL))
+        if kind == _DONE and "item" in values:
+            self._keep(values)
+        if kind not in _ENDS:
+            return data
+        changes: Changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
+        if self._items and self._size <= MAX_KEPT:
+            put(changes, "response", edit_object(values.get("response"), self._filled))
+        return replace_members(data, changes, values) if changes else data
+
+    def _filled(self, response: Members) -> Changes:
+        if elements(response.get("output")):
+            return {}
+        return {"output": join(item for _, item in sorted(self._items.items()))}
+
+    def _keep(self, values: Members) -> None:
+        item, index = values["item"], bytes(values.get("output_index", Raw(b"")))
+        self._size += len(memoryview(item))
+        if self._size > MAX_KEPT:
+            self._items.clear()
+        else:
+            self._items[int(index) if index.isdigit() else len(self._items)] = item
+
+
 PASSTHROUGH = Passthrough(
+    mending=Mending(
+        signs=re.compile(rb'"response\.(?:output_item\.done|completed|incomplete|done)"'), of_one=FilledOutput
+    ),
     mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,

@@ -254,7 +254,7 @@ def test_counting_requests_are_read() -> None:
         ({}, "contents"),
         ({"contents": {}}, "contents"),
         ({"contents": [5]}, "contents[0]"),
-        ({"contents": [{"role": "system", "parts": []}]}, "contents[0].role"),
+        ({"contents": [{"role": "tool", "parts": []}]}, "contents[0].role"),
         ({"contents": [{"parts": [{"text": 5}]}]}, "contents[0].parts[0].text"),
         ({"contents": [{"parts": [{"functionCall": {}}]}]}, "contents[0].parts[0].functionCall.name"),
         ({"contents": [{"parts": [{"inlineData": {"data": "x"}}]}]}, "contents[0].parts[0].inlineData"),

@@ -1,0 +1,1 @@
+More refusals are learned from: contents that must be texts or must not be empty, pictures in earlier messages for models that take none, limits that leave no room in the context (for that request alone), and gateways before a Codex login that demand a list, a stream or `store: false`.

@@ -1,0 +1,235 @@
+"""Answers that pass within their dialect and are written otherwise than it has them: its clients get them as
+they need them, and those of others understand them, too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cases import each
+from tests.resources.test_bent_answers import (
+    CHAT,
+    DONE,
+    GEMINI,
+    MESSAGES,
+    RESPONSES,
+    both,
+    chunk,
+    ended_well,
+    event,
+    every,
+    failed,
+    objects,
+    served,
+    texts,
+    thoughts,
+    whole_chat,
+)
+
+JSON = "application/json"
+
+# ------------------------------------------------------------------------------ lists in Chat Completions
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+THOUGHTS: dict[str, Any] = {
+    "Mistral's": {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+    "Anthropic's": {"type": "thinking", "thinking": "Hm."},
+    "a plain one": {"type": "reasoning", "text": "Hm."},
+}
+WORDS = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+
+
+def listed(shape: str, client: str, thought: dict[str, Any], *more: dict[str, Any]) -> Any:
+    """An answer whose content is parts; its stream begins as most do."""
+    if shape == "whole":
+        message = {"role": "assistant", "content": [thought, *WORDS, *more]}
+        body = whole_chat({"index": 0, "message": message, "finish_reason": "stop"})
+        return served(CHAT, client, shape, body, mime=JSON)
+    pieces = [chunk({"content": [part]}) for part in (thought, *WORDS, *more)]
+    begin = chunk({"role": "assistant", "content": ""})
+    # One by one, and all in one read.
+    for reads in ([begin, *pieces], [begin + b"".join(pieces)]):
+        found = served(CHAT, client, shape, *reads, chunk({}, "stop"), DONE)
+    return found
+
+
+@every
+@both
+@each("form", THOUGHTS)
+def test_a_content_that_is_a_list(client: str, shape: str, form: str) -> None:
+    """Clients read a text; thinking stands beside it."""
+    world, connection = listed(shape, client, THOUGHTS[form])
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "Hello"
+    if client != "chat":
+        assert thoughts(client, shape, connection.body) == "Hm."
+        return
+    for value in objects(shape, connection.body):
+        message = value["choices"][0]["message" if shape == "whole" else "delta"]
+        assert isinstance(message.get("content", ""), str)
+    assert connection.body.count(b'"reasoning_content":"Hm."') == 1
+
+
+@each("client", ["chat", "gemini"])
+@both
+def test_a_picture_in_the_content(client: str, shape: str) -> None:
+    """Stands where routers have it."""
+    world, connection = listed(shape, client, {}, PICTURE)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "Hello"
+    assert connection.body.count(b"iVBORw0KGgo=") == 1
+    assert (b'"images":[' in connection.body) == (client == "chat")
+
+
+# --------------------------------------------------------------------------------- calls of Messages
+
+
+def called(shape: str, client: str, *ids: Any) -> Any:
+    """An answer of another server that speaks Messages, with two calls of the same tool."""
+    blocks = [{"type": "tool_use", "name": "read_file", "input": {}, **id} for id in ids]
+    message = {"id": "m-1", "type": "message", "role": "assistant", "model": "vendor-model", "content": []}
+    usage = {"input_tokens": 1, "output_tokens": 2}
+    if shape == "whole":
+        body = {**message, "content": blocks, "stop_reason": "tool_use", "usage": usage}
+        return served(MESSAGES, client, shape, json.dumps(body).encode(), mime=JSON)
+    pieces = [event("message_start", message={**message, "usage": usage})]
+    for number, block in enumerate(blocks):
+        delta = {"type": "input_json_delta", "partial_json": '{"path":"a"}'}
+        pieces += [
+            event("content_block_start", index=number, content_block=block),
+            event("content_block_delta", index=number, delta=delta),
+            event("content_block_stop", index=number),
+        ]
+    end = event("message_delta", delta={"stop_reason": "tool_use"}, usage=usage)
+    return served(MESSAGES, client, shape, *pieces, end, event("message_stop"))
+
+
+@each("client", ["anthropic", "chat", "responses", "gemini"])
+@both
+@each("id", [{}, {"id": ""}, {"id": None}])
+def test_calls_without_an_id(client: str, shape: str, id: dict[str, Any]) -> None:
+    """Each has one for the client, or its result could not be given back."""
+    world, connection = called(shape, client, id, {"id": "toolu_own"}, id)
+    assert ended_well(world, connection, shape)
+    text = connection.body.decode()
+    assert text.count('"toolu_own"') >= 1
+    if client == "anthropic":
+        assert text.count('"toolu_test"') == 2
+        return
+    found = {piece.partition('"')[0] for piece in text.split('"toolu_')[1:]} - {"own"}
+    assert len(found) == 2
+
+
+def test_an_id_that_is_there_stays() -> None:
+    """And the bytes around it."""
+    _, connection = called("whole", "anthropic", {"id": "toolu_1"}, {"id": "toolu_2"})
+    assert b'"id": "toolu_1"}, {' in connection.body
+
+
+# ------------------------------------------------------------------------------------ names of Gemini's
+
+CALL = {"name": "read_file", "args": {"finish_reason": "x", "some_path": {"function_call": 1}}}
+BLOB = {"mime_type": "image/png", "data": "iVBORw0KGgo="}
+USAGE = {"prompt_token_count": 3, "candidates_token_count": 2, "total_token_count": 5}
+
+
+def part(**members: Any) -> dict[str, Any]:
+    return {"index": 0, "content": {"role": "model", "parts": [members]}}
+
+
+def line(**members: Any) -> bytes:
+    return b"data: " + json.dumps(members).encode() + b"\n\n"
+
+
+def dumped(shape: str, client: str, end: str = "STOP", *, named: bool = True) -> Any:
+    """An answer by the names of the proto's fields.
+
+    :param named: whether its first event shows that.
+    """
+    parts = [part(text="Hel"), part(text="lo"), part(function_call=CALL), part(inline_data=BLOB)]
+    more = {"model_version": "vendor-model"} if named else {}
+    if shape == "whole":
+        content = {"role": "model", "parts": [one["content"]["parts"][0] for one in parts]}
+        candidate = {"content": content, "finish_reason": end}
+        body = {"candidates": [candidate], "usage_metadata": USAGE, **more}
+        return served(GEMINI, client, shape, json.dumps(body).encode(), mime=JSON)
+    last = line(candidates=[{"finish_reason": end}], usage_metadata=USAGE, **more)
+    return served(GEMINI, client, shape, *(line(candidates=[one], **more) for one in parts), last)
+
+
+@every
+@both
+@each("named", [True, False])
+def test_names_with_underscores(client: str, shape: str, named: bool) -> None:
+    """As SDKs for Python dump an answer; what a function takes keeps its names."""
+    world, connection = dumped(shape, client, named=named)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "Hello"
+    assert world.exchanges[-1]["input"] == 3
+    body = connection.body.decode().replace("\\", "").replace(" ", "")
+    assert '{"finish_reason":"x","some_path":{"function_call":1}}' in body
+    if client == "gemini":
+        values = list(objects(shape, connection.body))
+        assert values[-1]["candidates"][0]["finishReason"] == "STOP"
+        assert values[-1]["usageMetadata"]["promptTokenCount"] == 3
+        found = json.dumps(values)
+        assert '"functionCall"' in found
+        assert '"inlineData": {"mimeType"' in found
+
+
+@each("client", ["gemini", "chat"])
+@both
+@each("named", [True, False])
+def test_a_break_by_its_other_name(client: str, shape: str, named: bool) -> None:
+    """Is no good end."""
+    world, connection = dumped(shape, client, "MALFORMED_FUNCTION_CALL", named=named)
+    if client == "gemini":
+        assert world.exchanges[-1]["outcome"] != "completed"
+        assert b'"finishReason":"MALFORMED_FUNCTION_CALL"' in connection.body
+    else:
+        failed(world, connection, shape, "MALFORMED_FUNCTION_CALL")
+
+
+@each("client", ["gemini", "anthropic"])
+@both
+def test_a_block_by_its_other_name(client: str, shape: str) -> None:
+    """A prompt that was refused has no candidates."""
+    body = {"prompt_feedback": {"block_reason": "SAFETY"}}
+    if shape == "whole":
+        world, connection = served(GEMINI, client, shape, json.dumps(body).encode(), mime=JSON)
+    else:
+        world, connection = served(GEMINI, client, shape, line(**body))
+    assert ended_well(world, connection, shape)
+    assert (b'"blockReason"' if client == "gemini" else b'"refusal"') in connection.body
+
+
+# --------------------------------------------------------------------------- the last event of Responses
+
+ITEM = {"type": "message", "id": "msg_1", "role": "assistant"}
+TEXT = {**ITEM, "content": [{"type": "output_text", "text": "Hello", "annotations": []}]}
+
+
+@each("output", [{"output": []}, {}, {"output": None}, {"output": [TEXT]}])
+@each("end", ["response.completed", "response.incomplete", "response.done"])
+@each("client", ["responses", "chat"])
+def test_a_last_event_without_the_output(output: dict[str, Any], end: str, client: str) -> None:
+    """Clients take the answer from it; all other events are as they came."""
+    second = {**TEXT, "id": "msg_2"}
+    before = [
+        event("response.created", response={"id": "r", "output": []}),
+        event("response.output_item.added", output_index=0, item={**ITEM, "content": []}),
+        event("response.output_text.delta", output_index=0, content_index=0, delta="Hello"),
+        event("response.output_item.done", output_index=0, item=TEXT),
+        event("response.output_item.done", output_index=1, item=second),
+    ]
+    response = {"id": "r", "status": end.replace("done", "completed")[9:], **output}
+    world, connection = served(RESPONSES, client, "streamed", *before, event(end, response=response))
+    assert ended_well(world, connection, "streamed")
+    if client == "chat":
+        assert texts(client, "streamed", connection.body).startswith("Hello")
+        return
+    assert connection.body.startswith(b"".join(before))
+    last = list(objects("streamed", connection.body))[-1]
+    assert last["type"] == end.replace("done", "completed")
+    assert last["response"] == {**response, "output": output.get("output") or [TEXT, second]}
