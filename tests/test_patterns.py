@@ -53,8 +53,8 @@ RATIO_OF_QUARTER = 5.5
 FEW = 200
 #: How many times as long a text may take that is twice as long.
 RATIO = 2.5
-#: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`. Where it
-#: takes four times that, once is enough.
+#: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`. Where
+#: it takes four times that, once is enough.
 MOST_ROUNDS, SOME_ROUNDS = 30, 2
 #: Seconds that no text may take, however linear it is.
 ABSOLUTE = 0.05
