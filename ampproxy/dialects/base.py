@@ -138,6 +138,7 @@ class EventStream(Value, frozen=True, kw_only=True):
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
         pass, and the log has them.
+    :param named: clients go by the ``event`` line: one that is missing is made from the data's ``type``.
     :param settled: gives an event that ends an answer, or follows its end, as the clients need it, from its
         data and its members; ``None``: as it is.
     """
@@ -149,6 +150,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     tight: bool = False
     list_unless: bytes = b""
     own_breaks: bool = False
+    named: bool = False
     settled: Callable[[bytes, Members], bytes] | None = None
 
 

@@ -5,6 +5,7 @@ Sans-I/O, as every :class:`~ampproxy.interfaces.StreamFilter`: bytes in, bytes o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream, Mending
@@ -17,7 +18,7 @@ from ampproxy.relay.endings import Endings
 from ampproxy.relay.growing import GrowingList
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.settle import UNENDED
-from ampproxy.wire.json import members, string
+from ampproxy.wire.json import NULL, members, string
 from ampproxy.wire.redact import Redactor, printable
 from ampproxy.wire.sse import (
     MAX_EVENT,
@@ -38,6 +39,10 @@ _FIRST = 16
 
 #: So much is held back at most before the answer itself begins. Bytes.
 _MAX_HANDSHAKE_BYTES = 64 * 1024
+
+
+#: In an answer that is not mended.
+_NOTHING_ODD = re.compile(rb"(?!)").search
 
 
 class PassthroughFilter:
@@ -68,8 +73,8 @@ class PassthroughFilter:
         new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
-        self._odd = None if mending is None else mending.signs.search
         self._mend = None if mending is None else mending.of_one(new_id)
+        self._odd = _NOTHING_ODD if mending is None else mending.signs.search
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -85,6 +90,7 @@ class PassthroughFilter:
             rewriter.asked_model if rewriter is not None else "", self._monitor
         )
         self._own_breaks = events.own_breaks
+        self._named = events.named
         self._settled = events.settled
         self._cutter = EventCutter(limit)
         self._array: GrowingList | None = None
@@ -162,17 +168,9 @@ class PassthroughFilter:
             if start.startswith(b"["):
                 self._array = GrowingList(self._element, self._limit)
 
-    def _mended(self, data: bytes, values: Members | None) -> tuple[bytes, Members | None]:
-        """An event as its dialect has it, with its members."""
-        if self._mend is None or values is None or (mended := self._mend(data, values)) is data:
-            return data, values
-        # By their looks others like it are not told from ordinary ones.
-        self._fast = NoFastPath()
-        return mended, members(mended)
-
     def _element(self, data: bytes) -> bytes:
-        if self._odd is not None and self._odd(data):
-            data, _ = self._mended(data, members(data))
+        if self._mend is not None and self._odd(data):
+            data = self._mend(data, members(data) or {})
         if not (self._monitor.see(b"", data) or self._see_mended(b"", data)):
             raise self._unreadable(b"data: " + data)
         if self._monitor.failed:
@@ -263,8 +261,11 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if self._odd is not None and self._odd(data):
-            data, values = self._mended(data, values)
+        if self._mend is not None and values is not None and self._odd(data):
+            data = self._mend(data, values)
+            if data is not came:
+                # By their looks others like it are not told from ordinary ones.
+                values, self._fast = members(data), NoFastPath()
         if self._tight and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
@@ -293,9 +294,11 @@ class PassthroughFilter:
         if self._tight:
             # A line of data and nothing else: Google's SDKs break at other fields, and at several lines.
             out = b"data: " + new_data.replace(b"\n", b" ")
-        elif new_data is came and new_name == name:
+        elif new_data is came and new_name == name and (name or not self._named):
             out = block
         else:
+            if self._named and not new_name:
+                new_name = (string((values or {}).get("type", NULL)) or "").encode()
             out = _compose(block, new_name, new_data)
         sent = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
         # What is held back must not be overtaken by what the fast path knows.

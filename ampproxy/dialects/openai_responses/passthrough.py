@@ -332,7 +332,9 @@ class FilledOutput:
     def _filled(self, response: Members) -> Changes:
         if elements(response.get("output")):
             return {}
-        return {"output": join(item for _, item in sorted(self._items.items()))}
+        # Once: a stream has one end.
+        kept, self._items = self._items, {}
+        return {"output": join(item for _, item in sorted(kept.items()))}
 
     def _keep(self, values: Members) -> None:
         item, index = values["item"], bytes(values.get("output_index", Raw(b"")))
