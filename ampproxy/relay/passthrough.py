@@ -5,12 +5,11 @@ Sans-I/O, as every :class:`~ampproxy.interfaces.StreamFilter`: bytes in, bytes o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream, Mending
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
-from ampproxy.dialects.monitor import DONE, Members
+from ampproxy.dialects.monitor import DONE, Members, is_sign_of_life
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
 from ampproxy.model.loss import Loss
@@ -29,7 +28,7 @@ from ampproxy.wire.sse import (
     parse_block,
     part,
 )
-from ampproxy.wire.values import whole_surrogates
+from ampproxy.wire.values import sound, whole_surrogates
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
@@ -39,10 +38,6 @@ _FIRST = 16
 
 #: So much is held back at most before the answer itself begins. Bytes.
 _MAX_HANDSHAKE_BYTES = 64 * 1024
-
-
-#: In an answer that is not mended.
-_NOTHING_ODD = re.compile(rb"(?!)").search
 
 
 class PassthroughFilter:
@@ -69,12 +64,11 @@ class PassthroughFilter:
         limit: int = MAX_EVENT,
         endings: Endings | None = None,
         unended: bool = False,
-        mending: Mending | None = None,
+        mending: Mending,
         new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
-        self._mend = None if mending is None else mending.of_one(new_id)
-        self._odd = _NOTHING_ODD if mending is None else mending.signs.search
+        self._odd, self._mend = mending.signs.search, mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -169,7 +163,7 @@ class PassthroughFilter:
                 self._array = GrowingList(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
-        if self._mend is not None and self._odd(data):
+        if self._odd(data):
             data = self._mend(data, members(data) or {})
         if not (self._monitor.see(b"", data) or self._see_mended(b"", data)):
             raise self._unreadable(b"data: " + data)
@@ -261,11 +255,15 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if self._mend is not None and values is not None and self._odd(data):
-            data = self._mend(data, values)
-            if data is not came:
-                # By their looks others like it are not told from ordinary ones.
-                values, self._fast = members(data), NoFastPath()
+        if not values and data.strip() != DONE:
+            if is_sign_of_life(data):
+                return self._opening(self._keepalive)
+            values = members(data := sound(data) or data)
+        if values is not None and self._odd(data) and (mended := self._mend(data, values)) is not data:
+            values = members(data := mended)
+        if data is not came:
+            # By their looks others like it are not told from ordinary ones.
+            self._fast = NoFastPath()
         if self._tight and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
@@ -487,8 +485,11 @@ def rewrite_whole(
     :param check: raises what is the matter with a body that does not look like an answer.
     :param judge: likewise with an answer that does not plainly end well.
     """
-    found, mending = members(body), dialect.passthrough.mending
-    if mending is not None and found is not None and mending.signs.search(body):
+    mending = dialect.passthrough.mending
+    if (found := members(body)) is None:
+        body = sound(body) or body
+        found = members(body)
+    if found is not None and mending.signs.search(body):
         mended = mending.of_one(new_id)(body, found)
         body, found = mended, found if mended is body else members(mended)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.cases import each
 from tests.resources.test_bent_answers import (
     CHAT,
@@ -404,3 +406,59 @@ def test_an_input_in_another_form(input: dict[str, Any]) -> None:
     body = {**BEGUN, "content": [{**block, **input}], "stop_reason": "tool_use", "usage": USED}
     _, connection = served(MESSAGES, "anthropic", "whole", json.dumps(body).encode(), mime=JSON)
     assert json.loads(connection.body)["content"][0]["input"] == ({"path": "a"} if input else {})
+
+
+# -------------------------------------------------------------------------------- JSON that is not quite
+
+
+@every
+@both
+@each("odd", ["a control character", "NaN", "infinity"])
+def test_json_that_no_decoder_takes(client: str, shape: str, odd: str) -> None:
+    """Servers that write it by hand, or in Python, are understood, and clients get what they can read."""
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    text, number = ("He\nllo", "1") if odd == "a control character" else ("Hello", "NaN")
+    number = "-Infinity" if odd == "infinity" else number
+
+    def written(body: bytes) -> bytes:
+        return body.replace(b"\\n", b"\n").replace(
+            b'"prompt_tokens": 1', b'"prompt_tokens": ' + number.encode()
+        )
+
+    if shape == "whole":
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        world, connection = served(CHAT, client, shape, written(whole_chat(choice, usage=usage)), mime=JSON)
+    else:
+        # In an event a line end would end the line.
+        text = text.replace("\n", "\t")
+        pieces = [chunk({"content": text}).replace(rb"\t", b"\t"), chunk({}, "stop", usage=usage), DONE]
+        world, connection = served(CHAT, client, shape, *map(written, pieces))
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == text
+
+
+@every
+@each("sign", ["{}", "null", "[]", '""', "ping", '"keepalive"', "[HEARTBEAT]"])
+def test_events_that_say_nothing(client: str, sign: str) -> None:
+    """They show that the server lives, to the client as well."""
+    alive = f"data: {sign}\n\n".encode()
+    pieces = [
+        alive,
+        chunk({"content": "Hel"}),
+        alive,
+        chunk({"content": "lo"}),
+        chunk({}, "stop"),
+        alive,
+        DONE,
+    ]
+    world, connection = served(CHAT, client, "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+
+
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+def test_other_events_that_are_none(client: str) -> None:
+    """What may be an error is one."""
+    for data in (b'data: "out of memory"\n\n', b"data: out of memory\n\n", b"data: 7\n\n"):
+        world, connection = served(CHAT, client, "streamed", data, DONE)
+        failed(world, connection, "streamed", "")
