@@ -270,7 +270,7 @@ def assemble(
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
     )
     if not hearers.supervised:
-        runtime = replace(runtime, observers=(*runtime.observers, page.feed.observe))
+        runtime = replace(runtime, observers=(*runtime.observers, page.recent.observe))
     reactor.addSystemEventTrigger("before", "shutdown", page.stop)
     return Assembly(
         config=config,
@@ -283,7 +283,7 @@ def assemble(
         in_force=(
             *hearers.in_force,
             *(() if ledger is None else (partial(_keep_by, ledger),)),
-            page.feed.use,
+            page.recent.use,
         ),
         reports=Reports(),
         logins=partial(_logins, reactor, runtime),

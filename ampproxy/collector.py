@@ -89,6 +89,8 @@ def tune_malloc() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
+    # M_ARENA_MAX: threads seldom allocate at once here, and each arena keeps pages of its own.
+    mallopt(-8, 1)
     mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
     mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD
 

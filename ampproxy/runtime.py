@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -22,7 +22,6 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
-from ampproxy.relay.elsewhere import Elsewhere
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.stored import StoredAnswers
@@ -38,6 +37,9 @@ from ampproxy.status import AlertsReport, AlertsTested, ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held
+
+if TYPE_CHECKING:
+    from ampproxy.relay.elsewhere import Elsewhere
 
 
 class Alerting(Protocol):

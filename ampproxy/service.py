@@ -476,6 +476,7 @@ class GatewayService(Service):
         self.site.end()
         self._crew.stop()
         await self.listeners.close()
+        await self._ending.first_requests()
         running = self._runtime.running
         grace = self.current.config.timeouts.grace
         if running.count:

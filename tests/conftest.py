@@ -88,9 +88,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 #: What workers have loaded when they begin: of others' code what takes the longest, then all that is ours.
+#: Before that a second process begins to compile, where there is something to compile.
 #: Nothing of it makes a reactor.
 _LOADED = (
     "pytest",
+    "tests.compiling",
     "hypothesis",
     "jsonschema",
     "trustme",

@@ -12,40 +12,28 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import _hypothesis_pytestplugin  # noqa: F401  Hypothesis expects it before anything is made with it.
 import pytest
-from _pytest.assertion import install_importhook
-from _pytest.config import get_config
 
-HERE = Path(__file__).parent
+from tests import order
+from tests.compiled import HERE, modules, rewritten_asserts
+from tests.compiling import PROCESS
+
 _REACTOR = "twisted.internet.reactor"
 
 
 def load() -> None:
     """Import the package and the tests."""
-    fresh = not (HERE / "__pycache__").exists()
-    with _rewritten_asserts(), _without_reactor():
+    with rewritten_asserts(), _without_reactor():
         # Of the tests the settings come first: they hold for what is made as the others are imported.
-        _import(["tests.conftest", *_modules(HERE.parent / "ampproxy", "*.py")])
-        names = _modules(HERE, "test_*.py")
-        # In a fresh clone everything is to be compiled: two do it at once, and meet in the middle.
-        helper = os.fork() if fresh else 0
-        if fresh and helper == 0:
-            _find_constants()
-            _import(reversed(names))
-            os._exit(0)
-        _import(names)
-        if helper:
-            os.waitpid(helper, 0)
+        _import(["tests.conftest", *modules(HERE.parent / "ampproxy", "*.py")])
+        _import(modules(HERE, "test_*.py"))
+    for path in modules(HERE, "test_*.py").values():
+        order.turn(path)
+    if PROCESS:
+        os.waitpid(PROCESS, 0)
     _find_constants()
-
-
-def _modules(folder: Path, pattern: str) -> list[str]:
-    """The names of a folder's modules, but for those that run as they are imported."""
-    paths = (path.relative_to(HERE.parent) for path in folder.rglob(pattern) if path.name != "__main__.py")
-    return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
 
 
 def _import(names: Iterable[str]) -> None:
@@ -63,14 +51,7 @@ def _find_constants() -> None:
         # It tells plugins that they make all runs slower.
         warnings.simplefilter("ignore")
         importlib.import_module("hypothesis.internal.conjecture.providers")._get_local_constants()
-
-
-@contextlib.contextmanager
-def _rewritten_asserts() -> Iterator[None]:
-    """As pytest imports tests."""
-    hook = install_importhook(get_config())
-    yield
-    sys.meta_path.remove(hook)
+        importlib.import_module("hypothesis.internal.charmap").intervals_from_codec("utf-8")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ HERE = Path(__file__).parent
 
 #: Files by what each of them would make anew for itself: they are run by one worker, too.
 TOGETHER = {
+    "tests/adapt/test_losses.py": "the parsed sources of the package",
+    "tests/test_described.py": "the parsed sources of the package",
     "tests/test_dialect_names.py": "the parsed sources of the package",
     "tests/test_layers.py": "the parsed sources of the package",
     "tests/test_private_names.py": "the parsed sources of the package",
@@ -96,6 +99,7 @@ class Work(Item):
 _WAITS = re.compile(r"^pytestmark = (?:\[[^\]]*|.*)\bpytest\.mark\.loopback\b", re.MULTILINE)
 
 
+@cache
 def turn(path: Path) -> int:
     """When a file of tests has its turn: of equal ones, in the alphabet's order."""
     folder = path.parent

@@ -117,7 +117,7 @@ class Postgres:
         """End all its processes at once, as the loss of its machine would."""
         for process in self._processes():
             _signal(process, signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(60)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@
         answer = requests_or_any_blocking_client(stand_in.url)          # in the test's own thread
         in_reactor(stand_in.stop)
 
-``in_reactor(fn, *args, timeout=10, **kwargs)`` calls ``fn`` in the reactor's thread and gives what it
+``in_reactor(fn, *args, timeout=60, **kwargs)`` calls ``fn`` in the reactor's thread and gives what it
 returns; a coroutine or a Deferred is waited for. Exceptions come out as they are; after ``timeout``
 seconds the call is cancelled and ``TimeoutError`` is raised. The reactor starts at the first use. Never
 call it from the reactor's own thread, and touch Twisted objects only through it.
@@ -39,11 +39,11 @@ def start_reactor() -> None:
         )
         reactor.callWhenRunning(_started.set)
         thread.start()
-        if not _started.wait(10):
-            raise RuntimeError("the reactor did not start within 10 seconds")
+        if not _started.wait(60):
+            raise RuntimeError("the reactor did not start within 60 seconds")
 
 
-def in_reactor(fn: Callable[..., Any], *args: Any, timeout: float = 10, **kwargs: Any) -> Any:
+def in_reactor(fn: Callable[..., Any], *args: Any, timeout: float = 60, **kwargs: Any) -> Any:
     """The result of ``fn(*args, **kwargs)``, run in the reactor's thread (see the module)."""
     start_reactor()
     if threading.current_thread().name == "reactor":

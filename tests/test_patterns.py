@@ -41,9 +41,10 @@ SIZE = 3000
 #: Seconds of the processor that a text of ``2 * SIZE`` characters may take without a closer look: a pattern
 #: that is quadratic takes a hundred times as long.
 QUICK = 0.002
-#: Seconds for a quarter of that text, below which the whole one is not looked at. A quadratic pattern that
-#: takes ``QUICK`` for the whole takes a 16th of it for a quarter; half of that leaves room for steeper ones.
-QUICK_QUARTER = QUICK / 32
+#: Parts of that text, an eighth and a quarter, with the seconds for one below which no more of the text is
+#: looked at. A quadratic pattern that takes ``QUICK`` for the whole takes a 16th of it for a quarter; half of
+#: that leaves room for steeper ones.
+PARTS = tuple((SIZE // part * 2, QUICK / (2 * part * part)) for part in (8, 4))
 #: How many times as long as for :data:`FEW` characters that quarter may take, below which the whole text is
 #: not looked at either. What is linear takes 5 times as long; what takes :data:`RATIO` times as long for
 #: twice the text, because a part of it is quadratic, takes 5.65 times as long.
@@ -122,35 +123,56 @@ class Found(NamedTuple):
         return source.decode("latin-1") if isinstance(source, bytes) else source
 
 
-def ways(parsed: Any) -> float:
-    """In how many ways a pattern, or a part of it, may match at one place, at the most."""
+#: The same for a text of 50 characters. With no more than two repeats in a row, and none within another, a
+#: pattern comes to the end of a longer text in seconds.
+FEW_AT_FIFTY = 51**2
+
+
+def ways(parsed: Any, limit: float = FEW_WAYS, longest: float = inf) -> float:
+    """In how many ways a pattern, or a part of it, may match at one place; ``inf`` above a limit.
+
+    :param longest: characters of the text: a repeat has no more turns than this.
+    """
     count = 1.0
     for kind, value in parsed:
         if kind in (codes.MAX_REPEAT, codes.MIN_REPEAT):
             least, most, part = value
-            if most > FEW_WAYS:
+            most = min(int(most), longest)
+            if most > limit:
                 return inf
-            inner = ways(part)
-            count *= sum(inner**times for times in range(least, most + 1))
+            inner = ways(part, limit, longest)
+            count *= 1 if least >= most and inner == 1 else sum_of_powers(inner, least, int(most), limit)
         elif kind is codes.BRANCH:
-            count *= sum(map(ways, value[1]))
+            count *= sum(ways(one, limit, longest) for one in value[1])
         elif kind is codes.SUBPATTERN:
-            count *= ways(value[3])
+            count *= ways(value[3], limit, longest)
         elif kind in (codes.ASSERT, codes.ASSERT_NOT):
-            count *= ways(value[1])
+            count *= ways(value[1], limit, longest)
         elif kind not in SINGLE:
             return inf
-        if count > FEW_WAYS:
+        if count > limit:
             return inf
     return count
+
+
+def sum_of_powers(base: float, least: int, most: int, limit: float) -> float:
+    """Of one number, up to a limit."""
+    total, power = 0.0, base ** min(least, 64)
+    for _ in range(least, most + 1):
+        total += power
+        if total > limit:
+            return inf
+        power *= base
+    return total
 
 
 #: Parts of a pattern that match one character, or none, in one way.
 SINGLE = (codes.LITERAL, codes.NOT_LITERAL, codes.IN, codes.ANY, codes.AT)
 
 
-def ways_of(one: Found) -> float:
-    return ways(parser.parse(one.pattern.pattern, one.pattern.flags & ~re.DEBUG))
+def ways_of(one: Found, limit: float = FEW_WAYS, longest: float = inf) -> float:
+    parsed = parser.parse(one.pattern.pattern, one.pattern.flags & ~re.DEBUG)
+    return ways(parsed, limit, longest)
 
 
 def loaded(place: str) -> ModuleType:
@@ -337,20 +359,22 @@ def complaint(one: Found) -> str:
         return ""
     pattern, is_bytes = one.pattern, isinstance(one.pattern.pattern, bytes)
     look = pattern.match if one.anchored else (lambda text: pattern.sub(text[:0], text))
+    # In steps: a pattern that is exponential would never come to the end of a long text.
+    steps = (16, 22, FEW) if ways_of(one, FEW_AT_FIFTY, 50) > FEW_AT_FIFTY else ()
     for text in texts(one.source):
 
         def made(size: int, text: Callable[[int], str] = text) -> Any:
             return text(size).encode() if is_bytes else text(size)
 
-        # In steps: a pattern that is exponential would never come to the end of a long text.
-        for size in (16, 22, FEW):
+        for size in steps:
             if (
                 at_most(look, short := made(size)) > ABSOLUTE
                 and (seconds := taken(look, short, 2, ABSOLUTE)) > ABSOLUTE
             ):
                 return f"{text(20)!r}: {seconds:.2f} s with {size} characters"
-        if (quarter := at_most(look, made(SIZE // 2))) < QUICK_QUARTER:
+        if any((quarter := at_most(look, made(size))) < quick for size, quick in PARTS):
             continue
+        short = made(FEW)
         few = min(at_most(look, short) for _ in range(2))
         if quarter < min(RATIO_OF_QUARTER * few, ABSOLUTE / 8):
             continue
@@ -362,9 +386,16 @@ def complaint(one: Found) -> str:
             single, double = compared(look, made(size), made(2 * size))
             if double < QUICK or double <= min(ABSOLUTE, RATIO * single):
                 break
+            # Twice as long would take longer still.
+            if double > ABSOLUTE:
+                return slow(text, single, double)
         else:
-            return f"{text(20)!r}...: {single * 1000:.1f} ms, twice as long {double * 1000:.1f} ms"
+            return slow(text, single, double)
     return ""
+
+
+def slow(text: Callable[[int], str], single: float, double: float) -> str:
+    return f"{text(20)!r}...: {single * 1000:.1f} ms, twice as long {double * 1000:.1f} ms"
 
 
 # -- the tests

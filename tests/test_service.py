@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import formatEvent
 from twisted.web.http_headers import Headers
 
@@ -352,6 +352,38 @@ class Serving(unittest.TestCase):
                 ("stopped", "draining"),
             ],
         )
+
+    def test_who_has_just_connected(self) -> None:
+        """A request that comes on a connection that stood before the end is served, and nobody who sends none
+        is waited for long.
+        """
+        silent, client = self.connected(), self.connected()
+        self.service.startService()
+        ended = self.service.stopService()
+        self.reactor.advance(0.5)
+        self.assertFalse(ended.called)
+        client.protocol.dataReceived(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertIn(b" 200 OK\r\n", client.value())
+        self.assertFalse(ended.called)
+        self.reactor.pump([0.1] * 10)
+        self.assertTrue(ended.called)
+        self.assertEqual(silent.value(), b"")
+
+    def test_nobody_has_just_connected(self) -> None:
+        """The end waits for no connection that has had its request."""
+        client = self.connected()
+        client.protocol.dataReceived(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.service.startService()
+        ended = self.service.stopService()
+        self.reactor.advance(0)
+        self.assertTrue(ended.called)
+
+    def connected(self) -> StringTransport:
+        """A client that has connected."""
+        transport = StringTransport()
+        transport.protocol = self.service.site.buildProtocol(None)
+        transport.protocol.makeConnection(transport)
+        return transport
 
     def test_idle(self) -> None:
         """A service without accounts and without an Amp upstream is not ready for anything."""

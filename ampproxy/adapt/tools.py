@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from ampproxy.wire.values import loads, to_raw
 _NAMED: Final = ("properties", "$defs", "definitions")
 _SUBSCHEMAS: Final = (*_NAMED, "items", "prefixItems", "anyOf", "allOf", "oneOf")
 _DEEPEST: Final = 100
+#: A function's schema that has what every one needs; most begin so, and are not taken apart.
+_USUAL_SCHEMA: Final = re.compile(rb'\{\s*"type"\s*:\s*"object"\s*,\s*"properties"\s*:')
 
 
 def fit_output(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -299,6 +302,8 @@ class _Fitting:
 
 def _object_schema(schema: Json) -> Json:
     """The schema with what OpenAI demands of every function's: ``type: object`` and ``properties``."""
+    if _USUAL_SCHEMA.match(bytes(schema)) is not None:
+        return schema
     found = members(schema)
     if found is None or ("type" in found and "properties" in found):
         return schema

@@ -7,15 +7,12 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from ampproxy.alerts.payload import payload
-from ampproxy.alerts.states import AlertStates, Entry, Notice
 from ampproxy.credentials.kept import InThread, KeptFile
 from ampproxy.generation import Generation
 from ampproxy.model.alerts import Alerts
@@ -25,6 +22,7 @@ from ampproxy.wire.redact import Redactor, Secret
 if TYPE_CHECKING:
     from ampproxy.alerts.delivery import Target
     from ampproxy.alerts.gather import Gathering
+    from ampproxy.alerts.states import AlertStates, Notice
 
 #: The file's name in the folder of what is kept.
 NAME = "alerts.json"
@@ -33,10 +31,6 @@ _MAX_FILE_BYTES = 4 * 1024 * 1024
 PENDING_SECONDS = 60.0
 #: Seconds before each further attempt at one delivery.
 PAUSES = (2.0, 10.0)
-
-
-class _File(msgspec.Struct):
-    alerts: tuple[Entry, ...] = ()
 
 
 class AlertsService:
@@ -185,6 +179,8 @@ class AlertsService:
 
     def _known(self, generation: Generation) -> AlertStates:
         """What was sent, also by an earlier process."""
+        from ampproxy.alerts.states import read_states
+
         if self._states is None:
             runtime = generation.runtime
             self._file = KeptFile(
@@ -196,11 +192,11 @@ class AlertsService:
                 log=self._log,
                 in_thread=self._in_thread,
             )
-            self._states = AlertStates(_entries(self._file.read()))
+            self._states = read_states(self._file.read())
         return self._states
 
     def _content(self, _: bytes | None) -> bytes:
-        return msgspec.json.encode(_File(() if self._states is None else tuple(self._states)))
+        return b'{"alerts":[]}' if self._states is None else self._states.written()
 
     # Sending.
 
@@ -254,6 +250,8 @@ async def send_test(places: Iterable[Target], host: str = "") -> AlertsTested:
 
     :param host: the name of this machine; empty: the system's.
     """
+    from ampproxy.alerts.states import Notice
+
     now = time.time()
     notice = Notice("test", Alert("test", "test", "This is a test. Nothing is wrong.", since=now))
     host = host or socket.gethostname()
@@ -262,6 +260,7 @@ async def send_test(places: Iterable[Target], host: str = "") -> AlertsTested:
 
 async def _send(place: Target, notice: Notice, host: str, now: float) -> tuple[Delivered, bool]:
     from ampproxy.alerts.delivery import NotDelivered
+    from ampproxy.alerts.payload import payload
 
     try:
         answer = await place.send(payload(notice, host, now))
@@ -272,13 +271,3 @@ async def _send(place: Target, notice: Notice, host: str, now: float) -> tuple[D
 
 def _threads(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:
     return lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
-
-def _entries(content: bytes | None) -> tuple[Entry, ...]:
-    """What the file has; nothing, if it cannot be understood."""
-    if content is None:
-        return ()
-    try:
-        return msgspec.json.decode(content, type=_File).alerts
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ()

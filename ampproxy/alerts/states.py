@@ -60,6 +60,10 @@ class Notice(Value, frozen=True):
     alert: Alert
 
 
+class _File(msgspec.Struct):
+    alerts: tuple[Entry, ...] = ()
+
+
 class AlertStates:
     """What is active, and what was sent of it.
 
@@ -71,6 +75,10 @@ class AlertStates:
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
+
+    def written(self) -> bytes:
+        """What survives a restart, for :func:`read_states`."""
+        return msgspec.json.encode(_File(tuple(self)))
 
     def active(self) -> tuple[Alert, ...]:
         """What is active, in the order in which it began."""
@@ -149,3 +157,11 @@ def _due(entry: Entry, now: float, repeat: float, pending: Callable[[str], float
         lasts = now - entry.alert.since >= pending(entry.alert.kind)
         return Notice("firing", entry.alert) if lasts else None
     return Notice("repeated", entry.alert) if now - entry.sent_at >= repeat else None
+
+
+def read_states(content: bytes | None) -> AlertStates:
+    """What an earlier process knew; nothing, if that cannot be understood."""
+    try:
+        return AlertStates(() if content is None else msgspec.json.decode(content, type=_File).alerts)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return AlertStates()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -21,10 +21,12 @@ from ampproxy.config.parsing import (
     Setting,
 )
 from ampproxy.model.payload import Payload, PayloadModel, PayloadRule
-from ampproxy.wire.jsonpath import Path, parse_path
+
+if TYPE_CHECKING:
+    from ampproxy.wire.jsonpath import Path
 
 #: A path and the JSON that belongs to it.
-Param = tuple[Path, bytes]
+Param: TypeAlias = "tuple[Path, bytes]"
 
 _PROTOCOLS = ("openai", "codex", "claude", "gemini")
 _SOURCES = ("openai", "responses", "claude", "gemini")
@@ -41,6 +43,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _path(text: str) -> Path:
+    # Not at the top: few configurations have rules.
+    from ampproxy.wire.jsonpath import parse_path
+
     try:
         return parse_path(text)
     except ValueError as error:

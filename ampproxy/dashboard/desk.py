@@ -68,6 +68,11 @@ class Desk:
             self._sign_ins = self._make_sign_ins()
         return self._sign_ins
 
+    def stop(self) -> None:
+        """The service ends: so do the doctor's visit and the streams of pages, each in order."""
+        self.visits.stop()
+        self.feed.close()
+
     async def apart(self, work: Callable[[], T]) -> T:
         """Do what waits for a disk in another thread.
 

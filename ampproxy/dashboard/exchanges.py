@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ampproxy.dashboard.shapes import Exchange
-from ampproxy.ledger.entry import MODEL_ROUTES, Entry, Series, Tokens, entry_of
+from ampproxy.ledger.entry import MODEL_ROUTES, Entry, Series, Sums, Tokens, entry_of
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.prices import PriceBook
-from ampproxy.ledger.query import Line, Sums
+from ampproxy.ledger.query import Line
 from ampproxy.ledger.report import report
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.wire.redact import LOOKED_AT, printable

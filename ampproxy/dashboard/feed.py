@@ -1,14 +1,13 @@
 """Requests as they happen, for the pages that watch: server-sent events, without a queue.
 
-Exchanges that have ended are remembered, a bounded number of them, whoever watches; that is all that is done
-where no page does. What a page has not been sent yet is what is newer among these, so that a page that reads
-slowly, or not at all, costs no memory: when it reads again it is sent the newest, and how many it missed.
+What a page has not been sent yet is what is newer among the exchanges that are remembered anyway, so that one
+that reads slowly, or not at all, costs no memory: when it reads again it is sent the newest, and how many it
+missed.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,13 +17,13 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ampproxy.dashboard.recent import Recent
 from ampproxy.dashboard.shapes import Exchange, Live
 from ampproxy.relay.record import ExchangeRecord
 
 if TYPE_CHECKING:
     from ampproxy.generation import Generation
     from ampproxy.ledger.prices import PriceBook
-    from ampproxy.wire.redact import Secret
 
 #: Seconds between two looks at what is new.
 INTERVAL = 0.25
@@ -106,7 +105,7 @@ class Watcher:
 
 
 class Feed:
-    """Remembers what has ended, and sends it to who watches.
+    """Sends what has ended to who watches.
 
     :param wall: seconds since the epoch.
     :param in_thread: runs a function in another thread, where prices are looked up.
@@ -117,14 +116,16 @@ class Feed:
 
     def __init__(
         self,
+        recent: Recent,
         clock: IReactorTime,
         wall: Callable[[], float],
         in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
-        prices: Callable[[Generation], PriceBook | None],
+        prices: Callable[[Generation], PriceBook],
         live: Mapping[int, ExchangeRecord],
         accounts: Callable[[Generation], bytes],
         ending: Callable[[], bool],
     ) -> None:
+        self._recent = recent
         self._clock = clock
         self._wall = wall
         self._in_thread = in_thread
@@ -132,9 +133,6 @@ class Feed:
         self._live = live
         self._accounts = accounts
         self._ending = ending
-        self._recent: deque[tuple[float, ExchangeRecord]] = deque(maxlen=1)
-        self._count = 0
-        self._generation: Generation | None = None
         self._watchers: list[Watcher] = []
         self._timer: IDelayedCall | None = None
         self._turn = 0
@@ -144,22 +142,9 @@ class Feed:
         """How many pages watch."""
         return len(self._watchers)
 
-    def use(self, generation: Generation, secrets: Collection[Secret] = ()) -> None:
-        """Another configuration is in force."""
-        self._generation = generation
-        page = generation.config.page
-        most = page.recent if page.enable else 0
-        if self._recent.maxlen != most:
-            self._recent = deque(self._recent, maxlen=most)
-
-    def observe(self, record: ExchangeRecord) -> None:
-        """An exchange has ended. Called for each, so it is quick."""
-        self._recent.append((self._wall(), record))
-        self._count += 1
-
     async def snapshot(self) -> Live:
         """What is under way and what ended last."""
-        ended = await self._priced(list(self._recent))
+        ended = await self._priced(self._recent.all())
         return Live(self._running(), len(self._live), ended)
 
     def watch(self, request: Watched, until: float | None = None) -> None:
@@ -167,7 +152,7 @@ class Feed:
 
         :param until: seconds since the epoch.
         """
-        watcher = Watcher(request, until, self._count, sent_at=self._clock.seconds())
+        watcher = Watcher(request, until, self._recent.count, sent_at=self._clock.seconds())
         request.registerProducer(watcher, True)
         self._watchers.append(watcher)
         request.notifyFinish().addBoth(lambda _: self._left(watcher))
@@ -195,8 +180,9 @@ class Feed:
         working.addBoth(self._again)
 
     def _again(self, result: object) -> None:
-        if isinstance(result, Failure) and self._generation is not None:
-            self._generation.runtime.log.failure("Unhandled error while showing requests", result)
+        generation = self._recent.generation
+        if isinstance(result, Failure) and generation is not None:
+            generation.runtime.log.failure("Unhandled error while showing requests", result)
         if self._watchers and self._timer is None:
             self._timer = self._clock.callLater(INTERVAL, self._look)
 
@@ -210,8 +196,8 @@ class Feed:
         takers = [one for one in self._watchers if not (one.paused or one.closed)]
         if not takers:
             return
-        count, oldest = self._count, min(one.seen for one in takers)
-        news = self._newest(count - oldest)
+        count, oldest = self._recent.count, min(one.seen for one in takers)
+        news = self._recent.newest(min(count - oldest, MOST_ENDED))
         ended = await self._priced(news) if news else ()
         running = self._running_event()
         accounts = self._accounts_event() if self._turn % _ACCOUNTS_EVERY == 1 else b""
@@ -220,10 +206,6 @@ class Feed:
                 data = self._for(watcher, count, ended, running, accounts)
                 if data or now - watcher.sent_at >= KEEPALIVE:
                     watcher.send(data or b": still here\n\n", now)
-
-    def _newest(self, most: int) -> list[tuple[float, ExchangeRecord]]:
-        most = min(most, MOST_ENDED, len(self._recent))
-        return [self._recent[-at] for at in range(most, 0, -1)]
 
     def _for(
         self,
@@ -250,7 +232,7 @@ class Feed:
 
     async def _priced(self, news: list[tuple[float, ExchangeRecord]]) -> tuple[Exchange, ...]:
         """Exchanges that have ended, the newest first."""
-        generation = self._generation
+        generation = self._recent.generation
         if not news or generation is None:
             return ()
 
@@ -280,8 +262,8 @@ class Feed:
         return _event(b"running", {"rows": rows, "count": len(self._live)})
 
     def _accounts_event(self) -> bytes:
-        assert self._generation is not None
-        return b"event: accounts\ndata: %b\n\n" % self._accounts(self._generation)
+        assert self._recent.generation is not None
+        return b"event: accounts\ndata: %b\n\n" % self._accounts(self._recent.generation)
 
 
 def _event(name: bytes, value: Any) -> bytes:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from ampproxy.dashboard.feed import Feed
-from ampproxy.dashboard.visits import Visits
+from ampproxy.dashboard.recent import Recent
 from ampproxy.generation import Generation
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import Branch, GatewayResource, NotFoundResource
@@ -18,7 +17,6 @@ from ampproxy.server.site import GatewayRequest
 if TYPE_CHECKING:
     from ampproxy.dashboard.desk import Desk
     from ampproxy.dashboard.signing import SignIns
-    from ampproxy.ledger.prices import PriceBook
 
 InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
 
@@ -31,7 +29,7 @@ class Dashboard:
     :param wall: seconds since the epoch.
     :param live: the records that are under way.
     :param ending: whether the service ends.
-    :ivar feed: hears of each exchange that has ended, and of each configuration that comes in force.
+    :ivar recent: hears of each exchange that has ended, and of each configuration that comes in force.
     :ivar desk: what all of it shares; ``None`` until it is loaded.
     """
 
@@ -46,8 +44,9 @@ class Dashboard:
         self._reactor = reactor
         self._in_thread = in_thread
         self._wall = wall
-        self.feed = Feed(reactor, wall, in_thread, self._prices, live, _accounts, ending)
-        self.visits = Visits(getattr(reactor, "spawnProcess", None) or _no_process, reactor.callLater, wall)
+        self._live = live
+        self._ending = ending
+        self.recent = Recent(wall)
         self.desk: Desk | None = None
 
     def mount(self, generation: Generation) -> Branch | None:
@@ -55,21 +54,35 @@ class Dashboard:
         return Entrance(generation, self) if generation.config.page.enable else None
 
     def stop(self) -> None:
-        """The service ends: so do the doctor's visit and the streams of pages, each in order."""
-        self.visits.stop()
-        self.feed.close()
+        """The service ends."""
+        if self.desk is not None:
+            self.desk.stop()
 
     async def load(self) -> None:
         """Load it, in a thread: it takes some tenths of a second, in which streams go on."""
         await self._in_thread(_imported)
         if self.desk is None:
-            from ampproxy.dashboard.desk import Books, Desk
+            self.desk = self._make_desk()
 
-            sign_ins = partial(_sign_ins, self._reactor, self._in_thread, self._wall)
-            self.desk = Desk(self._in_thread, self.feed, Books(), self.visits, sign_ins)
+    def _make_desk(self) -> Desk:
+        from ampproxy.dashboard.desk import Books, Desk
+        from ampproxy.dashboard.feed import Feed
+        from ampproxy.dashboard.questions import accounts_json
+        from ampproxy.dashboard.visits import Visits
 
-    def _prices(self, generation: Generation) -> PriceBook | None:
-        return None if self.desk is None else self.desk.books.of(generation.config)
+        reactor, in_thread, wall, books = self._reactor, self._in_thread, self._wall, Books()
+        feed = Feed(
+            self.recent,
+            reactor,
+            wall,
+            in_thread,
+            lambda generation: books.of(generation.config),
+            self._live,
+            accounts_json,
+            self._ending,
+        )
+        visits = Visits(getattr(reactor, "spawnProcess", None) or _no_process, reactor.callLater, wall)
+        return Desk(in_thread, feed, books, visits, partial(_sign_ins, reactor, in_thread, wall))
 
 
 class Entrance(Branch):
@@ -129,13 +142,6 @@ def _imported() -> None:
     from ampproxy.dashboard import tree
 
     assert tree
-
-
-def _accounts(generation: Generation) -> bytes:
-    # Only where a page watches, and then it is loaded.
-    from ampproxy.dashboard.questions import accounts_json
-
-    return accounts_json(generation)
 
 
 def _sign_ins(reactor: Any, in_thread: InThread, wall: Callable[[], float]) -> SignIns:

@@ -11,11 +11,11 @@ from ampproxy.config.schema import Config
 from ampproxy.dashboard.desk import Books
 from ampproxy.dashboard.shapes import Day, Group, Money, Usage
 from ampproxy.ledger import report
-from ampproxy.ledger.entry import Series
+from ampproxy.ledger.entry import Series, Sums
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.place import place_of
 from ampproxy.ledger.prices import PriceBook
-from ampproxy.ledger.query import BY_DAY, Line, Span, Sums, read
+from ampproxy.ledger.query import BY_DAY, Line, Span, read
 from ampproxy.ledger.text import remarks
 
 #: What usage can be shown by.

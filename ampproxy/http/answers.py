@@ -53,6 +53,14 @@ class AnswerReader:
         """The next bytes, split anywhere; gives those of the body."""
         return self._step(self, data)
 
+    def may_be_drawn(self) -> int:
+        """How many of the next bytes are the body's, whatever they are: all but the last, which ends it."""
+        return self._left - 1 if self._left > 0 and self.fault is None else 0
+
+    def drawn(self, size: int) -> None:
+        """So many of them went where they belong without being fed."""
+        self._left -= size
+
     @property
     def until_closed(self) -> bool:
         """Whether nothing but the end of the connection ends it."""

@@ -34,8 +34,10 @@ _SIZE_LINE = re.compile(rb"([0-9a-fA-F]{0,16})((?<=.);[\t\x20-\x7e\x80-\xff]*)?(
 _LINE_BEGUN = re.compile(rb"[0-9a-fA-F]{0,7}\r?")
 #: The line before a chunk that is not whole yet.
 _LINE = re.compile(rb"[0-9a-fA-F]{1,7}\r\n")
-#: How many digits the size of a chunk has, for all that are small.
-_DIGITS = b"\0" + b"".join(bytes([digits]) * (15 << 4 * (digits - 1)) for digits in range(1, 5))
+#: How many digits the size of a chunk has, for all that come by the dozen.
+_DIGITS = (
+    b"\0" + b"".join(bytes([digits]) * (15 << 4 * (digits - 1)) for digits in range(1, 4)) + b"\4" * 12288
+)
 
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LAST = b"0\r\n\r\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from socket import socket
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
@@ -47,6 +49,8 @@ class Answer:
 
     :param source: its connection, from which nothing is read until somebody wants the body.
     :ivar whole: the body, if all of it was there with the head.
+    :ivar draw: where the body only passes: takes what comes next from the connection's socket, and gives how
+        many bytes. See :meth:`~ampproxy.http.outbox.Outbox.draw`.
     """
 
     __slots__ = (
@@ -56,6 +60,7 @@ class Answer:
         "_protocol",
         "_source",
         "code",
+        "draw",
         "headers",
         "length",
         "phrase",
@@ -74,6 +79,7 @@ class Answer:
         self.request = request
         self.previousResponse: IResponse | None = None
         self.whole = whole
+        self.draw: Callable[[socket, int], int] | None = None
         self._source = source
         self._protocol: Any = None
         self._paused = False
@@ -117,7 +123,7 @@ class Answer:
 
     def ended(self, reason: Failure = _DONE) -> None:
         """The body is over, whole unless there is another reason."""
-        self._source = None
+        self._source = self.draw = None
         self._end = reason
         if self._protocol is not None:
             self._protocol.connectionLost(reason)

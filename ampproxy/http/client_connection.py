@@ -24,6 +24,7 @@ from ampproxy.http.client_answer import Answer
 from ampproxy.http.client_request import Request, Upload
 from ampproxy.http.client_writer import Writer
 from ampproxy.http.closing import Closing, lowest
+from ampproxy.http.outbox import socket_of
 
 #: What one read may bring, bytes: twice as much each time that a read was filled, between these two.
 READ = 64 * 1024
@@ -80,10 +81,19 @@ class ClientConnection(TwistedProtocol):
         if getattr(self.transport, "bufferSize", 0) == READ:
             self._read = READ
 
-    def _read_more(self) -> None:
-        """A read was filled."""
-        if self._read < MAX_READ_BYTES:
+    def _read_more(self, reader: AnswerReader) -> None:
+        """A read was filled: a large body goes on from socket to socket, or else in fewer, larger reads."""
+        if self._reader is reader and not self._draw(reader) and self._read < MAX_READ_BYTES:
             self._read = self.transport.bufferSize = 2 * self._read
+
+    def _draw(self, reader: AnswerReader) -> int:
+        draw, most = None if self._answer is None else self._answer.draw, reader.may_be_drawn()
+        source = None if draw is None or self._paused else socket_of(self.transport)
+        if draw is None or source is None or not most:
+            return 0
+        drawn = draw(source, most)
+        reader.drawn(drawn)
+        return drawn
 
     @property
     def usable(self) -> bool:
@@ -135,8 +145,7 @@ class ClientConnection(TwistedProtocol):
             # Nobody asked.
             self.drop()
             return
-        if len(data) >= self._read:
-            self._read_more()
+        full = len(data) >= self._read
         try:
             body = reader.feed(data)
             answer = self._answer
@@ -146,6 +155,8 @@ class ClientConnection(TwistedProtocol):
             elif not self._begin(reader, body):
                 return
             self._go_on(reader)
+            if full:
+                self._read_more(reader)
         except Exception:
             # Of whoever reads the answer: a defect, to be seen where the answer is awaited.
             self._break_off(Failure())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from socket import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -133,6 +134,18 @@ class Upload:
             data, self._head = self._head + data, b""
         self._flush()
         self._writer.write(data)
+
+    def draw(self, source: socket, most: int) -> int:
+        """More of the body, which has come at a socket: send it without reading it, if that can be.
+
+        :param most: bytes.
+        :return: how many bytes; 0: it is to be read, and written.
+        """
+        if self._done is None or self._chunked or self._head:
+            return 0
+        drawn: int = self._writer.draw(source, min(most, self._left))
+        self._left -= drawn
+        return drawn
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Not called: a body's producer is registered already."""

@@ -17,9 +17,10 @@ class Writer:
     In the place of the transport's producer it stands for that of a body, while there is one.
 
     :ivar write: sends bytes, or keeps what the other side does not take yet.
+    :ivar draw: sends what has come at another socket; see :meth:`~ampproxy.http.outbox.Outbox.draw`.
     """
 
-    __slots__ = ("_outbox", "_producer", "_transport", "write")
+    __slots__ = ("_outbox", "_producer", "_transport", "draw", "write")
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -27,6 +28,7 @@ class Writer:
         outbox = Outbox(transport, self)
         self._outbox = outbox if outbox.direct else None
         self.write = outbox.write
+        self.draw = outbox.draw
         if outbox.direct:
             outbox.open()
 

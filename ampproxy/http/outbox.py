@@ -15,8 +15,12 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IPullProducer, ISSLTransport, ITCPTransport, IUNIXTransport
 from zope.interface import directlyProvides, implementer, providedBy
 
+from ampproxy.http.splicing import splice
+
 #: So much may wait in a transport before its producer is paused; Twisted's own mark. Bytes.
 HIGH = 64 * 1024
+#: So much goes from socket to socket at a time, in a millisecond at most. Bytes.
+MAX_DRAWN_BYTES = 4 * 1024 * 1024
 
 
 class Source(Protocol):
@@ -97,6 +101,21 @@ class Outbox:
         if sent < len(data):
             self._send = None
             self._wait(data[sent:] if sent else data)
+
+    def draw(self, source: socket.socket, most: int) -> int:
+        """Send what has come at another socket, without reading it.
+
+        :param most: bytes.
+        :return: how many bytes that one gave; 0: nothing is there, or it is to be read and written.
+        """
+        target = self._socket
+        if self._send is None or target is None:
+            return 0
+        taken, unsent = splice(source, target, min(most, MAX_DRAWN_BYTES))
+        if unsent:
+            self._send = None
+            self._wait(unsent)
+        return taken
 
     def _wait(self, data: bytes | memoryview) -> None:
         self._transport.write(bytes(data))

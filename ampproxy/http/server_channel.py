@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import socket
 from typing import Any
 
 from twisted.internet import protocol
@@ -77,12 +78,21 @@ class HttpChannel(Receiving):
         """What is being served on it: one request, or none."""
         return [] if self._current is None else [self._current]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no request has come on it so far."""
+        return self.known is None and not self._closed
+
     # What goes.
 
     def send(self, data: bytes) -> None:
         """Send a part of an answer."""
         if not self._closed:
             self._outbox.write(data)
+
+    def send_from(self, source: socket, most: int) -> int:
+        """Send what has come at another socket; see :meth:`~ampproxy.http.outbox.Outbox.draw`."""
+        return 0 if self._closed else self._outbox.draw(source, most)
 
     def finished(self, request: HttpRequest) -> None:
         """The answer is out. If the request is not in, its rest is dropped, but not for ever."""

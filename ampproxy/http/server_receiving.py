@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from ampproxy.config.schema import Limits
 from ampproxy.http.chunks import BrokenChunks, ChunkedBody
 from ampproxy.http.deadlines import Deadline, Deadlines
-from ampproxy.http.outbox import Outbox
+from ampproxy.http.outbox import Outbox, socket_of
 from ampproxy.http.server_heads import Head, HeadReader
 from ampproxy.http.server_request import HttpRequest
 from ampproxy.wire.framing import BadMessage
@@ -32,7 +32,7 @@ AT_A_TIME = 16
 SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
-MAX_READ_BYTES = 512 * 1024
+MAX_READ_BYTES = 1024 * 1024
 
 
 class Waits(Enum):
@@ -273,11 +273,23 @@ class Receiving(protocol.Protocol):
             self._read_more(size)
 
     def _read_more(self, size: int) -> None:
-        """A large body comes in fewer, larger reads."""
+        """A large body goes on from socket to socket, or else comes in fewer, larger reads."""
         transport = self.transport
-        if self._outbox.direct and transport.bufferSize == size < MAX_READ_BYTES:
+        if not self._outbox.direct or transport.bufferSize != size or self._draw():
+            return
+        if size < MAX_READ_BYTES:
             self._usual_read = self._usual_read or size
             transport.bufferSize = size * 2
+
+    def _draw(self) -> int:
+        """Have more of a body that only passes be taken from the socket. Its end is read, and seen here."""
+        request, source = self._current, socket_of(self.transport)
+        if request is None or source is None or self._receive is not Receiving._receive_counted:
+            return 0
+        drawn = request.draw(source, self._left - 1)
+        self._left -= drawn
+        self._body_bytes += drawn
+        return drawn
 
     def _read_as_usual(self) -> None:
         self.transport.bufferSize = self._usual_read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from socket import socket
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -106,6 +107,14 @@ class HttpRequest(Request):
         """
         raise NotImplementedError
 
+    def draw(self, source: socket, most: int) -> int:
+        """Take more of the body from the client's socket by oneself.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and reported.
+        """
+        return 0
+
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""
         raise NotImplementedError
@@ -162,6 +171,18 @@ class HttpRequest(Request):
             self.channel.send(data)
         elif head:
             self.channel.send(head)
+
+    def write_from(self, source: socket, most: int) -> int:
+        """Send more of the body, which has come at a socket, without reading it, if that can be.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and written.
+        """
+        if self.finished or self.gone or self._bodiless or self.chunked or not self.startedWriting:
+            return 0
+        sent = self.channel.send_from(source, most)
+        self.sentLength += sent
+        return sent
 
     def _head(self) -> bytes:
         self.startedWriting = 1

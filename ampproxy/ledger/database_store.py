@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
-from ampproxy.ledger.entry import Entry, Series, Tokens
+from ampproxy.ledger.entry import Entry, Series, Sums, Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.migrations import NAMES, PRUNE, lock, migrate, try_lock
 from ampproxy.ledger.postgres import Database, Server
-from ampproxy.ledger.query import Sums
 from ampproxy.ledger.store import OTHERS, add_up
 from ampproxy.ledger.tables import daily, exchanges, series, state
 

@@ -83,6 +83,31 @@ class Tokens(NamedTuple):
         )
 
 
+class Sums(NamedTuple):
+    """What some exchanges have in sum.
+
+    :ivar metered: how many of them told their tokens.
+    :ivar first_ms: the sum of the milliseconds to the first byte, of the ``firsts`` that had one.
+    """
+
+    requests: int
+    metered: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    cache_write_1h: int
+    first_ms: int
+    firsts: int
+    total_ms: int
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens by class."""
+        return Tokens._make(self[2:8])
+
+
 class Entry(NamedTuple):
     """One row.
 

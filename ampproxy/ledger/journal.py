@@ -23,8 +23,8 @@ from threading import Lock
 
 from ampproxy.ledger.cleaned import cleaned
 from ampproxy.ledger.entry import Entry
+from ampproxy.ledger.lines import decoded, encoded
 from ampproxy.ledger.place import Place
-from ampproxy.ledger.spool import decoded, encoded
 from ampproxy.ledger.writing import Progress, Writes
 
 #: The folder, in that of the state.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import NamedTuple
 
-from ampproxy.ledger.entry import Series, Tokens, unpacked_thread
+from ampproxy.ledger.entry import Series, Sums, Tokens, unpacked_thread
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.reading import Readable, Row
 from ampproxy.model.base import Value
@@ -23,31 +23,6 @@ class Span(NamedTuple):
 
     since: int | None = None
     until: int | None = None
-
-
-class Sums(NamedTuple):
-    """What some exchanges have in sum.
-
-    :ivar metered: how many of them told their tokens.
-    :ivar first_ms: the sum of the milliseconds to the first byte, of the ``firsts`` that had one.
-    """
-
-    requests: int
-    metered: int
-    input: int
-    cache_read: int
-    cache_write: int
-    output: int
-    reasoning: int
-    cache_write_1h: int
-    first_ms: int
-    firsts: int
-    total_ms: int
-
-    @property
-    def tokens(self) -> Tokens:
-        """The tokens by class."""
-        return Tokens._make(self[2:8])
 
 
 class Line(NamedTuple):

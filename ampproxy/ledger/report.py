@@ -8,11 +8,11 @@ from datetime import date, timedelta
 
 import msgspec
 
-from ampproxy.ledger.entry import Entry, Series, Tokens
+from ampproxy.ledger.entry import Entry, Series, Sums, Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.price import Case, Price
 from ampproxy.ledger.prices import PriceBook
-from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line, Sums
+from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line
 from ampproxy.model.base import Value
 
 #: Outcomes that are nobody's error.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,8 @@ from typing import BinaryIO
 import msgspec
 
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.entry import Entry, Series, Tokens
+from ampproxy.ledger.entry import Entry
+from ampproxy.ledger.lines import decoded, encoded
 
 #: Bytes after which another file is begun: a file is given back to the disk as a whole.
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -214,51 +215,9 @@ def _why(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-class _Batch(msgspec.Struct, frozen=True):
-    """A line of a file. Members may be added, with defaults: another version may read it.
-
-    :param names: the series; rows name theirs by its place here.
-    """
-
-    writer: int
-    names: list[Series]
-    rows: list[tuple[int, int, int, str, int, list[int] | None, int | None, int]]
-
-
 def _by_writer(rows: Sequence[Entry]) -> Collection[list[Entry]]:
     """Rows of one writer each, in their order."""
     found: dict[int, list[Entry]] = {}
     for row in rows:
         found.setdefault(row.writer, []).append(row)
     return found.values()
-
-
-def encoded(rows: Sequence[Entry]) -> bytes:
-    """Rows of one writer as a line."""
-    places: dict[Series, int] = {}
-    found = []
-    for row in rows:
-        place = places.setdefault(row.series, len(places))
-        tokens = None if row.tokens is None else list(row.tokens)
-        found.append((row.number, row.at, place, row.thread, row.status, tokens, row.first_ms, row.total_ms))
-    batch = _Batch(rows[0].writer, list(places), found)
-    return msgspec.json.encode(batch) + b"\n"
-
-
-def decoded(line: bytes) -> list[Entry]:
-    """The rows of a line; none where it is damaged."""
-    try:
-        batch = _DECODER.decode(line)
-        return list(_rows(batch))
-    except (msgspec.DecodeError, IndexError, TypeError):
-        return []
-
-
-def _rows(batch: _Batch) -> Iterator[Entry]:
-    for number, at, place, thread, status, tokens, first_ms, total_ms in batch.rows:
-        counts = None if tokens is None else Tokens._make(tokens)
-        series = batch.names[place]
-        yield Entry(at, series, thread, status, counts, first_ms, total_ms, batch.writer, number)
-
-
-_DECODER = msgspec.json.Decoder(_Batch)

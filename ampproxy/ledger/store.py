@@ -11,9 +11,8 @@ from pathlib import Path
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.cleaned import clean_series
-from ampproxy.ledger.entry import Entry, Series, Tokens, clean_name, packed_thread
+from ampproxy.ledger.entry import Entry, Series, Sums, Tokens, clean_name, packed_thread
 from ampproxy.ledger.file import DAY, TROUBLE, explained, open_to_write
-from ampproxy.ledger.query import Sums
 
 #: Series of one day, beyond which further ones are counted as one: clients choose the names of models.
 MAX_SERIES = 2000

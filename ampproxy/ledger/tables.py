@@ -21,8 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from ampproxy.ledger.entry import Series, Tokens
-from ampproxy.ledger.query import Sums
+from ampproxy.ledger.entry import Series, Sums, Tokens
 
 #: The schema, which is the ledger's own: the names of its tables are common ones.
 SCHEMA = "ampproxy"

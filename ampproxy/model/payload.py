@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ampproxy.model.base import Guarded, Value
-from ampproxy.wire.jsonpath import Path
+
+if TYPE_CHECKING:
+    from ampproxy.wire.jsonpath import Path
 
 
 class PayloadModel(Value, frozen=True, kw_only=True):

@@ -20,7 +20,6 @@ from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.kept import Kept
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
-from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
@@ -162,6 +161,8 @@ class BridgeMaker:
                 openings=self._openings,
             )
         if self._payload and operation is Operation.GENERATE:
+            from ampproxy.relay.payload import apply, asked_by
+
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
         if self._learner is not None and not self._learner.lessons.empty:
             self._learner.bend(bridge, question, offer, spoken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,11 @@ class Downstream(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send more of the body."""
+
+    def write_from(self, source: socket, most: int) -> int:
+        """Send more of the body from a socket; see
+        :meth:`~ampproxy.http.server_request.HttpRequest.write_from`.
+        """
 
     def finish(self) -> None:
         """End the body as it should end."""

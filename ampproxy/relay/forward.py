@@ -13,6 +13,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.client_answer import Answer
 from ampproxy.http.deadlines import Deadlines
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.answer_headers import UNBUFFERED
@@ -83,6 +84,10 @@ class Change(Protocol):
         """
 
 
+#: Methods that change nothing (RFC 9110, section 9.2.1).
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
 @dataclass(slots=True)
 class Forward:
     """One request to be handed on.
@@ -118,15 +123,23 @@ async def forward(
     mark: Callable[[Headers], None],
 ) -> None:
     """Send it, and pass the answer back with back-pressure, whatever its status. An answer that is to be
-    changed comes back without a length; one in a coding that we cannot undo is not changed.
+    changed comes back without a length; one in a coding that we cannot undo is not changed. What only asks
+    is sent once more where a kept connection turns out to be closed.
 
     :param mark: adds our own response headers.
     :raises ExchangeError: no answer came; nothing was sent to the client.
     :raises ClientGone: the client left; the upstream was closed.
     """
     gone = ClientWatch(downstream)
-    response = await sent(what, gone, client=client, clock=clock, deadlines=deadlines, first_byte=first_byte)
+    again = _no_body if what.body is None and what.method in _SAFE else None
+    response = await sent(
+        what, gone, client=client, clock=clock, deadlines=deadlines, first_byte=first_byte, body=again
+    )
     await pass_back(what, response, downstream, gone, clock=clock, idle=idle, mark=mark)
+
+
+def _no_body() -> None:
+    return None
 
 
 async def sent(
@@ -220,6 +233,8 @@ async def pass_back(
     if length == 0:
         on_first()
     gone.on_end(relay.client_left, relay.fail)
+    if isinstance(response, Answer) and metered is sniffer:
+        response.draw = lambda source, most: 0 if sniffer.changed else relay.draw(source, most)
     try:
         await relay.start(response, idle)
     finally:

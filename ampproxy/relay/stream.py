@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from socket import socket
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
@@ -129,6 +130,18 @@ class StreamRelay:
         self._pass_on(data)
         if self._pending:
             self._flush()
+
+    def draw(self, source: socket, most: int) -> int:
+        """More of it, which the client may have as it is: taken from a socket without being read.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read.
+        """
+        if not self.began or self._passing or self._pending or self.done.called:
+            return 0
+        drawn = self._downstream.write_from(source, most)
+        self.bytes_out += drawn
+        return drawn
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
         """The upstream's body is over. Only the dialect's terminal event proves it whole."""

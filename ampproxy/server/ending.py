@@ -15,6 +15,8 @@ from ampproxy.wire.words import counted
 
 #: Seconds for what clients are told at the very end.
 _FAREWELL_SECONDS = 1.0
+#: Seconds for the first request of a client that had just connected: it may be on its way.
+_FIRST_REQUEST_SECONDS = 1.0
 
 
 class Ending:
@@ -45,6 +47,15 @@ class Ending:
             return True
         await self._cut_off(setting, limit)
         return False
+
+    async def first_requests(self) -> None:
+        """Let who has just connected send a request, which is served like what is under way. A proxy that had
+        connected could not tell whether it was, and would not send it to another gateway.
+        """
+        await self._while(
+            lambda: not self.hurried and any(channel.is_new for channel in self._site.channels),
+            _FIRST_REQUEST_SECONDS,
+        )
 
     async def idle_connections(self) -> None:
         """Let clients close their connections."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from socket import socket
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
@@ -205,6 +206,13 @@ class GatewayRequest(Revocable, HttpRequest):
         except ExchangeError as refusal:
             self.reject_early(refusal)
 
+    def draw(self, source: socket, most: int) -> int:
+        """Take more of the body from the client's socket, if it only passes."""
+        body = self.body
+        if self.pending is not None or self.finished or not isinstance(body, PipeProducer):
+            return 0
+        return body.draw(source, most)
+
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is whole."""
         self.received = True
@@ -347,11 +355,14 @@ class GatewayRequest(Revocable, HttpRequest):
         return self._local_line and is_here(self.client)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The client is gone: whoever serves it hears of that, and its body is dropped."""
-        super().connectionLost(reason)
+        """The client is gone: whoever serves it hears of that first, for else the end of its body would look
+        like a fault; and its body is dropped.
+        """
+        self.gone = True
         on_leave, self.on_leave = self.on_leave, None
         if on_leave is not None:
             on_leave()
+        super().connectionLost(reason)
         self.drop_body()
 
     def drop_body(self) -> None:

@@ -13,7 +13,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from ampproxy.http.closing import TLSEndpoint
-from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
+from ampproxy.upstream.proxy import Proxy
 from ampproxy.upstream.unresolved import NamedEndpoint, UnresolvedHosts
 
 
@@ -79,6 +79,9 @@ class OriginEndpoints:
         return NamedEndpoint(self._reactor, name, port, self._timeout, self._names)
 
     def _tunnel(self, proxy: Proxy, name: str, port: int) -> IStreamClientEndpoint:
+        # Not at the top: few go through a proxy.
+        from ampproxy.upstream.proxy_tunnel import TunnelEndpoint
+
         way = self._direct(proxy.host, proxy.port)
         if proxy.scheme == "https":
             way = self._under_tls(way, proxy.host.encode("ascii"), proxy.port)

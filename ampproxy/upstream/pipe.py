@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
@@ -29,7 +31,8 @@ class PipeProducer:
         self._resume = resume
         self._waiting: list[bytes] = []
         self._waiting_size = 0
-        self._consumer: IConsumer | None = None
+        # Ours shows more than the interface has.
+        self._consumer: Any = None
         self._done: Deferred[None] | None = None
         self._held = False
         self._paused = False
@@ -84,6 +87,18 @@ class PipeProducer:
             self._held = True
             self._pause()
         self._look()
+
+    def draw(self, source: socket, most: int) -> int:
+        """Have the upstream take the next bytes from the client's own socket, if it can.
+
+        :param most: bytes.
+        :return: how many bytes; 0: they are to be read, and pushed.
+        """
+        if self._paused or self._waiting:
+            return 0
+        # Ours can; another library's consumer cannot, and there is none before the connection stands.
+        draw = getattr(self._consumer, "draw", None)
+        return 0 if draw is None else draw(source, most)
 
     def end(self) -> None:
         """The client sent all."""

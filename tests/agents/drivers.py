@@ -240,6 +240,8 @@ class GeminiCli(Driver):
             "GOOGLE_GEMINI_BASE_URL": errand.url,
             "GEMINI_API_KEY": errand.key,
             "GEMINI_CLI_TRUST_WORKSPACE": "true",
+            # It would start itself anew, with more memory.
+            "GEMINI_CLI_NO_RELAUNCH": "true",
         }
 
     def arguments(self, errand: Errand) -> list[str]:

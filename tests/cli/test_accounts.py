@@ -69,7 +69,7 @@ class Service:
                 "x-session-id": f"s{len(self.vendor.requests)}",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             json.load(answer)
             return answer.status
 
@@ -183,7 +183,7 @@ def refuse(service: Service) -> None:
     request = urllib.request.Request(
         f"http://127.0.0.1:{service.port}/v1/messages", json.dumps(body).encode(), headers
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
 
 

@@ -53,7 +53,7 @@ def world(tmp_path):
 def get(url):
     """One step of a browser: status, headers, body."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
     response = connection.getresponse()
     headers = {name.lower(): value for name, value in response.getheaders()}
@@ -97,7 +97,7 @@ class User:
 
 
 def log_in(world, kind, user, **more):
-    return in_reactor(sign_in, reactor, world.config, kind, user.terminal, timeout=20, **more)
+    return in_reactor(sign_in, reactor, world.config, kind, user.terminal, timeout=60, **more)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +108,7 @@ def test_by_browser(world, kind):
     assert world.server.knows(login.access_token)
     assert world.store.read(login.name) == login
     # The login may be complete before its page has been read.
-    assert user.done.wait(10)
+    assert user.done.wait(60)
     status, headers, page = user.pages[0]
     assert status == 200
     assert "You are back" in page
@@ -220,7 +220,7 @@ def test_both_addresses(world, six, address):
     by_name(world, f"http://localhost:{world.port}")
     user = User(world, visit=lambda location: user.pages.append(get(location.replace("localhost", address))))
     assert world.server.knows(log_in(world, "claude", user).access_token)
-    assert user.done.wait(10)
+    assert user.done.wait(60)
     assert user.pages[0][0] == 200
 
 
@@ -275,7 +275,7 @@ def test_whole_command(world):
         process.stdin.write(get(page)[1]["location"] + "\n")
         process.stdin.flush()
         rest = process.stdout.read()
-        assert process.wait(20) == 0, rest
+        assert process.wait(60) == 0, rest
     assert "claude:anna@example.org is logged in" in rest
     assert run(world, "logout", "claude:anna@example.org", typed="n\n").exit_code == 1
     assert len(world.store.names()) == 1

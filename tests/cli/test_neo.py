@@ -50,7 +50,7 @@ def asked_by_amp(config: Mapping[str, Any], secret: str) -> str:
     """What Amp's test of a connection is known to ask: the list of models, with the key."""
     parts = urlsplit(config["baseURL"])
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=20)
+    connection = kind(parts.hostname or "", parts.port, timeout=60)
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         connection.request("GET", parts.path.rstrip("/").removesuffix("/v1") + "/v1/models", headers=headers)
@@ -69,7 +69,7 @@ THREAD = "T-11111111-2222-3333-4444-555555550001"
 def asked_by(request: Request) -> int:
     """The status of an answer to what Amp's cloud asks."""
     parts = urlsplit(request.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         body = None if request.body is None else json.dumps(request.body)
         connection.request(request.method, request.path, body, dict(request.headers))

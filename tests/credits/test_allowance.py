@@ -204,7 +204,7 @@ def test_killed(tmp_path, days):
     said = [process.stdout.readline() for _ in range(200)]
     os.kill(process.pid, signal.SIGKILL)
     said += process.stdout.read().splitlines(keepends=True)
-    process.wait(20)
+    process.wait(60)
     process.stdout.close()
     complete = [line for line in said if line == b"taken\n"]
     used = Allowance(Path(tmp_path), days).used(FallbackRule(action="limit", requests=10**9))
@@ -226,7 +226,7 @@ def test_nothing_waits(tmp_path, days):
             with pytest.raises(CountersBusy, match="locked"):
                 counters.take(REQUESTS, None, 1)
     assert allowance.used(REQUESTS) == Used(1, 7)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 3
     other.execute("COMMIT")
     allowance.take(REQUESTS, None, 1)
     assert allowance.used(REQUESTS) == Used(2, 8)

@@ -39,14 +39,14 @@ class OwnersWorld(World):
             self.generation.runtime,
             mount=self.dashboard.mount,
             owners=Owners(lambda host, port: self.uid),
-            observers=(self.dashboard.feed.observe,),
+            observers=(self.dashboard.recent.observe,),
         )
-        self.dashboard.feed.use(self.generation)
+        self.dashboard.recent.use(self.generation)
         self.site.resource = Root(self.generation)
 
     def use(self, config: str) -> int:
         ended = super().use(config)
-        self.dashboard.feed.use(self.generation)
+        self.dashboard.recent.use(self.generation)
         return ended
 
     def get(self, path: str, headers: dict[str, str] | None = None, **kwargs: Any) -> Connection:

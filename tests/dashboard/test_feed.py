@@ -98,7 +98,7 @@ def test_costs_nothing_where_no_page_watches() -> None:
     page = watch(world)
     world.clock.advance(INTERVAL)
     page.leave()
-    assert world.dashboard.feed.watching == 0
+    assert world.dashboard.desk.feed.watching == 0
     assert timers(world) == []
     for _ in range(5):
         world.request("GET", "/v1/nothing")
@@ -170,9 +170,9 @@ def test_ends_with_its_right() -> None:
     world.use(CONFIG)
     world.clock.advance(INTERVAL)
     assert page.ended_cleanly
-    world.dashboard.feed.watch(Stub(), world.wall + 1)
+    world.dashboard.desk.feed.watch(Stub(), world.wall + 1)
     stub = Stub()
-    world.dashboard.feed.watch(stub, world.wall + 1)
+    world.dashboard.desk.feed.watch(stub, world.wall + 1)
     world.clock.advance(INTERVAL)
     assert not stub.finished
     world.wall += 2

@@ -37,7 +37,7 @@ class Logging:
         return self.until("waiting", "done", "failed") if not device else self.signs.shown().sign_in
 
     def until(self, *states: str) -> Any:
-        late = time.monotonic() + 20
+        late = time.monotonic() + 60
         while (found := self.signs.shown().sign_in) is None or found.state not in states:
             assert time.monotonic() < late, found
             time.sleep(0.01)
@@ -81,7 +81,7 @@ def test_by_device(world: Any, logging_in: Logging) -> None:  # noqa: F811
     with pytest.raises(Exception, match="no device flow"):
         logging_in.begin("claude", device=True)
     logging_in.begin("codex", device=True)
-    late = time.monotonic() + 20
+    late = time.monotonic() + 60
     while "type the code" not in (shown := logging_in.signs.shown().sign_in.text):  # type: ignore[union-attr]
         assert time.monotonic() < late
         time.sleep(0.01)

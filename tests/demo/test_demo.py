@@ -110,7 +110,7 @@ def test_tls():
     stand_in = in_reactor(anthropic.start, reactor, keys=["k"], tls=context)
     trusting = plain.create_default_context()
     authority.configure_trust(trusting)
-    connection = http.client.HTTPSConnection("127.0.0.1", stand_in.port, timeout=5, context=trusting)
+    connection = http.client.HTTPSConnection("127.0.0.1", stand_in.port, timeout=60, context=trusting)
     connection.request("GET", "/v1/models", headers={"x-api-key": "k", "anthropic-version": "2023-06-01"})
     assert connection.getresponse().status == 200
     connection.close()

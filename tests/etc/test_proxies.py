@@ -129,7 +129,7 @@ class Front:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
 
 class Replicated(Front):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,10 +193,39 @@ def test_unix() -> None:
         assert Outbox(Transport(near, IUNIXTransport), Source()).direct
 
 
+class Other:
+    """A socket with bytes that have come."""
+
+    def __init__(self, data: bytes) -> None:
+        self.far, self.near = socket.socketpair()
+        self.near.setblocking(False)
+        self.far.sendall(data)
+
+    def left(self) -> bytes:
+        """What nobody has taken."""
+        self.far.close()
+        with self.near:
+            self.near.setblocking(True)
+            return b"".join(iter(lambda: self.near.recv(65536), b""))
+
+
+def numbered(start: int, size: int) -> bytes:
+    return bytes((start + at) % 251 for at in range(size))
+
+
 @settings(max_examples=examples(50), deadline=None)
-@given(st.lists(st.one_of(st.integers(1, 30_000), st.sampled_from(["turn", "read"])), max_size=30))
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(1, 30_000),
+            st.tuples(st.integers(0, 30_000), st.integers(0, 30_000)),
+            st.sampled_from(["turn", "read"]),
+        ),
+        max_size=30,
+    )
+)
 def test_nothing_is_lost(plan: list[Any]) -> None:
-    """However writing, reading and turning follow each other, the bytes come in order."""
+    """However writing, drawing, reading and turning follow each other, the bytes come in order."""
     pair, written, got = Pair(), b"", b""
     try:
         for step in plan:
@@ -203,8 +233,18 @@ def test_nothing_is_lost(plan: list[Any]) -> None:
                 pair.transport.turn()
             elif step == "read":
                 got += pair.received()
+            elif isinstance(step, tuple):
+                there, most = step
+                data = numbered(len(written), there)
+                written += data
+                other = Other(data)
+                drawn = pair.outbox.draw(other.near, most)
+                left = other.left()
+                assert drawn <= most
+                assert left == data[drawn:]
+                pair.outbox.write(left)
             else:
-                data = bytes((len(written) + at) % 251 for at in range(step))
+                data = numbered(len(written), step)
                 written += data
                 pair.outbox.write(data)
         while len(got) < len(written):
@@ -213,6 +253,59 @@ def test_nothing_is_lost(plan: list[Any]) -> None:
         assert got == written
     finally:
         pair.close()
+
+
+def test_drawn(pair: Pair) -> None:
+    """What is at another socket goes on without being read, and not more than was asked for."""
+    other = Other(b"0123456789")
+    assert pair.outbox.draw(other.near, 4) == 4
+    assert pair.received() == b"0123"
+    assert pair.transport.buffer == b""
+    assert pair.outbox.draw(other.near, 100) == 6
+    assert pair.outbox.draw(other.near, 100) == 0
+    assert pair.received() == b"456789"
+    assert other.left() == b""
+
+
+def test_nothing_is_drawn_past_what_waits(pair: Pair) -> None:
+    """Nor from a socket that has ended or is closed, nor where TLS lies between."""
+    other = Other(b"behind")
+    pair.outbox.write(bytes(HIGH * 3))
+    assert pair.transport.buffer
+    assert pair.outbox.draw(other.near, 100) == 0
+    assert Outbox(Transport(pair.near, ISSLTransport), Source()).draw(other.near, 100) == 0
+    while pair.transport.buffer:
+        pair.received()
+        pair.transport.turn()
+    other.far.close()
+    assert pair.outbox.draw(other.near, 100) == len(b"behind")
+    assert pair.outbox.draw(other.near, 100) == 0
+    other.near.close()
+    assert pair.outbox.draw(other.near, 100) == 0
+
+
+def test_drawn_for_a_broken_socket(pair: Pair) -> None:
+    """What it does not take is the transport's to send, which finds out why."""
+    other = Other(b"hello")
+    pair.far.close()
+    assert pair.outbox.draw(other.near, 100) == 5
+    assert pair.transport.buffer == b"hello"
+    other.left()
+
+
+def test_no_descriptor_is_left(pair: Pair) -> None:
+    """However it ends."""
+    folder = Path("/proc/self/fd")
+    if not folder.exists():
+        pytest.skip("there is no /proc here")
+    other = Other(bytes(60_000))
+    before = len(list(folder.iterdir()))
+    for _ in range(20):
+        pair.outbox.draw(other.near, 10_000)
+        pair.transport.turn()
+        pair.received()
+    assert len(list(folder.iterdir())) == before
+    other.left()
 
 
 class Tcp(Transport):

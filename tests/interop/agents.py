@@ -25,7 +25,7 @@ class Agent:
     def __init__(self, url: str, key: str, model: str, tools: dict[str, Any]) -> None:
         self._where = urlsplit(url).netloc
         self._key = key
-        self._connection = HTTPConnection(self._where, timeout=20)
+        self._connection = HTTPConnection(self._where, timeout=60)
         self.model = model
         self.tools = tools
         self.thread: list[Any] = []

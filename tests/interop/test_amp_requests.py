@@ -28,7 +28,7 @@ def asked(world: Any, call: Call, backend: str) -> bytes:
     body = call.body if "{model}" in call.path else {"model": model, **call.body}
     headers = {"content-type": "application/json", "x-amp-client-type": "cli", **call.headers}
     key = {"x-api-key": world.key} if "/anthropic/" in call.path else {"authorization": f"Bearer {world.key}"}
-    connection = HTTPConnection(urlsplit(world.url).netloc, timeout=20)
+    connection = HTTPConnection(urlsplit(world.url).netloc, timeout=60)
     path = "/api/provider" + call.path.format(model=model)
     connection.request("POST", path, json.dumps(body).encode(), {**headers, **key})
     response = connection.getresponse()

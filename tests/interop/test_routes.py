@@ -57,7 +57,7 @@ def test_completions(world, backend, root, stream):
 
 
 def _post(world, path, body):
-    connection = HTTPConnection(urlsplit(world.url).netloc, timeout=10)
+    connection = HTTPConnection(urlsplit(world.url).netloc, timeout=60)
     headers = {"x-goog-api-key": world.key, "content-type": "application/json"}
     connection.request("POST", path, json.dumps(body).encode(), headers)
     response = connection.getresponse()

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ampproxy.ledger.entry import Tokens
+from ampproxy.ledger.entry import Sums, Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.price import Price
 from ampproxy.ledger.prices import SHIPPED, PriceBook, Prices, Row, read_prices
 from ampproxy.ledger.published import Published
-from ampproxy.ledger.query import Line, Sums
+from ampproxy.ledger.query import Line
 from ampproxy.ledger.report import DIMENSIONS, Group, Money, Report, report, sameness, shortened
 from ampproxy.ledger.text import count, dollars, drawn, money, remarks, table, to_csv, to_json
 from tests.ledger.samples import NOON, SERIES

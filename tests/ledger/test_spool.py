@@ -12,7 +12,8 @@ import pytest
 
 from ampproxy.ledger import LedgerError, spool
 from ampproxy.ledger.entry import Entry
-from ampproxy.ledger.spool import Spool, decoded, encoded
+from ampproxy.ledger.lines import decoded, encoded
+from ampproxy.ledger.spool import Spool
 from tests import forked
 from tests.ledger.samples import NOON, entry, keyed
 

@@ -46,7 +46,7 @@ def config(text: str) -> Config:
 def greeting(address: Any) -> bytes:
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(address)
         return read(client)
 
@@ -193,7 +193,7 @@ def test_waiting_connections(made: Callable[..., Listeners]) -> None:
 
     def connect_and_move() -> None:
         # The reactor accepts nobody while this runs.
-        clients.extend(socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(20))
+        clients.extend(socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(20))
         listeners.commit(listeners.prepare(config("port: 0")))
 
     in_reactor(connect_and_move)
@@ -313,7 +313,7 @@ def certificate(folder: Path, authority: trustme.CA) -> str:
 def under_tls(port: int, authority: trustme.CA) -> ssl.SSLSocket:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
-    plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=60)
     return context.wrap_socket(plain, server_hostname="localhost")
 
 

@@ -537,7 +537,7 @@ def test_output_has_one_user_at_a_time(use: str) -> None:
         sink.clock.advance(30)
     else:
         getattr(sink.observer, use)()
-    slow.threads[0].join(20)
+    slow.threads[0].join(60)
     assert not slow.met
     assert slow.text.endswith("from a thread\n")
 
@@ -548,7 +548,7 @@ def test_timers_are_the_reactors() -> None:
     sink.calls = []
     thread = Thread(target=lambda: [sink.log.warn("Trouble") for _ in range(7)])
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert not sink.clock.getDelayedCalls()
     for what, args in sink.calls:
         what(*args)

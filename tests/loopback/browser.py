@@ -24,7 +24,7 @@ MARKS = [
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-    "--hide-scrollbars", "--window-size=640,520",
+    "--disable-software-rasterizer", "--hide-scrollbars", "--window-size=640,520",
 )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ class Page:
         self.driver.get(f"{self.origin}{path}")
         self.wait(lambda: self.driver.execute_script("return document.readyState") == "complete")
 
-    def wait(self, ready: Callable[[], Any], seconds: float = 20) -> None:
+    def wait(self, ready: Callable[[], Any], seconds: float = 60) -> None:
         until = time.monotonic() + seconds
         while not ready():
             assert time.monotonic() < until, self.text()[:2000]

@@ -126,7 +126,7 @@ def test_revoked_by_the_command(tmp_path: Path, vendor: Any) -> None:
         with pytest.raises(http.client.IncompleteRead) as broken:
             stream.read()
         # On a busy machine the command and the reload get their turns late.
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         last = broken.value.partial.rpartition(b"event: ")[2]
         assert last.startswith(b"error\n")
         assert b"revoked" in last

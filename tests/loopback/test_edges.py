@@ -25,6 +25,7 @@ pytestmark = pytest.mark.loopback
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 MODEL = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\n"
 AMP = b"POST /api/threads HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\n"
+LIST = b"GET /api/threads HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\n"
 BEHIND = HEALTH + b"\r\n"
 QUESTION = b'{"model":"claude","max_tokens":5,"messages":[{"role":"user","content":"x"}]}'
 GOOD = b'{"type":"message","id":"m","role":"assistant","model":"claude","content":[],"usage":{}}'
@@ -52,6 +53,10 @@ class Upstream(Protocol):
         if is_whole(self.said) or self.said.endswith(b"hello"):
             self.factory.asked.append(self.said)
             self.said = b""
+            if self.factory.hangs_up:
+                self.factory.hangs_up -= 1
+                self.transport.loseConnection()
+                return
             self.transport.write(self.factory.answer)
 
 
@@ -61,6 +66,7 @@ class House:
     def __init__(self, folder: Path, *, tls: bool) -> None:
         self.authority = trustme.CA()
         self.folder = folder
+        self.events: list[Any] = []
         self.tls: ssl.SSLContext | None = None
         if tls:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -69,9 +75,15 @@ class House:
             issued.private_key_pem.write_to_path(str(folder / "key.pem"))
             issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
 
-    async def start(self) -> None:
+    async def start(self, port: int = 0) -> None:
+        """Begin.
+
+        :param port: of another upstream, which is plain; 0: none.
+        """
         factory: Any = Factory.forProtocol(Upstream)
         factory.noisy, factory.connections, factory.asked, factory.answer = False, 0, [], b""
+        # So many requests are not answered.
+        factory.hangs_up = 0
         self.upstream = factory
         if self.tls is None:
             self.listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
@@ -80,6 +92,8 @@ class House:
             self.listening = reactor.listenSSL(0, factory, theirs, interface="127.0.0.1")
         tls = f"{{enable: true, cert: {self.folder}/cert.pem, key: {self.folder}/key.pem}}"
         url = f"http{'s' if self.tls else ''}://localhost:{self.listening.getHost().port}"
+        if port:
+            url = f"http://127.0.0.1:{port}"
         text = f"""
 port: 0
 api-keys: [k]
@@ -91,7 +105,7 @@ ampcode: {{upstream-url: "{url}", upstream-api-key: amp-key}}
 """
         config = parse(text, name="c", environ={}, home=self.folder, read_secret=Path.read_text)
         self.service = build(
-            config, reactor, environ={}, policy=Trusting(self.authority), observer=lambda _: None
+            config, reactor, environ={}, policy=Trusting(self.authority), observer=self.events.append
         )
         await self.service.listen()
         self.port = self.service.ports[0].getHost().port
@@ -273,3 +287,25 @@ def test_early_final_answer(house: House) -> None:
             said += data
     assert answers(said) == [413, 200]
     assert b"100 Continue" not in said
+
+
+@pytest.mark.parametrize(
+    ("head", "times", "status", "asked"),
+    [
+        (LIST, 1, 200, 2),
+        (LIST, 2, 502, 2),
+        (LIST.replace(b"GET", b"HEAD"), 1, 200, 2),
+        (LIST.replace(b"GET", b"DELETE"), 1, 502, 1),
+        (AMP + b"Content-Length: 5\r\n", 1, 502, 1),
+    ],
+)
+def test_hung_up_unanswered(house: House, head: bytes, times: int, status: int, asked: int) -> None:
+    """What only asks is asked once more, on another connection; what may have done something is not."""
+    house.upstream.answer = OK + b"Content-Length: 0\r\n\r\n"
+    house.upstream.hangs_up = times
+    house.upstream.asked.clear()
+    body = b"hello" if b"Content-Length" in head else b""
+    said = house.said(head + b"Connection: close\r\n\r\n" + body)
+    house.upstream.hangs_up = 0
+    assert answers(said) == [status]
+    assert len(house.upstream.asked) == asked

@@ -262,7 +262,7 @@ def test_another_address(configured: Configured) -> None:
 
 def _refuses(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
@@ -339,7 +339,7 @@ def put_certificate(folder: Path, authority: trustme.CA) -> None:
 def https(configured: Configured, authority: trustme.CA) -> http.client.HTTPSConnection:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
-    return http.client.HTTPSConnection("localhost", configured.service.port, timeout=20, context=context)
+    return http.client.HTTPSConnection("localhost", configured.service.port, timeout=60, context=context)
 
 
 def test_another_folder_of_logins(configured: Configured, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_socket_activation(tmp_path: Path) -> None:
             assert connection.getresponse().status == 200, (tmp_path / "log").read_text()
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 ROUNDS = 25 if os.environ.get("AMPPROXY_LONG") else 1

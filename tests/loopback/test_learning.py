@@ -47,7 +47,7 @@ class Gateway:
             "X-Session-ID": session,
         }
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/responses", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.load(answer)["id"])
 
     def stop(self) -> None:

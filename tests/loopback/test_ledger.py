@@ -102,15 +102,15 @@ def test_a_service_and_its_ledger(vendor: Any, upstream: Any, tmp_path: Path) ->
         with closing(connection):
             connection.request("GET", "/v1/models", headers={"X-Api-Key": CLIENT_KEY})
             assert connection.getresponse().status == 200
-        wait_until(lambda: total(tmp_path) == 6, 20)
+        wait_until(lambda: total(tmp_path) == 6, 60)
         assert usage(tmp_path, "route") == {"local": 2, "mapped": 1, "none": 2, "amp": 1}
         assert usage(tmp_path, "thread") == {THREAD: 6}
         assert usage(tmp_path, "asked")["***"] == 1
         (tmp_path / "config.yaml").write_text(config(tmp_path, vendor, upstream, "ledger: false"))
-        wait_until(lambda: "Configuration 2 is in force" in service.log_text, 20)
+        wait_until(lambda: "Configuration 2 is in force" in service.log_text, 60)
         ask(service)
         (tmp_path / "config.yaml").write_text(config(tmp_path, vendor, upstream))
-        wait_until(lambda: "Configuration 3 is in force" in service.log_text, 20)
+        wait_until(lambda: "Configuration 3 is in force" in service.log_text, 60)
         ask(service)
         assert service.stop() == 0
     finally:
@@ -132,14 +132,14 @@ def test_a_killed_service_loses_the_last_second_at_most(vendor: Any, upstream: A
         headers = {"X-Api-Key": CLIENT_KEY, "X-Amp-Thread-Id": THREAD}
         body = {"model": HANGS, "max_tokens": 99, "messages": [{"role": "user", "content": PROMPT}]}
         hanging.request("POST", MESSAGES, json.dumps({**body, "stream": True}), headers)
-        wait_until(lambda: [*(tmp_path / "state" / JOURNAL).glob("*.jsonl")], 20)
+        wait_until(lambda: [*(tmp_path / "state" / JOURNAL).glob("*.jsonl")], 60)
         for _ in range(5):
             ask(service)
-        wait_until(lambda: total(tmp_path) == 5, 20)
+        wait_until(lambda: total(tmp_path) == 5, 60)
         ask(service)
     finally:
         service.process.kill()
-        service.process.wait(20)
+        service.process.wait(60)
         hanging.close()
     assert total(tmp_path) in (5, 6)
     with closing(sqlite3.connect(tmp_path / "state" / NAME)) as connection:
@@ -163,10 +163,10 @@ def test_a_ledger_that_cannot_be_written(vendor: Any, upstream: Any, tmp_path: P
     service = Service(tmp_path, config(tmp_path, vendor, upstream))
     try:
         assert [ask(service) for _ in range(3)] == [200, 200, 200]
-        wait_until(lambda: "cannot be written" in service.log_text, 20)
+        wait_until(lambda: "cannot be written" in service.log_text, 60)
         blocked.rmdir()
         wait_until(lambda: "can be written again; missing from it: 0 exchanges" in service.log_text, 60)
-        wait_until(lambda: total(tmp_path) == 3, 20)
+        wait_until(lambda: total(tmp_path) == 3, 60)
     finally:
         assert service.stop() == 0
     assert service.log_text.count(f"The ledger {blocked} cannot be written") == 1

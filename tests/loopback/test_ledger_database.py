@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
+from ampproxy.ledger.lines import decoded
 from ampproxy.ledger.place import SPOOL
-from ampproxy.ledger.spool import decoded
 from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
 from tests.loopback.test_ledger import ask, config, usage
@@ -70,7 +70,7 @@ def test_a_database_that_goes_away(vendor: Any, upstream: Any, tmp_path: Path, p
         wait_until(lambda: waiting(spool) == 3, 30)
     finally:
         service.process.kill()
-        service.process.wait(20)
+        service.process.wait(60)
         wait_until(lambda: not any(map(is_there, workers)), 30)
     again = Service(tmp_path, text)
     try:

@@ -52,7 +52,7 @@ def ask(service: Service, model: str) -> int:
     return connection.getresponse().status
 
 
-def wait(check: Any, seconds: float = 10) -> None:
+def wait(check: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not check() and time.monotonic() < deadline:
         time.sleep(0.05)

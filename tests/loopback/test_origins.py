@@ -70,14 +70,14 @@ def test_redirects_are_not_followed(status: int, tmp_path: Path) -> None:
     port = service.ports[0].getHost().port
     try:
         for path, body in ASKED.items():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.request("POST", path, json.dumps(body), {"Authorization": "Bearer canary-client"})
             answer = connection.getresponse()
             told = answer.read().decode()
             assert answer.status == 502, path
             assert "redirects to another address" in told
             assert not any(canary in told for canary in CANARIES)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/api/user", headers={"Authorization": "Bearer canary-client"})
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Location"]) == (status, location)

@@ -232,7 +232,7 @@ def test_revoked_in_the_old_process(tmp_path: Path, vendor: Any) -> None:
         with pytest.raises(http.client.IncompleteRead) as broken:
             stream.read()
         assert b"revoked" in broken.value.partial.rpartition(b"event: ")[2]
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         service.path.write_text(text)
         service.command("reload")
     finally:
@@ -288,7 +288,7 @@ def test_unix_socket(tmp_path: Path, vendor: Any) -> None:
         try:
             told = service.command("restart", "--at", path)
             assert told.exit_code == 0, told.output
-            assert service.process.wait(20) == 0
+            assert service.process.wait(60) == 0
             assert os.stat(path).st_mode == mode
             assert service.state()["listening"] == [f"127.0.0.1:{service.port}", path]
             assert service.command("reload", "--at", f"unix:{path}").exit_code == 0
@@ -317,7 +317,7 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
             manager.wait_for("READY")
             service.wait_for_log("has taken over from")
             assert service.state()["pid"] == pid
-            assert service.process.wait(20) == 0
+            assert service.process.wait(60) == 0
             manager.wait_for("WATCHDOG")
             assert not any("STOPPING" in message for message in manager.heard)
             assert service.log_text.count("Started process") == 1
@@ -341,7 +341,7 @@ def test_sockets_of_systemd(tmp_path: Path, vendor: Any) -> None:
         told = CliRunner().invoke(main, ["restart", "--config", str(path), "--at", at])
         assert told.exit_code == 0, told.output + (tmp_path / "log").read_text()
         pids.append(int(told.stdout.split()[3].rstrip(",.")))
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert status(at) == 200
     finally:
         for pid in filter(is_there, pids):

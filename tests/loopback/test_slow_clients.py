@@ -130,7 +130,7 @@ ampcode: {{upstream-url: "{url}", upstream-api-key: amp-key}}
         plain = socket.socket()
         if buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        plain.settimeout(20)
+        plain.settimeout(60)
         plain.connect(("127.0.0.1", self.port))
         self.wait(lambda: self.service.site.channels.count > before)
         if self.tls is None or not handshake:
@@ -142,7 +142,7 @@ ampcode: {{upstream-url: "{url}", upstream-api-key: amp-key}}
         """How many clients are connected."""
         return int(in_reactor(lambda: len(self.service.site.channels)))
 
-    def wait(self, condition: Callable[[], object], seconds: float = 20) -> None:
+    def wait(self, condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "not within 20 s"

@@ -63,7 +63,7 @@ ampcode: {{upstream-url: "https://localhost:{self.upstream.port}", upstream-api-
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ours.configure_trust(context)
         port = self.service.ports[0].getHost().port
-        connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
+        connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
         headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
         body = '{"method": "getUserInfo"}'
         connection.request("POST", "/api/internal?getUserInfo", body, headers)

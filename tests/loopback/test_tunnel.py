@@ -315,7 +315,7 @@ def test_half_closed(tmp_path: Path) -> None:
     service = build(config, reactor, environ={}, observer=lambda _: None)
     in_reactor(service.listen)
     port = service.ports[0].getHost().port
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         client.sendall(
             b"GET /api/x HTTP/1.1\r\nHost: localhost\r\nUpgrade: counting\r\nConnection: upgrade\r\n\r\n"
             + bytes(1_000_000)

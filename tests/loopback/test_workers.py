@@ -220,7 +220,7 @@ def test_the_supervisor_is_killed(service: Running, tmp_path: Path, vendor: Any)
     # Nothing of these is accepted yet.
     late = [ask_by_old_http(service, MODEL) for _ in range(6)]
     service.process.kill()
-    service.process.wait(20)
+    service.process.wait(60)
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
     assert [rest(one).count(b"event: message_stop") for one in late] == [1] * 6

@@ -58,9 +58,9 @@ def ports(service: Any) -> list[int]:
 
 
 def status(port: int, key: str, path: str = "/v1/models", context: Any = None) -> int:
-    connection: Any = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection: Any = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     if context is not None:
-        connection = http.client.HTTPSConnection("localhost", port, timeout=20, context=context)
+        connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
         return int(connection.getresponse().status)

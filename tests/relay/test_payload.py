@@ -266,5 +266,5 @@ def test_counts_of_tokens_are_left_alone():
 
 def test_without_rules_a_body_is_not_touched(monkeypatch):
     """Where there are no rules, none of their code is run."""
-    monkeypatch.setattr("ampproxy.relay.bridges.apply", lambda *arguments: pytest.fail("was run"))
+    monkeypatch.setattr("ampproxy.relay.payload.apply", lambda *arguments: pytest.fail("was run"))
     assert sent("claude", "anthropic", b"/v1/messages", MESSAGES, "port: 1") == {**MESSAGES, "model": "m-1"}

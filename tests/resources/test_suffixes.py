@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -129,8 +130,9 @@ WISHES: dict[str, dict[str, Any]] = {
 PATHS = {"anthropic": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 
 
+@lru_cache(1)
 def gateway(account: tuple[str, str], model: str) -> World:
-    """Before one account with one model."""
+    """Before one account with one model. Who asks next for the same has it, too."""
     kind, url = account
     key = "name: server\n    api-key-entries: [{api-key: account-key-0123456789}]"
     key = key if kind == "openai-compatibility" else "api-key: account-key-0123456789"

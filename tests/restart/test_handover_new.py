@@ -28,7 +28,7 @@ class Place:
 
     def __init__(self) -> None:
         self.control, theirs = socket.socketpair()
-        self.control.settimeout(20)
+        self.control.settimeout(60)
         self.lines = self.control.makefile("rw")
         self.listening = socket.create_server(("127.0.0.1", 0))
         told = {

@@ -204,4 +204,4 @@ class Restarting(unittest.TestCase):
             in_reactor(attempt._too_late)
             self.assertIn("has not", self.failure(predecessor))
             self.assertEqual(self.ports.done, done)
-            self.assertEqual(attempt._child.wait(20), -signal.SIGKILL)
+            self.assertEqual(attempt._child.wait(60), -signal.SIGKILL)

@@ -50,7 +50,7 @@ class RedisServer:
             ],
             stdout=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not os.path.exists(self.socket) or not self.answers():
             assert time.monotonic() < until, "redis-server does not start"
             time.sleep(0.005)
@@ -98,7 +98,7 @@ class Turned(Clock):
             pass
         self.advance(time.monotonic() - before)
 
-    def until(self, condition, seconds=20.0):
+    def until(self, condition, seconds=60.0):
         """Turn until something holds."""
         end = time.monotonic() + seconds
         while not condition():

@@ -215,7 +215,7 @@ def test_a_redis_that_forgot(tmp_path):
 
 def test_a_redis_that_hangs(server):
     """Holds up a batch for as long as the setting has it."""
-    replica = Replica(server, timeout=0.3)
+    replica = Replica(server, timeout=1.0)
     replica.take(5)
     server.pause()
     assert len(replica.take(5)) == 5

@@ -45,7 +45,7 @@ class Client:
         self.headers = headers
 
     def __call__(self, method: str, path: str, body: Any = None, headers: Any = None) -> Answered:
-        connection = http.client.HTTPConnection("127.0.0.1", self.stand_in.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.stand_in.port, timeout=60)
         sent = dict(self.headers if headers is None else headers)
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         if body is not None:

@@ -30,7 +30,7 @@ def raw(client, body) -> bytes:
     data = json.dumps(body).encode()
     head = "".join(f"{name}: {value}\r\n" for name, value in client.headers.items())
     head += f"content-type: application/json\r\ncontent-length: {len(data)}\r\nconnection: close\r\n"
-    with socket.create_connection(("127.0.0.1", client.stand_in.port), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", client.stand_in.port), timeout=60) as sock:
         sock.sendall(f"POST /v1/messages HTTP/1.1\r\nhost: x\r\n{head}\r\n".encode() + data)
         received = b""
         try:

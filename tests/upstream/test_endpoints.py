@@ -16,7 +16,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.endpoints import OriginEndpoints
-from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
+from ampproxy.upstream.proxy import Proxy
+from ampproxy.upstream.proxy_tunnel import TunnelEndpoint
 from ampproxy.upstream.unresolved import NamedEndpoint
 
 

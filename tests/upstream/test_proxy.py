@@ -26,7 +26,8 @@ from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.handshake import HandshakeRefused
-from ampproxy.upstream.proxy import Proxy, ProxyFailed, TunnelEndpoint
+from ampproxy.upstream.proxy import Proxy, ProxyFailed
+from ampproxy.upstream.proxy_tunnel import TunnelEndpoint
 
 HERE = IPv4Address("TCP", "127.0.0.1", 1)
 

@@ -79,7 +79,7 @@ def test_beginning_of_a_long_text(secret: str, filler: str) -> None:
     """However long a text is and wherever it is cut, no part of a secret is left at the end."""
     redactor = Redactor([Secret(CANARY)])
     for place in (*range(3900, 4020), *range(0, 12000, 997)):
-        text = f"{filler * (place // len(filler))} {secret} {filler * 20000}"
+        text = f"{filler * (place // len(filler))} {secret} {filler * 4000}"
         shown = redactor.shown(text, 4000)
         assert len(shown) <= 4000
         assert "canar" not in shown

@@ -44,7 +44,7 @@ def visited(visit: Visit) -> tuple[Any, bytes]:
 
         receive(reactor, site, visit, [os.dup(theirs.fileno())])
         theirs.close()
-        ours.settimeout(20)
+        ours.settimeout(60)
         answer: bytes = await deferToThread(ours.recv, 100)
         return answer
 

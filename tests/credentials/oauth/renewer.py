@@ -24,7 +24,7 @@ from ampproxy.credentials.oauth.store import Store
 def answer(ask: HttpRequest) -> HttpAnswer:
     request = urllib.request.Request(ask.url, ask.body, dict(ask.headers), method=ask.method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return HttpAnswer(response.status, {}, response.read())
     except urllib.error.HTTPError as error:
         return HttpAnswer(error.code, {}, error.read())

@@ -238,7 +238,7 @@ def renewers(folder, name, url, count):
 def end(processes):
     for process in processes:
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
 
 
@@ -286,7 +286,7 @@ def test_killed_in_the_middle(tmp_path, shared):
         go(process)
         time.sleep(0.002 * number)
         process.kill()
-        process.wait(10)
+        process.wait(60)
         process.stdin.close()
         process.stdout.close()
         assert Store(tmp_path).read(name).refresh_token == stand_in.vendor.grants[0].refresh

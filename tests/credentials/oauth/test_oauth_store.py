@@ -225,7 +225,7 @@ def test_lock_of_a_killed_process(tmp_path):
         assert process.stdout.readline() == b"held\n"
         assert Store(tmp_path).lock("a.json") is None
         process.kill()
-        process.wait(10)
+        process.wait(60)
         assert Store(tmp_path).lock("a.json") is not None
 
 
