@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.relay.passthrough import passing
 from ampproxy.relay.rewrite import AnswerRewriter
+from ampproxy.wire.json import members
 from tests.cases import each
 
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic", "openai-chat", "openai-responses", "gemini"
@@ -32,6 +34,19 @@ REQUESTS = {
 
 def rewriter(dialect: str, *, drop: bool = False) -> AnswerRewriter:
     return AnswerRewriter(DIALECTS[dialect], "asked(high)", REQUESTS[dialect], drop)
+
+
+def mender(dialect: str) -> Callable[[bytes], bytes]:
+    """What every client's answers go through first."""
+    mending = DIALECTS[dialect].passthrough.mending
+    assert mending is not None
+    mend = mending.of_one(lambda prefix: prefix + "made")
+
+    def mended(data: bytes) -> bytes:
+        values = members(data)
+        return data if values is None or mending.signs.search(data) is None else mend(data, values)
+
+    return mended
 
 
 def event(dialect: str, data: bytes, name: bytes = b"") -> bytes:
@@ -242,24 +257,21 @@ def test_other_clients_get_the_model_name_only(dialect: str) -> None:
 
 
 def test_anthropic_repairs() -> None:
-    """Event names, signatures, usage and the stop reason are there when Amp's client looks for them."""
-    stream = rewriter(ANTHROPIC)
+    """Signatures are there when Amp's client looks for them; usage and the stop reason for every client."""
     thinking = b'{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}'
-    name, data = stream.event(b"", thinking)
-    assert name == b"content_block_start"
+    data = rewriter(ANTHROPIC).event(b"content_block_start", thinking)[1]
     assert json.loads(data)["content_block"]["signature"] == ""
+    mended = mender(ANTHROPIC)
     end = b'{"type":"message_delta","delta":{"stop_reason":"end_turn"}}'
-    assert json.loads(stream.event(b"message_delta", end)[1]) == {
+    assert json.loads(mended(end)) == {
         "type": "message_delta",
         "delta": {"stop_reason": "end_turn"},
         "usage": {"output_tokens": 0},
     }
-    stream.event(
-        b"",
-        b'{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","name":"Bash","input":{}}}',
-    )
+    call = b'{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","name":"Bash","input":{}}}'
+    assert json.loads(mended(call))["content_block"]["id"] == "toolu_made"
     end = b'{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":1}}'
-    assert json.loads(stream.event(b"message_delta", end)[1]) == {
+    assert json.loads(mended(end)) == {
         "type": "message_delta",
         "delta": {"stop_reason": "tool_use"},
         "usage": {"input_tokens": 1, "output_tokens": 0},
@@ -272,7 +284,7 @@ def test_anthropic_repairs() -> None:
 def test_whole_anthropic_answers_with_calls(drop: bool, kinds: list[str]) -> None:
     """Thinking whose proof would not hold leaves a whole answer with a call, when it was mapped."""
     answer = b'{"content":[{"type":"thinking","thinking":"t"},{"type":"text","text":"x"},{"type":"tool_use","name":"a"}],"stop_reason":"end_turn"}'
-    new = json.loads(rewriter(ANTHROPIC, drop=drop).whole(answer))
+    new = json.loads(rewriter(ANTHROPIC, drop=drop).whole(mender(ANTHROPIC)(answer)))
     assert [block["type"] for block in new["content"]] == kinds
     assert new["stop_reason"] == "tool_use"
     assert all(block.get("signature", "") == "" for block in new["content"])
@@ -286,33 +298,33 @@ def test_whole_answer_without_calls_keeps_its_thinking() -> None:
 
 def test_chat_repairs() -> None:
     """Chunks have choices, calls have numbers, and calls end with ``tool_calls``."""
-    stream = rewriter(CHAT)
+    mended = mender(CHAT)
 
     def calls(*deltas: dict) -> list:
         data = json.dumps({"choices": [{"index": 0, "delta": {"tool_calls": deltas}}]}).encode()
-        chunk = json.loads(stream.event(b"", data)[1])
+        chunk = json.loads(mended(data))
         return [call["index"] for call in chunk["choices"][0]["delta"]["tool_calls"]]
 
     end = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
-    assert stream.event(b"", end)[1] is end
-    assert stream.event(b"", b'{"usage":{}}')[1] == b'{"usage":{},"choices":[]}'
-    error = b'{"error":{"message":"x"}}'
-    assert stream.event(b"", error)[1] is error
-    assert stream.event(b"", b"[DONE]") == (b"", b"[DONE]")
+    assert mended(end) is end
+    assert mended(b'{"usage":{}}') == b'{"usage":{},"choices":[]}'
+    for error in (b'{"error":{"message":"x"}}', b'{"error":{"message":"x"},"usage":{}}', b"[DONE]"):
+        assert mended(error) is error
     assert calls({"id": "a", "function": {"name": "x"}}, {"id": "b", "function": {"name": "y"}}) == [0, 1]
     assert calls({"function": {"arguments": "1"}}) == [1]
     assert calls({"id": "a", "function": {"arguments": "1"}}) == [0]
     assert calls({"index": 7, "id": "q"}) == [7]
     assert calls({"id": "new"}) == [8]
-    assert stream.event(b"", end)[1] == end.replace(b"stop", b"tool_calls")
+    assert mended(end) == end.replace(b"stop", b"tool_calls")
     other = end.replace(b'"index":0', b'"index":1')
-    assert stream.event(b"", other)[1] is other
+    assert mended(other) is other
 
 
 def test_whole_chat_answer_with_calls_says_so() -> None:
     """A whole answer with calls and the reason ``stop`` would end the client silently."""
-    answer = b'{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"a"}}]},"finish_reason":"stop"}]}'
-    assert rewriter(CHAT).whole(answer) == answer.replace(b'"stop"', b'"tool_calls"')
+    call = b'{"id":"c","type":"function","function":{"name":"a","arguments":"{}"}}'
+    answer = b'{"choices":[{"message":{"tool_calls":[%b]},"finish_reason":"stop"}]}' % call
+    assert mender(CHAT)(answer) == answer.replace(b'"stop"', b'"tool_calls"')
 
 
 DONE = b'{"type":"response.output_item.done","output_index":%d,"item":{"type":"function_call","name":"bash","n":%s}}'

@@ -25,7 +25,7 @@ from ampproxy.model.parts import Opaque, Part, Reasoning, Text, ToolCall, ToolRe
 from ampproxy.model.request import ChatRequest, Role, Turn
 
 _WHY = "A system text in mid-conversation became a user's text, marked as a reminder."
-_MARK = "<system-reminder>\n{}\n</system-reminder>"
+REMINDER = "<system-reminder>\n{}\n</system-reminder>"
 
 
 def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
@@ -48,7 +48,7 @@ def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
 def _marked(part: Part) -> Part:
     if not isinstance(part, Text) or not part.text:
         return part
-    return msgspec.structs.replace(part, text=_MARK.format(part.text))
+    return msgspec.structs.replace(part, text=REMINDER.format(part.text))
 
 
 def _hand_over(turns: list[Turn], number: int, parts: tuple[Part, ...]) -> None:

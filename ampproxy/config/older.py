@@ -9,6 +9,7 @@ _GEMINI, _OLD_GEMINI = "gemini-api-key", "generative-language-api-key"
 _SERVERS = "openai-compatibility"
 _ALIASES, _OLD_ALIASES = "oauth-model-alias", "oauth-model-mappings"
 _ENTRIES, _OLD_ENTRIES = "api-key-entries", "api-keys"
+_CLIENTS = "api-keys"
 _DEPRECATED = "is deprecated: write its keys under {}, each as api-key"
 
 
@@ -17,7 +18,7 @@ def with_older_lists(root: YamlMapping, reading: ParseContext) -> YamlMapping:
 
     :param reading: gets a warning for each such list.
     """
-    root = _renamed(_with_list(root, _OLD_GEMINI, _GEMINI, "", reading), reading)
+    root = _renamed(_with_list(_with_clients(root, reading), _OLD_GEMINI, _GEMINI, "", reading), reading)
     servers = root.get(_SERVERS)
     if servers is None or not isinstance(servers.node, Sequence):
         return root
@@ -29,6 +30,38 @@ def with_older_lists(root: YamlMapping, reading: ParseContext) -> YamlMapping:
     )
     changed = Entry(servers.key, servers.line, Sequence(servers.node.line, items, names), servers.shown)
     return YamlMapping(root.line, tuple(changed if entry is servers else entry for entry in root))
+
+
+def _with_clients(root: YamlMapping, reading: ParseContext) -> YamlMapping:
+    """The file with the client keys of ``auth.providers`` at their place of today. Where another provider
+    than a list of keys is to let clients in, that is left to be complained of.
+    """
+    auth = root.get("auth")
+    found = auth.node.get("providers") if auth is not None and isinstance(auth.node, YamlMapping) else None
+    if found is None or root.get(_CLIENTS) is not None:
+        return root
+    node = found.node
+    providers = node.items if isinstance(node, Sequence) else ()
+    if isinstance(node, YamlMapping):
+        providers = tuple(entry.node for entry in node)
+    keys = [_keys_of(provider) for provider in providers]
+    if not keys or not all(keys):
+        return root
+    items = tuple(key for some in keys for key in some)
+    reading.warn(found.line, "auth.providers", f"is deprecated: write its keys as {_CLIENTS}: [KEY, ...]")
+    fresh = Entry(_CLIENTS, found.line, Sequence(found.line, items), "auth.providers")
+    return YamlMapping(root.line, tuple(fresh if entry is auth else entry for entry in root))
+
+
+def _keys_of(provider: Node) -> list[Node]:
+    """The keys of a provider, which are bare or entries."""
+    entries = list(provider) if isinstance(provider, YamlMapping) else ()
+    lists = [entry.node for entry in entries if entry.key in (_OLD_ENTRIES, _ENTRIES)]
+    found: list[Node] = []
+    for node in (item for each in lists if isinstance(each, Sequence) for item in each.items):
+        entry = node.get("api-key") if isinstance(node, YamlMapping) else None
+        found.append(node if entry is None else entry.node)
+    return [node for node in found if _text(node)]
 
 
 def _renamed(root: YamlMapping, reading: ParseContext) -> YamlMapping:

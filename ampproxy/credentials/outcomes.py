@@ -156,6 +156,22 @@ _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
 )
 _CLOSED = _words(r"\bsuspended\b", r"\bdeactivated\b", r"\bbanned\b", r"organization has been disabled")
+_SPENDING_LIMIT = _words(
+    r"\bspecified api usage limits?\b", r"\bspend(?:ing)? limit (?:has been )?(?:reached|exceeded)"
+)
+_NOT_HERE = _words(
+    r"\blocation is not supported",
+    r"\bunsupported_country",
+    r"\b(?:country|region|territory)[\w, ]{0,40} not supported",
+)
+#: A gateway's accounts are busy or gone, or its vendor is, though it blames the request.
+_FOR_A_WHILE = _words(
+    r"\bno available (?:channel|account|provider|endpoint)",
+    r"\btemporarily unavailable\b",
+    r"\btry again later\b",
+)
+#: One request is beyond what the account may use in a minute.
+_TOKENS_A_MINUTE = _words(r"\btokens per minute\b", r"\bTPM\b", r"\brate_limit_exceeded\b")
 _PLAN_LIMIT = _words(r"\busage_limit_reached\b", r"usage limit")
 _AT_CAPACITY = _words(r"model is at capacity")
 _BAD_KEY = _words(r"api[_ ]key[_ ](?:is )?(?:invalid|not valid|expired)", r"invalid_api_key")
@@ -163,6 +179,7 @@ _BAD_KEY = _words(r"api[_ ]key[_ ](?:is )?(?:invalid|not valid|expired)", r"inva
 _NEW_KEY = "put a valid key into the configuration"
 _TOP_UP = "add credit or raise the spending limit at the vendor"
 _ASK = "check the account's page at the vendor"
+_ELSEWHERE = "reach the vendor by a proxy-url in a place that it serves"
 _MODELS = "check which models the account may use, and list them in its models or excluded-models"
 
 _CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
@@ -192,6 +209,11 @@ RULES: tuple[Rule, ...] = (
         frozenset((403, 429, 502, 503)),
         words=_CHALLENGE,
     ),
+    Rule(
+        _verdict(Action.TRY_NEXT, "has a lower limit than this request needs"),
+        frozenset((413,)),
+        words=_TOKENS_A_MINUTE,
+    ),
     Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
     Rule(RETIRED, frozenset((400, 403, 404, 410, 422)), words=_GONE),
     Rule(RETIRED, frozenset((404, 410)), words=_DEPRECATED),
@@ -212,6 +234,12 @@ RULES: tuple[Rule, ...] = (
     Rule(_OUT_OF_CREDIT, kinds=frozenset(("billing",))),
     Rule(_OUT_OF_CREDIT, frozenset((402,))),
     Rule(_OUT_OF_CREDIT, frozenset((400, 403)), words=_NO_MONEY),
+    Rule(_verdict(Action.REST_ACCOUNT, _USED_UP, HALF_AN_HOUR), frozenset((400, 403)), words=_SPENDING_LIMIT),
+    Rule(
+        _verdict(Action.REST_ACCOUNT, "is not served where the gateway is", HALF_AN_HOUR, _ELSEWHERE),
+        frozenset((400, 403, 451)),
+        words=_NOT_HERE,
+    ),
     Rule(
         _verdict(Action.LOGIN, "is closed by its vendor", HALF_AN_HOUR, _ASK),
         frozenset((400, 401, 403)),
@@ -242,6 +270,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
     Rule(_verdict(Action.TRY_NEXT, "cannot do this"), frozenset((501,))),
+    Rule(_verdict(Action.REST_MODEL, "failed", MINUTE), frozenset((400,)), words=_FOR_A_WHILE),
     Rule(_CLIENT, frozenset((400, 406, 409, 411, 413, 414, 415, 422, 431))),
     Rule(_verdict(Action.REST_MODEL, "failed", MINUTE), frozenset(range(500, 600))),
     Rule(_verdict(Action.TRY_NEXT, "failed")),

@@ -138,6 +138,7 @@ class EventStream(Value, frozen=True, kw_only=True):
         never is.
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
         pass, and the log has them.
+    :param named: clients go by the ``event`` line: one that is missing is made from the data's ``type``.
     :param settled: gives an event that ends an answer, or follows its end, as the clients need it, from its
         data and its members; ``None``: as it is.
     """
@@ -149,6 +150,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     tight: bool = False
     list_unless: bytes = b""
     own_breaks: bool = False
+    named: bool = False
     settled: Callable[[bytes, Members], bytes] | None = None
 
 
@@ -168,14 +170,14 @@ Mend: TypeAlias = Callable[[bytes, Members], bytes]
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
-    :param signs: what has to be looked at for that; other data need not be.
+    :param signs: what has to be looked at for that; other data need not be. By default nothing has.
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
     """
 
-    signs: re.Pattern[bytes]
-    of_one: Callable[[Callable[[str], str]], Mend]
+    signs: re.Pattern[bytes] = re.compile(rb"(?!)")
+    of_one: Callable[[Callable[[str], str]], Mend] = lambda new_id: lambda data, values: data
 
 
 class OwnCleaning(Protocol):
@@ -243,7 +245,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
 
     :param events: its stream, if that is one of server-sent events.
-    :param mending: what is mended of an answer; ``None``: nothing.
+    :param mending: what is mended of an answer.
     :param usage: the usage that a whole answer reports; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param ends_well: whether it plainly ended well; likewise.
@@ -284,7 +286,7 @@ class Passthrough(Value, frozen=True, kw_only=True):
     """
 
     events: EventStream | None = None
-    mending: Mending | None = None
+    mending: Mending = Mending()
     usage: Callable[[Members], Usage | None] = lambda answer: None
     is_answer: Callable[[Members], bool] = lambda answer: False
     ends_well: Callable[[Members], bool] = lambda answer: False

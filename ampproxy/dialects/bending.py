@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ampproxy.adapt.conversation import REMINDER
 from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.dialects.monitor import given
 from ampproxy.dialects.refusal_places import is_empty, may_change
@@ -58,7 +59,7 @@ def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
     if lesson.act in _WHOLE:
-        out = _WHOLE[lesson.act](body)
+        out = _by_turns(body, lesson.words) if lesson.act == "turns" else _WHOLE[lesson.act](body)
         return None if out == body else out
     if lesson.act == "rename":
         return _renamed(values, lesson)
@@ -219,7 +220,63 @@ def _developer(role: bytes) -> bytes | None:
     return b'"developer"' if role == b'"system"' else None
 
 
+_SYSTEM = ("system", "developer")
+
+
+def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
+    """The messages with the system's first, as one, and its later ones as reminders within a user's; and with
+    those of users, or of assistants, that follow each other as one.
+
+    :param refused: roles that are not taken anywhere.
+    """
+    found = loads((members(body) or {}).get("messages", NULL))
+    if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
+        return None
+    rows: list[list[dict[str, Any]]] = []
+    first = True
+    for message in found:
+        first = first and message.get("role") in _SYSTEM
+        if message.get("role") in _SYSTEM:
+            stays = first and not refused
+            message = {**message, "role": "system"} if stays else _reminder(message, plain=first)
+        if rows and _go_together(rows[-1][-1], message):
+            rows[-1].append(message)
+        else:
+            rows.append([message])
+    turns = list(map(_as_one, rows))
+    return _changed(body, ("messages",), lambda text: encode(turns)) if turns != found else None
+
+
+def _go_together(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two messages may be one."""
+    return one.get("role") == other.get("role") and all(
+        isinstance(each.get("content"), (str, list)) and "tool_calls" not in each for each in (one, other)
+    )
+
+
+def _as_one(messages: list[dict[str, Any]]) -> dict[str, Any]:
+    if len(messages) == 1:
+        return messages[0]
+    contents = [message["content"] for message in messages]
+    if all(isinstance(content, str) for content in contents):
+        return {**messages[0], "content": "\n\n".join(contents)}
+    return {**messages[0], "content": [part for content in contents for part in _parts(content)]}
+
+
+def _reminder(message: dict[str, Any], *, plain: bool) -> dict[str, Any]:
+    words = _parts(message.get("content"))
+    text = "\n\n".join(part["text"] for part in words if isinstance(part.get("text"), str))
+    return {"role": "user", "content": text if plain else REMINDER.format(text)}
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
 _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
+    "turns": _by_turns,
     "as-text": _as_texts,
     "no-blanks": _without_blanks,
     "no-pictures": _without_pictures,

@@ -17,7 +17,7 @@ from ampproxy.model.base import Json
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.values import NULL as NULL
 from ampproxy.wire.values import Members as Members
-from ampproxy.wire.values import bytes_of, whole_surrogates
+from ampproxy.wire.values import bytes_of, sound, whole_surrogates
 from ampproxy.wire.values import encode as encode
 from ampproxy.wire.values import is_object as is_object
 from ampproxy.wire.values import loads as loads
@@ -66,7 +66,7 @@ def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
     try:
         return decoder.decode(body)
     except BAD_JSON as problem:
-        if fixed := whole_surrogates(body):
+        if fixed := sound(body):
             return read_answer(decoder, fixed, what)
         if isinstance(problem, ValidationError) and (loose := _loosely(decoder, body)) is not None:
             return loose

@@ -35,6 +35,17 @@ def plain(values: Members) -> dict[str, Any]:
     return {name: loads(raw) for name, raw in values.items()}
 
 
+#: Data by which servers and proxies only show that they live, and which has no place in any dialect.
+_SIGN_OF_LIFE = re.compile(
+    rb'\s*(?:\{\s*\}|\[\s*\]|null|""|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.I
+)
+
+
+def is_sign_of_life(data: bytes) -> bool:
+    """Whether an event's data is a mere sign of life, though its name does not say so."""
+    return len(data) < 64 and _SIGN_OF_LIFE.fullmatch(data) is not None
+
+
 #: Values that stand for none.
 NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))
 

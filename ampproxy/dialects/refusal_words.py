@@ -282,6 +282,14 @@ _NO_BLANKS = re.compile(
     r"|\btext field in the ContentBlock .{0,80}is blank|\bwith role '?\w{1,20}'? must not be empty",
     re.I,
 )
+#: Roles that a model's template, or another server of Messages, does not take where they stand.
+_TURNS = re.compile(
+    r"\bsystem message must be (?:at the beginning|the first)|\broles must alternate"
+    r"|\b(?:unexpected|unknown) role\b|\brole: input should be 'user' or 'assistant'"
+    r"|\binvalid value: 'developer'",
+    re.I,
+)
+_NO_SYSTEM = re.compile(r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported", re.I)
 #: Pictures that a model or its server does not take.
 _NO_PICTURES = re.compile(
     r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"
@@ -314,6 +322,13 @@ _AT_LEAST_ASKED = re.compile(r"\bat least \d{1,9} input tokens", re.I)
 def wants_text(text: str) -> bool:
     """Whether a content has to be a text."""
     return _AS_TEXT.search(text) is not None
+
+
+def turns_in(text: str) -> tuple[str, ...] | None:
+    """Roles that are not taken at all, where the roles of messages are refused; ``None``: they are not."""
+    if _NO_SYSTEM.search(text):
+        return ("system",)
+    return () if _TURNS.search(text) else None
 
 
 def refuses_blanks(text: str) -> bool:

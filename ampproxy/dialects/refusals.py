@@ -30,6 +30,7 @@ from ampproxy.dialects.refusal_words import (
     room_in,
     terms_in,
     thinking_refused_in,
+    turns_in,
     wants_text,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
@@ -38,7 +39,13 @@ from ampproxy.model.lesson import EACH, Lesson, Place
 MAX_COMPLAINTS = 32
 #: How deep envelopes stand in one another.
 _DEEPEST = 6
-_UNKNOWN_CODES = frozenset(("unsupported_parameter", "unknown_parameter", "extra_forbidden", "unknown_field"))
+_UNKNOWN_CODES = frozenset(
+    (
+        *("unsupported_parameter", "unknown_parameter", "extra_forbidden", "unknown_field"),
+        # What is empty is left out by whatever name.
+        "empty_array",
+    )
+)
 #: Members that switch thinking on and off.
 _SWITCHES = ("enabled", "think", "enable_thinking")
 _REPR = re.compile(
@@ -200,6 +207,8 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     messages: Place = ("messages", EACH, "content")
     if "messages" in body and (wants_text(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
+    if "messages" in body and (roles := turns_in(text)) is not None:
+        return Lesson(("messages",), "turns", roles)
     if "messages" in body and refuses_blanks(text):
         return Lesson(("messages",), "no-blanks")
     if refuses_pictures(text):

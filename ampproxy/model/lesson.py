@@ -12,10 +12,11 @@ STATUSES = frozenset((400, 422))
 #: ``leave-out``; ``rename``: to ``words[0]``; ``one-of``: the nearest of ``words``; ``not``: anything but
 #: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many;
 #: ``as-text``: a list of texts as one; ``no-blanks``: no empty texts and messages; ``no-pictures``: words in
-#: the place of earlier ones; ``login``: as the backend of logins wants a whole body.
+#: the place of earlier ones; ``login``: as the backend of logins wants a whole body; ``turns``: the system
+#: first or, with ``words``, not at all, and then users and assistants by turns.
 Act: TypeAlias = (
     Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
-    | Literal["as-text", "no-blanks", "no-pictures", "login"]
+    | Literal["as-text", "no-blanks", "no-pictures", "login", "turns"]
 )
 
 #: A member's place in a body, from the top; ``*`` for each element of a list, or each member of an object.
@@ -67,5 +68,6 @@ _ABOUT: dict[str, str] = {
     "as-text": "is sent as one text",
     "no-blanks": "is sent without empty texts",
     "no-pictures": "is sent without the pictures of earlier messages",
+    "turns": "is sent as turns of users and assistants",
     "login": "is sent as the backend of logins takes it",
 }

@@ -62,6 +62,7 @@ class CodexEnvelope:
         return data
 
     def end(self) -> bytes:
+        """Nothing is left."""
         return b""
 
     def whole(self, body: bytes) -> bytes:

@@ -25,6 +25,9 @@ from ampproxy.wire.values import encode
 
 #: It decides which members Anthropic takes.
 _BETA = b"anthropic-beta"
+#: How llama.cpp and Ollama report that a model's template does not take a conversation.
+_FAULT = 500
+_OF_TEMPLATES = ("System message must be", "roles must alternate", "Jinja Exception")
 #: The kinds of errors that may teach something.
 _TEACHING = frozenset(("invalid_request", "context_length"))
 #: What takes nothing from what a request says.
@@ -118,6 +121,12 @@ class Learner:
     def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:
         """Whether a failure is of those that can teach."""
         error = refusal.error
+        if (
+            offer.account.learning
+            and error.status == _FAULT
+            and any(word in error.message for word in _OF_TEMPLATES)
+        ):
+            return True
         if not offer.account.learning or error.status not in STATUSES or error.kind not in _TEACHING:
             return False
         verdict = getattr(refusal, "verdict", None) or classify_fault(refusal)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream, Mending
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
-from ampproxy.dialects.monitor import DONE, Members
+from ampproxy.dialects.monitor import DONE, Members, is_sign_of_life
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
 from ampproxy.model.loss import Loss
@@ -17,7 +17,7 @@ from ampproxy.relay.endings import Endings
 from ampproxy.relay.growing import GrowingList
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.settle import UNENDED
-from ampproxy.wire.json import members, string
+from ampproxy.wire.json import NULL, members, string
 from ampproxy.wire.redact import Redactor, printable
 from ampproxy.wire.sse import (
     MAX_EVENT,
@@ -28,7 +28,7 @@ from ampproxy.wire.sse import (
     parse_block,
     part,
 )
-from ampproxy.wire.values import whole_surrogates
+from ampproxy.wire.values import sound, whole_surrogates
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
@@ -64,12 +64,11 @@ class PassthroughFilter:
         limit: int = MAX_EVENT,
         endings: Endings | None = None,
         unended: bool = False,
-        mending: Mending | None = None,
+        mending: Mending,
         new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
-        self._odd = None if mending is None else mending.signs.search
-        self._mend = None if mending is None else mending.of_one(new_id)
+        self._odd, self._mend = mending.signs.search, mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -85,6 +84,7 @@ class PassthroughFilter:
             rewriter.asked_model if rewriter is not None else "", self._monitor
         )
         self._own_breaks = events.own_breaks
+        self._named = events.named
         self._settled = events.settled
         self._cutter = EventCutter(limit)
         self._array: GrowingList | None = None
@@ -162,17 +162,9 @@ class PassthroughFilter:
             if start.startswith(b"["):
                 self._array = GrowingList(self._element, self._limit)
 
-    def _mended(self, data: bytes, values: Members | None) -> tuple[bytes, Members | None]:
-        """An event as its dialect has it, with its members."""
-        if self._mend is None or values is None or (mended := self._mend(data, values)) is data:
-            return data, values
-        # By their looks others like it are not told from ordinary ones.
-        self._fast = NoFastPath()
-        return mended, members(mended)
-
     def _element(self, data: bytes) -> bytes:
-        if self._odd is not None and self._odd(data):
-            data, _ = self._mended(data, members(data))
+        if self._odd(data):
+            data = self._mend(data, members(data) or {})
         if not (self._monitor.see(b"", data) or self._see_mended(b"", data)):
             raise self._unreadable(b"data: " + data)
         if self._monitor.failed:
@@ -263,8 +255,15 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if self._odd is not None and self._odd(data):
-            data, values = self._mended(data, values)
+        if not values and data.strip() != DONE:
+            if is_sign_of_life(data):
+                return self._opening(self._keepalive)
+            values = members(data := sound(data) or data)
+        if values is not None and self._odd(data) and (mended := self._mend(data, values)) is not data:
+            values = members(data := mended)
+        if data is not came:
+            # By their looks others like it are not told from ordinary ones.
+            self._fast = NoFastPath()
         if self._tight and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
@@ -293,9 +292,11 @@ class PassthroughFilter:
         if self._tight:
             # A line of data and nothing else: Google's SDKs break at other fields, and at several lines.
             out = b"data: " + new_data.replace(b"\n", b" ")
-        elif new_data is came and new_name == name:
+        elif new_data is came and new_name == name and (name or not self._named):
             out = block
         else:
+            if self._named and not new_name:
+                new_name = (string((values or {}).get("type", NULL)) or "").encode()
             out = _compose(block, new_name, new_data)
         sent = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
         # What is held back must not be overtaken by what the fast path knows.
@@ -484,8 +485,11 @@ def rewrite_whole(
     :param check: raises what is the matter with a body that does not look like an answer.
     :param judge: likewise with an answer that does not plainly end well.
     """
-    found, mending = members(body), dialect.passthrough.mending
-    if mending is not None and found is not None and mending.signs.search(body):
+    mending = dialect.passthrough.mending
+    if (found := members(body)) is None:
+        body = sound(body) or body
+        found = members(body)
+    if found is not None and mending.signs.search(body):
         mended = mending.of_one(new_id)(body, found)
         body, found = mended, found if mended is body else members(mended)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):

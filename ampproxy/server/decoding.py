@@ -59,6 +59,9 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
     window = _WINDOWS.get(name)
     if window is None:
         raise _unknown(name)
+    if name == b"deflate" and not _is_zlib(body):
+        # Without zlib's header, as many clients understand the word.
+        window = -window
     inflate = zlib.decompressobj(window)
     try:
         out = inflate.decompress(body, limit + 1)
@@ -69,6 +72,11 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
     if not inflate.eof:
         raise ClientFault.of("invalid_request", f"The {name.decode()} body is incomplete.")
     return out
+
+
+def _is_zlib(body: bytes) -> bool:
+    """Whether a header of zlib's is there (RFC 1950, 2.2)."""
+    return len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and (body[0] << 8 | body[1]) % 31 == 0
 
 
 def _zstd(body: bytes, limit: int) -> bytes:

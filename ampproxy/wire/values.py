@@ -50,6 +50,27 @@ def whole_surrogates(body: bytes) -> bytes | None:
     return bytes(fixed) if fixed != body else None
 
 
+#: Strings, and numbers that are none in JSON.
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+
+
+def sound(body: bytes) -> bytes | None:
+    """The JSON text as a decoder takes it; ``None``: it has nothing of what is put right here.
+
+    That is half characters, control characters in strings, and NaN and infinity, as Python writes them.
+    """
+    fixed = _TOKENS.sub(_sound, whole_surrogates(body) or body)
+    return fixed if fixed != body else None
+
+
+def _sound(token: re.Match[bytes]) -> bytes:
+    text = token[0]
+    if not text.startswith(b'"'):
+        return b"null"
+    return _CONTROL.sub(lambda found: b"\\u%04x" % found[0][0], text) if _CONTROL.search(text) else text
+
+
 def loads(raw: bytes | Json, default: Any = None) -> Any:
     """Plain Python values of JSON text; ``default`` where it is not JSON. Never raises."""
     try:

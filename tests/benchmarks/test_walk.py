@@ -10,7 +10,7 @@ from benchmarks.walk import walk
 #: are, or one or two more. What Twisted does is not counted; what is
 #: done here in its place is, though it takes fewer calls.
 MOST = {
-    "anthropic": (108, 30, 580, 10),
+    "anthropic": (108, 30, 582, 10),
     "openai-chat": (275, 45, 1035, 19),
     "gemini": (256, 44, 1022, 22),
 }

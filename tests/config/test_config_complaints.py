@@ -47,7 +47,7 @@ ERRORS = [
     ("a client key that is nothing", "port: 1\napi-keys: [null, ~]", 2, "api-keys", "write api-keys: []"),
     (
         "keys at their oldest place",
-        "auth:\n  providers:\n    config-api-key:\n      api-keys: [a]",
+        "auth:\n  providers:\n    config-api-key:\n      api-keys: [a]\n    own: {sdk: x}",
         2,
         "auth.providers",
         "write its keys as api-keys",

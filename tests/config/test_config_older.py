@@ -98,3 +98,30 @@ def test_names_of_models_under_their_older_key() -> None:
         both.oauth.codex.aliases
         == read("oauth-model-alias: {codex: [{name: gpt-5.5, alias: other}]}").oauth.codex.aliases
     )
+
+
+@pytest.mark.parametrize(
+    "providers",
+    [
+        "[{name: default, type: config-api-key, api-keys: [a, '${K}']}]",
+        "{config-api-key: {api-keys: [a], api-key-entries: [{api-key: '${K}', proxy-url: ''}]}}",
+        "[{type: config-api-key, api-keys: [a]}, {type: config-api-key, api-keys: ['${K}']}]",
+    ],
+)
+def test_client_keys_at_their_oldest_place(providers: str) -> None:
+    """They let clients in, with a warning; those that stand at today's place win."""
+    text = f"port: 1\nauth:\n  providers: {providers}\n"
+    config = read(text)
+    assert [client.secret.reveal() for client in config.clients] == ["a", "k-env"]
+    (warning,) = config.warnings
+    assert warning.startswith("amp.yaml:3: auth.providers: is deprecated: write its keys as api-keys")
+    assert [client.secret.reveal() for client in read(text + "api-keys: [b]").clients] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "providers", ["[]", "[{type: sdk}]", "[{api-keys: [a]}, {type: sdk}]", "[{api-keys: ['']}]"]
+)
+def test_other_ways_to_let_clients_in(providers: str) -> None:
+    """Nobody is let in by what is not there."""
+    with pytest.raises(ConfigError, match=r"auth\.providers: is not read, and there are no api-keys"):
+        read(f"auth: {{providers: {providers}}}")

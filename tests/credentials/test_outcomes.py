@@ -58,6 +58,18 @@ CASES = [
      CLIENT, 0),
     (G, 400, gemini(400, "INVALID_ARGUMENT", "Invalid JSON payload"), CLIENT, 0),
     (G, 400, gemini(400, "FAILED_PRECONDITION", "Function calls must be followed"), CLIENT, 0),
+    (C, 400, openai("The store is not supported in this country club."), CLIENT, 0),
+    # The account's, though the status is that of a bad request.
+    (A, 400, anthropic("invalid_request_error", "You have reached your specified API usage limits. You will"
+                       " regain access on 2026-12-01 at 00:00 UTC."), ACCOUNT, 30 * MINUTES),
+    (G, 400, gemini(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+     ACCOUNT, 30 * MINUTES),
+    (C, 403, openai("Country, region, or territory not supported", code="unsupported_country"),
+     ACCOUNT, 30 * MINUTES),
+    (C, 400, openai("No available channel for model m under group default"), MODEL, MINUTES),
+    (C, 400, openai("Service temporarily unavailable, please try again later"), MODEL, MINUTES),
+    (C, 413, openai("Request too large for model m on tokens per minute (TPM): Limit 6000, Requested 9000",
+                    code="rate_limit_exceeded"), TRY_NEXT, 0),
     (G, 500, gemini(500, "UNKNOWN", "odd"), CLIENT, 0),
     (A, 404, anthropic("not_found_error", "File not found: file_01"), CLIENT, 0),
     (G, 403, gemini(403, "PERMISSION_DENIED", "You do not have permission to access the File x"), CLIENT, 0),

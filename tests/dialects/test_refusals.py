@@ -349,6 +349,19 @@ EMPTY = [
     *HI,
 ]
 FILLED = [*HI, {"role": "assistant", "content": [{"type": "tool_use", "id": "t"}]}, EMPTY[4], *HI]
+MIDST = [
+    {"role": "system", "content": "s"},
+    {"role": "system", "content": [{"type": "text", "text": "t"}]},
+    *HI,
+    {"role": "assistant", "content": "a"},
+    {"role": "system", "content": "late"},
+    *HI,
+]
+BY_TURNS = [
+    {"role": "system", "content": [{"type": "text", "text": "s"}, {"type": "text", "text": "t"}]},
+    *MIDST[2:4],
+    {"role": "user", "content": "<system-reminder>\nlate\n</system-reminder>\n\nhi"},
+]
 LOGIN = {"stream": True, "store": False, "instructions": ""}
 ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]}
 TOO_LONG = "This model's maximum context length is 32768 tokens"
@@ -395,6 +408,38 @@ OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "empty texts at Bedrock": (
         anthropic("The text field in the ContentBlock object at messages.1.content.0 is blank. Add text to the text field"),
         {"messages": EMPTY}, {"messages": FILLED},
+    ),
+    "the system in the midst": (
+        openai("System message must be at the beginning."), {"messages": MIDST}, {"messages": BY_TURNS},
+    ),
+    "the system in the midst at llama.cpp": (
+        openai("Jinja Exception: System message must be at the beginning."), {"messages": MIDST}, {"messages": BY_TURNS},
+    ),
+    "the system in the midst of Messages": (
+        anthropic("messages.3.role: Input should be 'user' or 'assistant'"),
+        {"messages": MIDST[2:]}, {"messages": BY_TURNS[1:]},
+    ),
+    "turns": (
+        openai("Conversation roles must alternate user/assistant/user/assistant/..."),
+        {"messages": [*HI, *TWO, EMPTY[4], EMPTY[4], *HI]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, *TWO[0]["content"]]},
+                      EMPTY[4], EMPTY[4], *HI]},
+    ),
+    "no system": (
+        openai("System role not supported"), {"messages": MIDST},
+        {"messages": [{"role": "user", "content": "s\n\nt\n\nhi"}, *BY_TURNS[2:]]},
+    ),
+    "the developer": (
+        openai("Invalid value: 'developer'. Supported values are: 'system', 'assistant', 'user', 'function', and"
+               " 'tool'.", "messages[0].role", "invalid_value"),
+        {"messages": [{"role": "developer", "content": "s"}, *HI]},
+        {"messages": [{"role": "system", "content": "s"}, *HI]},
+    ),
+    "an empty list of calls": (
+        openai("Invalid 'messages[1].tool_calls': empty array. Expected an array with minimum length 1, but got an"
+               " empty array instead.", "messages[1].tool_calls", "empty_array"),
+        {"messages": [*HI, {"role": "assistant", "content": "a", "tool_calls": []}]},
+        {"messages": [*HI, {"role": "assistant", "content": "a"}]},
     ),
     "a list at a login": ({"detail": "Input must be a list"}, {"input": "go", "top_p": 1}, {"input": [ITEM], "top_p": 1, **LOGIN}),
     "a stream at a login": ({"detail": "Stream must be set to true"}, {"input": [ITEM]}, {"input": [ITEM], **LOGIN}),

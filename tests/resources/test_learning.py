@@ -279,6 +279,19 @@ def test_what_holds_for_one_request_alone(after: int) -> None:
     assert world.generation.runtime.lessons.proven() == []
 
 
+def test_a_template_that_fails() -> None:
+    """llama.cpp and Ollama report it as a fault of their own."""
+    world = World(CONFIG)
+    late = {"role": "system", "content": "late"}
+    connection = ask(world, {**CHAT, "messages": [*CHAT["messages"], late, *CHAT["messages"]]})
+    message = b"Jinja Exception: System message must be at the beginning."
+    refuse(world, b'{"error":{"code":500,"message":"%b","type":"server_error"}}' % message, status=500)
+    assert world.client.sent[0].url == world.client.sent[1].url
+    assert [message["role"] for message in sent(world)[-1]["messages"]] == ["user"]
+    answer(world)
+    assert connection.status == 200
+
+
 def test_a_gateway_before_a_login() -> None:
     """It adds nothing of its own to what the backend wants; a whole answer is made of the stream."""
     world = World(

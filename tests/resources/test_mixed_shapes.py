@@ -439,3 +439,14 @@ def test_a_function_without_parameters() -> None:
         gemini, chat = (json.loads(sent.body)["tools"][0] for sent in world.client.sent)
         assert gemini["functionDeclarations"] == [{"name": "grep"}]
         assert chat["function"]["parameters"] == {"type": "object", "properties": {}}
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+def test_thinking_that_mistral_wrote(model: str) -> None:
+    """A client gives it back as it came: no vendor's answer fails for it, and the words stay."""
+    words = {"type": "text", "text": "ok"}
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    connection, sent = ask(model, messages=[HELLO, {"role": "assistant", "content": [thought, words]}, HELLO])
+    assert connection.status == 200
+    assert '"ok"' in json.dumps(sent)
+    assert '"thinking": [' not in json.dumps(sent)

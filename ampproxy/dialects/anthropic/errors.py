@@ -28,6 +28,8 @@ TYPES: Final[dict[str, tuple[ErrorKind, int]]] = {
     "overloaded_error": ("overloaded", 529),
 }
 
+#: By these words agents know that they have to shorten a conversation.
+_TOO_LONG: Final = "prompt is too long"
 _TYPE_OF: Final[dict[ErrorKind, str]] = {
     "context_length": "invalid_request_error",
     "not_implemented": "api_error",
@@ -45,8 +47,13 @@ _COUNT: Final = Decoder(_Count)
 
 def error_body(error: WireError) -> bytes:
     """The body of an error response."""
-    kind = error.code if error.code in TYPES else _TYPE_OF[error.kind]
-    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
+    # The vendor's own word, unless its status says something else.
+    own = TYPES.get(error.code or "")
+    kind = error.code if own is not None and own[0] == error.kind else _TYPE_OF[error.kind]
+    message = error.message
+    if error.kind == "context_length" and _TOO_LONG not in message.lower():
+        message = f"{_TOO_LONG}: {message}"
+    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": message}}
     if error.request_id is not None:
         body["request_id"] = error.request_id
     return encode(body)

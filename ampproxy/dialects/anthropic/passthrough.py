@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -13,10 +12,9 @@ from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
 from ampproxy.dialects.anthropic.proofs import without_proofs
-from ampproxy.dialects.anthropic.repairs import AnthropicRules
+from ampproxy.dialects.anthropic.repairs import SIGNS, AnthropicRules, MessagesMending
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
-from ampproxy.dialects.edit import Changes, edit_list, edit_object, put
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -29,7 +27,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, replace_members, string
+from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, string
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -111,7 +109,9 @@ def _ends_well(answer: Members) -> bool:
 
 
 #: Events that hold nothing of the answer itself.
-_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+_HANDSHAKE = frozenset(("message_start", "content_block_start", "ping", "error"))
+#: Blocks that hold nothing where they begin.
+_GROWING = frozenset(("text", "thinking"))
 
 
 class MessagesMonitor(StreamMonitor):
@@ -158,7 +158,9 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             block = inner(values, "content_block")
-            self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
+            opened = string(block.get("type", NULL))
+            self.content = self.content or opened not in _GROWING
+            self._calling = self._fast.keeps = opened == "tool_use"
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False
@@ -257,25 +259,13 @@ _STATE = VendorState(
 )
 
 
-def _mend(new_id: Callable[[str], str], data: bytes, values: Members) -> bytes:
-    """An answer whose calls have no ids, from other servers of this dialect: no result could name them."""
-
-    def block(held: Members) -> Changes:
-        called = string(held.get("type", NULL)) == "tool_use" and not string(held.get("id", NULL))
-        return {"id": to_raw(new_id("toolu_"))} if called else {}
-
-    changes: Changes = {}
-    put(changes, "content_block", edit_object(values.get("content_block"), block))
-    put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, block)))
-    return replace_members(data, changes, values) if changes else data
-
-
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=re.compile(rb'"tool_use"'), of_one=lambda new_id: partial(_mend, new_id)),
+    mending=Mending(signs=SIGNS, of_one=MessagesMending),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
+        named=True,
     ),
     usage=_answer_usage,
     is_answer=partial(has_list, name="content", may_be_empty=True),

@@ -1,42 +1,47 @@
-"""Anthropic Messages, as Amp's clients need them.
+"""Answers of Messages as clients need them.
 
-* The SDK dispatches on the ``event`` line: one that is missing is made from the data's ``type``.
-* A thinking or tool_use block must have a ``signature`` that is a string; an empty one will do.
-* ``message_delta`` must hold ``usage.output_tokens``.
+* A call has an id, without which no result could name it, and an input.
+* ``message_start`` has a content and a usage, and ``message_delta`` has ``usage.output_tokens``.
 * Tools run only when the stop reason is ``tool_use``.
+
+Amp's clients need more: the names of their tools as the request has them, and a ``signature`` that is a
+string in a thinking or tool_use block; an empty one will do.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.dialects.json import to_raw
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _TOOL_USE = b'"tool_use"'
 _THINKING = b'"thinking"'
 _END_TURN = b'"end_turn"'
+_NO_USAGE = b'{"input_tokens":0,"output_tokens":0}'
+#: What may have to be mended, whatever came before it.
+_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*"')
+#: The same, what may have to be mended behind a call, and what has a usage.
+SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
 
 
-class AnthropicRules:
-    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
+class MessagesMending:
+    """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._tool_seen = False
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self._new_id = new_id
+        self._called = False
 
-    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        values = members(data) if values is None else values
-        if values is None:
-            return name, data
-        kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
-        rule = self._RULES.get(kind)
+    def __call__(self, data: bytes, values: Members) -> bytes:
+        used = b'"output_tokens"' in data and (b'"content"' in data or b'"message_start"' not in data)
+        if used and not self._called and _ODD.search(data) is None:
+            return data
+        rule = self._RULES.get(string(values.get("type", NULL)) or "message")
         changes = rule(self, values) if rule is not None else None
-        return name or kind.encode(), replace_members(data, changes, values) if changes else data
-
-    def _message_start(self, values: Members) -> Changes:
-        return self._exchange.model_changes(values)
+        return replace_members(data, changes, values) if changes else data
 
     def _block_start(self, values: Members) -> Changes:
         changes: Changes = {}
@@ -44,15 +49,22 @@ class AnthropicRules:
         return changes
 
     def _block(self, values: Members) -> Changes:
-        kind = bytes(values.get("type", NULL))
-        if kind not in (_TOOL_USE, _THINKING):
+        if bytes(values.get("type", NULL)) != _TOOL_USE:
             return {}
+        self._called = True
         changes: Changes = {}
-        if string(values.get("signature", NULL)) is None:
-            changes["signature"] = b'""'
-        if kind == _TOOL_USE:
-            self._tool_seen = True
-            put(changes, "name", self._exchange.tool_name(values.get("name")))
+        if not string(values.get("id", NULL)):
+            changes["id"] = bytes(to_raw(self._new_id("toolu_")))
+        if "input" not in values:
+            changes["input"] = b"{}"
+        elif text := string(values["input"]):
+            # The object, written as a text.
+            put(changes, "input", None if members(text.encode()) is None else text.encode())
+        return changes
+
+    def _message_start(self, values: Members) -> Changes:
+        changes: Changes = {}
+        put(changes, "message", edit_object(values.get("message"), _begun))
         return changes
 
     def _message_delta(self, values: Members) -> Changes:
@@ -66,17 +78,72 @@ class AnthropicRules:
         return changes
 
     def _stop_reason(self, values: Members) -> Changes:
-        if self._tool_seen and bytes(values.get("stop_reason", NULL)) == _END_TURN:
+        if self._called and bytes(values.get("stop_reason", NULL)) == _END_TURN:
             return {"stop_reason": _TOOL_USE}
         return {}
 
-    #: The kinds of events that may need a change. No table of bound methods: that would be a cycle, and
-    #: the request's body would live until the next collection.
-    _RULES: ClassVar[Mapping[str, Callable[[AnthropicRules, Members], Changes]]] = {
-        "message_start": _message_start,
+    def _message(self, values: Members) -> Changes:
+        """A whole answer."""
+        changes: Changes = {}
+        words = string(values.get("content", NULL))
+        if words is not None:
+            changes["content"] = b'[{"type":"text","text":%b}]' % bytes(values["content"]) if words else b"[]"
+        else:
+            put(
+                changes,
+                "content",
+                edit_list(values.get("content"), lambda raw: edit_object(raw, self._block)),
+            )
+        return {**changes, **self._stop_reason(values)}
+
+    #: By kinds of events. No table of bound methods: that would be a cycle.
+    _RULES: ClassVar[Mapping[str, Callable[[MessagesMending, Members], Changes]]] = {
         "content_block_start": _block_start,
+        "message_start": _message_start,
         "message_delta": _message_delta,
+        "message": _message,
     }
+
+
+def _begun(message: Members) -> Changes:
+    changes: Changes = {}
+    if members(message.get("usage", NULL)) is None:
+        changes["usage"] = _NO_USAGE
+    if not bytes(message.get("content", NULL)).startswith(b"["):
+        changes["content"] = b"[]"
+    return changes
+
+
+class AnthropicRules:
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._tool_seen = False
+
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
+        values = members(data) if values is None else values
+        if values is None:
+            return name, data
+        changes: Changes = {}
+        kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
+        if kind == "message_start":
+            changes = self._exchange.model_changes(values)
+        elif kind == "content_block_start":
+            put(changes, "content_block", edit_object(values.get("content_block"), self._block))
+        return name, replace_members(data, changes, values) if changes else data
+
+    def _block(self, values: Members) -> Changes:
+        kind = bytes(values.get("type", NULL))
+        if kind not in (_TOOL_USE, _THINKING):
+            return {}
+        changes: Changes = {}
+        if string(values.get("signature", NULL)) is None:
+            changes["signature"] = b'""'
+        if kind == _TOOL_USE:
+            self._tool_seen = True
+            put(changes, "name", self._exchange.tool_name(values.get("name")))
+        return changes
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
         return edit_object(body, self._whole, values) or body
@@ -86,7 +153,6 @@ class AnthropicRules:
         content = bytes(values.get("content", NULL))
         if _TOOL_USE in content or _THINKING in content:
             put(changes, "content", edit_list(content, lambda raw: edit_object(raw, self._block)))
-        changes.update(self._stop_reason(values))
         if self._tool_seen and self._exchange.drop_thinking:
             blocks = elements(changes.get("content", values.get("content")))
             kept = [block for block in blocks if not _is_thinking(block)]

@@ -96,9 +96,12 @@ def _anthropic_document(part: Fields) -> Part | None:
 
 
 def _thinking(part: Fields) -> Part:
-    """Anthropic's thinking; this dialect has no place for its proof."""
-    text = part.take("thinking", str) or ""
-    return Reasoning(text, redacted=not text)
+    """Anthropic's thinking, or Mistral's, which is a list; this dialect has no place for its proof."""
+    raw = part.take_raw("thinking")
+    text = "" if raw is None else text_of(raw)
+    if raw is not None and text is None:
+        text = "".join(str(one.get("text") or "") for one in loads(raw, []) if isinstance(one, dict))
+    return Reasoning(text or "", redacted=not text)
 
 
 def _input_image(part: Fields) -> Part | None:

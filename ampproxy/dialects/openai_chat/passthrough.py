@@ -16,13 +16,13 @@ import msgspec
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Mending, Passthrough
-from ampproxy.dialects.edit import Changes, edit_items, edit_list, edit_object, join, put
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.facts import Looked
-from ampproxy.dialects.json import Decoder, read_or_none, to_raw
+from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import Members, given
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
-from ampproxy.dialects.openai_chat.repairs import ChatRules
+from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.shown import functions, shown_by
@@ -31,7 +31,7 @@ from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.parts import PICTURES
-from ampproxy.wire.json import NULL, Peek, elements, members, remove_members, replace_members
+from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -184,42 +184,9 @@ def _mixed(found: Peek, body: bytes) -> str:
     return ""
 
 
-def _mend(data: bytes, values: Members) -> bytes:
-    """An answer whose content is a list of parts, as Mistral's and some servers' is: clients read a text."""
-    choices = edit_list(values.get("choices"), lambda raw: edit_object(raw, _mend_choice))
-    return data if choices is None else replace_members(data, {"choices": choices}, values)
-
-
-def _mend_choice(choice: Members) -> Changes:
-    changes: Changes = {}
-    for name in ("delta", "message"):
-        put(changes, name, edit_object(choice.get(name), _mend_message))
-    return changes
-
-
-def _mend_message(message: Members) -> Changes:
-    content = message.get("content", NULL)
-    if _LIST.match(content) is None:
-        return {}
-    # Not at the top: it is part of a translation, and hardly any answer needs it.
-    from ampproxy.dialects.openai_chat.wire import content_pieces, image_part
-
-    parts = elements(content)
-    words = {"text": "", "reasoning": ""}
-    for kind, text in content_pieces(parts):
-        words[kind] += text
-    changes: Changes = {"content": to_raw(words["text"])}
-    if words["reasoning"] and not given(message, "reasoning_content"):
-        changes["reasoning_content"] = to_raw(words["reasoning"])
-    pictures = [part for part in parts if image_part(part)]
-    if pictures and not given(message, "images"):
-        changes["images"] = join(pictures)
-    return changes
-
-
 PASSTHROUGH = Passthrough(
     mixed=_mixed,
-    mending=Mending(signs=re.compile(rb'"content"\s*:\s*\['), of_one=lambda new_id: _mend),
+    mending=Mending(signs=SIGNS, of_one=ChatMending),
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,

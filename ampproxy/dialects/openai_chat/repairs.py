@@ -1,33 +1,51 @@
-"""Chat Completions, as Amp's clients need them.
+"""Answers of Chat Completions as clients need them.
 
-* A chunk without ``choices`` is fatal to them; an empty list is fine.
-* A tool call's delta must have its ``index``.
+* A chunk without ``choices`` is fatal to them; an empty list is fine. So is a content that is no text, and a
+  reason that is empty.
+* A call has a number in a stream, an id, and arguments that are a text.
 * Tools run only when the finish reason is ``tool_calls``.
+
+Amp's clients need the names of their tools as the request has them, too.
 """
 
 from __future__ import annotations
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
+import re
+from collections.abc import Callable
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.monitor import given, inner
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _STOP = b'"stop"'
 _TOOL_CALLS = b'"tool_calls"'
 _NULL = b"null"
+#: Of a content that is a list.
+_LIST = re.compile(rb"\[")
+#: What may have to be mended, whatever came before it.
+_ODD = re.compile(
+    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"finish_reason"\s*:\s*""|"choices"\s*:\s*null'
+)
+#: The same, and what may have to be mended behind a call, or is in a chunk without choices.
+SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s*\{')
 
 
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_by_id", "_last", "_next", "seen")
+    __slots__ = ("_by_id", "_last", "_next", "identified", "seen")
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
         self._last = 0
         self._next = 0
         self.seen = False
+        #: The numbers of those that have an id.
+        self.identified: set[int] = set()
 
-    def number(self, values: Members) -> int | None:
-        """The index that a delta lacks; ``None`` if it has one. A new id begins a new call."""
+    def number(self, values: Members) -> tuple[int, bool]:
+        """The index of a delta, and whether it lacks it. A new id begins a new call."""
         self.seen = True
         raw = bytes(values.get("index", NULL))
         name = string(values.get("id", NULL))
@@ -40,9 +58,100 @@ class _Calls:
             index = self._last
         if name:
             self._by_id[name] = index
+            self.identified.add(index)
         self._last = index
         self._next = max(self._next, index + 1)
-        return index if known is None else None
+        return index, known is None
+
+
+class ChatMending:
+    """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
+
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self._new_id = new_id
+        self._calls: dict[bytes, _Calls] = {}
+
+    def __call__(self, data: bytes, values: Members) -> bytes:
+        if not self._calls and "choices" in values and _ODD.search(data) is None:
+            return data
+        changes: Changes = {}
+        choices = values.get("choices", NULL)
+        if bytes(choices) == _NULL:
+            if "usage" in values and not given(values, "error"):
+                changes["choices"] = b"[]"
+        else:
+            put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._choice)))
+        return replace_members(data, changes, values) if changes else data
+
+    def _choice(self, values: Members) -> Changes:
+        index = bytes(values.get("index", Raw(b"0")))
+        changes: Changes = {}
+        calls = self._calls.get(index) or _Calls()
+        put(changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls)))
+        put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
+        if calls.seen:
+            self._calls[index] = calls
+        reason = bytes(values.get("finish_reason", NULL))
+        if reason == b'""':
+            changes["finish_reason"] = _NULL
+        elif reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
+            changes["finish_reason"] = _TOOL_CALLS
+        return changes
+
+    def _message(self, values: Members, calls: _Calls | None) -> Changes:
+        """A message, or what a chunk adds to it.
+
+        :param calls: those of the stream so far; ``None``: the message is whole.
+        """
+        changes = _as_text(values) if _LIST.match(values.get("content", NULL)) else {}
+        if elements(values.get("tool_calls")):
+            edited = edit_list(
+                values["tool_calls"], lambda raw: edit_object(raw, lambda held: self._call(held, calls))
+            )
+            put(changes, "tool_calls", edited)
+        return changes
+
+    def _call(self, values: Members, calls: _Calls | None) -> Changes:
+        number, unnumbered = calls.number(values) if calls is not None else (0, False)
+        changes: Changes = {"index": b"%d" % number} if unnumbered else {}
+        function = members(values.get("function", NULL)) or {}
+        if string(function.get("name", NULL)):
+            known = calls.identified if calls is not None else set[int]()
+            if not string(values.get("id", NULL)) and number not in known:
+                known.add(number)
+                changes["id"] = bytes(to_raw(self._new_id("call_")))
+            if not string(values.get("type", NULL)):
+                changes["type"] = b'"function"'
+        arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
+        if function and not arguments.startswith(b'"'):
+            text = "" if arguments == _NULL else arguments.decode()
+            changes["function"] = replace_members(
+                values["function"],
+                {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))},
+                function,
+            )
+        return changes
+
+
+_EMPTY = Raw(b'""')
+
+
+def _as_text(message: Members) -> Changes:
+    """A content that is a list of parts, as Mistral's and some servers' is."""
+    # Not at the top: it is part of a translation, and hardly any answer needs it.
+    from ampproxy.dialects.openai_chat.wire import content_pieces, image_part
+
+    parts = elements(message["content"])
+    words = {"text": "", "reasoning": ""}
+    for kind, text in content_pieces(parts):
+        words[kind] += text
+    changes: Changes = {"content": to_raw(words["text"])}
+    if words["reasoning"] and not given(message, "reasoning_content"):
+        changes["reasoning_content"] = to_raw(words["reasoning"])
+    pictures = [part for part in parts if image_part(part)]
+    if pictures and not given(message, "images"):
+        changes["images"] = join(pictures)
+    return changes
 
 
 class ChatRules:
@@ -50,65 +159,37 @@ class ChatRules:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._calls: dict[bytes, _Calls] = {}
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
-        values = members(data) if values is None else values
-        if values is None:
-            return name, data
-        changes = self._exchange.model_changes(values)
-        choices = values.get("choices", NULL)
-        if bytes(choices) == _NULL:
-            if "error" not in values:
-                changes["choices"] = b"[]"
-        elif self._calls or _TOOL_CALLS in data:
-            put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._chunk_choice)))
-        return name, replace_members(data, changes, values) if changes else data
-
-    def _chunk_choice(self, values: Members) -> Changes:
-        index = bytes(values.get("index", Raw(b"0")))
-        changes: Changes = {}
-        delta = members(values.get("delta", NULL)) or {}
-        if elements(delta.get("tool_calls")):
-            calls = self._calls.setdefault(index, _Calls())
-
-            def call(raw: Raw) -> bytes | None:
-                return edit_object(raw, lambda held: self._call(held, calls))
-
-            edited = edit_list(delta["tool_calls"], call)
-            if edited is not None:
-                changes["delta"] = replace_members(values["delta"], {"tool_calls": edited})
-        if index in self._calls and bytes(values.get("finish_reason", NULL)) == _STOP:
-            changes["finish_reason"] = _TOOL_CALLS
-        return changes
-
-    def _call(self, values: Members, calls: _Calls | None) -> Changes:
-        changes: Changes = {}
-        number = calls.number(values) if calls is not None else None
-        if number is not None:
-            changes["index"] = b"%d" % number
-        put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
-        return changes
+        out = self.whole(data, values)
+        if b'"choices"' in out or b'"error"' in out or members(out) is None:
+            return name, out
+        return name, replace_members(out, {"choices": b"[]"})
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        return edit_object(body, self._whole, values) or body
+        calls = _TOOL_CALLS in body
+        return edit_object(body, lambda values: self._changes(values, calls), values) or body
 
-    def _whole(self, values: Members) -> Changes:
+    def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)
-        put(changes, "choices", edit_list(values.get("choices"), lambda raw: edit_object(raw, self._choice)))
+        if calls:
+            edited = edit_list(values.get("choices"), lambda raw: edit_object(raw, self._choice))
+            put(changes, "choices", edited)
         return changes
 
     def _choice(self, values: Members) -> Changes:
-        message = members(values.get("message", NULL)) or {}
-        calls = message.get("tool_calls")
-        if not elements(calls):
-            return {}
         changes: Changes = {}
-        edited = edit_list(calls, lambda raw: edit_object(raw, lambda held: self._call(held, None)))
-        if edited is not None:
-            changes["message"] = replace_members(values["message"], {"tool_calls": edited})
-        if bytes(values.get("finish_reason", NULL)) == _STOP:
-            changes["finish_reason"] = _TOOL_CALLS
+        for name in ("delta", "message"):
+            put(changes, name, edit_object(values.get(name), self._message))
+        return changes
+
+    def _message(self, values: Members) -> Changes:
+        changes: Changes = {}
+        calls = edit_list(values.get("tool_calls"), lambda raw: edit_object(raw, self._call))
+        put(changes, "tool_calls", calls)
+        return changes
+
+    def _call(self, values: Members) -> Changes:
+        changes: Changes = {}
+        put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
         return changes

@@ -15,6 +15,7 @@ import msgspec
 from ampproxy.dialects.base import Opening
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, loads, no_answer, read_answer, read_or
+from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.dialects.openai import SIGNS_OF_LIFE, chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
@@ -173,7 +174,7 @@ class ChatStreamParser(Parser[bytes]):
 
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)
-        if not data or name in SIGNS_OF_LIFE:
+        if not data or name in SIGNS_OF_LIFE or (len(data) < 64 and is_sign_of_life(data)):
             return
         if b"\n" in data and len(blocks := split_blocks(part(block + b"\n\n"))) > 1:
             for one in blocks:

@@ -128,6 +128,8 @@ def _ends_well(answer: Members) -> bool:
 
 
 _CALLS = frozenset(("function_call", "custom_tool_call"))
+#: Items that hold nothing where they begin.
+_GROWING = frozenset(("message", "reasoning"))
 _CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
 
 
@@ -138,6 +140,9 @@ _HANDSHAKE = frozenset(
         "response.queued",
         "response.in_progress",
         "response.metadata",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.reasoning_summary_part.added",
         "response.failed",
         "keepalive",
         "error",
@@ -174,7 +179,9 @@ class ResponsesMonitor(StreamMonitor):
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
         elif kind == "response.output_item.added":
-            if string(inner(values, "item").get("type", NULL)) in _CALLS:
+            opened = string(inner(values, "item").get("type", NULL))
+            self.content = self.content or opened not in _GROWING
+            if opened in _CALLS:
                 self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
             item = inner(values, "item")
@@ -332,7 +339,9 @@ class FilledOutput:
     def _filled(self, response: Members) -> Changes:
         if elements(response.get("output")):
             return {}
-        return {"output": join(item for _, item in sorted(self._items.items()))}
+        # Once: a stream has one end.
+        kept, self._items = self._items, {}
+        return {"output": join(item for _, item in sorted(kept.items()))}
 
     def _keep(self, values: Members) -> None:
         item, index = values["item"], bytes(values.get("output_index", Raw(b"")))

@@ -115,6 +115,25 @@ class ErrorTests(unittest.TestCase):
         event = DIALECT.error_event(WireError("rate_limit", "Slow down.", 429))
         self.assertTrue(event.startswith(b"event: error\ndata: {") and event.endswith(b"}\n\n"))
 
+    def test_a_type_that_the_status_denies(self) -> None:
+        """Servers call everything an invalid request: the type is that of what went wrong."""
+        for kind, status, name in [
+            ("overloaded", 503, "overloaded_error"),
+            ("billing", 402, "billing_error"),
+            ("rate_limit", 429, "rate_limit_error"),
+        ]:
+            error = WireError(kind, "Busy.", status, "invalid_request_error")  # type: ignore[arg-type]
+            self.assertEqual(json.loads(DIALECT.error_body(error))["error"]["type"], name)
+
+    def test_a_conversation_that_is_too_long(self) -> None:
+        """Agents know by the vendor's words that they have to shorten it, whichever vendor it was."""
+        for message in ("Your input exceeds the context window of this model.", "Prompt is too long"):
+            told = json.loads(DIALECT.error_body(WireError("context_length", message, 400)))
+            self.assertEqual(told["error"]["type"], "invalid_request_error")
+            self.assertIn("prompt is too long", told["error"]["message"].lower())
+            self.assertIn(message, told["error"]["message"])
+            self.assertEqual(told["error"]["message"].lower().count("prompt is too long"), 1)
+
 
 class ListTests(unittest.TestCase):
     def test_models(self) -> None:
