@@ -438,6 +438,22 @@ def test_many_ways(source: str) -> None:
     assert ways_of(Found("here", re.compile(source), False)) > FEW_WAYS
 
 
+@pytest.mark.parametrize(
+    ("source", "steps"),
+    [
+        (r"x\w*y", False),
+        (r"\w*a{1,40}x", False),
+        (r"\w*\d*[a-z]*x", True),
+        (r"(a+)+b", True),
+        (r"(?:a|b|aa)*c", True),
+        (r"(?:a?){30}b", True),
+    ],
+)
+def test_steps(source: str, steps: bool) -> None:
+    """What may take the third power of a text's length, or more, is tried with short texts first."""
+    assert (ways_of(Found("here", re.compile(source), False), FEW_AT_FIFTY, 50) > FEW_AT_FIFTY) is steps
+
+
 def test_patterns_are_found() -> None:
     """Where they stand does not matter: a table of objects, a function, one that is made when needed."""
     sources = {one.source for one in patterns()}
