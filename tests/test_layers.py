@@ -165,9 +165,19 @@ def imported_at_once(body: Iterable[ast.AST], known: Collection[str]) -> Iterato
             yield from imported_at_once(ast.iter_child_nodes(node), known)
 
 
-def circle(trees: Mapping[str, ast.Module]) -> list[str]:
+def loads(trees: Mapping[str, ast.Module]) -> dict[str, set[str]]:
+    """What each module imports when it is loaded."""
+    return {module: set(imported_at_once(tree.body, trees)) for module, tree in trees.items()}
+
+
+@cache
+def loads_of_package() -> dict[str, set[str]]:
+    return loads({f"ampproxy.{module_of(place)}": tree_of(place) for place in places()})
+
+
+def circle(loaded: Mapping[str, set[str]]) -> list[str]:
     """Modules each of which imports the next, the last being the first; empty: there is no such circle."""
-    arrows = {module: set(imported_at_once(tree.body, trees)) - {module} for module, tree in trees.items()}
+    arrows = {module: others - {module} for module, others in loaded.items()}
     try:
         TopologicalSorter(arrows).prepare()
     except CycleError as error:
@@ -189,12 +199,24 @@ def circle(trees: Mapping[str, ast.Module]) -> list[str]:
 )
 def test_circles_are_found(texts: tuple[str, ...], found: bool) -> None:
     """Directly and by way of others, but not in functions, nor for the type checker."""
-    assert bool(circle({name: ast.parse(text) for name, text in zip("abcd", texts, strict=False)})) == found
+    trees = {name: ast.parse(text) for name, text in zip("abcd", texts, strict=False)}
+    assert bool(circle(loads(trees))) == found
+
+
+def test_nothing_is_loaded_without_redis() -> None:
+    """Its client library is loaded by what uses it, and that only where the configuration names a Redis."""
+    loaded = loads_of_package()
+    inner = {module for module in loaded if module.startswith("ampproxy.state.redis.")}
+    engine = inner | {"ampproxy.tenants.shared_counts"}
+    assert inner
+    for module in loaded.keys() - engine:
+        assert not loaded[module] & engine, module
+        assert not [name for name in loaded[module] if name.partition(".")[0] == "redis"], module
 
 
 def test_no_circles() -> None:
     """Modules can be read, and loaded, from the bottom up."""
-    assert circle({f"ampproxy.{module_of(place)}": tree_of(place) for place in places()}) == []
+    assert circle(loads_of_package()) == []
 
 
 def test_files_stay_small() -> None:

@@ -37,10 +37,10 @@ _READER = ("re._parser", "re._constants") if sys.version_info >= (3, 11) else ("
 parser, codes = map(importlib.import_module, _READER)
 
 #: Characters of the texts; each pattern is measured at this and at the double of it.
-SIZE = 3000
+SIZE = 2000
 #: Seconds of the processor that a text of ``2 * SIZE`` characters may take without a closer look: a pattern
-#: that is quadratic takes a hundred times as long.
-QUICK = 0.002
+#: that is quadratic takes fifty times as long.
+QUICK = 0.0015
 #: Parts of that text, an eighth and a quarter, with the seconds for one below which no more of the text is
 #: looked at. A quadratic pattern that takes ``QUICK`` for the whole takes a 16th of it for a quarter; half of
 #: that leaves room for steeper ones.
@@ -50,10 +50,11 @@ PARTS = tuple((SIZE // part * 2, QUICK / (2 * part * part)) for part in (8, 4))
 #: twice the text, because a part of it is quadratic, takes 5.65 times as long.
 RATIO_OF_QUARTER = 5.5
 #: Characters of a short text.
-FEW = 300
+FEW = 200
 #: How many times as long a text may take that is twice as long.
 RATIO = 2.5
-#: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`.
+#: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`. Where
+#: it takes four times that, once is enough.
 MOST_ROUNDS, SOME_ROUNDS = 30, 2
 #: Seconds that no text may take, however linear it is.
 ABSOLUTE = 0.05
@@ -348,7 +349,7 @@ def compared(look: Callable[[Any], object], text: Any, long: Any) -> tuple[float
         if double < QUICK or (number and double <= min(ABSOLUTE, RATIO * single)):
             break
         # No other work makes that much of what is linear.
-        if number >= SOME_ROUNDS and double > ABSOLUTE:
+        if double > (ABSOLUTE if number >= SOME_ROUNDS else 4 * ABSOLUTE):
             break
     return single, double
 

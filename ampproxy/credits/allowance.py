@@ -54,6 +54,10 @@ class Used(Value, frozen=True):
     tokens: int = 0
 
 
+class Unbounded(Exception):
+    """Nobody can tell what a request may cost. Says why, as the end of a sentence: ``it has ...``."""
+
+
 class LimitReached(Exception):
     """Not taken: a limit is reached, or the request might overrun it.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ampproxy.credits.allowance import Unbounded
 from ampproxy.dialects.targets import target_for
 from ampproxy.wire.json import BAD_JSON, members, string
 
@@ -71,10 +72,6 @@ _ANSWERS = ("n", "best_of", "candidateCount", "candidate_count")
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _number = msgspec.json.Decoder(float)
 _EMPTY = (b"null", b"[]", b"{}", b'""', b"false")
-
-
-class Unbounded(Exception):
-    """Nobody can tell what a request may cost. Says why, as the end of a sentence: ``it has ...``."""
 
 
 def longest_answer(dialect: str, model: str) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ampproxy.catalog import newer
 from ampproxy.catalog.families import EMPTY, Families, Layer
-from ampproxy.catalog.newer import DataSet
 from ampproxy.config import files
 from ampproxy.config.schema import Account, Config
+
+if TYPE_CHECKING:
+    from ampproxy.catalog.newer import DataSet
 
 _NAME = "catalog.json"
 
@@ -31,6 +33,9 @@ class NewerData:
             return None
         try:
             found = os.stat(self.path)
+            # Not at the top: mostly there is none.
+            from ampproxy.catalog import newer
+
             identity = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
             if self._read[0] != identity:
                 self._read = identity, newer.load(files.read(self.path, 2 * newer.MAX_SIZE))
@@ -43,6 +48,8 @@ class NewerData:
 
         :raises OSError: the disk does not take it.
         """
+        from ampproxy.catalog import newer
+
         assert self.path is not None
         files.replace(self.path, newer.dump(found))
 

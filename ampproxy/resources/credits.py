@@ -12,8 +12,7 @@ from twisted.python.failure import Failure
 from ampproxy.amp.roles import HEADERS as ROLE_HEADERS
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.config.schema import ALLOW, FallbackRule
-from ampproxy.credits.allowance import LimitReached, Taken
-from ampproxy.credits.bound import Unbounded
+from ampproxy.credits.allowance import LimitReached, Taken, Unbounded
 from ampproxy.credits.waiting import SETTLE_TIMEOUT, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, Unreachable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
+from ampproxy.credits.allowance import Unbounded
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable, UpstreamTimeout
@@ -18,8 +18,11 @@ from ampproxy.wire.values import whole_surrogates
 def most(endpoint: Endpoint, model: str, body: bytes) -> int:
     """What a request may cost at most at Amp, in tokens.
 
-    :raises ampproxy.credits.bound.Unbounded: that cannot be told.
+    :raises ampproxy.credits.allowance.Unbounded: that cannot be told.
     """
+    # Not at the top: few limit what they spend.
+    from ampproxy.credits.bound import longest_answer, most_tokens
+
     if endpoint.operation is Operation.COUNT_TOKENS:
         return 0
     if endpoint.operation is Operation.EMBED:

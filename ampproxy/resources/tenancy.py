@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from ampproxy.config.schema import Account
-from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
+from ampproxy.credits.allowance import Unbounded
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, GatewayFault, UpstreamTimeout
 from ampproxy.generation import Generation
@@ -199,6 +199,9 @@ def _units(tenant: Tenant) -> set[Unit]:
 
 def _bounds(route: Route, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
     """The tokens of the question, and those of question and answer, at most."""
+    # Not at the top: few clients have such limits.
+    from ampproxy.credits.bound import longest_answer, most_tokens
+
     if endpoint.operation is Operation.OTHER:
         raise Unbounded(f"the cost of {endpoint.method} is not known")
     asked = most_tokens(body, 0)

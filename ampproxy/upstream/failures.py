@@ -31,8 +31,8 @@ from twisted.web.error import SchemeNotSupported
 from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout
 from ampproxy.http.answers import BrokenOff
 from ampproxy.http.chunks import BrokenChunks
+from ampproxy.http.heads import AnswerRefused
 from ampproxy.model.events import ErrorKind
-from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.proxy import ProxyFailed
 
 _WRAPPERS = (RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed)
@@ -97,7 +97,7 @@ def _words(error: BaseException) -> str:
     """What an error says for itself, where that helps and is ours to show; else its name."""
     if isinstance(error, TLSError):
         return _tls_words(error)
-    return str(error) if isinstance(error, (HandshakeRefused, SchemeNotSupported)) else type(error).__name__
+    return str(error) if isinstance(error, (AnswerRefused, SchemeNotSupported)) else type(error).__name__
 
 
 def _tls_words(error: TLSError) -> str:
@@ -134,7 +134,7 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Explanation], ...] = (
         (Unreachable, "unavailable", "The certificate of {origin} is for another name."),
     ),
     ((TLSError,), (Unreachable, "unavailable", "No trusted TLS connection to {origin}: {words}.")),
-    ((HandshakeRefused,), (Unreachable, "unavailable", "{origin} {words}.")),
+    ((AnswerRefused,), (Unreachable, "unavailable", "{origin} {words}.")),
     (
         (BrokenChunks,),
         (UpstreamFault, "unavailable", "{origin} broke the chunked coding of its answer."),

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from ampproxy.http.heads import MAX_HEAD, MAX_LINES, AnswerRefused, HeadLimit
+from ampproxy.upstream.proxy import join
 
 #: The other side refuses a handshake, or any other request.
 HandshakeRefused = AnswerRefused
@@ -20,7 +21,6 @@ __all__ = [
     "HandshakeRefused",
     "HeadLimit",
     "Heads",
-    "join",
 ]
 
 
@@ -74,11 +74,6 @@ class Handshake(Protocol):
 
         :raises HandshakeRefused: there will be no tunnel.
         """
-
-
-def join(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class ConnectHandshake:

@@ -8,10 +8,14 @@ from urllib.parse import unquote, urlsplit
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.model.base import Guarded
-from ampproxy.upstream.handshake import join
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _NO_PROXY = ("", "direct", "none")
+
+
+def join(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class ProxyFailed(Exception):

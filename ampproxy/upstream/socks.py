@@ -17,7 +17,8 @@ from socksio import (
 )
 from socksio.socks5 import SOCKS5State
 
-from ampproxy.upstream.handshake import HandshakeRefused, join
+from ampproxy.upstream.handshake import HandshakeRefused
+from ampproxy.upstream.proxy import join
 
 
 class SocksHandshake:

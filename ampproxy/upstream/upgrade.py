@@ -22,7 +22,8 @@ from ampproxy.http.client_connection import ClientConnection
 from ampproxy.http.client_request import Request
 from ampproxy.http.transports import give_to
 from ampproxy.model.base import Guarded
-from ampproxy.upstream.handshake import LINE_END, MAY_BE_HTTP, HandshakeRefused, Heads, join
+from ampproxy.upstream.handshake import LINE_END, MAY_BE_HTTP, HandshakeRefused, Heads
+from ampproxy.upstream.proxy import join
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 

@@ -20,8 +20,6 @@ from tests.ports import free_port
 from tests.state.redis_server import PROGRAM, RedisServer, Turned, needs_redis
 from tests.state.test_view import Book, fired
 from tests.tenants.test_client_counts import LIMIT
-from tests.test_layers import imported_at_once
-from tests.tree import module_of, places, tree_of
 
 pytestmark = needs_redis
 
@@ -284,17 +282,6 @@ def test_by_a_sentinel(tmp_path):
         watching.kill()
         watching.wait()
         server.kill()
-
-
-def test_nothing_is_loaded_without_redis():
-    """The client library is loaded by what uses it, and that only where the configuration names a Redis."""
-    trees = {f"ampproxy.{module_of(place)}": tree_of(place) for place in places()}
-    loads = {module: set(imported_at_once(tree.body, trees)) for module, tree in trees.items()}
-    inner = {module for module in loads if module.startswith("ampproxy.state.redis.")}
-    engine = inner | {"ampproxy.tenants.shared_counts"}
-    for module in loads.keys() - engine:
-        assert not loads[module] & engine, module
-        assert not [name for name in loads[module] if name.partition(".")[0] == "redis"], module
 
 
 def test_a_connection_that_was_closed_while_idle(server, monkeypatch):
