@@ -95,7 +95,7 @@ class MessagesMending:
                 "content",
                 edit_list(values.get("content"), lambda raw: edit_object(raw, self._block)),
             )
-        if "content" in values and not given(values, "usage"):
+        if "stop_reason" in values and not given(values, "usage"):
             changes["usage"] = _NO_USAGE
         return {**changes, **self._stop_reason(values)}
 
