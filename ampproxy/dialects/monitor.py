@@ -37,7 +37,7 @@ def plain(values: Members) -> dict[str, Any]:
 
 #: Data by which servers and proxies only show that they live, and which has no place in any dialect.
 _SIGN_OF_LIFE = re.compile(
-    rb'\s*(?:\{\s*\}|\[\s*\]|null|""|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.I
+    rb'\s*(?:null|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
 )
 
 

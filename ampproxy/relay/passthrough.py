@@ -255,7 +255,7 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if not values and data.strip() != DONE:
+        if values is None and data.strip() != DONE:
             if is_sign_of_life(data):
                 return self._opening(self._keepalive)
             values = members(data := sound(data) or data)
@@ -487,13 +487,14 @@ def rewrite_whole(
     """
     mending = dialect.passthrough.mending
     if (found := members(body)) is None:
-        body = sound(body) or body
-        found = members(body)
-    if found is not None and mending.signs.search(body):
-        mended = mending.of_one(new_id)(body, found)
-        body, found = mended, found if mended is body else members(mended)
+        found = members(body := sound(body) or body)
+    usage = dialect.passthrough.usage(found or {})
+    odd = found is not None and (usage is None or mending.signs.search(body))
+    if odd and (mended := mending.of_one(new_id)(body, found or {})) is not body:
+        body, found = mended, members(mended)
+        usage = dialect.passthrough.usage(found or {})
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
     elif judge is not None and not dialect.passthrough.ends_well(found or {}):
         judge(body)
-    return (body if rewriter is None else rewriter.whole(body, found)), dialect.passthrough.usage(found or {})
+    return (body if rewriter is None else rewriter.whole(body, found)), usage

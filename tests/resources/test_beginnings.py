@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.cases import each
 from tests.resources.harness import Connection, World
 from tests.resources.test_bent_answers import (
     CHAT,
+    GEMINI,
     MESSAGES,
     RESPONSES,
     ROLE,
@@ -30,6 +32,15 @@ CREATED = event("response.created", response={**RESPONSE, "status": "in_progress
 ITEM: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
 PART: dict[str, Any] = {"type": "output_text", "text": "", "annotations": []}
 PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+
+
+def piece(parts: list[dict[str, Any]], end: str | None = None) -> bytes:
+    """One of Gemini's."""
+    candidate = {"content": {"parts": parts, "role": "model"}, **({"finishReason": end} if end else {})}
+    return (
+        b"data: " + json.dumps({"candidates": [candidate], "modelVersion": "vendor-model"}).encode() + b"\n\n"
+    )
+
 
 #: What comes before anything of an answer.
 BEGINNINGS = {
@@ -70,6 +81,8 @@ BEGINNINGS = {
         + event("response.content_part.added", **PLACE, part=PART),
     ),
     "Chat, a role": (CHAT, ROLE),
+    "Gemini, an empty text": (GEMINI, piece([{"text": ""}])),
+    "Gemini, empty thinking": (GEMINI, piece([{"text": "", "thought": True}])),
 }
 #: How it goes on.
 BREAKS = {
@@ -82,6 +95,7 @@ BREAKS = {
             "error": {"code": "server_is_overloaded", "message": "Overloaded"},
         },
     ),
+    GEMINI: b'data: {"error":{"code":503,"message":"Overloaded","status":"UNAVAILABLE"}}\n\n',
     CHAT: b'data: {"error":{"message":"Overloaded","type":"server_error","code":503}}\n\n',
 }
 TEXT = {**PART, "text": "Hello"}
@@ -98,6 +112,7 @@ WHOLE = {
     + event("response.content_part.done", **PLACE, part=TEXT)
     + event("response.output_item.done", output_index=0, item=MESSAGE_ITEM)
     + event("response.completed", response={**RESPONSE, "status": "completed", "output": [MESSAGE_ITEM]}),
+    GEMINI: piece([{"text": "Hello"}], "STOP"),
     CHAT: ROLE + chunk({"content": "Hello"}) + chunk({}, "stop") + DONE,
 }
 
@@ -128,7 +143,7 @@ def test_the_next_account_answers(client: str, beginning: str, end: str) -> None
 def test_nothing_is_kept_from_a_client_that_waits(beginning: str) -> None:
     """With the sign of life it gets what has come; then no other account can be asked."""
     section, pieces = BEGINNINGS[beginning]
-    client = {MESSAGES: "anthropic", RESPONSES: "responses", CHAT: "chat"}[section]
+    client = {MESSAGES: "anthropic", RESPONSES: "responses", CHAT: "chat", GEMINI: "gemini"}[section]
     world, connection = asked(section, client, "streamed", count=2)
     stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
     stream.data(pieces)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
 from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.monitor import given
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _TOOL_USE = b'"tool_use"'
@@ -94,6 +95,8 @@ class MessagesMending:
                 "content",
                 edit_list(values.get("content"), lambda raw: edit_object(raw, self._block)),
             )
+        if "stop_reason" in values and not given(values, "usage"):
+            changes["usage"] = _NO_USAGE
         return {**changes, **self._stop_reason(values)}
 
     #: By kinds of events. No table of bound methods: that would be a cycle.
