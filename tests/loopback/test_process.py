@@ -28,7 +28,7 @@ from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY, SECRETS
 pytestmark = pytest.mark.loopback
 
 MODEL = "claude-sonnet-4-5"
-WISHES = ("interval=0.3", "interval=0.05+events=10000", "cut=3", "interval=0.2+events=8")
+WISHES = ("interval=0.3", "interval=0.05+events=10000", "cut=5", "interval=0.2+events=8")
 KEY = {"X-Api-Key": CLIENT_KEY}
 BIG = 200 * 1024 * 1024
 
@@ -131,7 +131,7 @@ def test_killed_client_closes_the_vendors_connection(service: Service, vendor: A
 
 def test_killed_vendor_is_an_error_event(service: Service) -> None:
     """And no clean end: the connection closes before the last chunk."""
-    answer = ask(service, f"{MODEL}+cut=3")
+    answer = ask(service, f"{MODEL}+cut=5")
     with pytest.raises(http.client.IncompleteRead) as broken:
         answer.read()
     assert broken.value.partial.rpartition(b"event: ")[2].startswith(b"error\n")
