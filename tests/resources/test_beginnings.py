@@ -1,4 +1,4 @@
-"""Streams that break after their first events, which hold nothing of the answer: another account is asked."""
+"""The beginning of a block, an item or a part that holds nothing yet: it is shown at once."""
 
 from __future__ import annotations
 
@@ -6,22 +6,8 @@ import json
 from typing import Any
 
 from tests.cases import each
-from tests.resources.harness import Connection, World
-from tests.resources.test_bent_answers import (
-    CHAT,
-    GEMINI,
-    MESSAGES,
-    RESPONSES,
-    ROLE,
-    answer,
-    asked,
-    chunk,
-    event,
-    every,
-    texts,
-)
+from tests.resources.test_bent_answers import GEMINI, MESSAGES, RESPONSES, asked, event
 
-DONE = b"data: [DONE]\n\n"
 MESSAGE: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": "vendor-model"}
 RESPONSE: dict[str, Any] = {"id": "resp_1", "object": "response", "model": "vendor-model", "output": []}
 BEGUN = event(
@@ -34,15 +20,15 @@ PART: dict[str, Any] = {"type": "output_text", "text": "", "annotations": []}
 PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
 
 
-def piece(parts: list[dict[str, Any]], end: str | None = None) -> bytes:
+def piece(parts: list[dict[str, Any]]) -> bytes:
     """One of Gemini's."""
-    candidate = {"content": {"parts": parts, "role": "model"}, **({"finishReason": end} if end else {})}
+    candidate = {"content": {"parts": parts, "role": "model"}}
     return (
         b"data: " + json.dumps({"candidates": [candidate], "modelVersion": "vendor-model"}).encode() + b"\n\n"
     )
 
 
-#: What comes before anything of an answer.
+#: What tells that there will be words, of which a model may be silent for a minute.
 BEGINNINGS = {
     "Messages, a text": (
         MESSAGES,
@@ -80,79 +66,17 @@ BEGINNINGS = {
         + event("response.output_item.added", output_index=0, item={**ITEM, "status": "in_progress"})
         + event("response.content_part.added", **PLACE, part=PART),
     ),
-    "Chat, a role": (CHAT, ROLE),
     "Gemini, an empty text": (GEMINI, piece([{"text": ""}])),
     "Gemini, empty thinking": (GEMINI, piece([{"text": "", "thought": True}])),
 }
-#: How it goes on.
-BREAKS = {
-    MESSAGES: event("error", error={"type": "overloaded_error", "message": "Overloaded"}),
-    RESPONSES: event(
-        "response.failed",
-        response={
-            **RESPONSE,
-            "status": "failed",
-            "error": {"code": "server_is_overloaded", "message": "Overloaded"},
-        },
-    ),
-    GEMINI: b'data: {"error":{"code":503,"message":"Overloaded","status":"UNAVAILABLE"}}\n\n',
-    CHAT: b'data: {"error":{"message":"Overloaded","type":"server_error","code":503}}\n\n',
-}
-TEXT = {**PART, "text": "Hello"}
-MESSAGE_ITEM = {**ITEM, "status": "completed", "content": [TEXT]}
-WHOLE = {
-    MESSAGES: BEGINNINGS["Messages, a text"][1]
-    + event("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hello"})
-    + event("content_block_stop", index=0)
-    + event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 1})
-    + event("message_stop"),
-    RESPONSES: BEGINNINGS["Responses, a message"][1]
-    + event("response.output_text.delta", **PLACE, delta="Hello")
-    + event("response.output_text.done", **PLACE, text="Hello")
-    + event("response.content_part.done", **PLACE, part=TEXT)
-    + event("response.output_item.done", output_index=0, item=MESSAGE_ITEM)
-    + event("response.completed", response={**RESPONSE, "status": "completed", "output": [MESSAGE_ITEM]}),
-    GEMINI: piece([{"text": "Hello"}], "STOP"),
-    CHAT: ROLE + chunk({"content": "Hello"}) + chunk({}, "stop") + DONE,
-}
-
-
-def broken(beginning: str, client: str, end: str) -> tuple[World, Connection]:
-    """Two accounts, of which the first has begun and failed."""
-    section, pieces = BEGINNINGS[beginning]
-    world, connection = asked(section, client, "streamed", count=2)
-    answer(world, pieces, *([BREAKS[section]] if end == "an error" else []), number=0)
-    return world, connection
-
-
-@every
-@each("beginning", BEGINNINGS)
-@each("end", ["an error", "a cut"])
-def test_the_next_account_answers(client: str, beginning: str, end: str) -> None:
-    """And the client gets one answer, its own."""
-    world, connection = broken(beginning, client, end)
-    assert len(world.client.sent) == 2
-    assert connection.answer == b""
-    answer(world, WHOLE[BEGINNINGS[beginning][0]])
-    assert connection.status == 200
-    assert connection.ended_cleanly
-    assert texts(client, "streamed", connection.body) == "Hello"
 
 
 @each("beginning", BEGINNINGS)
-def test_nothing_is_kept_from_a_client_that_waits(beginning: str) -> None:
-    """With the sign of life it gets what has come; then no other account can be asked."""
+def test_shown_at_once(beginning: str) -> None:
+    """A client shows by it that its model thinks; it waits for no first word, and for no sign of life."""
     section, pieces = BEGINNINGS[beginning]
-    client = {MESSAGES: "anthropic", RESPONSES: "responses", CHAT: "chat", GEMINI: "gemini"}[section]
+    client = {MESSAGES: "anthropic", RESPONSES: "responses", GEMINI: "gemini"}[section]
     world, connection = asked(section, client, "streamed", count=2)
-    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
-    stream.data(pieces)
+    world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]}).data(pieces)
     world.turn()
-    assert connection.answer == b""
-    world.clock.advance(16)
-    assert connection.body.count(b"data: ") >= pieces.count(b"data: ")
-    stream.data(BREAKS[section])
-    stream.done()
-    world.turn()
-    assert len(world.client.sent) == 1
-    assert b"Overloaded" in connection.body
+    assert connection.body.count(b"data: ") == pieces.count(b"data: ")

@@ -109,9 +109,7 @@ def _ends_well(answer: Members) -> bool:
 
 
 #: Events that hold nothing of the answer itself.
-_HANDSHAKE = frozenset(("message_start", "content_block_start", "ping", "error"))
-#: Blocks that hold nothing where they begin.
-_GROWING = frozenset(("text", "thinking"))
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 
 class MessagesMonitor(StreamMonitor):
@@ -158,9 +156,7 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             block = inner(values, "content_block")
-            opened = string(block.get("type", NULL))
-            self.content = self.content or opened not in _GROWING
-            self._calling = self._fast.keeps = opened == "tool_use"
+            self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False

@@ -117,17 +117,11 @@ class GenerateMonitor(StreamMonitor):
         if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
             self.doubtful = True
         if not self.content:
-            parts = [part for held in candidates for part in items(inner(held, "content"), "parts")]
-            self.spoken = self.spoken or bool(parts)
-            ended = self.terminal and self.spoken
-            self.content = ended or any(_EMPTY_PART.fullmatch(part) is None for part in parts)
+            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
+            self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
-#: A text, or thinking, that has not begun.
-_EMPTY_PART = re.compile(
-    rb'\{\s*(?:"thought"\s*:\s*true\s*,\s*)?"text"\s*:\s*""\s*(?:,\s*"thought"\s*:\s*true\s*)?\}'
-)
 #: The content of a part of an answer that has none.
 _EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
 

@@ -128,8 +128,6 @@ def _ends_well(answer: Members) -> bool:
 
 
 _CALLS = frozenset(("function_call", "custom_tool_call"))
-#: Items that hold nothing where they begin.
-_GROWING = frozenset(("message", "reasoning"))
 _CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
 
 
@@ -140,9 +138,6 @@ _HANDSHAKE = frozenset(
         "response.queued",
         "response.in_progress",
         "response.metadata",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.reasoning_summary_part.added",
         "response.failed",
         "keepalive",
         "error",
@@ -179,9 +174,7 @@ class ResponsesMonitor(StreamMonitor):
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
         elif kind == "response.output_item.added":
-            opened = string(inner(values, "item").get("type", NULL))
-            self.content = self.content or opened not in _GROWING
-            if opened in _CALLS:
+            if string(inner(values, "item").get("type", NULL)) in _CALLS:
                 self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
             item = inner(values, "item")
