@@ -83,7 +83,7 @@ class Collector:
 
 def tune_malloc() -> None:
     """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
-    for with thousands of page faults. Does nothing elsewhere.
+    for with thousands of page faults. Have it hold one arena for all threads. Does nothing elsewhere.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -179,6 +179,7 @@ class AlertsService:
 
     def _known(self, generation: Generation) -> AlertStates:
         """What was sent, also by an earlier process."""
+        # Not at the top: most configurations have no alerts.
         from ampproxy.alerts.states import read_states
 
         if self._states is None:

@@ -107,6 +107,7 @@ class Watcher:
 class Feed:
     """Sends what has ended to who watches.
 
+    :param recent: what has ended, and the configuration in force.
     :param wall: seconds since the epoch.
     :param in_thread: runs a function in another thread, where prices are looked up.
     :param prices: the prices that hold under a configuration; called there, and may raise.

@@ -19,7 +19,7 @@ from ampproxy.http.splicing import splice
 
 #: So much may wait in a transport before its producer is paused; Twisted's own mark. Bytes.
 HIGH = 64 * 1024
-#: So much goes from socket to socket at a time, in a millisecond at most. Bytes.
+#: So much goes from socket to socket in one turn of the reactor, which takes about a millisecond. Bytes.
 MAX_DRAWN_BYTES = 4 * 1024 * 1024
 
 

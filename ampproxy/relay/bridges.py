@@ -161,6 +161,7 @@ class BridgeMaker:
                 openings=self._openings,
             )
         if self._payload and operation is Operation.GENERATE:
+            # Not at the top: few configurations have rules.
             from ampproxy.relay.payload import apply, asked_by
 
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
