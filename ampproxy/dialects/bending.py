@@ -187,14 +187,18 @@ def _seen(value: Any, depth: int = 0) -> tuple[Any, bool]:
         parts = [_seen(one, depth + 1) for one in value]
         return [part for part, _ in parts], any(found for _, found in parts)
     kind = value.get("type")
-    blob = value.get("inlineData") or value.get("inline_data")
-    if kind in _PICTURES or (isinstance(blob, dict) and "image/" in str(blob)[:200]):
+    if kind in _PICTURES or _is_picture(value.get("inlineData") or value.get("inline_data")):
         words = {"text": _LEFT_OUT}
         return ({"type": "input_text" if kind == "input_image" else "text", **words} if kind else words), True
     inner = {name: _seen(value[name], depth + 1) for name in _HOLDERS if name in value}
     return {**value, **{name: part for name, (part, _) in inner.items()}}, any(
         found for _, found in inner.values()
     )
+
+
+def _is_picture(blob: Any) -> bool:
+    media = (blob.get("mimeType") or blob.get("mime_type")) if isinstance(blob, dict) else ""
+    return isinstance(media, str) and media.startswith("image/")
 
 
 #: What holds parts, and how deep.

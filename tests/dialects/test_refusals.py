@@ -388,7 +388,7 @@ OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     ),
     "pictures of Gemini": (
         google("Image input modality is not enabled for models/gemma-3-1b"),
-        {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "x"}}]}, {"parts": [{"text": "x"}]}]},
+        {"contents": [{"parts": [{"inlineData": {"data": "x" * 300, "mimeType": "image/png"}}]}, {"parts": [{"text": "x"}]}]},
         {"contents": [{"parts": [{"text": LEFT_OUT["text"]}]}, {"parts": [{"text": "x"}]}]},
     ),
     "texts in a list": (openai("'messages.0.content' must be a string"), {"messages": TWO}, {"messages": ONE}),
