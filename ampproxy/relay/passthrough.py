@@ -268,7 +268,7 @@ class PassthroughFilter:
         if data is not came:
             # By their looks others like it are not told from ordinary ones.
             self._fast = NoFastPath()
-        if self._tight and values is None and data.strip() == DONE:
+        if (self._tight or self._named) and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
         ended = self._monitor.terminal or (self._monitor.finished and values is None)

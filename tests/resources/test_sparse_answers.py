@@ -269,6 +269,118 @@ def test_messages_that_lack_nothing() -> None:
     assert connection.body == b"".join(pieces).replace(b"vendor-model", b"model")
 
 
+@every
+@each("end", [b"", DONE, b'data: "[DONE]"\n\n'])
+def test_messages_without_their_last_event(client: str, end: bytes) -> None:
+    """The reason why the answer ends was there; OpenAI's mark in its place is none of this dialect."""
+    pieces = started(0, "text")[:-1]
+    world, connection = served(MESSAGES, client, "streamed", *pieces, *([end] if end else []))
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+    if client == "anthropic":
+        assert connection.body.count(b"event: message_stop") == 1
+        assert b"[DONE]" not in connection.body
+
+
+@every
+def test_messages_that_break_off_before_that(client: str) -> None:
+    """Are no whole answer."""
+    world, connection = served(MESSAGES, client, "streamed", *started(0, "text")[:-2])
+    assert world.exchanges[-1]["outcome"] == "broken-off"
+    assert b"message_stop" not in connection.body
+
+
+USE = {"type": "tool_use", "id": "toolu_1", "name": "read_file"}
+
+
+@every
+@each("pieces", [[], ['{"path":', '"a"}']])
+def test_an_input_that_a_call_begins_with(client: str, pieces: list[str]) -> None:
+    """Agents take it from its pieces: they get it as one, if none come."""
+    block = {**USE, "input": {"path": "a"}}
+    found = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    stream = [
+        START,
+        event("content_block_start", index=0, content_block=block),
+        *(event("content_block_delta", index=0, delta=delta) for delta in found),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 2}),
+        ENDING[-1],
+    ]
+    world, connection = served(MESSAGES, client, "streamed", *stream)
+    assert ended_well(world, connection, "streamed")
+    if client == "anthropic":
+        events = list(objects("streamed", connection.body))
+        deltas = [
+            value["delta"]["partial_json"] for value in events if "partial_json" in value.get("delta", {})
+        ]
+        assert json.loads("".join(deltas)) == {"path": "a"}
+        assert [value["type"] for value in events].count("content_block_stop") == 1
+
+
+@both
+@each("kind", [MESSAGES, GEMINI])
+def test_a_call_without_arguments(kind: str, shape: str) -> None:
+    """Clients of Chat Completions read them as JSON: an empty object, and no empty text."""
+    mime = JSON
+    if kind == GEMINI:
+        parts = [{"functionCall": {"name": "read_file"}}]
+        body = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+    else:
+        body = {**BEGUN, "content": [{**USE, "input": {}}], "stop_reason": "tool_use", "usage": USED}
+    pieces = [json.dumps(body).encode()]
+    if shape == "streamed":
+        mime = "text/event-stream"
+        pieces = [b"data: " + pieces[0] + b"\n\n"]
+        if kind == MESSAGES:
+            begin = event("content_block_start", index=0, content_block={**USE, "input": {}})
+            end = event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 2})
+            pieces = [START, begin, event("content_block_stop", index=0), end, ENDING[-1]]
+    world, connection = served(kind, "chat", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    found = ""
+    for value in objects(shape, connection.body):
+        message = value["choices"][0]["message" if shape == "whole" else "delta"]
+        for one in message.get("tool_calls") or []:
+            found += one["function"].get("arguments", "")
+    assert found == "{}"
+
+
+# ------------------------------------------------------------------- several calls under one number
+
+
+def numbered(id: str | None, name: str | None, arguments: str) -> bytes:
+    function = {"arguments": arguments, **({"name": name} if name else {})}
+    call = {"index": 0, "type": "function", "function": function, **({"id": id} if id else {})}
+    return chunk({"tool_calls": [call]})
+
+
+@every
+@pytest.mark.parametrize("reads", ["one by one", "all at once"])
+@each("split", [False, True])
+def test_calls_under_one_number(client: str, reads: str, split: bool) -> None:
+    """Each has its own for the client, which would add one's arguments to the other's."""
+    pieces: list[bytes] = []
+    for id in ("call_1", "call_2", "call_3"):
+        begin = [numbered(id, "read_file", "")] if split else [numbered(id, "read_file", ARGUMENTS)]
+        rest = [numbered(None, None, ARGUMENTS[:4]), numbered(id, None, ARGUMENTS[4:])] if split else []
+        pieces += [*begin, *rest]
+    pieces += [chunk({}, "tool_calls"), DONE]
+    world, connection = served(
+        CHAT, client, "streamed", *(pieces if reads == "one by one" else [b"".join(pieces)])
+    )
+    assert ended_well(world, connection, "streamed")
+    assert connection.body.count(b'"read_file"') >= 3
+    if client == "chat":
+        calls: dict[int, list[str]] = {}
+        for value in objects("streamed", connection.body):
+            for one in value["choices"][0]["delta"].get("tool_calls") or []:
+                known = calls.setdefault(one["index"], ["", ""])
+                known[0] = known[0] or one.get("id", "")
+                known[1] += one["function"]["arguments"]
+        assert calls == {number: [f"call_{number + 1}", ARGUMENTS] for number in range(3)}
+
+
 # ------------------------------------------------------------ contents that become lists in the midst
 
 

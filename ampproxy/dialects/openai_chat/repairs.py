@@ -34,10 +34,12 @@ SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_by_id", "_last", "_next", "identified", "seen")
+    __slots__ = ("_at", "_by_id", "_last", "_next", "identified", "seen")
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
+        #: The call that came last under each of the server's numbers.
+        self._at: dict[int, int] = {}
         self._last = 0
         self._next = 0
         self.seen = False
@@ -45,13 +47,19 @@ class _Calls:
         self.identified: set[int] = set()
 
     def number(self, values: Members) -> tuple[int, bool]:
-        """The index of a delta, and whether it lacks it. A new id begins a new call."""
+        """The index of a delta, and whether it has another or none.
+
+        A new id begins a new call; under another call's number it does if it names a tool.
+        """
         self.seen = True
         raw = bytes(values.get("index", NULL))
         name = string(values.get("id", NULL))
         known = int(raw) if raw.isdigit() else None
         if known is not None:
-            index = known
+            index = self._at.get(known, known)
+            if name and index in self.identified and self._by_id.get(name, -1) != index and _names(values):
+                index = self._by_id.get(name, self._next)
+            self._at[known] = index
         elif name:
             index = self._by_id.get(name, self._next)
         else:
@@ -61,7 +69,12 @@ class _Calls:
             self.identified.add(index)
         self._last = index
         self._next = max(self._next, index + 1)
-        return index, known is None
+        return index, known != index
+
+
+def _names(call: Members) -> bool:
+    """Whether a piece of a call names its tool."""
+    return bool(string(inner(call, "function").get("name", NULL)))
 
 
 class ChatMending:
