@@ -59,7 +59,7 @@ class EventParser(Parser[tuple[bytes, bytes]]):
 
     def end(self) -> list[Event]:
         events = [] if self._over else self._read(self._reader.end())
-        if not self._over:
+        if not (self._over or self._reader.cut):
             self._settle(events)
         if not self._over:
             raise TruncatedStream

@@ -346,6 +346,32 @@ def test_a_call_without_arguments(kind: str, shape: str) -> None:
     assert found == "{}"
 
 
+@both
+@each("kind", [CHAT, RESPONSES])
+@each("client", ["anthropic", "chat", "responses"])
+def test_counts_by_the_other_dialects_names(kind: str, client: str, shape: str) -> None:
+    """Of OpenAI's two: they are counted, and billed."""
+    mime = JSON if shape == "whole" else "text/event-stream"
+    if kind == CHAT:
+        usage = {"input_tokens": 5, "output_tokens": 6}
+        choice = {"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}
+        pieces = [whole_chat(choice, usage=usage)]
+        if shape == "streamed":
+            pieces = [chunk({"content": "Hello"}), chunk({}, "stop", usage=usage), DONE]
+    else:
+        response = {
+            **DONE_RESPONSE,
+            "output": OUTPUT[1:2],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 6},
+        }
+        pieces = [json.dumps(response).encode()]
+        if shape == "streamed":
+            pieces = [*BEGIN, *TEXT, of("completed", response=response)]
+    world, connection = served(kind, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert (world.exchanges[-1]["input"], world.exchanges[-1]["output"]) == (5, 6)
+
+
 # ------------------------------------------------------------------- several calls under one number
 
 

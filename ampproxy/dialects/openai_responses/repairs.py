@@ -126,6 +126,8 @@ class ResponsesMending:
         if not string(values.get("id", NULL)) and "id" not in changes:
             # By the call's id its pieces name it.
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
+        if kind == "function_call" and not string(values.get("call_id", NULL)):
+            changes["call_id"] = bytes(changes.get("id") or values["id"])
         put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, _part)))
         return changes
 
