@@ -407,6 +407,103 @@ def test_calls_under_one_number(client: str, reads: str, split: bool) -> None:
         assert calls == {number: [f"call_{number + 1}", ARGUMENTS] for number in range(3)}
 
 
+def calls_of(body: bytes) -> list[tuple[str, str]]:
+    """The calls that a client of Chat Completions puts together: names and arguments."""
+    calls: dict[int, list[str]] = {}
+    for value in objects("streamed", body):
+        for one in value["choices"][0]["delta"].get("tool_calls") or []:
+            known = calls.setdefault(one["index"], ["", ""])
+            known[0] = known[0] or one["function"].get("name", "")
+            known[1] += one["function"].get("arguments", "")
+    return [(name, arguments) for name, arguments in calls.values()]
+
+
+OTHERS = '{"path":"b"}'
+TWO = [("read_file", ARGUMENTS), ("read_file", OTHERS)]
+
+
+@each("client", ["chat", "anthropic", "responses"])
+@each("form", ["ids", "pieces in turn", "names", "no number", "one chunk"])
+def test_other_ways_to_send_two_calls(client: str, form: str) -> None:
+    """Under one number or none: by their ids, or by the name of another behind one that is whole."""
+    bare = {"function": {"name": "read_file", "arguments": ARGUMENTS}}
+    other = {"function": {"name": "read_file", "arguments": OTHERS}}
+    pieces = {
+        "ids": [numbered("call_1", "read_file", ARGUMENTS), numbered("call_2", "read_file", OTHERS)],
+        "pieces in turn": [
+            *(numbered(id, "read_file", "") for id in ("call_1", "call_2")),
+            *(numbered("call_1", None, ARGUMENTS), numbered("call_2", None, OTHERS)),
+        ],
+        "names": [numbered(None, "read_file", ARGUMENTS), numbered(None, "read_file", OTHERS)],
+        "no number": [chunk({"tool_calls": [bare]}), chunk({"tool_calls": [other]})],
+        "one chunk": [chunk({"tool_calls": [bare, other]})],
+    }[form]
+    world, connection = served(CHAT, client, "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+    assert ended_well(world, connection, "streamed")
+    if client == "chat":
+        assert calls_of(connection.body) == TWO
+    else:
+        assert connection.body.count(b'"read_file"') == (2 if client == "anthropic" else 8)
+
+
+@each("client", ["anthropic", "responses"])
+def test_an_object_behind_an_object(client: str) -> None:
+    """Where the second call is not even named: nothing else could come of both."""
+    pieces = [
+        numbered("call_1", "read_file", ""),
+        numbered(None, None, ARGUMENTS),
+        numbered(None, None, OTHERS),
+    ]
+    world, connection = served(CHAT, client, "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+    assert ended_well(world, connection, "streamed")
+    assert connection.body.count(b'"read_file"') == (2 if client == "anthropic" else 8)
+
+
+def test_one_call_in_odd_pieces() -> None:
+    """Stays one."""
+    for pieces in (
+        [numbered("call_1", None, ARGUMENTS), numbered(None, "read_file", "")],
+        [numbered("call_1", "read_file", ARGUMENTS[:5]), numbered("call_1", "read_file", ARGUMENTS[5:])],
+    ):
+        _, connection = served(CHAT, "chat", "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+        assert calls_of(connection.body) == TWO[:1]
+
+
+# -------------------------------------------------------------------- others' words for the end of Chat's
+
+CHAT_WORDS = {
+    **dict.fromkeys(("eos", "end_turn", "STOP", "normal"), "stop"),
+    **dict.fromkeys(("max_tokens", "model_length"), "length"),
+    "safety": "content_filter",
+}
+
+
+@both
+@each("word", list(CHAT_WORDS))
+def test_other_words_for_an_end_of_chat(shape: str, word: str) -> None:
+    """Agents know OpenAI's alone."""
+    message = {"role": "assistant", "content": "Hello"}
+    pieces = [whole_chat({"index": 0, "message": message, "finish_reason": word})]
+    if shape == "streamed":
+        pieces = [chunk({"content": "Hello"}), chunk({}, word), DONE]
+    mime = JSON if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, "chat", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    (last,) = list(objects(shape, connection.body))[-1:]
+    assert last["choices"][0]["finish_reason"] == CHAT_WORDS[word]
+
+
+@every
+def test_an_end_that_is_none_yet(client: str) -> None:
+    """Servers write null as a word."""
+    pieces = [chunk({"content": "Hel"}, "null"), chunk({"content": "lo"}, "null"), chunk({}, "stop"), DONE]
+    world, connection = served(CHAT, client, "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+    assert b'"null"' not in connection.body
+    assert "finish" not in (world.exchanges[-1].get("losses") or {})
+
+
 # ------------------------------------------------------------ contents that become lists in the midst
 
 

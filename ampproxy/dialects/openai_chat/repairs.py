@@ -25,7 +25,8 @@ _NULL = b"null"
 _LIST = re.compile(rb"\[")
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"finish_reason"\s*:\s*""|"choices"\s*:\s*null'
+    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
+    rb'|"finish_reason"\s*:\s*"(?!(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
 SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s*\{')
@@ -34,12 +35,14 @@ SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_at", "_by_id", "_last", "_next", "identified", "seen")
+    __slots__ = ("_at", "_by_id", "_last", "_next", "_whole", "identified", "seen")
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
         #: The call that came last under each of the server's numbers.
         self._at: dict[int, int] = {}
+        #: Those that came in one piece.
+        self._whole: set[int] = set()
         self._last = 0
         self._next = 0
         self.seen = False
@@ -57,19 +60,30 @@ class _Calls:
         known = int(raw) if raw.isdigit() else None
         if known is not None:
             index = self._at.get(known, known)
-            if name and index in self.identified and self._by_id.get(name, -1) != index and _names(values):
-                index = self._by_id.get(name, self._next)
+            another = index in self.identified and _names(values)
+            if name in self._by_id or (name and another):
+                index = self._by_id.get(name or "", self._next)
+            elif index in self._whole and another:
+                index = self._next
             self._at[known] = index
         elif name:
             index = self._by_id.get(name, self._next)
         else:
-            index = self._last
+            index = self._next if self._last in self._whole and _names(values) else self._last
+        if _names(values) and _is_whole(values):
+            self._whole.add(index)
         if name:
             self._by_id[name] = index
             self.identified.add(index)
         self._last = index
         self._next = max(self._next, index + 1)
         return index, known != index
+
+
+def _is_whole(call: Members) -> bool:
+    """Whether a piece of a call has all of its arguments."""
+    arguments = inner(call, "function").get("arguments", NULL)
+    return bool(members((string(arguments) or "").encode() or arguments))
 
 
 def _names(call: Members) -> bool:
@@ -105,9 +119,11 @@ class ChatMending:
         if calls.seen:
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
-        if reason == b'""':
-            changes["finish_reason"] = _NULL
-        elif reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
+        word = string(values.get("finish_reason", NULL))
+        if word is not None and word not in _OWN:
+            reason = _reason(word, reason)
+            changes["finish_reason"] = reason
+        if reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
             changes["finish_reason"] = _TOOL_CALLS
         return changes
 
@@ -147,6 +163,18 @@ class ChatMending:
 
 
 _EMPTY = Raw(b'""')
+_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+
+
+def _reason(word: str, raw: bytes) -> bytes:
+    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet."""
+    # Not at the top: hardly any answer needs it.
+    from ampproxy.dialects.openai_answers import FINISH_WORDS, broken_end, reason_of
+
+    if word in ("", "null"):
+        return _NULL
+    meant = reason_of(word)
+    return raw if meant == "unknown" or broken_end(word) else bytes(to_raw(FINISH_WORDS[meant]))
 
 
 def _as_text(message: Members) -> Changes:
