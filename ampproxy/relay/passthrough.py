@@ -286,7 +286,7 @@ class PassthroughFilter:
         if self._monitor.failed:
             self._fail(event)
         if self._monitor.doubtful:
-            self._judge(event)
+            self._judge(event if data is came else composed(block, name, data) + b"\n\n")
         ahead = self._lacking() if self._monitor.lacking else b""
         new_name, new_data = name, data if self._settled is None else self._settle(data, values)
         if self._rewriter is not None:

@@ -469,6 +469,40 @@ def test_one_call_in_odd_pieces() -> None:
         assert calls_of(connection.body) == TWO[:1]
 
 
+@pytest.mark.parametrize("reads", ["one by one", "all at once"])
+@each(
+    "begin",
+    [
+        [numbered("call_1", None, ARGUMENTS[:5]), numbered(None, "read_file", ARGUMENTS[5:])],
+        [numbered("call_1", None, ""), numbered("call_1", "read_file", ""), numbered(None, None, ARGUMENTS)],
+        [
+            *(numbered("call_1", None, piece) for piece in (ARGUMENTS[:3], ARGUMENTS[3:5], ARGUMENTS[5:])),
+            numbered(None, "read_file", ""),
+        ],
+    ],
+)
+def test_a_call_whose_name_comes_later(begin: list[bytes], reads: str) -> None:
+    """Clients break off at a call that does not begin with its name; the other words go on at once."""
+    world, connection = asked(CHAT, "chat", "streamed")
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    stream.data(chunk({"content": "Hel"}))
+    stream.data(begin[0])
+    stream.data(chunk({"content": "lo"}))
+    world.turn()
+    assert texts("chat", "streamed", connection.body) == "Hello"
+    assert b"call_1" not in connection.body
+    rest = [*begin[1:], chunk({}, "tool_calls"), DONE]
+    for piece in rest if reads == "one by one" else [b"".join(rest)]:
+        stream.data(piece)
+    stream.done()
+    world.turn()
+    assert ended_well(world, connection, "streamed")
+    assert calls_of(connection.body) == TWO[:1]
+    found = [value["choices"][0]["delta"] for value in objects("streamed", connection.body)]
+    (first,) = next(delta["tool_calls"] for delta in found if delta.get("tool_calls"))
+    assert (first["id"], first["function"]["name"]) == ("call_1", "read_file")
+
+
 # -------------------------------------------------------------------- others' words for the end of Chat's
 
 CHAT_WORDS = {

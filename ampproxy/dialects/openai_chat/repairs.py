@@ -29,13 +29,13 @@ _ODD = re.compile(
     rb'|"finish_reason"\s*:\s*"(?!(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
-SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s*\{')
+SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)"|"usage"\s*:\s*\{')
 
 
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_at", "_by_id", "_last", "_next", "_whole", "identified", "seen")
+    __slots__ = ("_at", "_by_id", "_early", "_last", "_named", "_next", "_whole", "identified", "seen")
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -43,6 +43,9 @@ class _Calls:
         self._at: dict[int, int] = {}
         #: Those that came in one piece.
         self._whole: set[int] = set()
+        #: What came of calls that have no name yet, and those that have.
+        self._early: dict[int, list[tuple[str, str]]] = {}
+        self._named: set[int] = set()
         self._last = 0
         self._next = 0
         self.seen = False
@@ -79,6 +82,36 @@ class _Calls:
         self._next = max(self._next, index + 1)
         return index, known != index
 
+    def take(self, number: int, call: Members, function: Members, changes: Changes) -> bool:
+        """Whether a piece can go to the client, for which a call begins with its name: what came before that
+        goes with it.
+        """
+        name = string(function.get("name", NULL)) or string(call.get("name", NULL))
+        if number in self._named:
+            return True
+        early = self._early.setdefault(number, [])
+        if not name:
+            early.append((string(call.get("id", NULL)) or "", string(function.get("arguments", NULL)) or ""))
+            return False
+        self._named.add(number)
+        if function and (words := "".join(text for _, text in early)):
+            words += string(function.get("arguments", NULL)) or ""
+            changes["function"] = bytes(to_raw({"name": name, "arguments": words}))
+        if id := next((id for id, _ in early if id), ""):
+            changes["id"] = bytes(to_raw(id))
+        return True
+
+    def nameless(self) -> list[bytes]:
+        """What came of calls that never got a name."""
+        found: list[bytes] = []
+        for number in self._early.keys() - self._named:
+            words = "".join(text for _, text in self._early[number])
+            if words.strip():
+                id = next((id for id, _ in self._early[number] if id), "")
+                piece = {"index": number, "id": id, "function": {"name": "", "arguments": words}}
+                found.append(bytes(to_raw(piece)))
+        return found
+
 
 def _is_whole(call: Members) -> bool:
     """Whether a piece of a call has all of its arguments."""
@@ -114,7 +147,10 @@ class ChatMending:
         index = bytes(values.get("index", Raw(b"0")))
         changes: Changes = {}
         calls = self._calls.get(index) or _Calls()
-        put(changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls)))
+        ended = given(values, "finish_reason")
+        put(
+            changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls, ended))
+        )
         put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
         if calls.seen:
             self._calls[index] = calls
@@ -127,32 +163,41 @@ class ChatMending:
             changes["finish_reason"] = _TOOL_CALLS
         return changes
 
-    def _message(self, values: Members, calls: _Calls | None) -> Changes:
+    def _message(self, values: Members, calls: _Calls | None, ended: bool = False) -> Changes:
         """A message, or what a chunk adds to it.
 
         :param calls: those of the stream so far; ``None``: the message is whole.
+        :param ended: whether the answer ends here.
         """
         changes = _as_text(values) if _LIST.match(values.get("content", NULL)) else {}
-        if elements(values.get("tool_calls")):
-            edited = edit_list(
-                values["tool_calls"], lambda raw: edit_object(raw, lambda held: self._call(held, calls))
-            )
-            put(changes, "tool_calls", edited)
+        pieces, kept = elements(values.get("tool_calls")), list[bytes | Raw]()
+        for raw in pieces:
+            held = members(raw)
+            edit = {} if held is None else self._call(held, calls)
+            if edit is not None:
+                kept.append(replace_members(raw, edit, held) if edit else raw)
+        if ended and calls is not None:
+            kept += calls.nameless()
+        if len(kept) != len(pieces) or any(new is not raw for new, raw in zip(kept, pieces, strict=True)):
+            changes["tool_calls"] = join(kept)
         return changes
 
-    def _call(self, values: Members, calls: _Calls | None) -> Changes:
+    def _call(self, values: Members, calls: _Calls | None) -> Changes | None:
+        """What changes of a call, or of a piece of one; ``None``: it waits for its name."""
         number, unnumbered = calls.number(values) if calls is not None else (0, False)
         changes: Changes = {"index": b"%d" % number} if unnumbered else {}
         function = members(values.get("function", NULL)) or {}
+        if calls is not None and "custom" not in values and not calls.take(number, values, function, changes):
+            return None
         if string(function.get("name", NULL)):
             known = calls.identified if calls is not None else set[int]()
-            if not string(values.get("id", NULL)) and number not in known:
+            if "id" not in changes and not string(values.get("id", NULL)) and number not in known:
                 known.add(number)
                 changes["id"] = bytes(to_raw(self._new_id("call_")))
             if not string(values.get("type", NULL)):
                 changes["type"] = b'"function"'
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
-        if function and not arguments.startswith(b'"'):
+        if function and "function" not in changes and not arguments.startswith(b'"'):
             text = "" if arguments == _NULL else arguments.decode()
             changes["function"] = replace_members(
                 values["function"],

@@ -43,6 +43,16 @@ _DETAILS = {
     "input_tokens_details": b'{"cached_tokens":0}',
     "output_tokens_details": b'{"reasoning_tokens":0}',
 }
+#: What a response has at least.
+_OF_RESPONSE: Changes = {
+    "object": b'"response"',
+    "created_at": b"0",
+    "model": b'""',
+    "output": b"[]",
+    "parallel_tool_calls": b"true",
+    "tool_choice": b'"auto"',
+    "tools": b"[]",
+}
 #: What each type of item has at least; of a part of a message it is the annotations.
 _LEAST: dict[str, Changes] = {
     "message": {"role": b'"assistant"', "content": b"[]"},
@@ -114,8 +124,7 @@ class ResponsesMending:
         if not string(Raw(id)):
             id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
         self._id = id
-        least = {"object": b'"response"', "created_at": b"0", "model": b'""', "output": b"[]"}
-        changes.update((name, value) for name, value in least.items() if name not in values)
+        changes.update((name, value) for name, value in _OF_RESPONSE.items() if name not in values)
         put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
         put(changes, "usage", edit_object(values.get("usage"), _counted))
         return changes
