@@ -48,7 +48,7 @@ def _lowered(text: bytes, node: Node, path: str, losses: Losses) -> bytes:
         return text
     flat = _Flattening(node, max(_MOST_REFERRED, len(text)), path, losses).flat(node)
     kind = member(flat, "type")
-    if kind is not None and kind != "object" and kind != ["object"]:
+    if kind is not None and kind != "object" and not (isinstance(kind, list) and "object" in kind):
         losses("schema_type", f"{path}/type", "A tool's arguments must be an object.")
         return _EMPTY_OBJECT
     flat["type"] = Json(b'"object"')

@@ -17,7 +17,7 @@ from ampproxy.model.base import CHAT, GEMINI, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, OutputFormat, Thinking, Tool, ToolChoice
-from ampproxy.wire.json import members
+from ampproxy.wire.json import NULL, members
 from ampproxy.wire.values import loads, to_raw
 
 _NAMED: Final = ("properties", "$defs", "definitions")
@@ -305,9 +305,13 @@ def _object_schema(schema: Json) -> Json:
     if _USUAL_SCHEMA.match(bytes(schema)) is not None:
         return schema
     found = members(schema)
-    if found is None or ("type" in found and "properties" in found):
+    if found is None or (bytes(found.get("type", NULL)) == b'"object"' and "properties" in found):
         return schema
-    if "type" in found and bytes(found["type"]) != b'"object"':
+    kind = loads(found["type"]) if "type" in found else None
+    if kind is None or (isinstance(kind, list) and "object" in kind):
+        # MCP servers have a null there, or an object among others.
+        found = {**found, "type": _NEEDED["type"]}
+    elif kind != "object":
         return schema
     return to_raw({**_NEEDED, **found})
 

@@ -469,3 +469,30 @@ def test_others_settings_beside_contents() -> None:
     _, sent = ask("claude-real", TO_CLAUDE, contents=[GO], max_tokens=3000, stop=["x"], system="Be brief.")
     assert (sent["max_tokens"], sent["stop_sequences"]) == (3000, ["x"])
     assert "Be brief." in system_of(sent)
+
+
+@each("model", MODELS)
+@each("kind", [None, ["object", "null"], "object"])
+def test_the_type_of_a_schema(model: str, kind: Any) -> None:
+    """A function's is an object's: vendors refuse a null in its place, and several types."""
+    schema = {**SCHEMA, "type": kind}
+    tools = [{"functionDeclarations": [{"name": "glob", "parametersJsonSchema": schema}]}]
+    _, sent = ask(model, TO_CLAUDE.replace("claude-real", model), contents=[GO], tools=tools)
+    assert tools_of(sent) == {"glob": SCHEMA}
+
+
+def test_a_tool_that_is_declared_twice_for_gemini() -> None:
+    """Gemini refuses the second."""
+    world = World(GEMINI_ACCOUNT)
+    body = {"model": "gemini-3-pro-preview", "messages": [HELLO], "tools": [NESTED, NESTED]}
+    world.request("POST", "/v1/chat/completions", key=KEY, body=json.dumps(body).encode())
+    (tools,) = json.loads(world.client.sent[0].body)["tools"]
+    assert [one["name"] for one in tools["functionDeclarations"]] == ["grep"]
+
+
+@each("model", ["claude-real", "qwen3-coder"])
+def test_a_picture_of_chats_in_an_input(model: str) -> None:
+    """Its address stands in an object."""
+    part = {"type": "input_image", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+    _, sent = ask(model, RESPONSES, input=[{"role": "user", "content": [part]}])
+    assert PNG in json.dumps(sent["messages"])

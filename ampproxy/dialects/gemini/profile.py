@@ -32,6 +32,7 @@ PROFILE: Final = DialectProfile(
     # Newer models take both with toolConfig.includeServerSideToolInvocations, and want their own toolCall
     # parts back then, which no other dialect carries. Vertex has no such member at all.
     hosted_beside_tools=False,
+    unique_tools=True,
     output_beside_tools=False,
     provers=frozenset((GEMINI,)),
     part_proofs=True,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ampproxy.dialects.json import Fields, bad_request, is_string, put, read
+from ampproxy.dialects.json import NULL, Fields, bad_request, first, is_string, put, read
 from ampproxy.dialects.openai_requests import (
     AUDIO_TYPES,
     file_source,
@@ -73,6 +73,9 @@ def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
 
 
 def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
+    if first(fields.left.get("image_url", NULL)) == b"{":
+        # In Chat Completions' form.
+        return _of_chat(fields, extras)
     detail = fields.take("detail", str)
     detail = None if detail == "auto" else detail  # the default, and the types require it
     url, file = fields.take("image_url", str), fields.take("file_id", str)
