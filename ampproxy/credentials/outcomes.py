@@ -152,6 +152,13 @@ _THING_OF_THE_CLIENT = _words(
     rf"\bno {_THING}s? (?:was |were )?(?:found|with)\b",
     r"\b(?:thread|previous_response|conversation|container|vector_store|file)_not_found\b",
 )
+#: What was asked is refused, whoever asks it.
+_FLAGGED = _words(
+    r"\brequires moderation\b",
+    r"\b(?:input|prompt|request|content) was flagged\b",
+    r"\b(?:content|cyber|bio)_policy(?:_violation)?\b",
+    r"\bcontent_filter\b",
+)
 _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
 )
@@ -215,6 +222,7 @@ RULES: tuple[Rule, ...] = (
         words=_TOKENS_A_MINUTE,
     ),
     Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
+    Rule(_CLIENT, frozenset((403,)), words=_FLAGGED),
     Rule(RETIRED, frozenset((400, 403, 404, 410, 422)), words=_GONE),
     Rule(RETIRED, frozenset((404, 410)), words=_DEPRECATED),
     Rule(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 from ampproxy.errors import ClientFault
 from ampproxy.server.bodies import body_too_large
@@ -14,6 +16,9 @@ from ampproxy.server.site import GatewayRequest
 _MAX_WINDOW_LOG = 23
 #: Each costs a copy of what is left.
 _MAX_FRAMES = 64
+_GZIP = b"\x1f\x8b"
+#: Names of no coding; clients write their charset there.
+_PLAIN = (b"identity", b"", b"utf-8")
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 #: So many codings a body may have, one upon the other: a client's, and those of a proxy that does it again.
@@ -37,7 +42,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
     if not codings:
         return body
     names = [name.strip().lower() for value in codings for name in value.split(b",")]
-    names = [name for name in names if name not in (b"identity", b"")]
+    names = [name for name in names if name not in _PLAIN]
     if len(names) > MAX_CODINGS:
         raise _too_many(len(names))
     left = limit
@@ -62,16 +67,30 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
     if name == b"deflate" and not _is_zlib(body):
         # Without zlib's header, as many clients understand the word.
         window = -window
-    inflate = zlib.decompressobj(window)
-    try:
-        out = inflate.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise ClientFault.of("invalid_request", f"The {name.decode()} body is broken: {error}.") from None
-    if len(out) > limit:
-        raise _TooLarge
-    if not inflate.eof:
-        raise ClientFault.of("invalid_request", f"The {name.decode()} body is incomplete.")
-    return out
+    return _inflated(body, name, limit, lambda: zlib.decompressobj(window), zlib.error)
+
+
+def _inflated(
+    body: bytes, name: bytes, limit: int, decoder: Callable[[], Any], broken: type[Exception]
+) -> bytes:
+    """One member of gzip (RFC 1952, 2.2), or frame of zstd (RFC 8878, 3.1), after another: a client that
+    writes as it goes may end several.
+    """
+    out = bytearray()
+    for _ in range(_MAX_FRAMES):
+        one = decoder()
+        try:
+            out += one.decompress(body, limit + 1 - len(out))
+        except broken as error:
+            raise ClientFault.of("invalid_request", f"The {name.decode()} body is broken: {error}.") from None
+        if len(out) > limit:
+            raise _TooLarge
+        if not one.eof:
+            raise ClientFault.of("invalid_request", f"The {name.decode()} body is incomplete.")
+        body = one.unused_data
+        if not body or (name != b"zstd" and not (name.endswith(b"gzip") and body.startswith(_GZIP))):
+            return bytes(out)
+    raise ClientFault.of("invalid_request", f"The {name.decode()} body has more than {_MAX_FRAMES} frames.")
 
 
 def _is_zlib(body: bytes) -> bool:
@@ -80,7 +99,6 @@ def _is_zlib(body: bytes) -> bool:
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
-    """One frame after another (RFC 8878, section 3.1): a client that writes as it goes may end several."""
     # Not at the top: hardly any client compresses its requests.
     if sys.version_info >= (3, 14):
         from compression import zstd
@@ -88,21 +106,7 @@ def _zstd(body: bytes, limit: int) -> bytes:
         from backports import zstd
 
     options = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
-    out = bytearray()
-    for _ in range(_MAX_FRAMES):
-        frame = zstd.ZstdDecompressor(options=options)
-        try:
-            out += frame.decompress(body, limit + 1 - len(out))
-        except zstd.ZstdError as error:
-            raise ClientFault.of("invalid_request", f"The zstd body is broken: {error}.") from None
-        if len(out) > limit:
-            raise _TooLarge
-        if not frame.eof:
-            raise ClientFault.of("invalid_request", "The zstd body is incomplete.")
-        body = frame.unused_data
-        if not body:
-            return bytes(out)
-    raise ClientFault.of("invalid_request", f"The zstd body has more than {_MAX_FRAMES} frames.")
+    return _inflated(body, b"zstd", limit, lambda: zstd.ZstdDecompressor(options=options), zstd.ZstdError)
 
 
 def _too_many(count: int) -> Exception:

@@ -46,6 +46,8 @@ CASES = [
     (A, 400, anthropic("invalid_request_error", "max_tokens: Field required"), CLIENT, 0),
     (A, 400, anthropic("invalid_request_error", "prompt is too long: 300000 tokens > 200000"), CLIENT, 0),
     (A, 413, anthropic("request_too_large", "Request exceeds the maximum size"), CLIENT, 0),
+    (C, 403, openai('a/b requires moderation. Your input was flagged for "x".', code="403"), CLIENT, 0),
+    (R, 403, openai("This request was refused.", code="cyber_policy"), CLIENT, 0),
     (C, 400, openai("Unsupported parameter: 'temperature' is not supported with this model.",
                     code="unsupported_parameter"), CLIENT, 0),
     (C, 400, openai("Invalid value for 'model' parameter type."), CLIENT, 0),

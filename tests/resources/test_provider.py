@@ -14,6 +14,7 @@ from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseNeverReceived
 
+from tests.cases import each
 from tests.clocked import within
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, CONFIG, World
 
@@ -427,6 +428,28 @@ def test_compressed_request(coding: str) -> None:
         squeezed = squeezed[2:-4]
     world = World()
     world.request("POST", ROOT, {"Content-Encoding": coding.partition(" ")[0]}, squeezed)
+    assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+
+
+@each("parts", [1, 2, 3])
+def test_gzip_of_several_members(parts: int) -> None:
+    """Clients that write as they go end several, each of which is inflated."""
+    import gzip
+
+    size = len(body()) // parts + 1
+    pieces = [body()[at : at + size] for at in range(0, len(body()), size)]
+    world = World()
+    world.request("POST", ROOT, {"Content-Encoding": "gzip"}, b"".join(map(gzip.compress, pieces)))
+    assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+    many = gzip.compress(b"") * 400_000
+    connection = within(5, partial(World().request, "POST", ROOT, {"Content-Encoding": "gzip"}, many))
+    assert (connection.status, b"gzip body" in connection.body) == (400, True)
+
+
+def test_a_charset_in_place_of_a_coding() -> None:
+    """Is none."""
+    world = World()
+    world.request("POST", ROOT, {"Content-Encoding": "UTF-8"}, body())
     assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
 
 
