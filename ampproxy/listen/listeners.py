@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from socket import socket
+from errno import EADDRNOTAVAIL, EINVAL
+from socket import gaierror, socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -407,9 +408,12 @@ def _at_once(listening: Deferred[Any]) -> Any:
 
 
 def setting_of(error: CannotListenError, config: Config) -> str:
-    """Which setting an address stands in that is taken."""
+    """Which setting an address stands in that cannot be had."""
     neo = config.neo
-    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"
+    if neo is not None and neo.port and neo.port == error.port:
+        return "neo"
+    why = error.socketError
+    return "host" if isinstance(why, gaierror) or why.errno in (EADDRNOTAVAIL, EINVAL) else "port"
 
 
 class CloudEntrance(Factory):

@@ -23,7 +23,7 @@ from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, sockets
 from ampproxy.listen.inherited import FIRST, Inherited
-from ampproxy.listen.listeners import Listeners
+from ampproxy.listen.listeners import Listeners, setting_of
 from ampproxy.listen.sockets import listening
 from tests.ports import free_port
 from tests.reactor import in_reactor
@@ -124,6 +124,15 @@ def test_taken(made: Callable[..., Listeners]) -> None:
         in_reactor(listeners.prepare, config(f"port: {taken}"))
     assert listeners.ports == [port]
     assert greeting(("127.0.0.1", port.getHost().port)) == b"hello"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])
+def test_not_of_this_machine(made: Callable[..., Listeners], host: str) -> None:
+    """It is the host that is wrong where its address cannot be listened on at all, and not the port."""
+    wanted = config(f"host: {host}\nport: {free_port()}\napi-keys: [k]")
+    with pytest.raises(CannotListenError) as raised:
+        in_reactor(made("port: 0").prepare, wanted)
+    assert setting_of(raised.value, wanted) == "host"
 
 
 class Sockets:

@@ -328,6 +328,7 @@ def test_no_secret_in_the_file(tmp_path):
         (Seen("ready", names=("m", "n")), "ok", ""),
         (Seen("ready", details=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
         (Seen("unasked", "api-keys[0] (KEY)"), "note", "as root"),
+        (Seen("unasked", "api-keys (none is in AMPPROXY_API_KEY)"), "note", "set AMPPROXY_API_KEY to one"),
         (Seen("down", "Connection refused"), "problem", "ampproxy serve --config"),
         (Seen("mute", "BadStatusLine"), "problem", "ss -ltnp 'sport = :8317'"),
         (Seen("foreign", "it is another gateway"), "problem", "ss -ltnp"),
