@@ -686,6 +686,15 @@ def test_what_is_shared() -> None:
         assert "redis://h:6379/0: refused" in finding.text
 
 
+def test_a_ledger_that_cannot_be_written() -> None:
+    """What the service itself says of it is told, whatever the doctor sees of the disk."""
+    said = Status("ready", 1, 0.0, state_dir="/s", ledger="the disk is full (3 exchanges waiting, 0 lost)")
+    (finding,) = found("ledger", context(seen=Seen("ready", names=("m",), details=said)))
+    assert finding.level == "problem"
+    assert "the disk is full (3 exchanges waiting, 0 lost)" in finding.text
+    assert "/s" in finding.todo
+
+
 @pytest.mark.parametrize(
     ("state", "levels", "words"),
     [
