@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -312,8 +313,38 @@ def test_unix_socket_of_another(made: Callable[..., Listeners], tmp_path: Path) 
         assert path.exists()
 
 
-def certificate(folder: Path, authority: trustme.CA) -> str:
-    issued = authority.issue_cert("localhost")
+def test_a_certificate_that_expires(tmp_path: Path) -> None:
+    """Is told when it comes into use, by the process that others borrow the sockets of."""
+    wanted = config(
+        f"port: 0\n{certificate(tmp_path, trustme.CA(), datetime(2030, 5, 1, tzinfo=timezone.utc))}"
+    )
+    ends = 1_903_824_000.0
+    for wall, borrowed, words in (
+        (ends - 20 * 86400, False, ()),
+        (ends - 5 * 86400, False, ("expires in 5 d",)),
+        (ends + 9, False, ("has expired",)),
+        (ends + 9, True, ()),
+    ):
+        events: list[dict[str, Any]] = []
+        log = Logger(observer=events.append)
+        listeners = Listeners(
+            Factory.forProtocol(Greeter),
+            reactor,
+            (),
+            Inherited(),
+            log,
+            borrowed=borrowed,
+            wall=lambda wall=wall: wall,
+        )
+        in_reactor(lambda listeners=listeners: listeners.commit(listeners.prepare(wanted)))
+        in_reactor(listeners.close)
+        told = [event["trouble"] for event in events if "trouble" in event]
+        assert len(told) == len(words)
+        assert all(word in one for word, one in zip(words, told, strict=True)), told
+
+
+def certificate(folder: Path, authority: trustme.CA, end: datetime | None = None) -> str:
+    issued = authority.issue_cert("localhost", not_after=end)
     issued.private_key_pem.write_to_path(str(folder / "key.pem"))
     issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
     return f"tls: {{enable: true, cert: {folder}/cert.pem, key: {folder}/key.pem}}"

@@ -185,6 +185,11 @@ def service(context: Context) -> Iterator[Finding]:
             f"No key was sent to {context.url}: {seen.why}.",
             "find out who has the port; if it is the service's user, run the doctor as that one",
         )
+    elif seen.state == "untrusted" and "expired" in seen.why:
+        yield problem(
+            f"The certificate of the service at {context.url} has expired: clients refuse it.",
+            "renew it; the service reads the new file (tls.cert) by itself",
+        )
     elif seen.state == "untrusted":
         yield problem(
             f"The service at {context.url} shows another certificate than tls.cert ({seen.why}).",

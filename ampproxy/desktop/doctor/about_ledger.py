@@ -19,7 +19,7 @@ def database(context: Context) -> Iterator[Finding]:
     if status is not None and status.ledger and (found is None or not found.why):
         yield problem(
             f"The service cannot write the ledger: {printable(status.ledger)}.",
-            f"make room, or mend what it says, in {status.state_dir}; requests are served all the same",
+            f"make room in {status.state_dir}, or remove the cause; requests are served all the same",
         )
     if found is None and status is not None and status.ledger:
         return

@@ -334,6 +334,7 @@ def test_no_secret_in_the_file(tmp_path):
         (Seen("foreign", "it is another gateway"), "problem", "ss -ltnp"),
         (Seen("refused", "/v1/models is answered with 401"), "problem", "stop it"),
         (Seen("untrusted", "self-signed"), "problem", "restart it"),
+        (Seen("untrusted", "certificate has expired"), "problem", "renew it"),
         (Seen("stranger", "it belongs to user nobody"), "problem", "run the doctor as that one"),
     ],
 )
