@@ -127,6 +127,31 @@ def test_a_taken_port(file: Path, more: tuple[str, ...]) -> None:
     assert len(done.stderr.splitlines()) <= 4
 
 
+#: Serves, and gets two signals in one turn of the reactor as soon as it does.
+TWICE = """
+import os, signal
+from twisted.internet import reactor
+from ampproxy.cli import foreground, main
+def announced(*rest):
+    announce(*rest)
+    reactor.callLater(0, lambda: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)])
+announce, foreground._announce = foreground._announce, announced
+main()
+"""
+
+
+@pytest.mark.loopback
+def test_two_signals_at_once(file: Path) -> None:
+    """The second one is no error, though the reactor has not begun to stop because of the first."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, "serve", f"--config={file}", "--port=0"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=file.parent, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "Serving on" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 0
+
+
 def test_options_that_exclude_each_other(file: Path) -> None:
     """An endpoint string names the port already."""
     code, text = run("serve", file, "--listen=tcp:1", "--port=2")
