@@ -150,8 +150,10 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
     for worker in status.workers:
-        if worker.state in ("hung", "waiting"):
-            yield f"Worker {worker.number} is {worker.state}: see the log."
+        if worker.state == "hung":
+            yield f"Worker {worker.number} does not answer: it is replaced after timeouts.worker."
+        elif worker.state == "waiting":
+            yield f"Worker {worker.number} has ended again and again, and is started soon: see the log."
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):
@@ -196,9 +198,10 @@ def _worker(worker: WorkerStatus, now: float) -> str:
     if not worker.pid:
         return f"{worker.state}; it has ended {counted(worker.deaths, 'time')}"
     deaths = f", ended {counted(worker.deaths, 'time')} before" if worker.deaths else ""
-    since = f" for {span(now - worker.started)}" if worker.started else ""
+    age = span(now - worker.started) if worker.started else ""
+    since = f" for {age}" if worker.state == "ready" else f" (started {age} ago)"
     return (
-        f"{worker.state}{since}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
+        f"{worker.state}{since if age else ''}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
         f"{worker.memory / 2**20:.0f} MiB{deaths}"
     )
 

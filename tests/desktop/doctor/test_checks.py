@@ -445,6 +445,22 @@ def test_mappings():
     assert "(no Amp role currently uses this model)" in findings[-1].text
 
 
+def test_a_mapping_to_what_no_vendor_lists():
+    """A misspelt target, or a name of another gateway's, is asked for because of its family alone: that is
+    told where the vendor's list is known.
+    """
+    text = CONFIG + (
+        "gemini-api-key: [{api-key: canary-account-key-ee55}]\n"
+        "ampcode: {model-mappings: [{from: claude-opus-4-5, to: gemini-claude-opus-4-5-thinking}]}\n"
+    )
+    for listed, level in (("gemini-3.1-pro-preview", "warning"), ("gemini-claude-opus-4-5-thinking", "ok")):
+        config = config_of(text)
+        catalog = Catalog(config, {"gemini-api-key[0]": (listed,)}, config.families.gone(TODAY))
+        (finding,) = found("mappings", context(text, router=Router(config, catalog)))
+        assert finding.level == level, finding
+        assert ("because of its name alone" in finding.text) is (level == "warning")
+
+
 def test_models():
     """Each model that the installed version asks for: served, for credits, or by nobody."""
     local = {finding.text.split()[0]: finding for finding in found("models", context())}
