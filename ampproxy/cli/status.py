@@ -158,8 +158,13 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
     for one in found:
         if one.state in ("needs login", "key refused"):
             yield f"{one.label}: {one.state}{f' ({one.to_do})' if one.to_do else ''}"
-    if found and all(one.state == "resting" for one in found):
+    if found and all(one.state == "resting" and _cools_for_all(one) for one in found):
         yield "Every account is cooling down: ampproxy accounts shows until when."
+
+
+def _cools_for_all(account: AccountReport) -> bool:
+    """Whether an account cools down for all of its models, and not for some alone."""
+    return not account.cooldowns or any(one.model is None for one in account.cooldowns)
 
 
 def used_today(config: Config, ledger: Place, now: float) -> Today:

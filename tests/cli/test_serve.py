@@ -19,7 +19,7 @@ from ampproxy.cli.service_client import NoKey, NotReachable, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import AccountReport
+from ampproxy.credentials.report import AccountReport, CooldownReport
 from ampproxy.status import ReloadReport, RestartReport, SharedReport, Status
 from ampproxy.tap import Overrides
 
@@ -248,6 +248,10 @@ def test_accounts_that_need_attention() -> None:
 
     assert told("ready", "key refused") == ["a1: key refused"]
     assert told("ready", "resting") == []
+    for model, count in (("m", 0), (None, 1)):
+        cooldown = CooldownReport(model, None, "is rate limited", 1, 1.0, 60.0, False)
+        one = AccountReport("a", "claude", "x", 0, (), "resting", (cooldown,))
+        assert len(list(status.needs_attention(Status("ready", 1, 0.0), [one]))) == count
     assert told("resting", "resting") == [
         "Every account is cooling down: ampproxy accounts shows until when."
     ]

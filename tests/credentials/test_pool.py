@@ -158,6 +158,17 @@ def test_invented_models_do_not_fill_the_memory():
     assert world.serve(asked=route(*ABC, served="claude-4999")) == "b1"
 
 
+def test_failing_invented_models_do_not_fill_the_memory():
+    """Of thousands of names that an account failed for, it remembers those whose rests end last."""
+    world = World(route(("a", "1")))
+    for number in range(1000):
+        world.serve("a", asked=route(("a", f"m{number}"), served=f"m{number}"), verdict=hinted(60 + number))
+    (account,) = [offer.account for offer in world.asked.offers]
+    cooldowns = world.state.health(world.state.identity(account)).cooldowns
+    assert len(cooldowns) == 256
+    assert {scope.model for scope in cooldowns} == {f"m{number}" for number in range(744, 1000)}
+
+
 # -- rests
 
 
