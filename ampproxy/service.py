@@ -48,8 +48,7 @@ class GatewayService(Service):
     :ivar lifecycle: in which phase it is.
     :ivar tree: what it serves, as far as that is loaded.
     :ivar listeners: where it listens.
-    :ivar ledger: records what has ended, as long as the service runs; ``None``: another process does, or
-        none.
+    :ivar ledger: records what has ended; ``None``: another process does, or none.
     :ivar reports: how its last restart went.
     """
 
@@ -371,6 +370,7 @@ class GatewayService(Service):
             started=self._started,
             workers=self._crew.report(),
             shared=self._runtime.shared.report() if self._runtime.shared.active else None,
+            ledger="" if self.ledger is None else self.ledger.trouble,
         )
 
     def _state(self) -> State:

@@ -145,6 +145,8 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield f"The configuration's file was rejected: {first}"
     if status.shared is not None and not status.shared.connected:
         yield f"The state cannot be shared by {status.shared.by}: {status.shared.why}"
+    if status.ledger:
+        yield f"The ledger cannot be written: {status.ledger}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
     for worker in status.workers:
@@ -192,8 +194,8 @@ def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
 
 def _worker(worker: WorkerStatus, now: float) -> str:
     if not worker.pid:
-        return f"{worker.state}; it has ended {worker.deaths} times"
-    deaths = f", ended {worker.deaths} times before" if worker.deaths else ""
+        return f"{worker.state}; it has ended {counted(worker.deaths, 'time')}"
+    deaths = f", ended {counted(worker.deaths, 'time')} before" if worker.deaths else ""
     since = f" for {span(now - worker.started)}" if worker.started else ""
     return (
         f"{worker.state}{since}: process {worker.pid}, {counted(worker.running, 'exchange')}, "

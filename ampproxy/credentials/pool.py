@@ -332,6 +332,9 @@ class Selection:
 
     def _probe(self, candidate: Candidate, offer: RouteTarget, now: float) -> None:
         self._held = candidate.health.cooldowns_for(candidate.scopes_of(offer))
+        if not self._held:
+            # Only others of its models rest.
+            return
         for cooldown in self._held:
             cooldown.claim(now)
         self._pool.state.changed(candidate.identity, candidate.scopes_of(offer))

@@ -91,6 +91,29 @@ def test_in_the_background(file: Path) -> None:
 
 
 @pytest.mark.loopback
+def test_a_second_one_by_the_same_file(file: Path) -> None:
+    """The commands go on to mean the first, also when the second has ended."""
+    first = serve(file, "--background", "--port=0")
+    assert first.returncode == 0, first.stderr
+    try:
+        pid = json.loads(run("status", file, "--json")[1])["status"]["pid"]
+        command = [sys.executable, "-m", "ampproxy", "serve", f"--config={file}", "--port=0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=file.parent) as second:
+            assert second.stdout is not None
+            told = []
+            for line in second.stdout:
+                told.append(line)
+                if "Serving on" in line:
+                    second.terminate()
+        assert second.returncode == 0
+        assert [f"Process {pid} runs by the same file" in line for line in told].count(True) == 1
+        found = json.loads(run("status", file, "--json")[1])
+        assert (found["status"]["pid"], bool(found["log"])) == (pid, True)
+    finally:
+        assert run("stop", file)[0] == 0
+
+
+@pytest.mark.loopback
 @pytest.mark.parametrize("more", [(), ("--background",)])
 def test_a_taken_port(file: Path, more: tuple[str, ...]) -> None:
     """One sentence, no traceback, and status 1."""
@@ -171,6 +194,7 @@ def test_a_run_file_of_a_crash(tmp_path: Path) -> None:
         (Status("ready", 1, 0.0, restart=RestartReport(1.0, "no room")), "The last restart failed: no room"),
         (Status("ready", 1, 0.0, shared=SharedReport("redis://h:6379/0", True)), ""),
         (Status("ready", 1, 0.0, shared=SharedReport("redis://h/0", False, 1.0, "refused")), "0: refused"),
+        (Status("ready", 1, 0.0, ledger="the disk is full"), "cannot be written: the disk is full"),
     ],
 )  # fmt: skip
 def test_attention(about: Status, words: str) -> None:

@@ -175,6 +175,17 @@ def test_resting_account_is_passed_over():
     assert "serves {model} again" in said[2]
 
 
+def test_another_model_is_not_tried_again():
+    """Where one model of an account rests, or has, nothing is said of requests for its others."""
+    world = World()
+    world.serve("a", "b", "c", verdict=hinted(60))
+    world.now += 60
+    del world.events[:]
+    for _ in range(6):
+        world.serve(asked=route(("a", "2"), ("b", "2"), ("c", "2"), served="n"))
+    assert [event["log_format"] for event in world.events] == []
+
+
 def test_one_request_tries():
     """When a rest is over only one request is given to the account, until it is known how that went."""
     world = World(route(("a", "1"), ("b", "1")))
