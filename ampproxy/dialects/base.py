@@ -139,6 +139,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
         pass, and the log has them.
     :param named: clients go by the ``event`` line: one that is missing is made from the data's ``type``.
+    :param typed: clients go by the data's ``type``: one that is missing is made from the ``event`` line.
     :param settled: gives an event that ends an answer, or follows its end, as the clients need it, from its
         data and its members; ``None``: as it is.
     """
@@ -151,6 +152,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     list_unless: bytes = b""
     own_breaks: bool = False
     named: bool = False
+    typed: bool = False
     settled: Callable[[bytes, Members], bytes] | None = None
 
 
