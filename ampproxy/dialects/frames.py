@@ -102,8 +102,8 @@ class Frame:
         if close:
             parted = [event[start:].partition(tail) for event in run]
             parts = pieces = [words for words, _, _ in parted]
-            rests = [rest for _, _, rest in parted]
-            together = b"\n".join(rests) + b"\n"
+            paddings = [padding for _, _, padding in parted]
+            together = b"\n".join(paddings) + b"\n"
             # Padding has no other member after it.
             if not together.count(b'"') == together.count(close + b"\n") == len(run):
                 return []
@@ -117,7 +117,7 @@ class Frame:
                 return []
             parts = map(self._middle.join, zip(numbers, parts))  # noqa: B905
         if close:
-            parts = map(tail.join, zip(parts, rests))  # noqa: B905
+            parts = map(tail.join, zip(parts, paddings))  # noqa: B905
         whole = b"%b%b%b" % (head, between.join(parts), last)
         return pieces if whole == b"\n".join(run) else []
 
