@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from ampproxy.dialects.anthropic.clean import clean_beta
-from ampproxy.dialects.openai_responses import passthrough as of_responses
+from ampproxy.dialects.openai_responses import repairs as of_responses
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.relay.passthrough import passing
@@ -44,7 +44,7 @@ def mender(dialect: str) -> Callable[[bytes], bytes]:
 
     def mended(data: bytes) -> bytes:
         values = members(data)
-        return data if values is None or mending.signs.search(data) is None else mend(data, values)
+        return data if values is None or not mending.signs(data) else mend(data, values)
 
     return mended
 
@@ -327,8 +327,10 @@ def test_whole_chat_answer_with_calls_says_so() -> None:
     assert mender(CHAT)(answer) == answer.replace(b'"stop"', b'"tool_calls"')
 
 
-DONE = b'{"type":"response.output_item.done","output_index":%d,"item":{"type":"function_call","name":"bash","n":%s}}'
-COMPLETED = b'{"type":"response.completed","response":{"model":"v","output":%s,"usage":null}}'
+DONE = b'{"type":"response.output_item.done","sequence_number":1,"output_index":%d,"item":{"type":"function_call","name":"bash","n":%s}}'
+COMPLETED = (
+    b'{"type":"response.completed","sequence_number":2,"response":{"model":"v","output":%s,"usage":null}}'
+)
 
 
 def named(data: bytes) -> bytes:

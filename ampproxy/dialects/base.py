@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Literal, Protocol, TypeAlias, TypedDict, cast
@@ -139,6 +138,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
         pass, and the log has them.
     :param named: clients go by the ``event`` line: one that is missing is made from the data's ``type``.
+    :param typed: clients go by the data's ``type``: one that is missing is made from the ``event`` line.
     :param settled: gives an event that ends an answer, or follows its end, as the clients need it, from its
         data and its members; ``None``: as it is.
     """
@@ -151,6 +151,7 @@ class EventStream(Value, frozen=True, kw_only=True):
     list_unless: bytes = b""
     own_breaks: bool = False
     named: bool = False
+    typed: bool = False
     settled: Callable[[bytes, Members], bytes] | None = None
 
 
@@ -170,13 +171,13 @@ Mend: TypeAlias = Callable[[bytes, Members], bytes]
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
-    :param signs: what has to be looked at for that; other data need not be. By default nothing has.
+    :param signs: whether something has to be looked at for that, by its bytes. By default nothing has.
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
     """
 
-    signs: re.Pattern[bytes] = re.compile(rb"(?!)")
+    signs: Callable[[bytes], object] = lambda data: None
     of_one: Callable[[Callable[[str], str]], Mend] = lambda new_id: lambda data, values: data
 
 

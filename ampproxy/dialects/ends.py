@@ -60,7 +60,8 @@ def read_end(word: str) -> FinishReason | WireError:
     the word does not show.
     """
     plain = word.strip().lower().replace("-", "_").replace(" ", "_")
-    if known := _KNOWN.get(plain):
+    # Behind the name of the enum, as Python writes one.
+    if known := _KNOWN.get(plain.rpartition(".")[2]):
         return known
     for pattern, kind in _BROKEN:
         if pattern.search(plain):

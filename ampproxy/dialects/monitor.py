@@ -10,7 +10,7 @@ import msgspec
 
 from ampproxy.model.events import Usage
 from ampproxy.wire.json import NULL, elements, members, string
-from ampproxy.wire.values import loads
+from ampproxy.wire.values import encode, loads
 
 Raw = msgspec.Raw
 #: An object's members: name -> exact text of the value.
@@ -81,6 +81,7 @@ class StreamMonitor:
         dialect's own reader has to judge, from that event and those that were kept.
     :ivar kept: events of calls, in order, as far as they are needed to judge.
     :ivar spoken: words, thinking or a call came.
+    :ivar lacking: events that have to go before the one that was seen, and that the vendor left out.
     :ivar usage: the last that was reported.
     """
 
@@ -93,6 +94,7 @@ class StreamMonitor:
         "failed",
         "finished",
         "kept",
+        "lacking",
         "spoken",
         "terminal",
         "unended",
@@ -111,6 +113,7 @@ class StreamMonitor:
         self.doubtful = False
         self.spoken = False
         self.kept: list[bytes] = []
+        self.lacking: list[bytes] = []
         self._kept_size = 0
         self._usage: dict[str, Raw] = {}
 
@@ -170,6 +173,12 @@ class StreamMonitor:
     def usage(self) -> Usage | None:
         """The usage of the stream so far; ``None`` if none was reported."""
         return type(self).read(self._usage) if self._usage else None
+
+
+def made(name: str, **values: Any) -> bytes:
+    """An event that a vendor left out."""
+    data = encode({"type": name, **values})
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
 #: How far behind its bracket the first object of a list is looked for. Bytes.

@@ -187,6 +187,7 @@ class ChunkFastPath:
         "_ends",
         "_head",
         "_joint",
+        "_list",
         "_model",
         "_monitor",
         "_new",
@@ -199,6 +200,8 @@ class ChunkFastPath:
         self._monitor = monitor
         #: How pieces of the call begin that was named last.
         self._call = b""
+        #: How a content begins, in this server's spelling, that is a list of parts.
+        self._list = b""
         self._model = encode(model) if model else b""
         self._anchor = b""
         self._ends = False
@@ -222,7 +225,10 @@ class ChunkFastPath:
         # Taken apart at its line ends, and put together again: searches for long patterns cost more.
         lines = BytesIO(whole).readlines()
         differing = self._differing(whole, lines)
-        calls = (whole if differing is None else b"".join(differing)).count(b'"tool_calls"')
+        varying = whole if differing is None else b"".join(differing)
+        if self._list in varying:
+            return None
+        calls = varying.count(b'"tool_calls"')
         # Tool calls need attention unless they are mere pieces of arguments, numbered.
         if calls and (not self._call or calls != whole.count(self._call) or b'"name"' in whole):
             return None
@@ -292,6 +298,7 @@ class ChunkFastPath:
                 return
             self._head, self._old, self._new = head.group(), head["name"] + head["value"], new
         self._anchor = anchor.group()
+        self._list = b'"content": [' if b'"finish_reason": ' in self._anchor else b'"content":['
         # Mostly nothing of interest follows it: then the end of the event need not be counted apart.
         self._ends = anchor["rest"] is not None
         if self._ends:

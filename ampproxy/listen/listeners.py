@@ -427,7 +427,9 @@ def setting_of(error: CannotListenError, config: Config) -> str:
     if neo is not None and neo.port and neo.port == error.port:
         return "neo"
     why = error.socketError
-    return "host" if isinstance(why, gaierror) or why.errno in (EADDRNOTAVAIL, EINVAL) else "port"
+    # Of an endpoint of another kind it may be a text.
+    number = getattr(why, "errno", None)
+    return "host" if isinstance(why, gaierror) or number in (EADDRNOTAVAIL, EINVAL) else "port"
 
 
 class CloudEntrance(Factory):

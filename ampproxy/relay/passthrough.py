@@ -17,18 +17,19 @@ from ampproxy.relay.endings import Endings
 from ampproxy.relay.growing import GrowingList
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.settle import UNENDED
-from ampproxy.wire.json import NULL, members, string
+from ampproxy.wire.json import NULL, members, replace_members, string
 from ampproxy.wire.redact import Redactor, printable
 from ampproxy.wire.sse import (
     MAX_EVENT,
     EventCutter,
     EventTooLargeError,
+    composed,
     escape_separators,
     is_cut,
     parse_block,
     part,
 )
-from ampproxy.wire.values import sound, whole_surrogates
+from ampproxy.wire.values import encode, sound, whole_surrogates
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
@@ -68,7 +69,7 @@ class PassthroughFilter:
         new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
-        self._odd, self._mend = mending.signs.search, mending.of_one(new_id)
+        self._odd, self._mend = mending.signs, mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -84,7 +85,7 @@ class PassthroughFilter:
             rewriter.asked_model if rewriter is not None else "", self._monitor
         )
         self._own_breaks = events.own_breaks
-        self._named = events.named
+        self._named, self._typed = events.named, events.typed
         self._settled = events.settled
         self._cutter = EventCutter(limit)
         self._array: GrowingList | None = None
@@ -259,6 +260,9 @@ class PassthroughFilter:
             if is_sign_of_life(data):
                 return self._opening(self._keepalive)
             values = members(data := sound(data) or data)
+        if self._typed and name and values is not None and "type" not in values:
+            kind = {"type": encode(name.decode("utf-8", "replace"))}
+            values = members(data := replace_members(data, kind, values))
         if values is not None and self._odd(data) and (mended := self._mend(data, values)) is not data:
             values = members(data := mended)
         if data is not came:
@@ -283,12 +287,12 @@ class PassthroughFilter:
             self._fail(event)
         if self._monitor.doubtful:
             self._judge(event)
-        new_name = name
-        new_data = data if self._settled is None else self._settle(data, values)
+        ahead = self._lacking() if self._monitor.lacking else b""
+        new_name, new_data = name, data if self._settled is None else self._settle(data, values)
         if self._rewriter is not None:
             new_name, new_data = self._rewriter.event(name, new_data, values if new_data is data else None)
             if not new_data:
-                return b""
+                return ahead
         if self._tight:
             # A line of data and nothing else: Google's SDKs break at other fields, and at several lines.
             out = b"data: " + new_data.replace(b"\n", b" ")
@@ -297,12 +301,19 @@ class PassthroughFilter:
         else:
             if self._named and not new_name:
                 new_name = (string((values or {}).get("type", NULL)) or "").encode()
-            out = _compose(block, new_name, new_data)
+            out = composed(block, new_name, new_data)
         sent = out + b"\n\n" if self._forwards else self._opening(out + b"\n\n")
         # What is held back must not be overtaken by what the fast path knows.
         if self._forwards and not self._monitor.finished:
             self._fast.learn(block, out)
-        return sent
+        return ahead + sent if ahead else sent
+
+    def _lacking(self) -> bytes:
+        """What has to go before an event, and the vendor left out."""
+        events, self._monitor.lacking = self._monitor.lacking, []
+        # Others may lack something, too.
+        self._fast = NoFastPath()
+        return b"".join(map(self._event, events))
 
     def _see_mended(self, name: bytes, data: bytes) -> bool:
         """Look at an event that is valid but for halves of characters, which its client may put together."""
@@ -378,17 +389,6 @@ class PassthroughFilter:
     def _whole_event(self, rest: bytes) -> bool:
         data = parse_block(rest)[1]
         return data.strip() == b"[DONE]" or members(data) is not None
-
-
-def _compose(block: bytes, name: bytes, data: bytes) -> bytes:
-    """The event with another name and data; its other fields (``id``, ``retry``) stay."""
-    if not name and b"\n" not in block:
-        return b"data: " + data
-    lines = [line for line in block.split(b"\n") if line.startswith((b"id:", b"retry:", b":"))]
-    if name:
-        lines.append(b"event: " + name)
-    lines.extend(b"data: " + line for line in data.split(b"\n"))
-    return b"\n".join(lines)
 
 
 def _not_events(body: bytes) -> UpstreamFault:
@@ -489,7 +489,7 @@ def rewrite_whole(
     if (found := members(body)) is None:
         found = members(body := sound(body) or body)
     usage = dialect.passthrough.usage(found or {})
-    odd = found is not None and (usage is None or mending.signs.search(body))
+    odd = found is not None and (usage is None or mending.signs(body))
     if odd and (mended := mending.of_one(new_id)(body, found or {})) is not body:
         body, found = mended, members(mended)
         usage = dialect.passthrough.usage(found or {})

@@ -318,3 +318,14 @@ def escape_separators(data: bytes) -> bytes:
     if b"\xe2\x80" in data:
         data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     return data.replace(b"\xc2\x85", b"\\u0085")
+
+
+def composed(block: bytes, name: bytes, data: bytes) -> bytes:
+    """The event with another name and data; its other fields (``id``, ``retry``) stay."""
+    if not name and b"\n" not in block:
+        return b"data: " + data
+    lines = [line for line in block.split(b"\n") if line.startswith((b"id:", b"retry:", b":"))]
+    if name:
+        lines.append(b"event: " + name)
+    lines.extend(b"data: " + line for line in data.split(b"\n"))
+    return b"\n".join(lines)

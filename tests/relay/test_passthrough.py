@@ -80,12 +80,19 @@ STREAMS = {
         "[DONE]",
     ),
     RESPONSES: named(
-        '{"type":"response.created","response":{"id":"r","model":"vendor","output":[]}}',
-        '{"type":"response.output_item.added","output_index":0,"item":{"type":"message","content":[]}}',
-        *(f'{{"type":"response.output_text.delta","delta":"{text}"}}' for text in TEXTS),
-        *(f'{{"type":"response.reasoning_summary_text.delta","delta":"{text}"}}' for text in TEXTS),
-        '{"type":"response.output_item.done","output_index":1,"item":{"type":"function_call","name":"bash"}}',
-        '{"type":"response.completed","response":{"id":"r","model":"vendor","output":[{"type":"function_call","name":"bash"}],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":3}}}}',
+        '{"type":"response.created","sequence_number":0,"response":{"id":"r","model":"vendor","output":[]}}',
+        '{"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"message","content":[]}}',
+        '{"type":"response.output_item.added","sequence_number":2,"output_index":1,"item":{"type":"reasoning"}}',
+        *(
+            f'{{"type":"response.output_text.delta","sequence_number":{number},"output_index":0,"delta":"{text}"}}'
+            for number, text in enumerate(TEXTS, 3)
+        ),
+        *(
+            f'{{"type":"response.reasoning_summary_text.delta","sequence_number":{number},"output_index":1,"delta":"{text}"}}'
+            for number, text in enumerate(TEXTS, 8)
+        ),
+        '{"type":"response.output_item.done","sequence_number":13,"output_index":2,"item":{"type":"function_call","name":"bash"}}',
+        '{"type":"response.completed","sequence_number":14,"response":{"id":"r","model":"vendor","output":[{"type":"function_call","name":"bash"}],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":4},"output_tokens":6,"output_tokens_details":{"reasoning_tokens":3}}}}',
     ),
     GEMINI: bare(*GEMINI_EVENTS),
 }
@@ -402,9 +409,9 @@ SURPRISES = {
         '{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":1}}',
     ],
     RESPONSES: [
-        '{"type":"response.output_item.added","item":{"type":"function_call","name":"bash"}}',
-        '{"type":"response.completed","response":{"model":"vendor","output":[]}}',
-        '{"type":"response.reasoning_summary_text.delta","delta":"x"}',
+        '{"type":"response.output_item.added","sequence_number":9,"output_index":3,"item":{"type":"function_call","name":"bash"}}',
+        '{"type":"response.completed","sequence_number":9,"response":{"model":"vendor","output":[]}}',
+        '{"type":"response.reasoning_summary_text.delta","sequence_number":9,"output_index":1,"delta":"x"}',
         '{"type":"error"}',
     ],
 }
@@ -420,7 +427,7 @@ def test_a_surprise_among_ordinary_events(dialect: str, surprise: str, place: in
     chunk = [*ordinary[:place], odd, *ordinary[place:]]
     fast, slow = (passing(DIALECTS[dialect], rewriter(dialect)) for _ in range(2))
     for stream in (fast, slow):
-        for event in ordinary * 2:
+        for event in (*([] if dialect == GEMINI else STREAMS[dialect][:3]), *ordinary * 2):
             stream.feed(event)
     expected = b"".join(slow._each(event) for event in chunk)
     assert fast.feed(b"".join(chunk)) == expected
@@ -433,9 +440,8 @@ def test_a_surprise_among_ordinary_events(dialect: str, surprise: str, place: in
         data, mending = surprise.encode(), DIALECTS[dialect].passthrough.mending
         assert mending is not None
         mended = mending.of_one(str)(data, members(data) or {})
-        assert json.loads(parse_events(expected)[place][1]) == json.loads(
-            rewriter(dialect).event(b"", mended)[1]
-        )
+        wanted = json.loads(rewriter(dialect).event(b"", mended)[1])
+        assert wanted in [json.loads(found) for _, found in parse_events(expected)]
 
 
 # Gemini's list.

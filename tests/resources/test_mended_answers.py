@@ -219,14 +219,17 @@ def test_a_last_event_without_the_output(output: dict[str, Any], end: str, clien
     """Clients take the answer from it; all other events are as they came."""
     second = {**TEXT, "id": "msg_2"}
     before = [
-        event("response.created", response={"id": "r", "output": []}),
-        event("response.output_item.added", output_index=0, item={**ITEM, "content": []}),
-        event("response.output_text.delta", output_index=0, content_index=0, delta="Hello"),
-        event("response.output_item.done", output_index=0, item=TEXT),
-        event("response.output_item.done", output_index=1, item=second),
+        event("response.created", sequence_number=0, response={"id": "r", "output": []}),
+        event("response.output_item.added", sequence_number=1, output_index=0, item={**ITEM, "content": []}),
+        event(
+            "response.output_text.delta", sequence_number=2, output_index=0, content_index=0, delta="Hello"
+        ),
+        event("response.output_item.done", sequence_number=3, output_index=0, item=TEXT),
+        event("response.output_item.done", sequence_number=4, output_index=1, item=second),
     ]
     response = {"id": "r", "status": end.replace("done", "completed")[9:], **output}
-    world, connection = served(RESPONSES, client, "streamed", *before, event(end, response=response))
+    last_event = event(end, sequence_number=5, response=response)
+    world, connection = served(RESPONSES, client, "streamed", *before, last_event)
     assert ended_well(world, connection, "streamed")
     if client == "chat":
         assert texts(client, "streamed", connection.body).startswith("Hello")
@@ -359,7 +362,7 @@ def test_events_without_their_names() -> None:
 
 
 def test_what_messages_lack() -> None:
-    """Content and usage of a beginning, and the usage of an end."""
+    """Content and usage of a beginning, the end of a block, and the usage of the answer's end."""
     begun = {name: value for name, value in BEGUN.items() if name != "content"}
     delta = event("message_delta", delta={"stop_reason": "end_turn"})
     block = event("content_block_start", index=0, content_block={"type": "text", "text": "Hi"})
@@ -369,7 +372,8 @@ def test_what_messages_lack() -> None:
     values = list(objects("streamed", connection.body))
     assert values[0]["message"]["content"] == []
     assert values[0]["message"]["usage"] == {"input_tokens": 0, "output_tokens": 0}
-    assert values[2]["usage"] == {"output_tokens": 0}
+    assert values[2]["type"] == "content_block_stop"
+    assert values[3]["usage"] == {"output_tokens": 0}
 
 
 @both

@@ -412,3 +412,60 @@ def test_pieces_of_openai_at_gemini() -> None:
 def test_what_is_geminis_passes(body: dict[str, Any]) -> None:
     """As it came."""
     assert at_gemini(**body) == body
+
+
+# ----------------------------------------------------------------- others' members beside Gemini's contents
+
+TO_CLAUDE = "/v1beta/models/claude-real:generateContent"
+
+
+@each("tool", [NESTED, FLAT, ANTHROPICS])
+def test_others_tools_beside_contents(tool: dict[str, Any]) -> None:
+    """Declared as Gemini has functions, beside those that are."""
+    function = tool.get("function", tool)
+    sent = at_gemini(contents=[GO], tools=[tool, GEMINIS])
+    declared = [one for entry in sent["tools"] for one in entry["functionDeclarations"]]
+    assert [one["name"] for one in declared] == [function["name"], "glob"]
+    schema = function.get("parameters", function.get("input_schema"))
+    assert declared[0].get("parametersJsonSchema", declared[0].get("parameters")) == schema
+    assert "type" not in declared[0]
+    _, sent = ask("claude-real", TO_CLAUDE, contents=[GO], tools=[tool])
+    assert tools_of(sent) == {function["name"]: schema}
+
+
+@each(
+    "choice, calling",
+    [
+        ("auto", {"mode": "AUTO"}),
+        ("required", {"mode": "ANY"}),
+        ("none", {"mode": "NONE"}),
+        ({"type": "any"}, {"mode": "ANY"}),
+        ({"type": "tool", "name": "glob"}, {"mode": "ANY", "allowedFunctionNames": ["glob"]}),
+        (
+            {"type": "function", "function": {"name": "glob"}},
+            {"mode": "ANY", "allowedFunctionNames": ["glob"]},
+        ),
+    ],
+)
+def test_others_choices_beside_contents(choice: Any, calling: dict[str, Any]) -> None:
+    """As Gemini has them; Gemini's own counts more."""
+    sent = at_gemini(contents=[GO], tools=[GEMINIS], tool_choice=choice)
+    assert sent["toolConfig"] == {"functionCallingConfig": calling}
+    assert "tool_choice" not in sent
+    own = {"functionCallingConfig": {"mode": "NONE"}}
+    assert at_gemini(contents=[GO], tools=[GEMINIS], tool_choice=choice, toolConfig=own)["toolConfig"] == own
+
+
+def test_others_settings_beside_contents() -> None:
+    """In the configuration, where what is there already stays."""
+    sent = at_gemini(contents=[GO], max_tokens=7, temperature=0.3, top_p=0.5, stop="x", system="Be brief.")
+    config = {"maxOutputTokens": 7, "temperature": 0.3, "topP": 0.5, "stopSequences": ["x"]}
+    assert (sent["generationConfig"], sent["contents"]) == (config, [GO])
+    assert sent["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert sent.keys() == {"generationConfig", "contents", "systemInstruction"}
+    config = {"maxOutputTokens": 9}
+    sent = at_gemini(contents=[GO], max_completion_tokens=7, generationConfig=config, maxOutputTokens=8)
+    assert sent["generationConfig"] == config
+    _, sent = ask("claude-real", TO_CLAUDE, contents=[GO], max_tokens=3000, stop=["x"], system="Be brief.")
+    assert (sent["max_tokens"], sent["stop_sequences"]) == (3000, ["x"])
+    assert "Be brief." in system_of(sent)

@@ -20,7 +20,7 @@ from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import Decoder, to_raw
 from ampproxy.dialects.limits import anthropic_limits
-from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, has_list, inner
+from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, has_list, inner, made
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -115,7 +115,7 @@ _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error, how the answer ended, and the usage."""
 
-    __slots__ = ("_called", "_calling", "_cut", "_fast", "_reason")
+    __slots__ = ("_begun", "_called", "_calling", "_cut", "_fast", "_open", "_reason")
     read = staticmethod(_usage_of)
 
     def __init__(self) -> None:
@@ -124,6 +124,9 @@ class MessagesMonitor(StreamMonitor):
         self._calling = False
         self._called = False
         self._reason = False
+        self._begun = False
+        #: The numbers of the blocks that began and did not end.
+        self._open: set[bytes] = set()
         #: Whether a call may have ended before it was whole; the events of such calls are kept.
         self._cut = False
         self._fast = NamedFastPath(_DELTA, None, self)
@@ -152,19 +155,28 @@ class MessagesMonitor(StreamMonitor):
 
     def look(self, kind: str, values: Members) -> bool:
         if kind == "message_start":
+            self._begun = True
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "content_block_start":
             self.spoken = True
+            self._open.add(bytes(values.get("index", NULL)))
             block = inner(values, "content_block")
             self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
             self._called, self._calling = self._called or self._calling, False
             self._fast.keeps = False
+            self._open.discard(bytes(values.get("index", NULL)))
+        elif kind == "content_block_delta":
+            if bytes(values.get("index", NULL)) not in self._open:
+                self._announce(values)
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
             reason = string(inner(values, "delta").get("stop_reason", NULL))
             self._reason = self._reason or bool(reason)
+            if reason and self._open:
+                ends = [made("content_block_stop", index=int(at)) for at in self._open if at.isdigit()]
+                self.lacking += ends
             self.doubtful = bool(reason) and (
                 reason not in REASONS
                 or (reason == "tool_use" and not self.spoken)
@@ -176,8 +188,26 @@ class MessagesMonitor(StreamMonitor):
             self.close()
         elif kind == "error":
             self.fail()
+        if not self._begun and kind not in _HANDSHAKE:
+            self.lacking.insert(0, made("message_start", message=_MESSAGE))
         self.content = self.content or kind not in _HANDSHAKE
         return bool(kind)
+
+    def _announce(self, values: Members) -> None:
+        """A block begins with its words."""
+        index, delta = bytes(values.get("index", NULL)), inner(values, "delta")
+        if "partial_json" in delta:
+            # What it calls is not known.
+            self.doubtful = True
+        elif index.isdigit():
+            block = _TEXT if "text" in delta else _THINKING
+            self.lacking.append(made("content_block_start", index=int(index), content_block=block))
+
+
+_TEXT = {"type": "text", "text": ""}
+_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
+#: What begins an answer, but for what is mended of it.
+_MESSAGE = {"type": "message", "role": "assistant", "model": "", "stop_reason": None, "stop_sequence": None}
 
 
 def _own(
@@ -256,12 +286,13 @@ _STATE = VendorState(
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=SIGNS, of_one=MessagesMending),
+    mending=Mending(signs=SIGNS.search, of_one=MessagesMending),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
         named=True,
+        typed=True,
     ),
     usage=_answer_usage,
     is_answer=partial(has_list, name="content", may_be_empty=True),

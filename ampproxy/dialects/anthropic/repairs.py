@@ -65,7 +65,17 @@ class MessagesMending:
 
     def _message_start(self, values: Members) -> Changes:
         changes: Changes = {}
-        put(changes, "message", edit_object(values.get("message"), _begun))
+        put(changes, "message", edit_object(values.get("message"), self._begun))
+        return changes
+
+    def _begun(self, message: Members) -> Changes:
+        changes: Changes = {}
+        if members(message.get("usage", NULL)) is None:
+            changes["usage"] = _NO_USAGE
+        if not bytes(message.get("content", NULL)).startswith(b"["):
+            changes["content"] = b"[]"
+        if "id" not in message:
+            changes["id"] = bytes(to_raw(self._new_id("msg_")))
         return changes
 
     def _message_delta(self, values: Members) -> Changes:
@@ -106,15 +116,6 @@ class MessagesMending:
         "message_delta": _message_delta,
         "message": _message,
     }
-
-
-def _begun(message: Members) -> Changes:
-    changes: Changes = {}
-    if members(message.get("usage", NULL)) is None:
-        changes["usage"] = _NO_USAGE
-    if not bytes(message.get("content", NULL)).startswith(b"["):
-        changes["content"] = b"[]"
-    return changes
 
 
 class AnthropicRules:

@@ -14,7 +14,7 @@ from ampproxy.dialects.edit import Changes, edit_list, edit_object
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
-from ampproxy.dialects.gemini.wire import SNAKES, as_camel, usage_of
+from ampproxy.dialects.gemini.wire import ODD, as_gemini, usage_of
 from ampproxy.dialects.json import NULL, Decoder, encode, read_or
 from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
 from ampproxy.dialects.shown import only
@@ -285,10 +285,28 @@ class _Content(msgspec.Struct, gc=False):
 class _Body(Peek, frozen=True, gc=False):
     contents: list[_Content] = []  # noqa: RUF012  # msgspec gives each its own
     messages: msgspec.Raw = NULL
+    system: msgspec.Raw = NULL
+    max_tokens: msgspec.Raw = NULL
+    max_completion_tokens: msgspec.Raw = NULL
+    max_output_tokens: msgspec.Raw = NULL
+    maxOutputTokens: msgspec.Raw = NULL
+    temperature: msgspec.Raw = NULL
+    top_p: msgspec.Raw = NULL
+    stop: msgspec.Raw = NULL
 
 
 _body = Decoder(_Body)
 _ROLES = frozenset((None, "", "user", "model", "function"))
+#: The first tool in another dialect's form.
+_TOOL = re.compile(rb'\[\s*\{\s*"(?:type|name|input_schema|function)"')
+
+
+def _is_odd(found: _Body) -> bool:
+    """Whether it has members of other dialects' requests, or Gemini's own in another place."""
+    limits = found.max_tokens is found.max_completion_tokens is found.max_output_tokens is NULL
+    sampling = found.maxOutputTokens is found.temperature is found.top_p is found.stop is NULL
+    plain = limits and sampling and found.system is found.choice is NULL
+    return not plain or _TOOL.match(found.tools) is not None
 
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
@@ -302,7 +320,7 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     if not found.contents:
         # Of what is to be counted they may lie deeper.
         return None if found.messages is NULL else (Looked.of(found, CHAT), False)
-    thinks = foreign = False
+    thinks, foreign = False, _is_odd(found)
     for content in found.contents:
         foreign = foreign or content.role not in _ROLES or content.content is not NULL
         for part in content.parts or ():
@@ -324,7 +342,7 @@ _STATE = VendorState(
 PASSTHROUGH = Passthrough(
     look=look,
     look_from=0,
-    mending=Mending(signs=SNAKES, of_one=lambda new_id: lambda data, values: as_camel(data)),
+    mending=Mending(signs=ODD.search, of_one=lambda new_id: lambda data, values: as_gemini(data)),
     events=EventStream(
         monitor=GenerateMonitor,
         fast_path=GeminiFastPath,

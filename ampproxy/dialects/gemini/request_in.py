@@ -8,7 +8,17 @@ from typing import Any
 from ampproxy.dialects.gemini.content_in import History, plain_texts
 from ampproxy.dialects.gemini.schema import raise_gemini
 from ampproxy.dialects.gemini.wire import SAMPLING, CamelFields
-from ampproxy.dialects.json import Members, bad_request, encode, items, loads, raw_text, to_raw
+from ampproxy.dialects.json import (
+    NULL,
+    Members,
+    bad_request,
+    encode,
+    is_string,
+    items,
+    loads,
+    raw_text,
+    to_raw,
+)
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -50,12 +60,13 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     contents = asked.take_raw("contents")
     if contents is None:
         bad_request("contents", "It is required: a list of contents.")
+    config = asked.take_object("generationConfig") or CamelFields(b"{}")
+    _settle(asked, config)
     system, turns = _system(asked), History().turns(contents)
     if turns and turns[0].role == "system":
         leading, turns = leading_system(turns)
         system += leading
     tools, hosted = _tools(asked.take_raw("tools"))
-    config = asked.take_object("generationConfig") or CamelFields(b"{}")
     choice, rest = _choice(asked.take_object("toolConfig"))
     thinking, output = _thinking(config), _output(config)
     modalities = config.take("responseModalities", list[str]) or ()
@@ -83,6 +94,37 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     )
 
 
+#: Members of other dialects' requests, and of the configuration beside it, -> those of the configuration.
+_BESIDE = {
+    "maxTokens": "maxOutputTokens",
+    "maxCompletionTokens": "maxOutputTokens",
+    "stop": "stopSequences",
+    **{name: name for name in (*SAMPLING, "stopSequences") if name != "logprobs"},
+}
+_MODES = {"required": "ANY", "any": "ANY", "function": "ANY", "tool": "ANY"}
+
+
+def _settle(asked: CamelFields, config: CamelFields) -> None:
+    """Put members of other dialects where Gemini has them; what is there already counts."""
+    for name in _BESIDE.keys() & asked.left.keys():
+        value = asked.left.pop(name)
+        config.left.setdefault(
+            _BESIDE[name], to_raw([value]) if name == "stop" and is_string(value) else value
+        )
+    if (system := asked.take_raw("system")) is not None:
+        asked.left.setdefault("systemInstruction", system)
+    choice = loads(asked.left.pop("toolChoice", NULL))
+    if choice is None or "toolConfig" in asked.left:
+        return
+    named = choice if isinstance(choice, dict) else {"type": choice}
+    mode = str(named.get("type")).lower()
+    calling: dict[str, Any] = {"mode": _MODES.get(mode, mode.upper())}
+    function = named.get("function", named)
+    if isinstance(function, dict) and isinstance(function.get("name"), str):
+        calling["allowedFunctionNames"] = [function["name"]]
+    asked.left["toolConfig"] = to_raw({"functionCallingConfig": calling})
+
+
 def _system(asked: CamelFields) -> tuple[Text, ...]:
     """The system's texts; an instruction that has anything else is also kept as it came."""
     raw = asked.take_raw("systemInstruction")
@@ -102,9 +144,26 @@ def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
         declared, at = found.take_raw("functionDeclarations"), found.path("functionDeclarations")
         for m, one in enumerate(items(declared, at) if declared is not None else ()):
             tools.append(_tool(CamelFields(one, f"{at}[{m}]")))
+        if not found.left.keys().isdisjoint(_FOREIGN):
+            tools.append(_of_others(found))
+            continue
         for name, value in found.left.items():
             hosted.append(HostedTool(HOSTED.get(name, name), GEMINI, to_raw({name: value})))
     return tuple(tools), tuple(hosted)
+
+
+#: Members of tools in the form of OpenAI's dialects, or of Anthropic's.
+_FOREIGN = ("name", "function", "inputSchema")
+
+
+def _of_others(tool: CamelFields) -> Tool:
+    tool.left.pop("type", None)
+    function = tool.take_object("function") or tool
+    for name in ("parameters", "inputSchema"):
+        if (schema := function.take_raw(name)) is not None:
+            function.left["parametersJsonSchema"] = schema
+    function.left.pop("strict", None)
+    return _tool(function)
 
 
 def _tool(tool: CamelFields) -> Tool:

@@ -8,7 +8,7 @@ from typing import Any
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
-from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, as_camel, given, reason_of, usage_members
+from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, as_gemini, given, reason_of, usage_members
 from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer
 from ampproxy.dialects.proof import Place, reasoning_place, wrap_signature
 from ampproxy.model.base import GEMINI, Json
@@ -142,7 +142,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
     :raises ampproxy.errors.UpstreamFault: it is not one, or it reports an error.
     """
-    answer, events, body = Answer(), list[Event](), as_camel(body)
+    answer, events, body = Answer(), list[Event](), as_gemini(body)
     chunk = read_answer(CHUNK, body)
     if chunk.candidates is None and not given(chunk.prompt_feedback) and not given(chunk.error):
         raise bad_answer("The vendor's answer has neither candidates nor a reason why there are none.")

@@ -6,7 +6,7 @@ import re
 
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.gemini.answer import Answer
-from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK, SNAKES, as_camel
+from ampproxy.dialects.gemini.wire import CHUNK, ODD, QUICK_CHUNK, as_gemini
 from ampproxy.dialects.json import bad_answer, read_answer
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Delta, Event
@@ -188,8 +188,8 @@ class GeminiStreamParser:
         """A payload that is more than some words: a part that begins, an end, an error."""
         if payload.strip() == b"[DONE]":
             return
-        if SNAKES.search(payload) is not None:
-            payload = as_camel(payload)
+        if ODD.search(payload) is not None:
+            payload = as_gemini(payload)
         try:
             chunk = read_answer(CHUNK, payload, "event")
         except UpstreamFault as problem:

@@ -83,7 +83,7 @@ class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
     logprobs_result: Json = ABSENT
     citation_metadata: Json = ABSENT
     grounding_metadata: Json = ABSENT
-    #: See :data:`SNAKES`.
+    #: See :data:`ODD`.
     other_finish_reason: str | None = msgspec.field(name="finish_reason", default=None)
 
 
@@ -325,30 +325,53 @@ def camel(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-#: Members that show that an answer has the names of the proto's fields, as SDKs for Python dump them.
-SNAKES: Final = re.compile(
+#: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
+#: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
+ODD: Final = re.compile(
     rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
-    rb'|model_version|prompt_feedback|block_reason)"\s*:'
+    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
+)
+#: By their numbers, from one.
+_NUMBERED: Final = (
+    *("STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT"),
+    *("SPII", "MALFORMED_FUNCTION_CALL"),
 )
 #: What holds names that are no proto's, and how deep others are.
 _OF_FUNCTIONS: Final = ("args", "response")
 _MAX_DEPTH: Final = 16
 
 
-def as_camel(payload: bytes) -> bytes:
-    """An answer by its camelCase names; the same object where it has no others."""
-    return encode(_renamed(loads(payload), 0)) if SNAKES.search(payload) is not None else payload
+def as_gemini(payload: bytes) -> bytes:
+    """An answer by its camelCase names, and with Gemini's words for its end; the same object where it has no
+    others.
+    """
+    return encode(_renamed(loads(payload), 0)) if ODD.search(payload) is not None else payload
+
+
+def _reason(value: Any) -> Any:
+    """Gemini's word for an end; the same where none is known to mean it."""
+    if isinstance(value, int) and 0 < value <= len(_NUMBERED):
+        return _NUMBERED[value - 1]
+    word = value.strip().upper() if isinstance(value, str) else ""
+    if not word or word in _REASONS_KNOWN or word in BROKEN:
+        return word or value
+    meant = read_end(value)
+    return value if isinstance(meant, WireError) or meant == "unknown" else REASONS[meant]
 
 
 def _renamed(value: Any, depth: int) -> Any:
     if depth < _MAX_DEPTH and isinstance(value, list):
         return [_renamed(one, depth + 1) for one in value]
     if depth < _MAX_DEPTH and isinstance(value, dict):
-        return {
+        found = {
             camel(name): one if name in _OF_FUNCTIONS else _renamed(one, depth + 1)
             for name, one in value.items()
         }
+        return {**found, _REASON: _reason(found[_REASON])} if _REASON in found else found
     return value
+
+
+_REASON: Final = "finishReason"
 
 
 class CamelFields(Fields):

@@ -9,7 +9,16 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import NULL, Decoder, loads, read_or, read_or_none, text_of, to_raw
+from ampproxy.dialects.json import (
+    NULL,
+    Decoder,
+    is_string,
+    loads,
+    read_or,
+    read_or_none,
+    text_of,
+    to_raw,
+)
 from ampproxy.dialects.openai_answers import (
     FINISH_WORDS,
     Form,
@@ -85,7 +94,7 @@ def content_pieces(content: str | list[Json] | None) -> list[Piece]:
         return [("text", content)]
     pieces: list[Piece] = []
     for raw in content:
-        piece = read_or(_PIECE, raw, _Piece())
+        piece = _Piece(text=text_of(raw)) if is_string(raw) else read_or(_PIECE, raw, _Piece())
         if piece.type in ("thinking", "reasoning"):
             thought = read_or_none(_THOUGHT, piece.thinking)
             words = text_of(piece.thinking) or "".join(inner.text or "" for inner in thought or ())

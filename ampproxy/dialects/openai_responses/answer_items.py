@@ -330,7 +330,12 @@ class ReasoningItem(AnswerItem):
         return self.delta(source, number, text[section.sent_length if section else 0 :])
 
     def overtaken(self) -> list[Event]:
-        if self._part is not None or self.done:
+        if self.done:
+            return []
+        if self._source == "content":
+            # Of a server that ends all items last (llama.cpp), which issues no proofs.
+            return self.abandon()
+        if self._part is not None:
             return []
         self._part = Part(self._numbers())
         return [PartStarted(self._part.index, Reasoning(""))]

@@ -8,7 +8,6 @@ for the other in vain (404). Both are taken out of the bytes, all else keeps its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import partial
 
 from ampproxy.dialects.base import (
@@ -19,7 +18,7 @@ from ampproxy.dialects.base import (
     References,
     Storing,
 )
-from ampproxy.dialects.edit import Changes, edit_items, edit_object, join, put
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -34,11 +33,12 @@ from ampproxy.dialects.monitor import (
     given,
     has_list,
     inner,
+    made,
     plain,
     tiered,
 )
 from ampproxy.dialects.openai_responses import stored
-from ampproxy.dialects.openai_responses.repairs import ResponsesRules
+from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
@@ -50,7 +50,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, elements, replace_members, string
+from ampproxy.wire.json import Peek, elements, string
 from ampproxy.wire.json import members as raw_members
 
 _MARK = MARK.encode()
@@ -148,13 +148,16 @@ _HANDSHAKE = frozenset(
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, calls that never end, and the usage."""
 
-    __slots__ = ("_calling", "_cut")
+    __slots__ = ("_announced", "_calling", "_cut", "_ended")
     read = staticmethod(usage_of)
 
     def __init__(self) -> None:
         super().__init__()
         #: The numbers of the calls that were announced, and have not ended.
         self._calling: set[bytes] = set()
+        #: The numbers of all items that were, and whether one has ended.
+        self._announced: set[bytes] = set()
+        self._ended = False
         #: Whether a call may have ended before it was whole.
         self._cut = False
 
@@ -171,23 +174,58 @@ class ResponsesMonitor(StreamMonitor):
             self.close()
             status = string(response.get("status", NULL))
             if kind == "response.completed":
+                if not self._ended:
+                    self._end_items(response)
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
         elif kind == "response.output_item.added":
+            self._announced.add(bytes(values.get("output_index", NULL)))
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
                 self._calling.add(bytes(values.get("output_index", NULL)))
         elif kind == "response.output_item.done":
-            item = inner(values, "item")
+            item, self._ended = inner(values, "item"), True
             self._calling.discard(bytes(values.get("output_index", NULL)))
             if string(item.get("type", NULL)) in _CALLS:
                 self.doubtful = not string(item.get("name", NULL))
                 self._cut = self._cut or may_be_cut(bytes(values["item"]))
             if self.doubtful or not (self._calling or self._cut):
                 self.forget()
+        elif kind.endswith(".delta") and bytes(values.get("output_index", NULL)) not in self._announced:
+            self._announce(kind, values)
         if kind in ("response.failed", "error"):
             self.fail()
         self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
+
+    def _announce(self, kind: str, values: Members) -> None:
+        """An item begins with its words."""
+        index = bytes(values.get("output_index", NULL))
+        self._announced.add(index)
+        where = {"item_id": string(values.get("item_id", NULL)) or "", "output_index": loads(index)}
+        if kind == "response.output_text.delta":
+            item = {"type": "message", "role": "assistant", "content": []}
+            part = {"type": "output_text", "text": "", "annotations": []}
+            opened = [made("response.content_part.added", **where, content_index=0, part=part)]
+        elif kind.startswith("response.reasoning_"):
+            item, opened = {"type": "reasoning", "summary": []}, []
+        else:
+            # What a call calls is not known.
+            return
+        item = {"id": where["item_id"], "status": "in_progress", **item}
+        self.lacking.append(made(_ADDED, output_index=loads(index), item=item))
+        self.lacking += opened
+
+    def _end_items(self, response: Members) -> None:
+        """The answer is whole, and none of its items has ended: clients take them from those events."""
+        known = sorted(int(index) for index in self._announced if index.isdigit())
+        for number, item in enumerate(elements(response.get("output", NULL))):
+            index = known[number] if number < len(known) else number
+            if number >= len(known):
+                self.lacking.append(made(_ADDED, output_index=index, item=item))
+            self.lacking.append(made("response.output_item.done", output_index=index, item=item))
+
+
+_ADDED = "response.output_item.added"
 
 
 _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
@@ -302,58 +340,14 @@ def _mixed(found: Peek, body: bytes) -> str:
     return written or (RESPONSES if is_foreign(bytes(found.tools), bytes(found.choice)) else "")
 
 
-#: Items are kept up to this size altogether; a larger answer keeps its empty output.
-MAX_KEPT = 16 * 1024 * 1024
-_DONE = "response.output_item.done"
-#: By their last event. The backend of Codex logins has had a name of its own for it.
-_ENDS = ("response.completed", "response.incomplete", "response.done")
-
-
-class FilledOutput:
-    """What mends one stream: clients take the answer from its last event, whose ``output`` some backends
-    leave empty. It was sent in the events that end its items.
-    """
-
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._items: dict[int, Raw] = {}
-        self._size = 0
-
-    def __call__(self, data: bytes, values: Members) -> bytes:
-        kind = string(values.get("type", NULL))
-        if kind == _DONE and "item" in values:
-            self._keep(values)
-        if kind not in _ENDS:
-            return data
-        changes: Changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
-        if self._items and self._size <= MAX_KEPT:
-            put(changes, "response", edit_object(values.get("response"), self._filled))
-        return replace_members(data, changes, values) if changes else data
-
-    def _filled(self, response: Members) -> Changes:
-        if elements(response.get("output")):
-            return {}
-        # Once: a stream has one end.
-        kept, self._items = self._items, {}
-        return {"output": join(item for _, item in sorted(kept.items()))}
-
-    def _keep(self, values: Members) -> None:
-        item, index = values["item"], bytes(values.get("output_index", Raw(b"")))
-        self._size += len(memoryview(item))
-        if self._size > MAX_KEPT:
-            self._items.clear()
-        else:
-            self._items[int(index) if index.isdigit() else len(self._items)] = item
-
-
 PASSTHROUGH = Passthrough(
-    mending=Mending(
-        signs=re.compile(rb'"response\.(?:output_item\.done|completed|incomplete|done)"'), of_one=FilledOutput
-    ),
+    mending=Mending(signs=is_odd, of_one=ResponsesMending),
     mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,
         fast_path=lambda model, monitor: NamedFastPath(_DELTA, _PIECE, monitor),
         keepalive=b": keep-alive\n\n",
+        typed=True,
     ),
     usage=_answer_usage,
     is_answer=partial(has_list, name="output", may_be_empty=True),

@@ -1,13 +1,21 @@
-"""Responses, as Amp's clients need them.
+"""Responses as clients need them.
 
-* Tool names are those of the request.
-* An event of an unknown kind before ``response.created`` is fatal to them, and is left out.
+* Every event has its numbers: its own, its item's and its part's. Local servers (llama.cpp) leave them out.
+* The response has an id, a model and an output in every event; its items have ids, its usage the details.
+* The last event has the output, which some backends leave empty: it was sent in the events that end items.
+
+Amp's clients need more: the names of their tools as the request has them, and no event of an unknown kind
+before ``response.created``, which is fatal to them.
 """
 
 from __future__ import annotations
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, edit_list, edit_object, put
-from ampproxy.wire.json import NULL, members, replace_members, string
+import re
+from collections.abc import Callable
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.dialects.json import to_raw
+from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
 _CALLS = frozenset((b'"function_call"', b'"custom_tool_call"'))
 _ITEM = frozenset(("response.output_item.added", "response.output_item.done"))
@@ -17,6 +25,156 @@ _RESPONSE = frozenset(
         *("response.completed", "response.incomplete"),
     )
 )
+
+
+#: Of events that begin or end an item, or the answer.
+_ITEMS = re.compile(rb'"response\.(?:output_item\.(?:added|done)|completed|incomplete|done)"')
+#: Items are kept up to this size altogether; a larger answer keeps its empty output.
+MAX_KEPT = 16 * 1024 * 1024
+_DONE = "response.output_item.done"
+#: By their last event. The backend of Codex logins has had a name of its own for it.
+_ENDS = ("response.completed", "response.incomplete", "response.done")
+_LIFE = frozenset((*_ENDS, "response.created", "response.queued", "response.in_progress", "response.failed"))
+#: What the parts of an item are counted by.
+_PARTS = (("response.reasoning_summary", b"summary_index"), ("", b"content_index"))
+_DETAILS = {
+    "input_tokens_details": b'{"cached_tokens":0}',
+    "output_tokens_details": b'{"reasoning_tokens":0}',
+}
+#: What each type of item has at least; of a part of a message it is the annotations.
+_LEAST: dict[str, Changes] = {
+    "message": {"role": b'"assistant"', "content": b"[]"},
+    "reasoning": {"summary": b"[]"},
+    "function_call": {"arguments": b'""'},
+    "output_text": {"annotations": b"[]"},
+}
+
+
+def is_odd(data: bytes) -> bool:
+    """Whether an event, or a whole answer, has to be looked at: those without a number, which whole answers
+    are, too, and those that begin or end an item, or the answer.
+    """
+    return b'"sequence_number"' not in data or _ITEMS.search(data) is not None
+
+
+class ResponsesMending:
+    """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
+
+    def __init__(self, new_id: Callable[[str], str]) -> None:
+        self._new_id = new_id
+        self._items: dict[int, bytes] = {}
+        self._size = 0
+        #: Whether the server leaves out what others have, and the number of the next event.
+        self._bare = False
+        self._next = 0
+        #: The response's id as it stands in its JSON, the items' places by their ids, and the last one.
+        self._id = b""
+        self._places: dict[str, int] = {}
+        self._last = -1
+
+    def __call__(self, data: bytes, values: Members) -> bytes:
+        kind = string(values.get("type", NULL))
+        if kind is None:
+            self._bare = "output" in values and b'"output_tokens_details"' not in data
+            changes = self._response(values) if self._bare else {}
+            return replace_members(data, changes, values) if changes else data
+        changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
+        number = bytes(values.get("sequence_number", NULL))
+        if not number.isdigit() and kind.startswith("response."):
+            self._bare, number = True, b"%d" % self._next
+            changes["sequence_number"] = number
+        self._next = int(number) + 1 if number.isdigit() else self._next
+        if kind in _LIFE:
+            self._about(kind, values, changes)
+        elif "item" in values:
+            self._about_item(kind, values, changes)
+        elif self._bare and kind.startswith("response."):
+            self._about_part(kind, values, changes)
+        return replace_members(data, changes, values) if changes else data
+
+    def _about(self, kind: str, values: Members, changes: Changes) -> None:
+        response = values.get("response")
+        if response is None and self._bare:
+            # Its members stand beside the type.
+            response = Raw(
+                replace_members(b"{}", {name: bytes(values[name]) for name in values if name != "type"})
+            )
+            changes["response"] = bytes(response)
+        fill = self._items and kind in _ENDS and self._size <= MAX_KEPT
+
+        def rule(values: Members) -> Changes:
+            changes = self._response(values) if self._bare else {}
+            if fill and not elements(values.get("output")):
+                # Once: a stream has one end.
+                kept, self._items = self._items, {}
+                changes["output"] = join(item for _, item in sorted(kept.items()))
+            return changes
+
+        if fill or self._bare:
+            put(changes, "response", edit_object(response, rule))
+
+    def _response(self, values: Members) -> Changes:
+        """What a response lacks."""
+        id, changes = bytes(values.get("id", NULL)), Changes()
+        if not string(Raw(id)):
+            id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
+        self._id = id
+        least = {"object": b'"response"', "created_at": b"0", "model": b'""', "output": b"[]"}
+        changes.update((name, value) for name, value in least.items() if name not in values)
+        put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
+        put(changes, "usage", edit_object(values.get("usage"), _counted))
+        return changes
+
+    def _item(self, values: Members) -> Changes:
+        kind = string(values.get("type", NULL)) or ""
+        changes = _lacking(kind, values)
+        if not string(values.get("id", NULL)) and "id" not in changes:
+            # By the call's id its pieces name it.
+            changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
+        put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, _part)))
+        return changes
+
+    def _about_item(self, kind: str, values: Members, changes: Changes) -> None:
+        item, index = bytes(values["item"]), bytes(values.get("output_index", NULL))
+        held = members(item) or {}
+        names = [name for key in ("id", "call_id") if (name := string(held.get(key, NULL)))]
+        if not index.isdigit():
+            place = max(self._last, 0) if kind == _DONE and not names else self._last + 1
+            known = next((self._places[name] for name in names if name in self._places), place)
+            index = changes["output_index"] = b"%d" % known
+        place = int(index)
+        self._last = max(self._last, place)
+        self._places.update(dict.fromkeys(names, place))
+        if self._bare and (new := self._item(held)):
+            item = changes["item"] = replace_members(item, new, held)
+        if kind == _DONE:
+            self._size += len(item)
+            if self._size > MAX_KEPT:
+                self._items.clear()
+            else:
+                self._items[place] = item
+
+    def _about_part(self, kind: str, values: Members, changes: Changes) -> None:
+        if not bytes(values.get("output_index", NULL)).isdigit():
+            place = self._places.get(string(values.get("item_id", NULL)) or "", max(self._last, 0))
+            changes["output_index"] = b"%d" % place
+        of_call = "_call_" in kind or "function_call" in kind
+        counted = next(name for start, name in _PARTS if kind.startswith(start)).decode()
+        if counted not in values and not of_call:
+            changes[counted] = b"0"
+        put(changes, "part", edit_object(values.get("part"), _part))
+
+
+def _lacking(kind: str, values: Members) -> Changes:
+    return {name: value for name, value in _LEAST.get(kind, {}).items() if name not in values}
+
+
+def _part(values: Members) -> Changes:
+    return _lacking(string(values.get("type", NULL)) or "", values)
+
+
+def _counted(values: Members) -> Changes:
+    return {name: value for name, value in _DETAILS.items() if name not in values}
 
 
 class ResponsesRules:

@@ -33,6 +33,7 @@ from ampproxy.dialects.openai_responses.stream_wire import (
     DeltaEvent,
     ItemEvent,
     Lifecycle,
+    Named,
     PartEvent,
     ResponseWire,
     WholeEvent,
@@ -103,6 +104,8 @@ class ResponsesStreamParser(EventParser):
         self._known: dict[tuple[str, str, str], AnswerItem] = {}
         #: The largest output index.
         self._last = -1
+        #: Where items are, by their ids and their calls'.
+        self._places: dict[str, int] = {}
         #: Items that no other was announced after.
         self._newest: list[AnswerItem] = []
         #: What grows by deltas, by the event's name, output index and content or summary index.
@@ -175,7 +178,10 @@ class ResponsesStreamParser(EventParser):
             if (known := _EVENTS.get(name)) is None:
                 return []
             decode, step = known
-            events: list[Event] = step(self, decode(data), name)
+            event = decode(data)
+            if getattr(event, "output_index", 0) < 0:
+                event.output_index = self._placed(event, name, data)
+            events: list[Event] = step(self, event, name)
             self._over = self._over or bool(events and isinstance(events[-1], Failed))
         except BAD_JSON as error:
             if (fixed := whole_surrogates(data)) is not None:
@@ -183,6 +189,20 @@ class ResponsesStreamParser(EventParser):
             why = f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
             return self._fail(bad_answer(why).error)
         return events
+
+    def _placed(self, event: Any, name: bytes, data: bytes) -> int:
+        """The place of an event's item, which some servers (llama.cpp) leave out: that of its id, or the last
+        one.
+        """
+        if not isinstance(event, ItemEvent):
+            return self._places.get(_named.decode(data).item_id or "", max(self._last, 0))
+        head = _head.decode(event.item)
+        for _, _, value in _keys(head):
+            if value in self._places:
+                return self._places[value]
+        last = self._items.get(self._last)
+        goes_on = name.endswith(b"done") and last is not None and not last.done
+        return self._last if goes_on and last is not None and last.head.type == head.type else self._last + 1
 
     def _foreign(self, data: bytes) -> list[Event]:
         """An object that names no type is no event."""
@@ -197,11 +217,10 @@ class ResponsesStreamParser(EventParser):
         created = int(response.created_at) if response.created_at is not None else None
         return [Started(response.id, response.model, created, RESPONSES)]
 
-    def _lifecycle(self, event: Lifecycle, name: bytes) -> list[Event]:
-        return self._start(event.response)
+    def _lifecycle(self, response: ResponseWire, name: bytes) -> list[Event]:
+        return self._start(response)
 
-    def _end(self, event: Lifecycle, name: bytes) -> list[Event]:
-        response = event.response
+    def _end(self, response: ResponseWire, name: bytes) -> list[Event]:
         status = name.removeprefix(b"response.").decode()
         if status == "done":
             status = response.status or "completed"
@@ -280,6 +299,7 @@ class ResponsesStreamParser(EventParser):
         self._newest.append(item)
         for key in _keys(head):
             self._known.setdefault(key, item)
+            self._places.setdefault(key[-1], index)
         return item
 
     def _item_added(self, event: ItemEvent, name: bytes) -> list[Event]:
@@ -417,7 +437,14 @@ _NO_LOGPROBS = Json(b"[]")
 _delta = Decoder(DeltaEvent).decode
 _item = Decoder(ItemEvent).decode
 _part = Decoder(PartEvent).decode
-_life = Decoder(Lifecycle).decode
+_named = Decoder(Named)
+_lifecycle = Decoder(Lifecycle)
+
+
+def _life(data: bytes) -> ResponseWire:
+    """The response of an event, whose members some servers write beside its type."""
+    return _lifecycle.decode(data).response or _response.decode(data)
+
 
 #: The events that repeat what came in deltas: the type of their item, and what of it.
 _WHOLES = {

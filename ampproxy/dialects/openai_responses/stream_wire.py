@@ -10,12 +10,15 @@ from ampproxy.dialects.json import NULL
 from ampproxy.dialects.openai_responses.answer_items import Content
 from ampproxy.model.base import Json
 
+#: The place of an item whose event leaves it out.
+NOWHERE = -1
+
 
 class DeltaEvent(msgspec.Struct):
     """More of a text."""
 
     delta: str
-    output_index: int = 0
+    output_index: int = NOWHERE
     content_index: int = 0
     summary_index: int = 0
     logprobs: Json = msgspec.Raw(b"[]")
@@ -25,21 +28,21 @@ class ItemEvent(msgspec.Struct):
     """An item begins or ends."""
 
     item: Json
-    output_index: int = 0
+    output_index: int = NOWHERE
 
 
 class PartEvent(msgspec.Struct):
     """A part of a message's content begins or ends."""
 
     part: Content
-    output_index: int = 0
+    output_index: int = NOWHERE
     content_index: int = 0
 
 
 class WholeEvent(msgspec.Struct):
     """What grew by deltas, as a whole."""
 
-    output_index: int = 0
+    output_index: int = NOWHERE
     content_index: int = 0
     summary_index: int = 0
     text: str | None = None
@@ -52,7 +55,7 @@ class AnnotationEvent(msgspec.Struct):
     """A note on a text."""
 
     annotation: Json
-    output_index: int = 0
+    output_index: int = NOWHERE
     content_index: int = 0
 
 
@@ -97,4 +100,10 @@ _NOTHING = (b"null", b"[]", b"{}")
 class Lifecycle(msgspec.Struct):
     """An event that holds the response itself."""
 
-    response: ResponseWire
+    response: ResponseWire | None = None
+
+
+class Named(msgspec.Struct):
+    """What an event names its item by."""
+
+    item_id: str | None = None
