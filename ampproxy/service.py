@@ -67,7 +67,6 @@ class GatewayService(Service):
         self._leaving: set[Deferred[None]] = set()
         self._discovery = assembly.discovery
         self.ledger = assembly.ledger
-        self._reactor = reactor
         self._log = runtime.log
         self._log_observer = start.log_observer
         self._failed = start.failed or (lambda why: None)

@@ -282,7 +282,7 @@ class Selection:
         until = self._selector.unavailable_until(now)
         return None if self.count == 0 else max(0.0, until - now)
 
-    def cooling(self, now: float) -> list[tuple[Account, Cooldown]]:
+    def cooling(self) -> list[tuple[Account, Cooldown]]:
         """The accounts that rest, and why; those that are back first come first."""
         found = []
         for candidate in self._selector.candidates():

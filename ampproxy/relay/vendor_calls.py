@@ -155,7 +155,7 @@ class VendorExchange:
         asked = {attempt.label for attempt in attempts}
         cooling = [
             Attempt(account.label, cooldown.verdict, max(0.0, cooldown.until - now))
-            for account, cooldown in tries.cooling(now)
+            for account, cooldown in tries.cooling()
             if account.label not in asked
         ]
         wait = tries.wait(now)

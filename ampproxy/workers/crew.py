@@ -107,7 +107,6 @@ class Supervisor:
         self._old: set[Member] = set()
         self._deaths = {number: Deaths() for number in range(1, count + 1)}
         self._waiting: dict[int, IDelayedCall] = {}
-        self._assigned: dict[int, tuple[int, ...]] = {}
         self._ready: list[Deferred[None]] | None = []
         self._ended: list[Deferred[None]] = []
         self._ping: IDelayedCall | None = None

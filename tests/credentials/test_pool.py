@@ -470,7 +470,7 @@ def test_everybody_rests():
     world.serve("a", "b", verdict=hinted(60))
     tries = world.select()
     assert tries.next(world.now) is None
-    assert [account.label for account, _ in tries.cooling(world.now)] == ["a", "b"]
+    assert [account.label for account, _ in tries.cooling()] == ["a", "b"]
     assert tries.wait(world.now) == 60
     assert world.pool.all_cooling(world.asked, world.now)
     world.now += 60

@@ -262,7 +262,7 @@ class Logins:
 
     def _begin(self, name: str, credential: Credential) -> None:
         credential.renewing = True
-        running = Deferred.fromCoroutine(self._renew(name, credential))
+        running = Deferred.fromCoroutine(self._renew(credential))
         self._running[name] = running
 
         def ended(result: Any) -> None:
@@ -274,7 +274,7 @@ class Logins:
 
         running.addBoth(ended)
 
-    async def _renew(self, name: str, credential: Credential) -> None:
+    async def _renew(self, credential: Credential) -> None:
         try:
             if credential.unsaved is not None and not self._save(credential):
                 return
