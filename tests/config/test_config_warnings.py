@@ -41,7 +41,8 @@ WARNINGS = [
     ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
     (
         "what a model takes",
-        "openai-compatibility:\n  - name: a\n    base-url: http://a\n    models: [{name: b, input-modalities: [text]}]",
+        "openai-compatibility:\n  - name: a\n    base-url: http://a\n"
+        "    models: [{name: b, input-modalities: [text]}]",
         4,
         "openai-compatibility[0].models[0].input-modalities",
         "is not supported by ampproxy and has no effect: what a model takes",
