@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
+from twisted.internet.error import ReactorNotRunning
 from twisted.python.failure import Failure
 
 from ampproxy.alerts.service import AlertsService
@@ -222,9 +223,10 @@ class Process:
     # Its end.
 
     def _terminate(self) -> None:
-        if self._service.running:
+        """End in order; when called again, without waiting."""
+        try:
             self._reactor.stop()
-        else:
+        except ReactorNotRunning:
             self._service.hurry()
 
     def _stopping(self) -> None:

@@ -66,7 +66,7 @@ class Snapshot:
             self.unreadable.append(path)
             content = self._before[path]
         except OSError:
-            self._digests[path] = b""
+            self._digests[path] = _OTHER if _is_other(path) else b""
             raise
         self._digests[path] = _OTHER if _is_other(path) else sha256(content).digest()
         self._content[path] = content

@@ -48,8 +48,7 @@ class GatewayService(Service):
     :ivar lifecycle: in which phase it is.
     :ivar tree: what it serves, as far as that is loaded.
     :ivar listeners: where it listens.
-    :ivar ledger: records what has ended, as long as the service runs; ``None``: another process does, or
-        none.
+    :ivar ledger: records what has ended; ``None``: another process does, or none.
     :ivar reports: how its last restart went.
     """
 
@@ -68,7 +67,6 @@ class GatewayService(Service):
         self._leaving: set[Deferred[None]] = set()
         self._discovery = assembly.discovery
         self.ledger = assembly.ledger
-        self._reactor = reactor
         self._log = runtime.log
         self._log_observer = start.log_observer
         self._failed = start.failed or (lambda why: None)
@@ -371,6 +369,7 @@ class GatewayService(Service):
             started=self._started,
             workers=self._crew.report(),
             shared=self._runtime.shared.report() if self._runtime.shared.active else None,
+            ledger="" if self.ledger is None else self.ledger.trouble,
         )
 
     def _state(self) -> State:

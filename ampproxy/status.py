@@ -137,6 +137,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     :param reload: the last reading of the file after the first.
     :param workers: the processes that serve, where there are several.
     :param shared: how sharing its state with other processes goes; ``None``: it is shared with none.
+    :param ledger: why exchanges cannot be written to the ledger just now; empty: they can.
     """
 
     status: State
@@ -155,6 +156,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     started: float = 0.0
     workers: tuple[WorkerStatus, ...] = ()
     shared: SharedReport | None = None
+    ledger: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 # How long something takes says how busy the machine is, and nothing about what is tested. The examples are
 # others in each run: what few of them do not find, the next run may.
 settings.register_profile(
-    "busy", deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow]
+    "busy", deadline=None, max_examples=examples(32), suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy")
 
@@ -44,9 +44,9 @@ for _name in ("COLUMNS", "LINES"):
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: four more than cores, because many tests wait: for time, or for processes."""
+    """Of ``-n auto``: six more than cores, because many tests wait: for time, or for processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + 4
+    return cores + 6
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> order.Files | None:

@@ -44,7 +44,7 @@ def mender(dialect: str) -> Callable[[bytes], bytes]:
 
     def mended(data: bytes) -> bytes:
         values = members(data)
-        return data if values is None or mending.signs.search(data) is None else mend(data, values)
+        return data if values is None or not mending.signs(data) else mend(data, values)
 
     return mended
 

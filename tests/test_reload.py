@@ -271,6 +271,17 @@ class Watching(unittest.TestCase):
         self.wait()
         self.assertEqual(self.ports, [1002])
 
+    def test_folder_is_told_once(self) -> None:
+        """Also where the configuration before it was made of more files than one."""
+        (self.folder / "key").write_text("k")
+        self.path.write_text(f"api-keys: ['file:{self.folder / 'key'}']\n")
+        self.wait()
+        del self.events[:]
+        self.path.unlink()
+        self.path.mkdir()
+        self.wait(10)
+        self.assertEqual([event["log_level"].name for event in self.events], ["error"])
+
     def test_pipe(self) -> None:
         """What can be read only once is read only once."""
         reading, writing = os.pipe()

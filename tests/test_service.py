@@ -280,6 +280,17 @@ class Serving(unittest.TestCase):
             request.error.error.message, "The gateway is stopping, and received a second signal."
         )
 
+    def test_told_to_hurry_before_it_waits(self) -> None:
+        """Two signals may come in one turn, before anything ends because of the first."""
+        request = Request()
+        self.service.current.runtime.running.begin(request)
+        self.service.hurry()
+        left = self.start(lambda: self.service.leave(7))
+        self.reactor.pump([0.1] * 20)
+        self.assertTrue(left.called)
+        assert request.error is not None
+        self.assertIn("received a second signal", request.error.error.message)
+
     def test_reload_while_leaving(self) -> None:
         """The log tells the configuration of a process that another one replaced from the service's."""
         self.service.current.runtime.running.begin(Request())

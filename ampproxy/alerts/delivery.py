@@ -110,7 +110,7 @@ class Webhook:
         except TimeoutError:
             raise NotDelivered(f"no answer within {self._timeout:g} s (setting: alerts.timeout)") from None
         except Exception as error:
-            raise NotDelivered(explain(error, self.name).error.message.rstrip(".")) from None
+            raise NotDelivered(explain(error, "its server").error.message.rstrip(".")) from None
         answer = f"status {status}" + (f": {_shown(body)}" if body.strip() else "")
         if not 200 <= status < 300:
             raise NotDelivered(answer, again=status in (408, 429) or status >= 500)

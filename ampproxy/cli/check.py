@@ -17,7 +17,8 @@ from ampproxy.catalog.lifecycle import day_of, ends_soon
 from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.cli.terminal import width, wrapped
 from ampproxy.config.load import find, load, not_found
-from ampproxy.config.schema import Config
+from ampproxy.config.schema import Config, Tls
+from ampproxy.config.sections import UNSEEN_PEM
 from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -96,6 +97,14 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
         yield from _placed(file, "error", error.complaints)
         yield from _placed(file, "warning", error.warnings)
         return
+    if config.tls is not None and UNSEEN_PEM not in (config.tls.chain, config.tls.secret):
+        try:
+            warnings = list(_of_certificate(config, config.tls))
+        except ConfigError as error:
+            yield from _placed(file, "error", error.complaints)
+            yield from _placed(file, "warning", config.warnings)
+            return
+        yield from _placed(file, "warning", warnings)
     yield from _placed(file, "warning", config.warnings)
     if config.unseen:
         yield Remark(file, "", "note", f"{not_looked_at(config.unseen)} (--secrets demands them)")
@@ -119,6 +128,20 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
         yield Remark(file, "", "warning", nothing)
     verdict = "ready" if not nothing or asks_amp(config) else "valid, but no model is served"
     yield Remark(file, "", verdict, summary(config))
+
+
+def _of_certificate(config: Config, tls: Tls) -> Iterator[str]:
+    """Whether the listener's certificate is valid.
+
+    :raises ConfigError: it cannot be used at all.
+    """
+    # Not at the top: it loads OpenSSL, and most services have no certificate.
+    from ampproxy.listen import certificate_trouble, tls_options
+
+    tls_options(tls, config.place("tls"))
+    trouble = certificate_trouble(tls, time.time())
+    if trouble:
+        yield f"{config.place('tls')}.cert: {trouble}"
 
 
 def _of_models(file: Path, config: Config, home: Path) -> Iterator[Remark]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import signal
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from ampproxy.cli.terminal import Column, Table, width
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
 
 #: Of :meth:`ampproxy.demo.run.Outcome.cells`.
 _NAMES = ("what", "route", "asked", "served", "status", "first_ms", "total_ms", "verdict")
@@ -47,7 +51,37 @@ def command(ctx: click.Context, once: bool, port: int, as_json: bool) -> None:
     from twisted.internet.task import react
 
     wished = ctx.get_parameter_source("port") is not ParameterSource.DEFAULT
-    react(lambda reactor: _main(reactor, once, port, wished, as_json))
+
+    def main(reactor: Any) -> Deferred[None]:
+        run = _main(reactor, once, port, wished, as_json)
+        return _until_interrupted(reactor, run, status=int(once or as_json))
+
+    react(main)
+
+
+def _until_interrupted(reactor: Any, run: Coroutine[Any, Any, None], status: int) -> Deferred[None]:
+    """Fires when ``run`` has ended, or on SIGINT or SIGTERM: then with that exit status, however often they
+    come. (The reactor's own handlers log a traceback for the second one.)
+    """
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
+
+    ended: Deferred[None] = Deferred()
+
+    def end(result: Any) -> None:
+        if not ended.called:
+            ended.callback(result)
+
+    def interrupt(*_: object) -> None:
+        reactor.callFromThread(end, Failure(SystemExit(status)))
+
+    def listen() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, interrupt)
+
+    reactor.callWhenRunning(listen)
+    Deferred.fromCoroutine(run).addBoth(end)
+    return ended
 
 
 def _silent(text: str, nl: bool = True) -> None:

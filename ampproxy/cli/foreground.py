@@ -17,13 +17,14 @@ from twisted.logger import (
     ILogFilterPredicate,
     ILogObserver,
     LogEvent,
+    Logger,
     PredicateResult,
     globalLogBeginner,
 )
 from zope.interface import implementer
 
 from ampproxy.cli.configured import note_of
-from ampproxy.config.run_file import RunFile, RunNote, run_file
+from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import StartFailed
 from ampproxy.listen import describe
@@ -97,7 +98,28 @@ def _announce(service: GatewayService, log: str, first: bool, reactor: Any) -> N
     listening = tuple(describe(port) for port in service.ports)
     note = RunNote(os.getpid(), time.time(), str(config.source.absolute()), listening, log)
     logger = service.current.runtime.log
-    path = run_file(config.state_dir, config.source)
+    _leave(run_file(config.state_dir, config.source), note, first, logger, reactor)
+    scheme = "http" if config.tls is None else "https"
+    where = ", ".join(one if "/" in one else f"{scheme}://{one}" for one in listening)
+    logger.info(
+        "Serving on {where}, configured by {config}{how}",
+        where=where,
+        config=note.config,
+        how="; Ctrl-C ends it" if first and not log and os.isatty(0) else "",
+    )
+
+
+def _leave(path: Path, note: RunNote, first: bool, logger: Logger, reactor: Any) -> None:
+    """Leave the note. Of two services that run by one file, at two addresses, the commands mean the older."""
+    other = read_note(path) if first else None
+    if other is not None:
+        logger.warn(
+            "Process {pid} runs by the same file: ampproxy status, stop and the like mean that one, and this"
+            " one only with --at {where}",
+            pid=other.pid,
+            where=note.listening[0] if note.listening else "ADDRESS",
+        )
+        return
     try:
         left = RunFile(path, note)
     except OSError as error:
@@ -108,11 +130,3 @@ def _announce(service: GatewayService, log: str, first: bool, reactor: Any) -> N
         )
     else:
         reactor.addSystemEventTrigger("after", "shutdown", left.remove)
-    scheme = "http" if config.tls is None else "https"
-    where = ", ".join(one if "/" in one else f"{scheme}://{one}" for one in listening)
-    logger.info(
-        "Serving on {where}, configured by {config}{how}",
-        where=where,
-        config=note.config,
-        how="; Ctrl-C ends it" if first and not log and os.isatty(0) else "",
-    )

@@ -198,10 +198,10 @@ def compose(seen: Seen, path: Path, key: str, amp: AmpUse) -> tuple[str, Config]
     :raises click.ClickException: the other gateway's file is wrong.
     """
 
-    def read(text: str) -> Config:
+    def read(text: str, file: Path = path) -> Config:
         config = parse(
             text,
-            name=str(path),
+            name=str(file),
             environ=os.environ,
             home=Path.home(),
             read_secret=lambda secret: read_file(secret).decode("utf-8"),
@@ -213,6 +213,9 @@ def compose(seen: Seen, path: Path, key: str, amp: AmpUse) -> tuple[str, Config]
 
     header = f"Written by ampproxy init; every setting: docs/settings.md. Try it: ampproxy check {path}"
     try:
+        if seen.gateway is not None:
+            # What is wrong there is told with its own name and lines.
+            read(seen.found.other, seen.gateway)
         text, left = configuration(seen.found, hash_of(key), amp, read, header)
         if left:
             sentence(f"Not added, for {seen.gateway} has no place for it: {', '.join(left)}", err=True)
@@ -251,8 +254,8 @@ def _go_on(seen: Seen, path: Path, named: bool, asks: bool) -> None:
     if any("${" in key for key in seen.found.keys.values()):
         sentence(
             f"The file names {counted(len(seen.variables), 'variable')} ({', '.join(seen.variables)}): the"
-            " service needs them in its environment, also where a service manager starts it"
-            " (docs/quickstart.md)."
+            f" service needs {'it' if len(seen.variables) == 1 else 'them'} in its environment, also where a"
+            " service manager starts it (docs/quickstart.md)."
         )
 
 

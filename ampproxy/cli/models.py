@@ -263,7 +263,12 @@ def _state(report: AccountReport | None, model: str) -> str:
         return report.state
     # A cooldown for one kind of call leaves the others.
     model, _ = split_suffix(model)
-    cooling = any(cooldown.model in (None, model) and cooldown.call is None for cooldown in report.cooldowns)
+    cooling = any(
+        cooldown.model in (None, model)
+        and cooldown.call is None
+        and (cooldown.seconds > 0 or cooldown.half_open)
+        for cooldown in report.cooldowns
+    )
     if cooling:
         return "resting"
     return report.state if report.state == "untried" else "ready"

@@ -17,7 +17,7 @@ import msgspec
 from ampproxy.cli.configured import below, where
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
-from ampproxy.desktop.clients.gateway import STATE, runs_by_another
+from ampproxy.desktop.clients.gateway import COMMANDS_KEY, STATE, runs_by_another
 from ampproxy.desktop.clients.owners import distrust, trusted_uids
 from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
@@ -29,8 +29,6 @@ from ampproxy.wire.redact import LOOKED_AT, Unseen, printable
 _TIMEOUT = 10.0
 #: Seconds for connecting and agreeing on TLS.
 _HANDSHAKE = 2.0
-#: A key for the commands that ask a service whose file holds hashes alone.
-KEY_VARIABLE = "AMPPROXY_API_KEY"
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
 
@@ -232,7 +230,7 @@ class ServiceClient:
 
     def _keys(self, route: str = ADMIN) -> list[str]:
         keys = keys_for(self._config.clients, route)
-        own = os.environ.get(KEY_VARIABLE, "").strip()
+        own = os.environ.get(COMMANDS_KEY, "").strip()
         known = [own] * bool(own) + [key.reveal() for key in keys if not isinstance(key, Unseen)]
         if self._config.clients and not known:
             self._knock()
@@ -240,7 +238,7 @@ class ServiceClient:
             if not missing:
                 raise NoKey(
                     f"that takes a client key that opens {route}, and those of the file are stored as hashes:"
-                    f" set {KEY_VARIABLE} to one."
+                    f" set {COMMANDS_KEY} to one."
                 )
             raise NoKey(
                 f"that takes a client key, such as {missing[0]}, which is not to be had here: {HELP}."

@@ -145,17 +145,26 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield f"The configuration's file was rejected: {first}"
     if status.shared is not None and not status.shared.connected:
         yield f"The state cannot be shared by {status.shared.by}: {status.shared.why}"
+    if status.ledger:
+        yield f"The ledger cannot be written: {status.ledger}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
     for worker in status.workers:
-        if worker.state in ("hung", "waiting"):
-            yield f"Worker {worker.number} is {worker.state}: see the log."
+        if worker.state == "hung":
+            yield f"Worker {worker.number} does not answer: it is replaced after timeouts.worker."
+        elif worker.state == "waiting":
+            yield f"Worker {worker.number} has ended again and again, and is started soon: see the log."
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):
             yield f"{one.label}: {one.state}{f' ({one.to_do})' if one.to_do else ''}"
-    if found and all(one.state == "resting" for one in found):
+    if found and all(one.state == "resting" and _cools_for_all(one) for one in found):
         yield "Every account is cooling down: ampproxy accounts shows until when."
+
+
+def _cools_for_all(account: AccountReport) -> bool:
+    """Whether an account cools down for all of its models, and not for some alone."""
+    return not account.cooldowns or any(one.model is None for one in account.cooldowns)
 
 
 def used_today(config: Config, ledger: Place, now: float) -> Today:
@@ -192,11 +201,12 @@ def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
 
 def _worker(worker: WorkerStatus, now: float) -> str:
     if not worker.pid:
-        return f"{worker.state}; it has ended {worker.deaths} times"
-    deaths = f", ended {worker.deaths} times before" if worker.deaths else ""
-    since = f" for {span(now - worker.started)}" if worker.started else ""
+        return f"{worker.state}; it has ended {counted(worker.deaths, 'time')}"
+    deaths = f", ended {counted(worker.deaths, 'time')} before" if worker.deaths else ""
+    age = span(now - worker.started) if worker.started else ""
+    since = f" for {age}" if worker.state == "ready" else f" (started {age} ago)"
     return (
-        f"{worker.state}{since}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
+        f"{worker.state}{since if age else ''}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
         f"{worker.memory / 2**20:.0f} MiB{deaths}"
     )
 

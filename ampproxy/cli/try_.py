@@ -157,6 +157,8 @@ def command(
         click.echo(json.dumps(asdict(tried), indent=2))
     else:
         _conclude(tried)
+        if tried.route == "none" and not as_amp and (config.ampcode.mappings or config.ampcode.upstream_url):
+            sentence(f"As Amp's clients ask, by your model mappings: ampproxy try --as-amp {model}")
     if tried.error:
         raise SystemExit(1)
 

@@ -66,7 +66,7 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
             yield from _of_logins(name, _OF_LOGINS[row.field], old.oauth, new.oauth)
             continue
         before, after = _field(old, row), _field(new, row)
-        if before == after:
+        if before == after or (row.field == "fallback" and _rules(before) == _rules(after)):
             continue
         if row.field == "neo" and before is not None and after is not None:
             yield from _neo(row.reader, name, before, after)
@@ -236,9 +236,14 @@ def _fallback(rules: tuple[FallbackRule, ...]) -> str:
     """``allow``, ``never``, or how many rules."""
     if rules == ALLOW:
         return "allow"
-    if [structs.replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
+    if _rules(rules) == [FallbackRule(action="never")]:
         return "never"
     return f"{len(rules)} rule{'s' * (len(rules) != 1)}"
+
+
+def _rules(rules: Iterable[FallbackRule]) -> list[FallbackRule]:
+    """The same wherever they stand in the file."""
+    return [structs.replace(rule, line=0) for rule in rules]
 
 
 def _mappings(name: str, old: tuple[ModelMapping, ...], new: tuple[ModelMapping, ...]) -> Iterator[str]:

@@ -40,6 +40,8 @@ _STAND_INS = (
     ("codex", "^gpt-", "gpt-5.4"),
     ("gemini", "^gemini-(?!.*image)", "gemini-3.1-pro-preview"),
 )
+#: In the names of models that make vectors, sort texts or write down speech: none of these answers Amp.
+_NO_CHAT = ("embed", "rerank", "bge-", "minilm", "whisper")
 _LISTENS = """\
 # Where it listens: this machine alone.
 host: 127.0.0.1
@@ -175,7 +177,8 @@ def _amp(found: Found, kinds: Collection[str], amp: AmpUse) -> str:
 
 def _mappings(found: Found, kinds: Collection[str]) -> Iterator[str]:
     there = [row for row in _STAND_INS if row[0] in kinds]
-    local = next((server.models[0] for server in found.servers if server.models), "")
+    listed = (model for server in found.servers for model in server.models)
+    local = next((model for model in listed if not any(word in model.lower() for word in _NO_CHAT)), "")
     model = there[0][2] if there else local
     for kind, pattern, _ in _STAND_INS:
         if model and kind not in kinds:

@@ -35,7 +35,7 @@ def find(home: Path) -> Path | None:
     and logins are sent.
     """
     places = (home / ".config" / "ampproxy", SYSTEM)
-    return next((file for file in (place / NAME for place in places) if file.is_file()), None)
+    return next((file for file in (place / NAME for place in places) if file.exists()), None)
 
 
 #: Where no file was named, and none was found.

@@ -30,6 +30,9 @@ from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
 
+#: In place of a certificate or a key that cannot be read here.
+UNSEEN_PEM = b"unseen"
+
 
 def _tls(found: ParsedSection) -> Tls | None:
     if not found.values.get("enable", False):
@@ -44,7 +47,7 @@ def _tls(found: ParsedSection) -> Tls | None:
 def _pem(found: ParsedSection, field: str) -> bytes | None:
     """What the file of that setting holds; ``None`` if that was complained about."""
     if found.values.get(field) == fields.UNSEEN_PATH:
-        return b"unseen"
+        return UNSEEN_PEM
     if field not in found.places:
         found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
     elif field in found.values:
@@ -56,7 +59,7 @@ def _pem(found: ParsedSection, field: str) -> bytes | None:
             elif found.place.reading.pems:
                 found.at(field).complain(_unreadable_pem(error))
                 return None
-            return b"unseen"
+            return UNSEEN_PEM
     return None
 
 

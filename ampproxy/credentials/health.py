@@ -22,6 +22,9 @@ MAX_ALONE_SECONDS = 60.0
 RECHECK = 1.0
 #: No rest is counted up further than this; the interval has long reached its bound.
 _MAX_FAILURES = 40
+#: So many cooldowns of one account are remembered; clients may invent names of models. The one whose time is
+#: over longest goes first.
+MAX_COOLDOWNS = 256
 #: So many conversations are remembered; the one that was silent longest goes first.
 MAX_AFFINITIES = 100_000
 
@@ -162,6 +165,8 @@ class Health:
         scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.per_operation else model
         cooldown = self.cooldowns.get(scope)
         if cooldown is None:
+            if len(self.cooldowns) >= MAX_COOLDOWNS:
+                del self.cooldowns[min(self.cooldowns, key=lambda one: self.cooldowns[one].until)]
             cooldown = self.cooldowns[scope] = Cooldown(verdict)
         before = cooldown.until
         news = cooldown.failed(verdict, began, now, longest)

@@ -247,9 +247,9 @@ class PinnedSelection(Selection):
         """See :meth:`Selection.wait`: of this account alone."""
         return max(0.0, min(self._only.available_at(now), self._only.available_early_at(now)) - now)
 
-    def cooling(self, now: float) -> list[tuple[Account, Cooldown]]:
+    def cooling(self) -> list[tuple[Account, Cooldown]]:
         """See :meth:`Selection.cooling`: of this account alone."""
-        return [pair for pair in super().cooling(now) if pair[0] is self._only.account]
+        return [pair for pair in super().cooling() if pair[0] is self._only.account]
 
     def _another_account(self, now: float) -> RouteTarget | None:
         candidate = self._only

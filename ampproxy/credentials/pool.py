@@ -282,7 +282,7 @@ class Selection:
         until = self._selector.unavailable_until(now)
         return None if self.count == 0 else max(0.0, until - now)
 
-    def cooling(self, now: float) -> list[tuple[Account, Cooldown]]:
+    def cooling(self) -> list[tuple[Account, Cooldown]]:
         """The accounts that rest, and why; those that are back first come first."""
         found = []
         for candidate in self._selector.candidates():
@@ -332,6 +332,9 @@ class Selection:
 
     def _probe(self, candidate: Candidate, offer: RouteTarget, now: float) -> None:
         self._held = candidate.health.cooldowns_for(candidate.scopes_of(offer))
+        if not self._held:
+            # Only others of its models rest.
+            return
         for cooldown in self._held:
             cooldown.claim(now)
         self._pool.state.changed(candidate.identity, candidate.scopes_of(offer))

@@ -209,19 +209,22 @@ def _account(account: Account, health: Health, now: float, wall: float) -> Accou
     cooldowns = [_cooldown(scope, cooldown, now, wall) for scope, cooldown in health.cooldowns.items()]
     return msgspec.structs.replace(
         untouched(account),
-        state=_state(account, health),
+        state=_state(account, health, now),
         cooldowns=tuple(cooldowns),
         windows=_windows(health),
     )
 
 
-def _state(account: Account, health: Health) -> str:
-    cooldowns = health.cooldowns
-    if any(cooldown.verdict.action is Action.LOGIN for cooldown in cooldowns.values()):
+def _state(account: Account, health: Health, now: float) -> str:
+    cooldowns = health.cooldowns.values()
+    if any(cooldown.verdict.action is Action.LOGIN for cooldown in cooldowns):
         return "key refused" if account.token is None else "needs login"
-    if not cooldowns:
-        return "ready" if health.proven else "untried"
-    return "probing" if any(cooldown.half_open for cooldown in cooldowns.values()) else "resting"
+    if any(cooldown.half_open for cooldown in cooldowns):
+        return "probing"
+    # One whose time is over stands in nobody's way, though it stays known until somebody asks for that model.
+    if any(cooldown.until > now for cooldown in cooldowns):
+        return "resting"
+    return "ready" if health.proven else "untried"
 
 
 def _cooldown(scope: Scope, cooldown: Cooldown, now: float, wall: float) -> CooldownReport:

@@ -22,6 +22,7 @@ from ampproxy.config.schema import FallbackRule
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import Value
 from ampproxy.wire.redact import Secret
+from ampproxy.wire.words import of_counts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -190,7 +191,7 @@ class Allowance:
             raise (CountersBusy if busy else GatewayFault).of(
                 "unavailable",
                 f"Today's use of Amp cannot be counted, so no request under a daily limit is sent there"
-                f" now: {self.path}: {error}.",
+                f" now: {self.path}: {of_counts(error)}.",
                 status=503,
                 code="amp_limit_unknown",
             ) from None

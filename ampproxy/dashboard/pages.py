@@ -86,7 +86,7 @@ async def _log(asked: Asked, token: str) -> Markup:
 
 
 async def _config(asked: Asked, token: str) -> Markup:
-    return reports.configuration(await questions.config(asked), asked.generation.runtime.wall(), token)
+    return reports.configuration(await questions.config(asked), token)
 
 
 async def _doctor(asked: Asked, token: str) -> Markup:

@@ -214,7 +214,7 @@ def _log_row(row: Exchange) -> tuple[Markup | str, ...]:
     return (when(row.at, "moment"), *exchange_row(row)[1:])
 
 
-def configuration(found: Configuration, now: float, token: str) -> Markup:
+def configuration(found: Configuration, token: str) -> Markup:
     """The configuration."""
     state = badge("in force", "good") if found.in_force else badge("not in force", "bad")
     head = tag(

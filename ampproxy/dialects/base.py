@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Literal, Protocol, TypeAlias, TypedDict, cast
@@ -172,13 +171,13 @@ Mend: TypeAlias = Callable[[bytes, Members], bytes]
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
-    :param signs: what has to be looked at for that; other data need not be. By default nothing has.
+    :param signs: whether something has to be looked at for that, by its bytes. By default nothing has.
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
     """
 
-    signs: re.Pattern[bytes] = re.compile(rb"(?!)")
+    signs: Callable[[bytes], object] = lambda data: None
     of_one: Callable[[Callable[[str], str]], Mend] = lambda new_id: lambda data, values: data
 
 

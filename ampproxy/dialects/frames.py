@@ -8,7 +8,7 @@ fraction of decoding, and all the words that one read brought are decoded at onc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -23,6 +23,7 @@ _MAX_MISSES: Final = 8
 _PADDING: Final = b',"obfuscation":"'
 #: The member by which OpenAI counts the events.
 _NUMBER: Final = b'"sequence_number":'
+_MOST_DIGITS: Final = 18
 
 
 #: So many events are compared at once.
@@ -46,7 +47,6 @@ class Frame:
         "_middle",
         "_misses_left",
         "_open_at",
-        "_plain",
         "_start",
         "_tail",
     )
@@ -64,7 +64,6 @@ class Frame:
         #: Where the words begin (0: nothing is known), what follows them, and if that is not all, what an
         #: event ends with.
         self._start, self._tail, self._close = 0, b"", b""
-        self._plain = False
 
     def words(self, events: Sequence[bytes], at: int = 0) -> list[str]:
         """The words of the events from this place on, as far as they are in the frame."""
@@ -72,7 +71,7 @@ class Frame:
             return []
         pieces: list[bytes] = []
         if len(events) - at >= _FEWEST_AT_ONCE:
-            pieces = self._run(events, at) if self._plain else self._counted(events, at)
+            pieces = self._counted(events, at) if self._close == b"}" else self._run(events, at)
         pieces = pieces or self._pieces(events, at)
         try:
             # Of a stream that is read as it comes, a read brings one.
@@ -85,18 +84,41 @@ class Frame:
 
     def _run(self, events: Sequence[bytes], at: int) -> list[bytes]:
         """The words of many events that are all in the frame but for the last few; none if not all are."""
-        end = min(len(events), at + _MOST_AT_ONCE)
-        tail = self._tail
-        while end > at and not events[end - 1].endswith(tail):
+        head, tail, start, digits, close = self._head, self._tail, self._start, self._digits, self._close
+        number, end = len(head), min(len(events), at + _MOST_AT_ONCE)
+        first = number + digits
+        while end > at and not (events[end - 1].startswith(head) and events[end - 1].endswith(close or tail)):
             end -= 1
+        if digits and not events[end - 1].startswith(self._middle, first):
+            # Where the number has a digit more, all that follows stands one further on.
+            count = events[at][number:first]
+            end = min(end, at + 10**digits - int(count)) if count.isdigit() else at
         if end - at < _FEWEST_AT_ONCE:
             return []
-        start, cut = self._start, -len(tail)
         run = events[at:end]
-        pieces = [event[start:cut] for event in run]
-        # One comparison of all instead of two for each.
-        between = tail + b"\n" + self._head
-        whole = b"%b%b%b" % (self._head, between.join(pieces), tail)
+        # One comparison of all instead of several for each.
+        between, last = tail + b"\n" + head, tail
+        parts: Iterable[bytes]
+        if close:
+            parted = [event[start:].partition(tail) for event in run]
+            parts = pieces = [words for words, _, _ in parted]
+            paddings = [padding for _, _, padding in parted]
+            together = b"\n".join(paddings) + b"\n"
+            # Padding has no other member after it.
+            if not together.count(b'"') == together.count(close + b"\n") == len(run):
+                return []
+            between, last = b"\n" + head, b""
+        else:
+            cut = -len(tail)
+            parts = pieces = [event[start:cut] for event in run]
+        if digits:
+            numbers = [event[number:first] for event in run]
+            if not b"".join(numbers).isdigit():
+                return []
+            parts = map(self._middle.join, zip(numbers, parts))  # noqa: B905
+        if close:
+            parts = map(tail.join, zip(parts, paddings))  # noqa: B905
+        whole = b"%b%b%b" % (head, between.join(parts), last)
         return pieces if whole == b"\n".join(run) else []
 
     def _counted(self, events: Sequence[bytes], at: int) -> list[bytes]:
@@ -105,8 +127,6 @@ class Frame:
         """
         head, start, tail = self._head, self._start, self._tail[1:]
         cut, pieces = len(tail), []
-        if self._close != b"}":
-            return []
         for event in islice(events, at, None):
             words, _, rest = event[start:].partition(b'"')
             if event[:start] != head or rest[:cut] != tail or event[-1:] != b"}":
@@ -173,8 +193,11 @@ class Frame:
         before, number, after = event[:start].partition(_NUMBER)
         self._middle = after.lstrip(b"0123456789")
         self._digits = len(after) - len(self._middle)
+        if self._digits > _MOST_DIGITS:
+            # No count of events.
+            self._digits = 0
         self._head = before + number if self._digits else event[:start]
-        self._start, self._plain = start, not (self._digits or self._close)
+        self._start = start
         self._misses_left -= 1
         return True
 

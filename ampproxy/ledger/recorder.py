@@ -111,6 +111,13 @@ class Recorder:
         return self._name_of(self._settings)
 
     @property
+    def trouble(self) -> str:
+        """Why it cannot be written just now, and how many rows wait in memory; empty: it can."""
+        why = self._trouble or self._progress.away
+        waiting = counted(len(self._waiting), "exchange")
+        return f"{why} ({waiting} waiting, {self._missing} lost)" if self._trouble else why
+
+    @property
     def position(self) -> int:
         """How many rows there were to write so far; when :attr:`settled` is as many, all of them are
         written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL, crypto
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
@@ -12,7 +13,10 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Tls
 from ampproxy.errors import ConfigError
+from ampproxy.wire.words import local_time, span
 
+#: Seconds before its end from which on a certificate is told of.
+_SOON = 14 * 86400.0
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
@@ -45,6 +49,20 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
     except SSL.Error as error:
         raise ConfigError((f"{place}: {tls.key} is not the key of {tls.cert}: {error}",)) from None
     return options
+
+
+def certificate_trouble(tls: Tls, wall: float) -> str:
+    """What is to be said of how long the certificate is valid, a sentence without a full stop; or empty.
+
+    :param tls: one that :func:`tls_options` takes.
+    :param wall: seconds since the epoch.
+    """
+    pem = _CERTIFICATE.findall(tls.chain or read_file(tls.cert))[0]
+    end = load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    if end > wall + _SOON:
+        return ""
+    what = "has expired" if end <= wall else f"expires in {span(end - wall)}"
+    return f"the certificate {tls.cert} {what} ({local_time(end)}): clients refuse it from then on"
 
 
 def _no_passphrase(*_: object) -> bytes:

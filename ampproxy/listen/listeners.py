@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
-from socket import socket
+from errno import EADDRNOTAVAIL, EINVAL
+from socket import gaierror, socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -17,7 +19,7 @@ from twisted.logger import Logger
 from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
-from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
+from ampproxy.listen import certificate_trouble, describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
 from ampproxy.listen.parked import ParkedPort
 from ampproxy.listen.sockets import (
@@ -104,6 +106,7 @@ class Listeners:
     :ivar strings: the endpoint strings.
     :ivar moved: called when it pauses and when it accepts again.
     :param borrowed: the sockets are another process's, which logs where they listen and removes their files.
+    :param wall: seconds since the epoch.
     """
 
     def __init__(
@@ -118,10 +121,12 @@ class Listeners:
         *,
         parked: int = 0,
         borrowed: bool = False,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._parked = parked
         self._note = log.debug if borrowed else log.info
         self._borrowed = borrowed
+        self._wall = wall
         self._slots: frozenset[int] | None = None
         self._added: list[str] = []
         self.moved: Callable[[], None] = lambda: None
@@ -198,6 +203,8 @@ class Listeners:
             self._cloud_front.use(move.cloud.context)
         if self._lifecycle.ending:
             return
+        if move.tls.context is not None and not self._borrowed:
+            self._log_certificate(move.tls.tls)
         self._open = [*move.kept, *move.fresh]
         for opened in move.fresh:
             if not opened.slot:
@@ -209,6 +216,14 @@ class Listeners:
             if not opened.slot:
                 self._note("No longer listening on {address}", address=describe(opened.port))
             self._leave(opened.port).addErrback(self._failed)
+
+    def _log_certificate(self, tls: Tls | None) -> None:
+        trouble = "" if tls is None else certificate_trouble(tls, self._wall())
+        if trouble:
+            self._log.warn(
+                "tls.cert: {trouble}. To do: renew it; the new file is read without a restart",
+                trouble=trouble,
+            )
 
     def cancel(self, move: Move) -> None:
         """Undo what was prepared."""
@@ -407,9 +422,14 @@ def _at_once(listening: Deferred[Any]) -> Any:
 
 
 def setting_of(error: CannotListenError, config: Config) -> str:
-    """Which setting an address stands in that is taken."""
+    """Which setting an address stands in that cannot be had."""
     neo = config.neo
-    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"
+    if neo is not None and neo.port and neo.port == error.port:
+        return "neo"
+    why = error.socketError
+    # Of an endpoint of another kind it may be a text.
+    number = getattr(why, "errno", None)
+    return "host" if isinstance(why, gaierror) or number in (EADDRNOTAVAIL, EINVAL) else "port"
 
 
 class CloudEntrance(Factory):

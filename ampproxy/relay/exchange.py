@@ -211,7 +211,7 @@ class Exchange:
         asked = {attempt.label for attempt in self._attempts}
         cooling = [
             Attempt(account.label, cooldown.verdict, max(0.0, cooldown.until - now))
-            for account, cooldown in tries.cooling(now)
+            for account, cooldown in tries.cooling()
             if account.label not in asked
         ]
         self.lacks_call = lacks_call([*self._attempts, *cooling])

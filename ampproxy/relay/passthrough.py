@@ -69,7 +69,7 @@ class PassthroughFilter:
         new_id: Callable[[str], str] = str,
     ) -> None:
         self._unended = unended
-        self._odd, self._mend = mending.signs.search, mending.of_one(new_id)
+        self._odd, self._mend = mending.signs, mending.of_one(new_id)
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
@@ -489,7 +489,7 @@ def rewrite_whole(
     if (found := members(body)) is None:
         found = members(body := sound(body) or body)
     usage = dialect.passthrough.usage(found or {})
-    odd = found is not None and (usage is None or mending.signs.search(body))
+    odd = found is not None and (usage is None or mending.signs(body))
     if odd and (mended := mending.of_one(new_id)(body, found or {})) is not body:
         body, found = mended, members(mended)
         usage = dialect.passthrough.usage(found or {})

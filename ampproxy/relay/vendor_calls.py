@@ -15,7 +15,7 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.errors import ExchangeError
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
 from ampproxy.http.bodies import BytesProducer
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.events import Usage
@@ -32,6 +32,7 @@ from ampproxy.relay.vendor_ids import issued, upload_of
 from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.vendor_calls import CLAUDE, VendorCall
 from ampproxy.upstream.body import collect
+from ampproxy.upstream.failures import explain
 from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.headers import Header
 from ampproxy.wire.json import members, replace_model
@@ -154,7 +155,7 @@ class VendorExchange:
         asked = {attempt.label for attempt in attempts}
         cooling = [
             Attempt(account.label, cooldown.verdict, max(0.0, cooldown.until - now))
-            for account, cooldown in tries.cooling(now)
+            for account, cooldown in tries.cooling()
             if account.label not in asked
         ]
         wait = tries.wait(now)
@@ -214,7 +215,16 @@ class VendorExchange:
         gathering = collect(
             response, limit=MAX_ERROR, clock=runtime.clock, idle=settings.config.timeouts.idle
         )
-        body: bytes = await self._gone.wait_for(gathering)
+        try:
+            body: bytes = await self._gone.wait_for(gathering)
+        except ClientGone:
+            raise
+        except Exception as failed:
+            fault = explain(failed, what.origin)
+            if not isinstance(fault, UpstreamFault):
+                raise fault from None
+            # What is the matter its status says, too.
+            body = b""
         text = settings.redactor.known(body.decode("utf-8", "replace"))
         source = offer.account.token
         if source is not None:

@@ -46,7 +46,6 @@ class Handover:
         self._control: Control | None = None
         self._take: Callable[[], None] | None = None
         self._give_up: Callable[[str], None] = lambda why: None
-        self._go = False
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str]) -> Handover | None:

@@ -42,7 +42,8 @@ class Ending:
 
         :param setting: the name of that limit.
         """
-        await self._running.idle(self._reactor, limit)
+        if not self.hurried:
+            await self._running.idle(self._reactor, limit)
         if not self._running.count:
             return True
         await self._cut_off(setting, limit)

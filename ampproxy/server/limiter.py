@@ -59,7 +59,6 @@ class Limiter:
         self._counts: Works | None = None
         self._orders: list[tuple[Order, Deferred[Any] | None]] = []
         self._working: Deferred[None] | None = None
-        self._lost = 0
         self.running: Counter[str] = Counter()
         self.last: dict[str, tuple[Standing, ...]] = {}
 
@@ -112,7 +111,6 @@ class Limiter:
         if back == NOTHING or not taken.windows:
             return
         if len(self._orders) >= MAX_WAITING:
-            self._lost += 1
             return
         self._orders.append((Settle(taken, back), None))
         self._go_on()
@@ -150,7 +148,6 @@ class Limiter:
             results: Sequence[Any] = await self._in_thread(lambda: self._open().work(orders))
         except Exception as error:
             results = [self._fault(error)] * len(batch)
-            self._lost += sum(waits is None for _, waits in batch)
         for (_, waits), result in zip(batch, results, strict=True):
             if waits is not None and isinstance(result, Exception):
                 waits.errback(result)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from ampproxy.model.base import Value
 from ampproxy.model.clients import KeyLimit, Period
 from ampproxy.tenants.counting import NOTHING, Amounts, Demand, LimitReached, Taken, reserve, windows_of
+from ampproxy.wire.words import of_counts
 
 if TYPE_CHECKING:
     import sqlite3
@@ -158,7 +159,7 @@ class Counts:
         except (sqlite3.Error, OSError) as error:
             with suppress(sqlite3.Error):
                 self.close()
-            raise CountsFailed(f"{self.path}: {error}") from None
+            raise CountsFailed(f"{self.path}: {of_counts(error)}") from None
         return result
 
     def _open(self) -> sqlite3.Connection:

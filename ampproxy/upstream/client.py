@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ampproxy.upstream.unresolved import UnresolvedHosts
     from ampproxy.upstream.ways import Way
 
+#: Seconds that idle connections are given to end in order where the end of the process waits for it.
+CLOSING = 1.0
+
 
 class UpstreamClient:
     """Sends requests over kept connections. Verifies TLS, follows no redirect, keeps no cookie.
@@ -106,9 +109,20 @@ class UpstreamClient:
             way.use(connect_timeout)
 
     def close(self) -> Deferred[None]:
-        """Close the idle connections; those in use are closed when their exchange ends."""
-        closing = gatherResults([way.close() for way in self._ways()])
-        return closing.addCallback(lambda _: None)
+        """Close the idle connections; those in use are closed when their exchange ends.
+
+        Fires when they are closed, and soon in any case: a vendor that hangs does not answer the end of TLS.
+        """
+        done: Deferred[None] = Deferred()
+        late = self._reactor.callLater(CLOSING, done.callback, None)
+
+        def closed(_: object) -> None:
+            if late.active():
+                late.cancel()
+                done.callback(None)
+
+        gatherResults([way.close() for way in self._ways()]).addCallback(closed)
+        return done
 
     def load(self) -> None:
         """Load what sends requests, if it is not loaded yet."""

@@ -174,8 +174,10 @@ def _forms(value: str) -> tuple[str, ...]:
 
 
 #: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like. What
-#: only stands for a value, as in a piece of YAML that would help, stays.
-_VALUE = r"(?!YOUR-KEY\b|\$\{|file:/)[^\s\"'\\,;&<>]+"
+#: only stands for a value, as in a piece of YAML that would help, stays; so does the first word of what is
+#: said of a setting (``api-key: is empty``).
+_COMPLAINT = r"(?:a|are|changed|contains|expected|has|is|needs|removed|set|the)(?![^\s,;])"
+_VALUE = rf"(?!YOUR-KEY\b|\$\{{|file:/|{_COMPLAINT})[^\s\"'\\,;&<>]+"
 #: Between a name and its value. Not a line's end: what stands in the next line is something else.
 _IS = r"\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?"
 #: What a text in lower case must have anywhere (any of these; a search for them costs next to nothing), the

@@ -39,3 +39,11 @@ def span(seconds: float) -> str:
         if count or parts:
             parts.append(f"{count} {unit}" if count else "")
     return " ".join(filter(None, parts[:2]))
+
+
+def of_counts(error: Exception) -> str:
+    """What SQLite or the system says of a file of counts, with what helps where it is damaged."""
+    text = str(error)
+    if "not a database" in text or "malformed" in text:
+        return f"{text}: move it away, and a new one will be created, in which the counts begin anew"
+    return text

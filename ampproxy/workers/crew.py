@@ -41,6 +41,7 @@ from ampproxy.lifecycle import Phase
 from ampproxy.relay.record import Outcome
 from ampproxy.service import GatewayService
 from ampproxy.status import WorkerStatus
+from ampproxy.wire.words import counted as plural
 from ampproxy.workers.beginning import Beginning
 from ampproxy.workers.limiting import Gate
 from ampproxy.workers.member import Member
@@ -106,7 +107,6 @@ class Supervisor:
         self._old: set[Member] = set()
         self._deaths = {number: Deaths() for number in range(1, count + 1)}
         self._waiting: dict[int, IDelayedCall] = {}
-        self._assigned: dict[int, tuple[int, ...]] = {}
         self._ready: list[Deferred[None]] | None = []
         self._ended: list[Deferred[None]] = []
         self._ping: IDelayedCall | None = None
@@ -368,9 +368,10 @@ class Supervisor:
                 self._service.current.report(record)
         if lost:
             self._log.error(
-                "Worker {number} (process {pid}) has ended with {count} running exchanges",
+                "Worker {number} (process {pid}) has ended with what it served: {exchanges}",
                 number=member.number,
                 pid=member.pid,
+                exchanges=plural(len(lost), "exchange"),
                 count=len(lost),
             )
 

@@ -24,7 +24,6 @@ class Entrance:
     """
 
     def __init__(self, limiter: Limiter, clock: IReactorTime, send: Callable[[Message], None]) -> None:
-        self._limiter = limiter
         self._clock = clock
         self._send = send
         self._waiting: dict[int, Deferred[bool]] = {}

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ampproxy.cli import chat, main
+from ampproxy.cli import chat, main, try_
 from ampproxy.cli.chat import conclude, converse
 from ampproxy.cli.service_client import ServiceClient
 from ampproxy.cli.try_ import Tried
+from ampproxy.status import Status
 
 
 def test_each_turn_has_all_before_it(capsys):
@@ -62,3 +63,19 @@ def test_without_a_service(tmp_path):
     done = CliRunner().invoke(main, ["chat", "m", "--config", str(file)], "hi\n")
     assert done.exit_code == 3
     assert "ampproxy serve" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mappings", "more", "told"),
+    [("[{from: m, to: n}]", (), True), ("[{from: m, to: n}]", ("--as-amp",), False), ("[]", (), False)],
+)
+def test_a_refused_try_names_the_way_of_mappings(monkeypatch, tmp_path, mappings, more, told):
+    """Where no account has a model and there are mappings, for these the request has to be made as by Amp."""
+    refused = Tried(404, route="none", error="The model 'm' is not available here.")
+    monkeypatch.setattr(try_, "ask", lambda *_: refused)
+    monkeypatch.setattr(ServiceClient, "mine", lambda self: Status("ready", 1, 0.0))
+    file = tmp_path / "config.yaml"
+    file.write_text(f"ampcode: {{model-mappings: {mappings}}}\n")
+    done = CliRunner().invoke(main, ["try", "m", *more, "--config", str(file)])
+    assert done.exit_code == 1
+    assert ("ampproxy try --as-amp m" in done.output) is told

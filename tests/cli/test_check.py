@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
 import pytest
+import trustme
 from click.testing import CliRunner
 
 from ampproxy import __version__, cli
@@ -56,9 +58,35 @@ def test_address(tmp_path, text, address):
 
 def test_https(tmp_path):
     """With a certificate the address is one of HTTPS."""
-    (tmp_path / "pem").touch()
-    text = f"tls: {{enable: true, cert: {tmp_path}/pem, key: ~/pem}}"
+    text = certified(tmp_path, 2099)
     assert check(tmp_path, text).output.endswith("listening on https://127.0.0.1:8317\n")
+
+
+def certified(folder, year):
+    """Settings with a certificate that ends in the middle of a year."""
+    made = trustme.CA().issue_cert("localhost", not_after=datetime(year, 7, 1, tzinfo=timezone.utc))
+    made.private_key_and_cert_chain_pem.write_to_path(folder / "pem")
+    return f"\ntls: {{enable: true, cert: {folder}/pem, key: {folder}/pem}}\n"
+
+
+def test_a_certificate_that_has_expired(tmp_path):
+    """Is a warning with its line: the service starts with it."""
+    done = check(tmp_path, certified(tmp_path, 2024))
+    assert done.exit_code == 0
+    assert ":2: warning: tls.cert: the certificate" in done.output
+    assert "has expired (2024-07-01" in done.output
+
+
+@pytest.mark.parametrize("content", ["", "no PEM", "another's key"])
+def test_a_certificate_that_cannot_be_used(tmp_path, content):
+    """Is an error with its line: the service would not start with it."""
+    text = certified(tmp_path, 2099)
+    other = trustme.CA().issue_cert("localhost").private_key_pem.bytes()
+    (tmp_path / "key").write_bytes(other if content == "another's key" else content.encode())
+    done = check(tmp_path, text.replace(f"key: {tmp_path}/pem", f"key: {tmp_path}/key"))
+    assert done.exit_code == 1
+    assert ":2: error: tls: " in done.output
+    assert "ready" not in done.output
 
 
 def test_warnings_do_not_stop(tmp_path):

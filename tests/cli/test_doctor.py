@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ampproxy.cli import main
 from ampproxy.cli.doctor import version_of
 from ampproxy.desktop.doctor.checks import CHECKS
+from ampproxy.model.clients import hash_of
 from tests import forked
 from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
@@ -162,3 +163,25 @@ def test_version_of(tmp_path):
     """What a program prints; nothing if it cannot be run."""
     assert version_of(client(tmp_path, "1.2")) == "1.2 (released ...)\n"
     assert version_of(tmp_path / "nowhere") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "words"),
+    [
+        (CLIENT_KEY, "ok", "takes the first of its api-keys"),
+        ("", "note", "none is in AMPPROXY_API_KEY"),
+        ("of-another-gateway", "note", "another is in AMPPROXY_API_KEY"),
+    ],
+)
+def test_keys_that_are_hashes(home, given, status, words):
+    """A file that holds hashes alone is no reason to blame the gateway: the key comes from the environment,
+    as for the other commands, or nothing is asked.
+    """
+    path = home / "config.yaml"
+    hashed = f"{{name: me, key-hash: 'sha256:{hash_of(CLIENT_KEY)}'}}"
+    text = path.read_text()
+    assert text.count(f'"{CLIENT_KEY}"') == 1
+    path.write_text(text.replace(f'"{CLIENT_KEY}"', hashed))
+    done = run(home, "--json", AMPPROXY_API_KEY=given)
+    (finding,) = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "service"]
+    assert (finding["level"], words in finding["text"]) == (status, True), finding

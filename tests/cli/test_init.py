@@ -40,12 +40,16 @@ claude-api-key:
 """
 
 
+#: The newest first, as Ollama does.
+LISTED = ("nomic-embed-text:latest", "qwen3:8b", "gemma3")
+
+
 class Ollama(BaseHTTPRequestHandler):
     """Lists models as Ollama does."""
 
     def do_GET(self) -> None:
         assert "authorization" not in {name.lower() for name in self.headers}
-        body = json.dumps({"data": [{"id": name, "owned_by": "library"} for name in ("qwen3:8b", "gemma3")]})
+        body = json.dumps({"data": [{"id": name, "owned_by": "library"} for name in LISTED]})
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -219,6 +223,14 @@ def test_keys_in_the_file(furnished: Path) -> None:
     assert "upstream-url" not in found["ampcode"]
 
 
+def test_a_local_server_alone(home: Path, ollama: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Amp asks for goes to a model that can answer, not to one that makes vectors."""
+    monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{ollama}")
+    assert init("--yes").exit_code == 0
+    rows = yaml.safe_load(file_of(home).read_text())["ampcode"]["model-mappings"]
+    assert {row["to"] for row in rows} == {"qwen3:8b"}
+
+
 def test_nothing_found(home: Path) -> None:
     """Then it says so, and the file is valid all the same."""
     done = init("--yes")
@@ -233,7 +245,7 @@ def test_a_gateways_file_that_is_wrong(home: Path) -> None:
     wrong.write_text("port: abc\n")
     done = init("--yes", "--from", str(wrong))
     assert done.exit_code == 1
-    assert "port: expected a port" in done.output
+    assert f"{wrong}:1: port: expected a port" in "".join(done.output.split("\n"))
     assert not file_of(home).exists()
 
 

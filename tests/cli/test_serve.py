@@ -19,7 +19,7 @@ from ampproxy.cli.service_client import NoKey, NotReachable, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import AccountReport
+from ampproxy.credentials.report import AccountReport, CooldownReport
 from ampproxy.status import ReloadReport, RestartReport, SharedReport, Status
 from ampproxy.tap import Overrides
 
@@ -91,6 +91,29 @@ def test_in_the_background(file: Path) -> None:
 
 
 @pytest.mark.loopback
+def test_a_second_one_by_the_same_file(file: Path) -> None:
+    """The commands go on to mean the first, also when the second has ended."""
+    first = serve(file, "--background", "--port=0")
+    assert first.returncode == 0, first.stderr
+    try:
+        pid = json.loads(run("status", file, "--json")[1])["status"]["pid"]
+        command = [sys.executable, "-m", "ampproxy", "serve", f"--config={file}", "--port=0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=file.parent) as second:
+            assert second.stdout is not None
+            told = []
+            for line in second.stdout:
+                told.append(line)
+                if "Serving on" in line:
+                    second.terminate()
+        assert second.returncode == 0
+        assert [f"Process {pid} runs by the same file" in line for line in told].count(True) == 1
+        found = json.loads(run("status", file, "--json")[1])
+        assert (found["status"]["pid"], bool(found["log"])) == (pid, True)
+    finally:
+        assert run("stop", file)[0] == 0
+
+
+@pytest.mark.loopback
 @pytest.mark.parametrize("more", [(), ("--background",)])
 def test_a_taken_port(file: Path, more: tuple[str, ...]) -> None:
     """One sentence, no traceback, and status 1."""
@@ -102,6 +125,31 @@ def test_a_taken_port(file: Path, more: tuple[str, ...]) -> None:
     assert "ampproxy serve --port PORT" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) <= 4
+
+
+#: Serves, and gets two signals in one turn of the reactor as soon as it does.
+TWICE = """
+import os, signal
+from twisted.internet import reactor
+from ampproxy.cli import foreground, main
+def announced(*rest):
+    announce(*rest)
+    reactor.callLater(0, lambda: [os.kill(os.getpid(), signal.SIGTERM) for _ in range(2)])
+announce, foreground._announce = foreground._announce, announced
+main()
+"""
+
+
+@pytest.mark.loopback
+def test_two_signals_at_once(file: Path) -> None:
+    """The second one is no error, though the reactor has not begun to stop because of the first."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, "serve", f"--config={file}", "--port=0"],
+        capture_output=True, text=True, timeout=120, check=False, cwd=file.parent, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "Serving on" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 0
 
 
 def test_options_that_exclude_each_other(file: Path) -> None:
@@ -171,6 +219,7 @@ def test_a_run_file_of_a_crash(tmp_path: Path) -> None:
         (Status("ready", 1, 0.0, restart=RestartReport(1.0, "no room")), "The last restart failed: no room"),
         (Status("ready", 1, 0.0, shared=SharedReport("redis://h:6379/0", True)), ""),
         (Status("ready", 1, 0.0, shared=SharedReport("redis://h/0", False, 1.0, "refused")), "0: refused"),
+        (Status("ready", 1, 0.0, ledger="the disk is full"), "cannot be written: the disk is full"),
     ],
 )  # fmt: skip
 def test_attention(about: Status, words: str) -> None:
@@ -199,6 +248,10 @@ def test_accounts_that_need_attention() -> None:
 
     assert told("ready", "key refused") == ["a1: key refused"]
     assert told("ready", "resting") == []
+    for model, count in (("m", 0), (None, 1)):
+        cooldown = CooldownReport(model, None, "is rate limited", 1, 1.0, 60.0, False)
+        one = AccountReport("a", "claude", "x", 0, (), "resting", (cooldown,))
+        assert len(list(status.needs_attention(Status("ready", 1, 0.0), [one]))) == count
     assert told("resting", "resting") == [
         "Every account is cooling down: ampproxy accounts shows until when."
     ]

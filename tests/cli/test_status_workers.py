@@ -22,7 +22,7 @@ def test_each_has_its_line() -> None:
     assert shown == {
         "1": "ready for 60 s: process 11, 3 exchanges, 57 MiB, ended 2 times before",
         "2": "waiting; it has ended 5 times",
-        "3": "hung for 1 s: process 13, 0 exchanges, 1 MiB",
+        "3": "hung (started 1 s ago): process 13, 0 exchanges, 1 MiB",
     }
 
 
@@ -30,4 +30,7 @@ def test_attention() -> None:
     """For those that do not serve, and only for them."""
     status = Status("ready", 1, 0.0, workers=WORKERS)
     found = [line for line in needs_attention(status, ()) if line.startswith("Worker")]
-    assert found == ["Worker 2 is waiting: see the log.", "Worker 3 is hung: see the log."]
+    assert found == [
+        "Worker 2 has ended again and again, and is started soon: see the log.",
+        "Worker 3 does not answer: it is replaced after timeouts.worker.",
+    ]

@@ -114,7 +114,7 @@ def test_setting(old: str, new: str, line: str) -> None:
 
 def test_nothing() -> None:
     """The same is no change, wherever it stands in the file."""
-    text = "debug: true\nampcode: {model-mappings: [{from: a, to: b}]}\n"
+    text = "debug: true\nampcode: {fallback: never, model-mappings: [{from: a, to: b}]}\n"
     assert told(text, f"\n\n# a comment\n{text}") == ()
 
 

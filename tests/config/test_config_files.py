@@ -66,6 +66,10 @@ def test_find(tmp_path):
     own.parent.mkdir(parents=True)
     own.touch()
     assert find(tmp_path) == own
+    # A folder in its place, as container engines make one, is not passed over in silence.
+    own.unlink()
+    own.mkdir()
+    assert find(tmp_path) == own
 
 
 def test_relative_paths(tmp_path, monkeypatch):

@@ -158,6 +158,17 @@ def test_invented_models_do_not_fill_the_memory():
     assert world.serve(asked=route(*ABC, served="claude-4999")) == "b1"
 
 
+def test_failing_invented_models_do_not_fill_the_memory():
+    """Of thousands of names that an account failed for, it remembers those whose rests end last."""
+    world = World(route(("a", "1")))
+    for number in range(1000):
+        world.serve("a", asked=route(("a", f"m{number}"), served=f"m{number}"), verdict=hinted(60 + number))
+    (account,) = [offer.account for offer in world.asked.offers]
+    cooldowns = world.state.health(world.state.identity(account)).cooldowns
+    assert len(cooldowns) == 256
+    assert {scope.model for scope in cooldowns} == {f"m{number}" for number in range(744, 1000)}
+
+
 # -- rests
 
 
@@ -173,6 +184,17 @@ def test_resting_account_is_passed_over():
     assert "cooling down until" in said[0]
     assert "tried again" in said[1]
     assert "serves {model} again" in said[2]
+
+
+def test_another_model_is_not_tried_again():
+    """Where one model of an account rests, or has, nothing is said of requests for its others."""
+    world = World()
+    world.serve("a", "b", "c", verdict=hinted(60))
+    world.now += 60
+    del world.events[:]
+    for _ in range(6):
+        world.serve(asked=route(("a", "2"), ("b", "2"), ("c", "2"), served="n"))
+    assert [event["log_format"] for event in world.events] == []
 
 
 def test_one_request_tries():
@@ -448,7 +470,7 @@ def test_everybody_rests():
     world.serve("a", "b", verdict=hinted(60))
     tries = world.select()
     assert tries.next(world.now) is None
-    assert [account.label for account, _ in tries.cooling(world.now)] == ["a", "b"]
+    assert [account.label for account, _ in tries.cooling()] == ["a", "b"]
     assert tries.wait(world.now) == 60
     assert world.pool.all_cooling(world.asked, world.now)
     world.now += 60

@@ -57,7 +57,7 @@ class Process:
 
     def cooling(self):
         tries = self.pool.select(self.asked)
-        return [account.label for account, _ in tries.cooling(self.bus.clock.seconds())]
+        return [account.label for account, _ in tries.cooling()]
 
 
 def processes(count=2, **more):
@@ -71,7 +71,7 @@ def test_a_cooldown_of_one_is_a_cooldown_of_all():
     assert one.serve("a", verdict=hinted(60)) == "ab"
     bus.settle()
     assert [two.serve() for _ in range(4)] == ["b", "c", "b", "c"]
-    ((known, cooldown),) = two.pool.select(two.asked).cooling(bus.clock.seconds())
+    ((known, cooldown),) = two.pool.select(two.asked).cooling()
     assert (known.label, cooldown.verdict, cooldown.failures) == ("a", hinted(60), 1)
     assert cooldown.until - bus.clock.seconds() == pytest.approx(60, abs=0.2)
 
@@ -129,7 +129,7 @@ def test_failures_at_the_same_time_count_as_one():
     both[1].failed(FAILED, bus.clock.seconds(), 0.0)
     bus.settle()
     for process in (one, two):
-        ((_, cooldown),) = process.pool.select(process.asked).cooling(bus.clock.seconds())
+        ((_, cooldown),) = process.pool.select(process.asked).cooling()
         assert cooldown.failures == 1
 
 
@@ -140,7 +140,7 @@ def test_failures_in_a_row_count_wherever_they_happen():
         process.serve("a", verdict=FAILED)
         bus.settle()
         bus.clock.advance(600)
-    ((_, cooldown),) = two.pool.select(two.asked).cooling(bus.clock.seconds())
+    ((_, cooldown),) = two.pool.select(two.asked).cooling()
     assert cooldown.failures == 3
 
 

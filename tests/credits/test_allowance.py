@@ -151,7 +151,7 @@ def test_what_cannot_be_counted_is_not_let_through(tmp_path, days):
     """And once the file is there again, all is well."""
     (tmp_path / NAME).write_bytes(b"this is no database, but it is longer than a header of one" * 50)
     allowance = Allowance(tmp_path, days)
-    with pytest.raises(GatewayFault, match=r"credits.sqlite3.*not a database"):
+    with pytest.raises(GatewayFault, match=r"credits.sqlite3.*not a database: move it away"):
         allowance.take(REQUESTS, None, 0)
     (tmp_path / NAME).unlink()
     allowance.take(REQUESTS, None, 0)

@@ -87,6 +87,44 @@ def test_once():
         assert case.what in done.stdout
 
 
+#: Runs the demonstration, and is asked twice at once to end when a line begins with the words.
+INTERRUPTED = """
+import os, signal, sys, click
+sys.argv[0] = 'ampproxy'
+words, echo = sys.argv.pop(), click.echo
+def heard(text='', *rest, **more):
+    echo(text, *rest, **more)
+    if text.strip().startswith(words):
+        from twisted.internet import reactor
+        reactor.callLater(0, lambda: [os.kill(os.getpid(), one) for one in (signal.SIGTERM, signal.SIGINT)])
+click.echo = heard
+from ampproxy.cli import main
+main()
+"""
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("options", "when", "status"),
+    [
+        pytest.param((), "A line for each request", 0, id="while it waits for requests"),
+        pytest.param(("--once",), "The configuration of", 1, id="before the table"),
+    ],
+)
+def test_interrupted(options, when, status):
+    """Asked to end, more than once, it does without a traceback; before the table is there, it has failed."""
+    done = forked.run(
+        [sys.executable, "-c", INTERRUPTED, "demo", "--port", "0", *options, when],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert when in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stdout.endswith("\nStopped.\n") is (not options)
+    assert done.returncode == status
+
+
 @pytest.mark.loopback
 def test_a_taken_port():
     """A port that is taken is said in a sentence, and another one is used and shown."""

@@ -67,6 +67,60 @@ def test_numbers_may_differ() -> None:
     assert frame.words([(NUMBERED % (9, b"b")).replace(b":9,", b":-,")]) == []
 
 
+def test_a_number_of_any_length() -> None:
+    """What is no count of events is compared as it stands."""
+    events = [(NUMBERED % (7, b"w")).replace(b":7", b":1" + b"0" * 5000)] * 9
+    frame = learned(events[0], "w", b'"delta":')
+    assert frame.words(events) == ["w"] * 9
+    assert frame.words([NUMBERED % (7, b"w")] * 9) == []
+
+
+HIDDEN = NUMBERED[:-1] + b',"obfuscation":"%b"}'
+
+
+def test_words_of_a_numbered_run() -> None:
+    """Many at once, with and without padding, as far as their numbers have as many digits."""
+    texts = ["a", "", "é", 'q"\\', *"bcdefgh"] * 9
+    quoted = [text.replace("\\", "\\\\").replace('"', '\\"').encode() for text in texts]
+    frame = learned(NUMBERED % (10, b"a"), "a", b'"delta":')
+    events = [NUMBERED % (11 + at, text) for at, text in enumerate(quoted)]
+    assert frame.words(events) == texts[:89]
+    assert frame.words(events, 89) == []
+    assert frame.words([NUMBERED % (44, text) for text in quoted]) == texts
+    frame = learned(HIDDEN % (10, b"a", b"x"), "a", b'"delta":')
+    events = [HIDDEN % (11 + at, text, b"x" * (at % 5)) for at, text in enumerate(quoted)]
+    assert frame.words(events) == texts[:89]
+    assert frame.words(events, 89) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        HIDDEN % (50, b"x", b'","more":"'),
+        (HIDDEN % (50, b"x", b"y")).replace(b'"y"}', b'"y","error":"e"}'),
+        (HIDDEN % (50, b"x", b"y")).replace(b'"y"}', b"y}"),
+        (HIDDEN % (50, b"x", b"y")).replace(b"[]", b"[1]"),
+        (HIDDEN % (50, b"x", b"y")).replace(b":50", b":-1"),
+        (HIDDEN % (50, b"x", b"y")).replace(b'"i"', b'"j"'),
+        HIDDEN % (500, b"x", b"y"),
+        HIDDEN % (5, b"x", b"y"),
+        HIDDEN % (50, b"\\ud83d", b"y"),
+        HIDDEN % (50, b"a\x01b", b"y"),
+        HIDDEN % (50, b"x\\", b"y"),
+        NUMBERED % (50, b"x"),
+        b"{}",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1, 7])
+def test_a_numbered_run_ends_before_anything_else(other: bytes, before: int) -> None:
+    """Many at once are compared as strictly as one."""
+    frame = learned(HIDDEN % (49, b"a", b"z"), "a", b'"delta":')
+    same = [HIDDEN % (50, b"w", b"abc")] * before
+    for after in (0, 1, 7):
+        assert frame.words([*same, other, *[HIDDEN % (51, b"z", b"")] * after]) == ["w"] * before
+
+
 def test_counts_may_differ() -> None:
     """Behind the member that is open, events may differ; they end as objects do."""
     frame = learned(COUNTED % (b"a", 1), "a", b'"text":', (b'"usageMetadata"',))

@@ -167,12 +167,14 @@ def test_trouble_is_told_once_and_gets_over(world):
     world.observe(5)
     world.wait(60)
     assert len(world.told(LogLevel.error)) == 1
+    assert world.recorder.trouble == "the disk is full (10 exchanges waiting, 0 lost)"
     assert world.disk.closed == 0
     world.disk.trouble = LedgerError("another program holds it locked")
     world.wait(60)
     assert len(world.told(LogLevel.error)) == 2
     world.disk.trouble = None
     world.wait(60)
+    assert world.recorder.trouble == ""
     assert world.disk.rows == 10
     assert world.told(LogLevel.info) == [
         "The ledger /state/ledger can be written again; missing from it: 0 exchanges"

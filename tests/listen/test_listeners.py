@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, sockets
 from ampproxy.listen.inherited import FIRST, Inherited
-from ampproxy.listen.listeners import Listeners
+from ampproxy.listen.listeners import Listeners, setting_of
 from ampproxy.listen.sockets import listening
 from tests.ports import free_port
 from tests.reactor import in_reactor
@@ -124,6 +125,15 @@ def test_taken(made: Callable[..., Listeners]) -> None:
         in_reactor(listeners.prepare, config(f"port: {taken}"))
     assert listeners.ports == [port]
     assert greeting(("127.0.0.1", port.getHost().port)) == b"hello"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])
+def test_not_of_this_machine(made: Callable[..., Listeners], host: str) -> None:
+    """It is the host that is wrong where its address cannot be listened on at all, and not the port."""
+    wanted = config(f"host: {host}\nport: {free_port()}\napi-keys: [k]")
+    with pytest.raises(CannotListenError) as raised:
+        in_reactor(made("port: 0").prepare, wanted)
+    assert setting_of(raised.value, wanted) == "host"
 
 
 class Sockets:
@@ -303,8 +313,38 @@ def test_unix_socket_of_another(made: Callable[..., Listeners], tmp_path: Path) 
         assert path.exists()
 
 
-def certificate(folder: Path, authority: trustme.CA) -> str:
-    issued = authority.issue_cert("localhost")
+def test_a_certificate_that_expires(tmp_path: Path) -> None:
+    """Is told when it comes into use, by the process that others borrow the sockets of."""
+    wanted = config(
+        f"port: 0\n{certificate(tmp_path, trustme.CA(), datetime(2030, 5, 1, tzinfo=timezone.utc))}"
+    )
+    ends = 1_903_824_000.0
+    for wall, borrowed, words in (
+        (ends - 20 * 86400, False, ()),
+        (ends - 5 * 86400, False, ("expires in 5 d",)),
+        (ends + 9, False, ("has expired",)),
+        (ends + 9, True, ()),
+    ):
+        events: list[dict[str, Any]] = []
+        log = Logger(observer=events.append)
+        listeners = Listeners(
+            Factory.forProtocol(Greeter),
+            reactor,
+            (),
+            Inherited(),
+            log,
+            borrowed=borrowed,
+            wall=lambda wall=wall: wall,
+        )
+        in_reactor(lambda listeners=listeners: listeners.commit(listeners.prepare(wanted)))
+        in_reactor(listeners.close)
+        told = [event["trouble"] for event in events if "trouble" in event]
+        assert len(told) == len(words)
+        assert all(word in one for word, one in zip(words, told, strict=True)), told
+
+
+def certificate(folder: Path, authority: trustme.CA, end: datetime | None = None) -> str:
+    issued = authority.issue_cert("localhost", not_after=end)
     issued.private_key_pem.write_to_path(str(folder / "key.pem"))
     issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
     return f"tls: {{enable: true, cert: {folder}/cert.pem, key: {folder}/key.pem}}"

@@ -418,6 +418,11 @@ class Shown(unittest.TestCase):
             ],
         )
         self.assertNotIn("canary", repr(world.events))
+        # Its time is over, though nobody has asked for that model since.
+        world.clock.advance(1801)
+        a, b, c = json.loads(self.get(world).body)["accounts"]
+        self.assertEqual([a["state"], b["state"], c["state"]], ["untried", "key refused", "ready"])
+        self.assertEqual([rest["seconds"] for rest in a["rests"]], [0])
 
     def test_who_may_see(self) -> None:
         """This machine only, with a client key, and nothing but GET."""

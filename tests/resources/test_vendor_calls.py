@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseNeverReceived
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from ampproxy.ledger.entry import entry_of, is_kept
 from tests.resources.harness import CLIENT_KEY, Connection, Sent, World
@@ -370,6 +370,21 @@ def test_an_account_whose_key_is_refused(path: str, body: Any) -> None:
     error = json.loads(connection.body)["error"]
     assert error["code"] == "vendor_key_refused"
     assert "codex-api-key[0]" in error["message"]
+
+
+@pytest.mark.parametrize("how", ["cut", "huge"])
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_a_refusal_whose_body_cannot_be_read(status: int, how: str) -> None:
+    """Its status counts all the same."""
+    world = World(CONFIG)
+    connection = call(world, "GET", "/v1/batches")
+    body = world.client.sent[-1].respond(status, JSON, 4_000_000)
+    body.data(b'{"error":' if how == "cut" else b" " * 2_000_000)
+    if how == "cut":
+        body.lose(ResponseFailed([Failure(ConnectionDone())]))
+    world.turn()
+    assert connection.status == (502 if status == 401 else status)
+    assert "HTTP status" in json.loads(connection.body)["error"]["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -152,7 +152,7 @@ def test_others_cannot_read_it(tmp_path):
 def test_unusable(tmp_path):
     """A file that is none of ours is told by name; nothing is let in."""
     (tmp_path / "clients.sqlite3").write_text("no database" * 100)
-    with pytest.raises(CountsFailed, match=r"clients\.sqlite3: file is not a database"):
+    with pytest.raises(CountsFailed, match=r"clients\.sqlite3: file is not a database: move it away"):
         Counts(tmp_path, lambda: NOW).work([Take("a", LIMIT, Demand(1))])
 
 

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
 from ampproxy.http import closing
+from ampproxy.upstream import client as upstream_client
 from ampproxy.upstream import ways as upstream
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
@@ -134,6 +135,24 @@ def test_that_does_nothing(how: str, tls: bool) -> None:
     finally:
         deaf.close()
         in_reactor(client.close)
+
+
+def test_the_end_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who closes the client, because the service ends, goes on soon; the connection ends with the process."""
+    monkeypatch.setattr(closing, "LOOK_INTERVAL", 90.0)
+    monkeypatch.setattr(upstream_client, "CLOSING", 0.1)
+    deaf = Deaf(LENGTH % (5, b"", b"whole"), tls=True)
+    client = client_of(deaf)
+
+    async def use() -> None:
+        await collect(await ask(client, deaf), limit=10, clock=reactor, idle=60)
+        await client.close()
+
+    try:
+        in_reactor(use, timeout=60)
+        assert connected(deaf) == 1
+    finally:
+        deaf.close()
 
 
 @pytest.mark.parametrize("tls", [False, True])

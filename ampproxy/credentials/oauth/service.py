@@ -76,6 +76,8 @@ class Logins:
         self._running: dict[str, Deferred[None]] = {}
         self._loop: Any = None
         self._complaint = ""
+        #: Of each file that is not used: what was said of it.
+        self._ignored: dict[str, str] = {}
 
     def load(self) -> None:
         """Read the folder now, so that :meth:`accounts` is right before :meth:`start`."""
@@ -193,17 +195,31 @@ class Logins:
     def _apply(self, changes: Changes) -> bool:
         """Take changes of the folder; whether the accounts are others now."""
         different = self._forget(changes.vanished)
+        for name in changes.vanished:
+            self._ignored.pop(name, None)
         for name in (*changes.appeared, *changes.changed):
             try:
                 login = self._store.read(name)
             except BadFile as error:
                 # Perhaps half written: what is known stays, and the next change is looked at.
-                self._log.warn("{problem}; ignored", problem=printable(str(error)))
+                self._ignore(name, f"{printable(str(error))}; ignored")
                 continue
-            if login is None and (kind := self._store.unserved(name)):
-                self._log.warn("{complaint}", complaint=not_served(name, kind))
+            kind = self._store.unserved(name) if login is None else ""
+            self._ignore(name, not_served(name, kind) if kind else "")
             different = self._took(name, login) or different
         return different
+
+    def _ignore(self, name: str, complaint: str) -> None:
+        """Log why a file is not used, once: one that was just written is read several times.
+
+        :param complaint: empty: it is used.
+        """
+        if complaint and complaint != self._ignored.get(name):
+            self._log.warn("{complaint}", complaint=complaint)
+        if complaint:
+            self._ignored[name] = complaint
+        else:
+            self._ignored.pop(name, None)
 
     def _forget(self, names: tuple[str, ...]) -> bool:
         """Do without these logins; whether there were any."""
@@ -246,7 +262,7 @@ class Logins:
 
     def _begin(self, name: str, credential: Credential) -> None:
         credential.renewing = True
-        running = Deferred.fromCoroutine(self._renew(name, credential))
+        running = Deferred.fromCoroutine(self._renew(credential))
         self._running[name] = running
 
         def ended(result: Any) -> None:
@@ -258,7 +274,7 @@ class Logins:
 
         running.addBoth(ended)
 
-    async def _renew(self, name: str, credential: Credential) -> None:
+    async def _renew(self, credential: Credential) -> None:
         try:
             if credential.unsaved is not None and not self._save(credential):
                 return

@@ -23,6 +23,8 @@ from ampproxy.wire.redact import Secret, Unseen
 #: with none, for it is not to be had here; ours, which takes it.
 State = Literal["down", "mute", "untrusted", "stranger", "foreign", "refused", "unasked", "ready"]
 
+#: A client key for the commands, where the configuration holds hashes alone.
+COMMANDS_KEY = "AMPPROXY_API_KEY"
 #: Where a running service tells how it is.
 STATE = "/readyz"
 #: Seconds for each answer.

@@ -12,7 +12,7 @@ from ampproxy.config.parsing import NOT_SUPPORTED
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.credentials.secrets import embedded_secrets
-from ampproxy.desktop.clients.gateway import Seen, runs_by_another
+from ampproxy.desktop.clients.gateway import COMMANDS_KEY, Seen, runs_by_another
 from ampproxy.desktop.clients.places import cli_secrets
 from ampproxy.desktop.clients.running import HELP
 from ampproxy.desktop.doctor.context import Context
@@ -171,7 +171,7 @@ def service(context: Context) -> Iterator[Finding]:
         yield note(
             f"The gateway answers at {context.url}; nothing that needs a client key was asked, because"
             f" none was found here: {seen.why}.",
-            HELP,
+            f"set {COMMANDS_KEY} to one" if COMMANDS_KEY in seen.why else HELP,
         )
     elif seen.state == "refused":
         yield problem(
@@ -184,6 +184,11 @@ def service(context: Context) -> Iterator[Finding]:
         yield problem(
             f"No key was sent to {context.url}: {seen.why}.",
             "find out who has the port; if it is the service's user, run the doctor as that one",
+        )
+    elif seen.state == "untrusted" and "expired" in seen.why:
+        yield problem(
+            f"The certificate of the service at {context.url} has expired: clients refuse it.",
+            "renew it; the service reads the new file (tls.cert) by itself",
         )
     elif seen.state == "untrusted":
         yield problem(

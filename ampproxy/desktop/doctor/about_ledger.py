@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.wire.redact import printable
 
 #: Seconds that clocks may differ: days, and the limits of clients, begin by them.
 MAX_SKEW_SECONDS = 2.0
@@ -14,6 +15,14 @@ MAX_SKEW_SECONDS = 2.0
 def database(context: Context) -> Iterator[Finding]:
     """Whether it can be used, who could read what is sent there, and what waits for it."""
     found = context.database
+    status = None if context.seen is None else context.seen.details
+    if status is not None and status.ledger and (found is None or not found.why):
+        yield problem(
+            f"The service cannot write the ledger: {printable(status.ledger)}.",
+            f"make room in {status.state_dir}, or remove the cause; requests are served all the same",
+        )
+    if found is None and status is not None and status.ledger:
+        return
     if found is None:
         yield ok("Exchanges are kept on this machine (setting: ledger.url).")
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ampproxy.amp.asks import Ask, asks
 from ampproxy.amp.clients import Generation
@@ -75,10 +75,12 @@ def mappings(context: Context) -> Iterator[Finding]:
                 "remove it, or set ampcode.force-model-mappings: true",
             )
         else:
-            yield from _mapping(context, router, mapping)
+            yield from _mapping(context, router, mapping, ends)
 
 
-def _mapping(context: Context, router: Router, mapping: ModelMapping) -> Iterator[Finding]:
+def _mapping(
+    context: Context, router: Router, mapping: ModelMapping, ends: Callable[[str], bool]
+) -> Iterator[Finding]:
     base, _ = split_suffix(mapping.target)
     offers = router.catalog.find(base)
     shown = _as_mapping(mapping)
@@ -98,7 +100,13 @@ def _mapping(context: Context, router: Router, mapping: ModelMapping) -> Iterato
                 lacking.setdefault((model, gap.what), []).append((role, gap))
     for (model, _), found in lacking.items():
         yield _gap(shown, model, [role for role, _ in found], found[0][1])
-    if not lacking:
+    if not lacking and router.catalog.is_guess(base) and not ends(base):
+        yield warning(
+            f"The mapping {shown} leads to a model that no list of a vendor's has: {_accounts(offers)} is"
+            " asked for it because of its name alone.",
+            "correct its target, unless the vendor has it all the same; ampproxy models shows the lists",
+        )
+    elif not lacking:
         roles = f" for {_list(uses)}" if uses else " (no Amp role currently uses this model)"
         yield ok(f"The mapping {shown} is served by {_accounts(offers)}{roles}.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,14 +17,14 @@ from ampproxy.config.load import find
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
 from ampproxy.desktop.clients.agents import Found, look_for
-from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
+from ampproxy.desktop.clients.gateway import COMMANDS_KEY, Seen, look, loopback_url
 from ampproxy.desktop.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
-from ampproxy.model.clients import MODELS, keys_for
+from ampproxy.model.clients import MODELS, KnownKeys, keys_for
 from ampproxy.model.ledger import DatabaseState
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -33,7 +33,7 @@ from ampproxy.routing.decide import Router
 from ampproxy.state.library import missing_library
 from ampproxy.status import CloudTraffic
 from ampproxy.wire.jsonc import BadJsonc
-from ampproxy.wire.redact import Unseen
+from ampproxy.wire.redact import Secret, Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,7 @@ def gather(
     if config is not None:
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
-            opening = keys_for(config.clients, MODELS)
-            here = [key for key in opening if not isinstance(key, Unseen)]
-            key = next(iter((*here, *opening)), None)
+            key = _presented(config, machine.environ)
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
@@ -194,6 +192,20 @@ def _config(source: Path | None, read: Callable[[Path], Config]) -> tuple[Config
         return read(source), ()
     except ConfigError as error:
         return None, error.complaints
+
+
+def _presented(config: Config, environ: Mapping[str, str]) -> Secret | None:
+    """The client key with which the gateway is asked; ``None``: it takes none."""
+    opening = keys_for(config.clients, MODELS)
+    here = [key for key in opening if not isinstance(key, Unseen)]
+    key = next(iter((*here, *opening)), None)
+    if key is not None or not config.clients:
+        return key
+    given = Secret(environ.get(COMMANDS_KEY, "").strip())
+    if given in KnownKeys(config.clients):
+        return given
+    there = "another" if given else "none"
+    return Unseen("", "api-keys", f"all are stored as hashes, and {there} is in {COMMANDS_KEY}")
 
 
 def _sharing(config: Config) -> str | None:

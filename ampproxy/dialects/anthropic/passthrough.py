@@ -294,7 +294,7 @@ _STATE = VendorState(
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=SIGNS, of_one=MessagesMending),
+    mending=Mending(signs=SIGNS.search, of_one=MessagesMending),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]

@@ -186,7 +186,7 @@ def _mixed(found: Peek, body: bytes) -> str:
 
 PASSTHROUGH = Passthrough(
     mixed=_mixed,
-    mending=Mending(signs=SIGNS, of_one=ChatMending),
+    mending=Mending(signs=SIGNS.search, of_one=ChatMending),
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,

@@ -38,7 +38,7 @@ from ampproxy.dialects.monitor import (
     tiered,
 )
 from ampproxy.dialects.openai_responses import stored
-from ampproxy.dialects.openai_responses.repairs import SIGNS, ResponsesMending, ResponsesRules
+from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
@@ -341,7 +341,7 @@ def _mixed(found: Peek, body: bytes) -> str:
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=SIGNS, of_one=ResponsesMending),
+    mending=Mending(signs=is_odd, of_one=ResponsesMending),
     mixed=_mixed,
     events=EventStream(
         monitor=ResponsesMonitor,

@@ -27,10 +27,8 @@ _RESPONSE = frozenset(
 )
 
 
-#: Events without a number, which whole answers are, too, and those that begin or end an item, or the answer.
-SIGNS = re.compile(
-    rb'(?s:\A(?!.*"sequence_number"))|"response\.(?:output_item\.(?:added|done)|completed|incomplete|done)"'
-)
+#: Of events that begin or end an item, or the answer.
+_ITEMS = re.compile(rb'"response\.(?:output_item\.(?:added|done)|completed|incomplete|done)"')
 #: Items are kept up to this size altogether; a larger answer keeps its empty output.
 MAX_KEPT = 16 * 1024 * 1024
 _DONE = "response.output_item.done"
@@ -60,6 +58,13 @@ _LEAST: dict[str, Changes] = {
     "function_call": {"arguments": b'""'},
     "output_text": {"annotations": b"[]"},
 }
+
+
+def is_odd(data: bytes) -> bool:
+    """Whether an event, or a whole answer, has to be looked at: those without a number, which whole answers
+    are, too, and those that begin or end an item, or the answer.
+    """
+    return b'"sequence_number"' not in data or _ITEMS.search(data) is not None
 
 
 class ResponsesMending:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ampproxy.config.schema import OAuth
 from ampproxy.credentials.oauth.accounts import accounts_in
 from ampproxy.credentials.oauth.formats import dump
-from ampproxy.credentials.oauth.store import Store
+from ampproxy.credentials.oauth.store import MAX_FILE, Store
 from ampproxy.errors import UpstreamFault
 from tests.credentials.oauth.doubles import EPOCH, client, login_file
 from tests.credentials.oauth.house import House
@@ -289,6 +291,26 @@ def test_own_defect_does_not_end_renewals(house, monkeypatch):
     house.pass_(2)
     assert [status.file for status in house.logins.statuses()] == [name]
     assert any("Unhandled error while checking the logins" in line for line in house.lines)
+
+
+def test_a_broken_file_is_told_once(house):
+    """Though a file that was just written is read several times; another trouble with it is told, too."""
+    path = house.folder / "claude-b.json"
+
+    def write(content):
+        path.write_bytes(content)
+        os.utime(path, (house.wall(), house.wall()))
+        house.pass_(5)
+        return [line for line in house.lines if path.name in line]
+
+    house.logins.start()
+    assert write(b"{broken") == ["claude-b.json is not a JSON object; ignored"]
+    assert write(b"[broken") == ["claude-b.json is not a JSON object; ignored"]
+    (_, too_large) = write(b" " * (MAX_FILE + 1))
+    assert "too large" in too_large
+    path.unlink()
+    house.pass_(5)
+    assert len(write(b"{broken")) == 3
 
 
 def test_logins_that_are_not_served_are_named(house):

@@ -328,11 +328,13 @@ def test_no_secret_in_the_file(tmp_path):
         (Seen("ready", names=("m", "n")), "ok", ""),
         (Seen("ready", details=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
         (Seen("unasked", "api-keys[0] (KEY)"), "note", "as root"),
+        (Seen("unasked", "api-keys (none is in AMPPROXY_API_KEY)"), "note", "set AMPPROXY_API_KEY to one"),
         (Seen("down", "Connection refused"), "problem", "ampproxy serve --config"),
         (Seen("mute", "BadStatusLine"), "problem", "ss -ltnp 'sport = :8317'"),
         (Seen("foreign", "it is another gateway"), "problem", "ss -ltnp"),
         (Seen("refused", "/v1/models is answered with 401"), "problem", "stop it"),
         (Seen("untrusted", "self-signed"), "problem", "restart it"),
+        (Seen("untrusted", "certificate has expired"), "problem", "renew it"),
         (Seen("stranger", "it belongs to user nobody"), "problem", "run the doctor as that one"),
     ],
 )
@@ -441,6 +443,22 @@ def test_mappings():
     assert {finding.level for finding in unknown} == {"note"}
     assert "is not known here" in unknown[0].text
     assert "(no Amp role currently uses this model)" in findings[-1].text
+
+
+def test_a_mapping_to_what_no_vendor_lists():
+    """A misspelt target, or a name of another gateway's, is asked for because of its family alone: that is
+    told where the vendor's list is known.
+    """
+    text = CONFIG + (
+        "gemini-api-key: [{api-key: canary-account-key-ee55}]\n"
+        "ampcode: {model-mappings: [{from: claude-opus-4-5, to: gemini-claude-opus-4-5-thinking}]}\n"
+    )
+    for listed, level in (("gemini-3.1-pro-preview", "warning"), ("gemini-claude-opus-4-5-thinking", "ok")):
+        config = config_of(text)
+        catalog = Catalog(config, {"gemini-api-key[0]": (listed,)}, config.families.gone(TODAY))
+        (finding,) = found("mappings", context(text, router=Router(config, catalog)))
+        assert finding.level == level, finding
+        assert ("because of its name alone" in finding.text) is (level == "warning")
 
 
 def test_models():
@@ -683,6 +701,15 @@ def test_what_is_shared() -> None:
         assert finding.level == "problem"
         assert words in finding.text
         assert "redis://h:6379/0: refused" in finding.text
+
+
+def test_a_ledger_that_cannot_be_written() -> None:
+    """What the service itself says of it is told, whatever the doctor sees of the disk."""
+    said = Status("ready", 1, 0.0, state_dir="/s", ledger="the disk is full (3 exchanges waiting, 0 lost)")
+    (finding,) = found("ledger", context(seen=Seen("ready", names=("m",), details=said)))
+    assert finding.level == "problem"
+    assert "the disk is full (3 exchanges waiting, 0 lost)" in finding.text
+    assert "/s" in finding.todo
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+`ampproxy check`, `doctor` and the log tell of a certificate (`tls.cert`) that has expired or will within 14 days; `ampproxy check` reports a certificate or key that the service could not use as an error.

@@ -1,0 +1,1 @@
+`ampproxy status`, `ampproxy doctor` and `/readyz` tell while the ledger cannot be written, and why.
