@@ -14,7 +14,7 @@ from ampproxy.model.lesson import EACH, Lesson, Place
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import LEVELS, Level, level_of
 from ampproxy.model.thinking import nearest_level
-from ampproxy.wire.json import elements, members
+from ampproxy.wire.json import elements, members, string
 
 #: In place of a member's text: it is to be left out.
 GONE = b""
@@ -46,6 +46,8 @@ def _loss(lesson: Lesson) -> Loss:
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
     if lesson.act in ("rename", "as-text", "no-blanks"):
         return Loss("renamed", lesson.name, why)
+    if lesson.act == "tools":
+        return Loss("hosted_tool", lesson.name, why)
     if lesson.act == "no-pictures":
         return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
@@ -58,6 +60,8 @@ def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     values = members(body)
     if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
+    if lesson.act == "tools":
+        return _of_kinds(body, lesson.words)
     if lesson.act in _WHOLE:
         out = _by_turns(body, lesson.words) if lesson.act == "turns" else _WHOLE[lesson.act](body)
         return None if out == body else out
@@ -205,6 +209,21 @@ def _is_picture(blob: Any) -> bool:
 _HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
 
 
+def _of_kinds(body: bytes, kinds: tuple[str, ...]) -> bytes | None:
+    """The body with tools of these types alone, and a choice among those."""
+    values = members(body) or {}
+    tools = elements(values.get("tools", NULL))
+    kept = [tool for tool in tools if string((members(tool) or {}).get("type", NULL)) in kinds]
+    if len(kept) == len(tools):
+        return None
+    choice = loads(values.get("tool_choice", NULL))
+    gone = {"tools"} if kept else {"tools", "tool_choice", "parallel_tool_calls"}
+    if isinstance(choice, dict) and choice.get("type") not in kinds:
+        gone.add("tool_choice")
+    out = {name: value for name, value in values.items() if name not in gone}
+    return encode({**out, "tools": kept} if kept else out)
+
+
 #: What the backend of Codex logins has every body say.
 _OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
 
@@ -294,7 +313,7 @@ def _change(text: bytes, lesson: Lesson) -> bytes | None:
     if lesson.act == "leave-out":
         if lesson.was and not _was(value, lesson.was):
             return None
-        return GONE if is_empty(value) or may_change(lesson.place, unknown=True) else None
+        return GONE if is_empty(value) or may_change(lesson.place, unknown=True, value=value) else None
     if not may_change(lesson.place, unknown=False) or (lesson.was and not _was(value, lesson.was)):
         return None
     return _BENDS[lesson.act](value, lesson)

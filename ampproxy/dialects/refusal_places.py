@@ -183,10 +183,11 @@ def _penalties(body: dict[str, Any]) -> Iterator[Place]:
             yield from ((*holder, key) for key in inner if plain(key).endswith("penalty"))
 
 
-def may_change(place: Place, *, unknown: bool) -> bool:
+def may_change(place: Place, *, unknown: bool, value: Any = None) -> bool:
     """Whether the member at a place may be left out or bent although it holds something.
 
     :param unknown: the vendor reports that it does not know it; else only what it holds is refused.
+    :param value: what it holds, where others with it may be left out.
     """
     words = [plain(step) for step in place if step != EACH]
     if not words:
@@ -196,7 +197,9 @@ def may_change(place: Place, *, unknown: bool) -> bool:
             return False
         # Who speaks, of several who have one role.
         return place == ("messages", EACH, "name") or words[-1] not in MEANING | _INNER
-    return MEANING.isdisjoint(words) and words[-1] not in _HOLDING
+    if unknown and words[-1] in _HOLDING and isinstance(value, dict):
+        words = [*words[:-1], *map(plain, value)]
+    return MEANING.isdisjoint(words) and _HOLDING.isdisjoint(words[-1:])
 
 
 def is_empty(value: Any) -> bool:

@@ -47,6 +47,7 @@ _AT_MOST = (
         re.I,
     ),
     re.compile(rf"<= ?{_NUMBER}"),
+    re.compile(rf"\bcannot be greater than (?:\w{{1,40}}=)?{_NUMBER}", re.I),
     re.compile(rf"> {_NUMBER}, which is the max"),
     re.compile(rf"\bmax(?:imum)? (?:allowed|value|length|output)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
 )
@@ -192,6 +193,7 @@ _BEHIND = tuple(
         rf"\bnot support (?:the )?parameters? {_QUOTE}{_NAME}",
         rf"\bnot support (?:the )?{_QUOTE}([\w.]{{1,80}}){_QUOTE} parameter",
         rf"\bparameter[ =]{_QUOTE}{_NAME}",
+        r"\b(\w{1,40})=\d{1,12} cannot be greater",
         rf"\bnot permitted, field: ?{_QUOTE}{_NAME}",
         rf"\bvalidation error for {_QUOTE}{_NAME}",
         rf"\binvalid {_QUOTE}([\w.\[\]]{{1,160}}){_QUOTE}(?::| value)",
@@ -250,7 +252,10 @@ _BOTH = re.compile(
 )
 _THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
 _THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
-_ADAPTIVE = re.compile(r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not", re.I)
+_ADAPTIVE = re.compile(
+    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
+    re.I,
+)
 
 
 def exclusive_in(text: str) -> tuple[str, str] | None:
@@ -266,7 +271,7 @@ def thinking_refused_in(text: str) -> tuple[str, str] | None:
         instead = _THINKING_INSTEAD.search(text)
         return found[1], instead[1] if instead else ""
     found = _ADAPTIVE.search(text)
-    return ((found[1] or found[2]).lower(), "") if found else None
+    return ((found[1] or found[2] or found[3]).lower(), "") if found else None
 
 
 #: A content that has to be a text.
@@ -284,9 +289,9 @@ _NO_BLANKS = re.compile(
 )
 #: Roles that a model's template, or another server of Messages, does not take where they stand.
 _TURNS = re.compile(
-    r"\bsystem message must be (?:at the beginning|the first)|\broles must alternate"
+    r"\bsystem messages? must be (?:at the beginning|(?:the )?first)|\broles must alternate"
     r"|\b(?:unexpected|unknown) role\b|\brole: input should be 'user' or 'assistant'"
-    r"|\binvalid value: 'developer'",
+    r"|\binvalid value: 'developer'|\bunknown variant [`'\"]?(?:system|developer)\b",
     re.I,
 )
 _NO_SYSTEM = re.compile(r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported", re.I)
@@ -296,6 +301,12 @@ _NO_PICTURES = re.compile(
     r"|\bimages? (?:inputs? |content |modality ){0,2}(?:is|are) not (?:supported|enabled)"
     r"|\bunknown variant `image_url`|\bnot a multimodal model|\bat most 0 image",
     re.I,
+)
+#: Kinds of tools that a server of Responses takes, where others are refused.
+_KINDS_OF_TOOLS = re.compile(
+    r"'type' of tool must be (?P<one>'\w{1,40}')"
+    r"|\binvalid value: '\w{1,40}'\. supported values are: (?P<all>.{1,400})",
+    re.I | re.DOTALL,
 )
 #: What the backend of Codex logins says where a gateway before it adds nothing of its own.
 _OF_LOGINS = re.compile(
@@ -324,9 +335,12 @@ def wants_text(text: str) -> bool:
     return _AS_TEXT.search(text) is not None
 
 
-def turns_in(text: str) -> tuple[str, ...] | None:
-    """Roles that are not taken at all, where the roles of messages are refused; ``None``: they are not."""
-    if _NO_SYSTEM.search(text):
+def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
+    """Roles that are not taken at all, where the roles of messages are refused; ``None``: they are not.
+
+    :param of_role: whether a validator complains of a message's role.
+    """
+    if _NO_SYSTEM.search(text) or (of_role and "'user'" in text and "'system'" not in text):
         return ("system",)
     return () if _TURNS.search(text) else None
 
@@ -339,6 +353,12 @@ def refuses_blanks(text: str) -> bool:
 def refuses_pictures(text: str) -> bool:
     """Whether pictures are not taken."""
     return _NO_PICTURES.search(text) is not None
+
+
+def kinds_of_tools(text: str) -> tuple[str, ...]:
+    """The types of tools that are taken, where the type of one is refused."""
+    found = _KINDS_OF_TOOLS.search(text)
+    return listed(found["one"] or found["all"]) if found else ()
 
 
 def is_of_logins(text: str) -> bool:

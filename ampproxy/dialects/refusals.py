@@ -23,6 +23,7 @@ from ampproxy.dialects.refusal_words import (
     Terms,
     exclusive_in,
     is_of_logins,
+    kinds_of_tools,
     listed,
     names_in,
     refuses_blanks,
@@ -207,7 +208,8 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     messages: Place = ("messages", EACH, "content")
     if "messages" in body and (wants_text(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
-    if "messages" in body and (roles := turns_in(text)) is not None:
+    of_role = complaint.steps[-1:] == ("role",)
+    if "messages" in body and (roles := turns_in(text, of_role=of_role)) is not None:
         return Lesson(("messages",), "turns", roles)
     if "messages" in body and refuses_blanks(text):
         return Lesson(("messages",), "no-blanks")
@@ -215,6 +217,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
         return Lesson(
             (next((name for name in ("messages", "contents") if name in body), "input"),), "no-pictures"
         )
+    named = complaint.steps[:1] == ("tools",) and complaint.steps[-1:] == ("type",)
+    if "input" in body and (named or "of tool" in text) and "function" in (kinds := kinds_of_tools(text)):
+        return Lesson(("tools",), "tools", kinds)
     if "input" in body and is_of_logins(text):
         return Lesson(("input",), "login")
     limit = next((name for name in _LIMITS if isinstance(body.get(name), int)), "")

@@ -13,10 +13,11 @@ STATUSES = frozenset((400, 422))
 #: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many;
 #: ``as-text``: a list of texts as one; ``no-blanks``: no empty texts and messages; ``no-pictures``: words in
 #: the place of earlier ones; ``login``: as the backend of logins wants a whole body; ``turns``: the system
-#: first or, with ``words``, not at all, and then users and assistants by turns.
+#: first or, with ``words``, not at all, and then users and assistants by turns; ``tools``: those of the types
+#: ``words`` alone.
 Act: TypeAlias = (
     Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
-    | Literal["as-text", "no-blanks", "no-pictures", "login", "turns"]
+    | Literal["as-text", "no-blanks", "no-pictures", "login", "turns", "tools"]
 )
 
 #: A member's place in a body, from the top; ``*`` for each element of a list, or each member of an object.
@@ -70,4 +71,5 @@ _ABOUT: dict[str, str] = {
     "no-pictures": "is sent without the pictures of earlier messages",
     "turns": "is sent as turns of users and assistants",
     "login": "is sent as the backend of logins takes it",
+    "tools": "is sent with tools of the types {words} alone",
 }

@@ -72,6 +72,19 @@ CASES: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
         {},
     ),
     (
+        "the most that a server holds",
+        openai("max_tokens=32000 cannot be greater than max_model_len=16384. Please request fewer output tokens."),
+        {"max_tokens": 32000},
+        {"max_tokens": 16384},
+    ),
+    (
+        "thinking of another kind",
+        anthropic("thinking: Input tag 'adaptive' found using 'type' does not match any of the expected tags: 'disabled', 'enabled'"),
+        {"thinking": {"type": "adaptive"}},
+        {},
+    ),
+    ("effort of Anthropic's", anthropic(f"output_config: {EXTRA}"), {"output_config": {"effort": "high"}}, {}),
+    (
         "the most that a model generates",
         openai("max_tokens is too large: 64000. This model's maximum output is 32768 tokens"),
         {"max_tokens": 64000},
@@ -364,6 +377,7 @@ BY_TURNS = [
 ]
 LOGIN = {"stream": True, "store": False, "instructions": ""}
 ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]}
+FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
 TOO_LONG = "This model's maximum context length is 32768 tokens"
 
 #: (what the vendor answers, what was sent, what is sent instead of it).
@@ -418,6 +432,34 @@ OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "the system in the midst of Messages": (
         anthropic("messages.3.role: Input should be 'user' or 'assistant'"),
         {"messages": MIDST[2:]}, {"messages": BY_TURNS[1:]},
+    ),
+    "the system in the midst at a validator": (
+        {"detail": [{**pydantic((["body", "messages", 1, "role"], "literal_error", "Input should be 'user' or 'assistant'"))[0],
+                     "ctx": {"expected": "'user' or 'assistant'"}}]},
+        {"messages": MIDST[2:]}, {"messages": BY_TURNS[1:]},
+    ),
+    "the system in the midst at Rust's": (
+        anthropic("Failed to deserialize: messages[3].role: unknown variant `system`, expected `user` or `assistant`"),
+        {"messages": MIDST[2:]}, {"messages": BY_TURNS[1:]},
+    ),
+    "the system in the midst at MiniMax": (
+        openai("invalid params, chat content is invalid: system message must be first (2013)"),
+        {"messages": MIDST}, {"messages": BY_TURNS},
+    ),
+    "tools of other types": (
+        {"error": {"code": 400, "message": "'type' of tool must be 'function'", "type": "invalid_request_error"}},
+        {"input": [ITEM], "tools": [FUNCTION, {"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+        {"input": [ITEM], "tools": [FUNCTION]},
+    ),
+    "no tool of a type that is taken": (
+        {"error": {"code": 400, "message": "'type' of tool must be 'function'", "type": "invalid_request_error"}},
+        {"input": [ITEM], "tools": [{"type": "web_search"}], "tool_choice": "auto"},
+        {"input": [ITEM]},
+    ),
+    "tools of other types by their place": (
+        openai("Invalid value: 'web_search'. Supported values are: 'function' and 'custom'.", "tools[1].type", "invalid_value"),
+        {"input": [ITEM], "tools": [FUNCTION, {"type": "web_search"}, {"type": "custom", "name": "p"}], "tool_choice": "auto"},
+        {"input": [ITEM], "tools": [FUNCTION, {"type": "custom", "name": "p"}], "tool_choice": "auto"},
     ),
     "turns": (
         openai("Conversation roles must alternate user/assistant/user/assistant/..."),
@@ -490,6 +532,9 @@ KEPT: list[tuple[str, Any, dict[str, Any]]] = [
                       " false.", "stream", "unsupported_value"), {"stream": True}),
     ("system", anthropic(f"system: {EXTRA}"), {"system": "s"}),
     ("content", anthropic(f"messages.0.content: {EXTRA}"), {}),
+    ("form of the answer", anthropic(f"output_config: {EXTRA}"), {"output_config": {"effort": "low", "format": {"type": "x"}}}),
+    ("functions", openai("Invalid value: 'function'. Supported values are: 'custom'.", "tools[0].type"),
+     {"input": [ITEM], "tools": [FUNCTION]}),
     ("calls", {"detail": pydantic((["body", "messages", 1, "assistant", "tool_calls"], "extra_forbidden", EXTRA))},
      {"messages": CALLED}),
     ("call names", anthropic(f"messages.1.tool_calls.0.function.name: {EXTRA}"), {"messages": CALLED}),
