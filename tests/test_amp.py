@@ -313,8 +313,8 @@ def test_chat_repairs() -> None:
     assert calls({"id": "a", "function": {"name": "x"}}, {"id": "b", "function": {"name": "y"}}) == [0, 1]
     assert calls({"function": {"arguments": "1"}}) == [1]
     assert calls({"id": "a", "function": {"arguments": "1"}}) == [0]
-    assert calls({"index": 7, "id": "q"}) == [7]
-    assert calls({"id": "new"}) == [8]
+    assert calls({"index": 7, "id": "q", "function": {"name": "z"}}) == [7]
+    assert calls({"id": "new", "function": {"name": "z"}}) == [8]
     assert mended(end) == end.replace(b"stop", b"tool_calls")
     other = end.replace(b'"index":0', b'"index":1')
     assert mended(other) is other

@@ -31,8 +31,12 @@ _UNSUPPORTED = {
 _UNSUPPORTED_COMPATIBLE = {
     **_UNSUPPORTED,
     "api-key": "list it under api-key-entries, as api-key",
+    "support-prompt-cache-key": "a client's own prompt_cache_key is passed on",
 }
+_KNOWN = "what a model takes and gives is known from the catalogue"
 _UNSUPPORTED_MODEL = {
+    "input-modalities": _KNOWN,
+    "output-modalities": _KNOWN,
     "display-name": "models are listed by their names",
     "is-compat": _NO_REWRITING,
     "max-context-length": "the vendor sets these limits",

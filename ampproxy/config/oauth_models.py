@@ -24,6 +24,10 @@ _ALIAS = Section(
         Setting("alias", fields.NAME, "The name that clients see and request.", required=True),
         Setting("fork", fields.FLAG, "Serve it under its own name, too.", "false"),
     ),
+    {
+        "display-name": "models are listed by their names",
+        "force-mapping": "model-mappings in ampcode do this",
+    },
 )
 
 

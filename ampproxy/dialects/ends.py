@@ -22,7 +22,7 @@ _KNOWN: Final[dict[str, FinishReason]] = by_word(
     {
         "stop": (
             "stop stopped eos eos_token end end_turn end_of_turn complete completed done finish finished "
-            "finish_reason_stop success stop_sequence stop_word stop_str"
+            "finish_reason_stop success normal stop_sequence stop_word stop_str"
         ),
         "length": "length",
         "tool_calls": "tool_call tool_calls tool_use function_call",

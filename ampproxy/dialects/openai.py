@@ -324,6 +324,9 @@ def usage_of(
     :param tier: the answer's ``service_tier``.
     :param extras: whether counts that we have no place for are kept.
     """
+    if prompt not in body and answer not in body:
+        # Servers have the one dialect's names in the other's answers.
+        prompt, answer = _OTHERS.get(prompt, prompt), _OTHERS.get(answer, answer)
     details = {name: _object(body.get(name)) for name in (f"{prompt}_details", f"{answer}_details")}
     before, after = details.values()
     cached = _count(before.pop("cached_tokens", None))
@@ -350,6 +353,14 @@ def total_input(usage: Usage) -> int:
 
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+
+
+_OTHERS: Final = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
 
 
 def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:

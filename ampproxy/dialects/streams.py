@@ -59,9 +59,14 @@ class EventParser(Parser[tuple[bytes, bytes]]):
 
     def end(self) -> list[Event]:
         events = [] if self._over else self._read(self._reader.end())
+        if not (self._over or self._reader.cut):
+            self._settle(events)
         if not self._over:
             raise TruncatedStream
         return events
+
+    def _settle(self, out: list[Event]) -> None:
+        """The stream ended without its terminal event, which may be all that it lacks."""
 
 
 class Renderer:

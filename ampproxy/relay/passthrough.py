@@ -268,7 +268,7 @@ class PassthroughFilter:
         if data is not came:
             # By their looks others like it are not told from ordinary ones.
             self._fast = NoFastPath()
-        if self._tight and values is None and data.strip() == DONE:
+        if (self._tight or self._named) and values is None and data.strip() == DONE:
             # Another dialect's mark, at which clients of this one break off.
             return b""
         ended = self._monitor.terminal or (self._monitor.finished and values is None)
@@ -286,7 +286,7 @@ class PassthroughFilter:
         if self._monitor.failed:
             self._fail(event)
         if self._monitor.doubtful:
-            self._judge(event)
+            self._judge(event if data is came else composed(block, name, data) + b"\n\n")
         ahead = self._lacking() if self._monitor.lacking else b""
         new_name, new_data = name, data if self._settled is None else self._settle(data, values)
         if self._rewriter is not None:

@@ -40,6 +40,21 @@ WARNINGS = [
     ("pprof", "pprof: {}", 1, "pprof", "not supported by ampproxy and has no effect: "),
     ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
     (
+        "what a model takes",
+        "openai-compatibility:\n  - name: a\n    base-url: http://a\n"
+        "    models: [{name: b, input-modalities: [text]}]",
+        4,
+        "openai-compatibility[0].models[0].input-modalities",
+        "is not supported by ampproxy and has no effect: what a model takes",
+    ),
+    (
+        "an alias's shown name",
+        "oauth-model-alias:\n  claude: [{name: a, alias: b, display-name: c}]",
+        2,
+        "oauth-model-alias.claude[0].display-name",
+        "is not supported by ampproxy and has no effect: models are listed",
+    ),
+    (
         "a strategy of version 8",
         "routing:\n  strategy: expiring-first",
         2,

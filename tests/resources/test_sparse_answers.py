@@ -269,6 +269,275 @@ def test_messages_that_lack_nothing() -> None:
     assert connection.body == b"".join(pieces).replace(b"vendor-model", b"model")
 
 
+@every
+@each("end", [b"", DONE, b'data: "[DONE]"\n\n'])
+def test_messages_without_their_last_event(client: str, end: bytes) -> None:
+    """The reason why the answer ends was there; OpenAI's mark in its place is none of this dialect."""
+    pieces = started(0, "text")[:-1]
+    world, connection = served(MESSAGES, client, "streamed", *pieces, *([end] if end else []))
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+    if client == "anthropic":
+        assert connection.body.count(b"event: message_stop") == 1
+        assert b"[DONE]" not in connection.body
+
+
+@every
+def test_messages_that_break_off_before_that(client: str) -> None:
+    """Are no whole answer."""
+    world, connection = served(MESSAGES, client, "streamed", *started(0, "text")[:-2])
+    assert world.exchanges[-1]["outcome"] == "broken-off"
+    assert b"message_stop" not in connection.body
+
+
+USE = {"type": "tool_use", "id": "toolu_1", "name": "read_file"}
+
+
+@every
+@each("pieces", [[], ['{"path":', '"a"}']])
+def test_an_input_that_a_call_begins_with(client: str, pieces: list[str]) -> None:
+    """Agents take it from its pieces: they get it as one, if none come."""
+    block = {**USE, "input": {"path": "a"}}
+    found = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+    stream = [
+        START,
+        event("content_block_start", index=0, content_block=block),
+        *(event("content_block_delta", index=0, delta=delta) for delta in found),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 2}),
+        ENDING[-1],
+    ]
+    world, connection = served(MESSAGES, client, "streamed", *stream)
+    assert ended_well(world, connection, "streamed")
+    if client == "anthropic":
+        events = list(objects("streamed", connection.body))
+        deltas = [
+            value["delta"]["partial_json"] for value in events if "partial_json" in value.get("delta", {})
+        ]
+        assert json.loads("".join(deltas)) == {"path": "a"}
+        assert [value["type"] for value in events].count("content_block_stop") == 1
+
+
+@both
+@each("kind", [MESSAGES, GEMINI])
+def test_a_call_without_arguments(kind: str, shape: str) -> None:
+    """Clients of Chat Completions read them as JSON: an empty object, and no empty text."""
+    mime = JSON
+    if kind == GEMINI:
+        parts = [{"functionCall": {"name": "read_file"}}]
+        body = {"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]}
+    else:
+        body = {**BEGUN, "content": [{**USE, "input": {}}], "stop_reason": "tool_use", "usage": USED}
+    pieces = [json.dumps(body).encode()]
+    if shape == "streamed":
+        mime = "text/event-stream"
+        pieces = [b"data: " + pieces[0] + b"\n\n"]
+        if kind == MESSAGES:
+            begin = event("content_block_start", index=0, content_block={**USE, "input": {}})
+            end = event("message_delta", delta={"stop_reason": "tool_use"}, usage={"output_tokens": 2})
+            pieces = [START, begin, event("content_block_stop", index=0), end, ENDING[-1]]
+    world, connection = served(kind, "chat", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    found = ""
+    for value in objects(shape, connection.body):
+        message = value["choices"][0]["message" if shape == "whole" else "delta"]
+        for one in message.get("tool_calls") or []:
+            found += one["function"].get("arguments", "")
+    assert found == "{}"
+
+
+@both
+@each("kind", [CHAT, RESPONSES])
+@each("client", ["anthropic", "chat", "responses"])
+def test_counts_by_the_other_dialects_names(kind: str, client: str, shape: str) -> None:
+    """Of OpenAI's two: they are counted, and billed."""
+    mime = JSON if shape == "whole" else "text/event-stream"
+    if kind == CHAT:
+        usage = {"input_tokens": 5, "output_tokens": 6}
+        choice = {"index": 0, "message": {"content": "Hello"}, "finish_reason": "stop"}
+        pieces = [whole_chat(choice, usage=usage)]
+        if shape == "streamed":
+            pieces = [chunk({"content": "Hello"}), chunk({}, "stop", usage=usage), DONE]
+    else:
+        response = {
+            **DONE_RESPONSE,
+            "output": OUTPUT[1:2],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 6},
+        }
+        pieces = [json.dumps(response).encode()]
+        if shape == "streamed":
+            pieces = [*BEGIN, *TEXT, of("completed", response=response)]
+    world, connection = served(kind, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert (world.exchanges[-1]["input"], world.exchanges[-1]["output"]) == (5, 6)
+
+
+# ------------------------------------------------------------------- several calls under one number
+
+
+def numbered(id: str | None, name: str | None, arguments: str) -> bytes:
+    function = {"arguments": arguments, **({"name": name} if name else {})}
+    call = {"index": 0, "type": "function", "function": function, **({"id": id} if id else {})}
+    return chunk({"tool_calls": [call]})
+
+
+@every
+@pytest.mark.parametrize("reads", ["one by one", "all at once"])
+@each("split", [False, True])
+def test_calls_under_one_number(client: str, reads: str, split: bool) -> None:
+    """Each has its own for the client, which would add one's arguments to the other's."""
+    pieces: list[bytes] = []
+    for id in ("call_1", "call_2", "call_3"):
+        begin = [numbered(id, "read_file", "")] if split else [numbered(id, "read_file", ARGUMENTS)]
+        rest = [numbered(None, None, ARGUMENTS[:4]), numbered(id, None, ARGUMENTS[4:])] if split else []
+        pieces += [*begin, *rest]
+    pieces += [chunk({}, "tool_calls"), DONE]
+    world, connection = served(
+        CHAT, client, "streamed", *(pieces if reads == "one by one" else [b"".join(pieces)])
+    )
+    assert ended_well(world, connection, "streamed")
+    assert connection.body.count(b'"read_file"') >= 3
+    if client == "chat":
+        calls: dict[int, list[str]] = {}
+        for value in objects("streamed", connection.body):
+            for one in value["choices"][0]["delta"].get("tool_calls") or []:
+                known = calls.setdefault(one["index"], ["", ""])
+                known[0] = known[0] or one.get("id", "")
+                known[1] += one["function"]["arguments"]
+        assert calls == {number: [f"call_{number + 1}", ARGUMENTS] for number in range(3)}
+
+
+def calls_of(body: bytes) -> list[tuple[str, str]]:
+    """The calls that a client of Chat Completions puts together: names and arguments."""
+    calls: dict[int, list[str]] = {}
+    for value in objects("streamed", body):
+        for one in value["choices"][0]["delta"].get("tool_calls") or []:
+            known = calls.setdefault(one["index"], ["", ""])
+            known[0] = known[0] or one["function"].get("name", "")
+            known[1] += one["function"].get("arguments", "")
+    return [(name, arguments) for name, arguments in calls.values()]
+
+
+OTHERS = '{"path":"b"}'
+TWO = [("read_file", ARGUMENTS), ("read_file", OTHERS)]
+
+
+@each("client", ["chat", "anthropic", "responses"])
+@each("form", ["ids", "pieces in turn", "names", "no number", "one chunk"])
+def test_other_ways_to_send_two_calls(client: str, form: str) -> None:
+    """Under one number or none: by their ids, or by the name of another behind one that is whole."""
+    bare = {"function": {"name": "read_file", "arguments": ARGUMENTS}}
+    other = {"function": {"name": "read_file", "arguments": OTHERS}}
+    pieces = {
+        "ids": [numbered("call_1", "read_file", ARGUMENTS), numbered("call_2", "read_file", OTHERS)],
+        "pieces in turn": [
+            *(numbered(id, "read_file", "") for id in ("call_1", "call_2")),
+            *(numbered("call_1", None, ARGUMENTS), numbered("call_2", None, OTHERS)),
+        ],
+        "names": [numbered(None, "read_file", ARGUMENTS), numbered(None, "read_file", OTHERS)],
+        "no number": [chunk({"tool_calls": [bare]}), chunk({"tool_calls": [other]})],
+        "one chunk": [chunk({"tool_calls": [bare, other]})],
+    }[form]
+    world, connection = served(CHAT, client, "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+    assert ended_well(world, connection, "streamed")
+    if client == "chat":
+        assert calls_of(connection.body) == TWO
+    else:
+        assert connection.body.count(b'"read_file"') == (2 if client == "anthropic" else 8)
+
+
+@each("client", ["anthropic", "responses"])
+def test_an_object_behind_an_object(client: str) -> None:
+    """Where the second call is not even named: nothing else could come of both."""
+    pieces = [
+        numbered("call_1", "read_file", ""),
+        numbered(None, None, ARGUMENTS),
+        numbered(None, None, OTHERS),
+    ]
+    world, connection = served(CHAT, client, "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+    assert ended_well(world, connection, "streamed")
+    assert connection.body.count(b'"read_file"') == (2 if client == "anthropic" else 8)
+
+
+def test_one_call_in_odd_pieces() -> None:
+    """Stays one."""
+    for pieces in (
+        [numbered("call_1", None, ARGUMENTS), numbered(None, "read_file", "")],
+        [numbered("call_1", "read_file", ARGUMENTS[:5]), numbered("call_1", "read_file", ARGUMENTS[5:])],
+    ):
+        _, connection = served(CHAT, "chat", "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+        assert calls_of(connection.body) == TWO[:1]
+
+
+@pytest.mark.parametrize("reads", ["one by one", "all at once"])
+@each(
+    "begin",
+    [
+        [numbered("call_1", None, ARGUMENTS[:5]), numbered(None, "read_file", ARGUMENTS[5:])],
+        [numbered("call_1", None, ""), numbered("call_1", "read_file", ""), numbered(None, None, ARGUMENTS)],
+        [
+            *(numbered("call_1", None, piece) for piece in (ARGUMENTS[:3], ARGUMENTS[3:5], ARGUMENTS[5:])),
+            numbered(None, "read_file", ""),
+        ],
+    ],
+)
+def test_a_call_whose_name_comes_later(begin: list[bytes], reads: str) -> None:
+    """Clients break off at a call that does not begin with its name; the other words go on at once."""
+    world, connection = asked(CHAT, "chat", "streamed")
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    stream.data(chunk({"content": "Hel"}))
+    stream.data(begin[0])
+    stream.data(chunk({"content": "lo"}))
+    world.turn()
+    assert texts("chat", "streamed", connection.body) == "Hello"
+    assert b"call_1" not in connection.body
+    rest = [*begin[1:], chunk({}, "tool_calls"), DONE]
+    for piece in rest if reads == "one by one" else [b"".join(rest)]:
+        stream.data(piece)
+    stream.done()
+    world.turn()
+    assert ended_well(world, connection, "streamed")
+    assert calls_of(connection.body) == TWO[:1]
+    found = [value["choices"][0]["delta"] for value in objects("streamed", connection.body)]
+    (first,) = next(delta["tool_calls"] for delta in found if delta.get("tool_calls"))
+    assert (first["id"], first["function"]["name"]) == ("call_1", "read_file")
+
+
+# -------------------------------------------------------------------- others' words for the end of Chat's
+
+CHAT_WORDS = {
+    **dict.fromkeys(("eos", "end_turn", "STOP", "normal"), "stop"),
+    **dict.fromkeys(("max_tokens", "model_length"), "length"),
+    "safety": "content_filter",
+}
+
+
+@both
+@each("word", list(CHAT_WORDS))
+def test_other_words_for_an_end_of_chat(shape: str, word: str) -> None:
+    """Agents know OpenAI's alone."""
+    message = {"role": "assistant", "content": "Hello"}
+    pieces = [whole_chat({"index": 0, "message": message, "finish_reason": word})]
+    if shape == "streamed":
+        pieces = [chunk({"content": "Hello"}), chunk({}, word), DONE]
+    mime = JSON if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, "chat", shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    (last,) = list(objects(shape, connection.body))[-1:]
+    assert last["choices"][0]["finish_reason"] == CHAT_WORDS[word]
+
+
+@every
+def test_an_end_that_is_none_yet(client: str) -> None:
+    """Servers write null as a word."""
+    pieces = [chunk({"content": "Hel"}, "null"), chunk({"content": "lo"}, "null"), chunk({}, "stop"), DONE]
+    world, connection = served(CHAT, client, "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    assert texts(client, "streamed", connection.body) == "Hello"
+    assert b'"null"' not in connection.body
+    assert "finish" not in (world.exchanges[-1].get("losses") or {})
+
+
 # ------------------------------------------------------------ contents that become lists in the midst
 
 

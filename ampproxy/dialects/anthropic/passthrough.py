@@ -18,9 +18,9 @@ from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, 
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import Decoder, to_raw
+from ampproxy.dialects.json import Decoder, loads, to_raw
 from ampproxy.dialects.limits import anthropic_limits
-from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, has_list, inner, made
+from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, given, has_list, inner, made
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -115,7 +115,7 @@ _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error, how the answer ended, and the usage."""
 
-    __slots__ = ("_begun", "_called", "_calling", "_cut", "_fast", "_open", "_reason")
+    __slots__ = ("_begun", "_called", "_calling", "_cut", "_fast", "_input", "_open", "_reason")
     read = staticmethod(_usage_of)
 
     def __init__(self) -> None:
@@ -125,6 +125,8 @@ class MessagesMonitor(StreamMonitor):
         self._called = False
         self._reason = False
         self._begun = False
+        #: Of the call that is open, as it began.
+        self._input = NULL
         #: The numbers of the blocks that began and did not end.
         self._open: set[bytes] = set()
         #: Whether a call may have ended before it was whole; the events of such calls are kept.
@@ -162,18 +164,24 @@ class MessagesMonitor(StreamMonitor):
             self._open.add(bytes(values.get("index", NULL)))
             block = inner(values, "content_block")
             self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
+            self._input = block.get("input", NULL)
             self.doubtful = self._calling and not string(block.get("name", NULL))
         elif kind == "content_block_stop":
+            index = bytes(values.get("index", NULL))
+            if self._calling and len(self.kept) == 1 and given({"input": self._input}, "input"):
+                # Agents take it from its pieces.
+                piece = {"type": "input_json_delta", "partial_json": bytes(self._input).decode()}
+                self.lacking.append(made("content_block_delta", index=loads(index), delta=piece))
             self._called, self._calling = self._called or self._calling, False
             self._fast.keeps = False
-            self._open.discard(bytes(values.get("index", NULL)))
+            self._open.discard(index)
         elif kind == "content_block_delta":
             if bytes(values.get("index", NULL)) not in self._open:
                 self._announce(values)
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
             reason = string(inner(values, "delta").get("stop_reason", NULL))
-            self._reason = self._reason or bool(reason)
+            self._reason = self.finished = self._reason or bool(reason)
             if reason and self._open:
                 ends = [made("content_block_stop", index=int(at)) for at in self._open if at.isdigit()]
                 self.lacking += ends
@@ -197,8 +205,8 @@ class MessagesMonitor(StreamMonitor):
         """A block begins with its words."""
         index, delta = bytes(values.get("index", NULL)), inner(values, "delta")
         if "partial_json" in delta:
-            # What it calls is not known.
-            self.doubtful = True
+            # What it calls is not known, unless it is the input that a call began with.
+            self.doubtful = string(delta["partial_json"]) != bytes(self._input).decode()
         elif index.isdigit():
             block = _TEXT if "text" in delta else _THINKING
             self.lacking.append(made("content_block_start", index=int(index), content_block=block))
@@ -291,6 +299,7 @@ PASSTHROUGH = Passthrough(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
+        done=b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
         named=True,
         typed=True,
     ),

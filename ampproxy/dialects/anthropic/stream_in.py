@@ -208,7 +208,14 @@ class AnthropicStreamParser(EventParser):
         elif delta.citation != NULL:
             block.citations.append(Json(bytes(delta.citation)))
 
+    def _settle(self, out: list[Event]) -> None:
+        if self._finished and self._began:
+            self._stopped(_Wire(), b"", out)
+
     def _other(self, name: bytes, data: bytes, out: list[Event]) -> None:
+        if data.strip(b'" \t\r') == b"[DONE]":
+            # OpenAI's mark, from servers that have it for all dialects.
+            return
         event = read_answer(_WIRE, data, "event")
         kind = event.type or name.decode("utf-8", "replace")
         if not kind:

@@ -122,11 +122,11 @@ class Call:
         *("pieces", "signature"),
     )
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str = "") -> None:
         self.number = number
         self.part = -1
         self.given: str | None = None
-        self.name = ""
+        self.name = name
         self.freeform = False
         self.closed = False
         #: Whether the arguments are a JSON text within a JSON text, which shows when they are whole.
@@ -143,6 +143,10 @@ class Call:
         if not self.pieces:
             return piece == "{}" and not self.freeform
         return piece[:1] == "{" and self.whole() and piece.strip() == "".join(self.pieces).strip()
+
+    def is_followed(self, piece: str) -> bool:
+        """Whether a piece begins another call of the same tool: no object goes on with one."""
+        return piece[:1] == "{" and bool(self.name) and self.whole() and not self.repeats(piece)
 
     def whole(self) -> bool:
         """Whether the arguments so far are a JSON object.

@@ -25,19 +25,27 @@ _NULL = b"null"
 _LIST = re.compile(rb"\[")
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"finish_reason"\s*:\s*""|"choices"\s*:\s*null'
+    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
+    rb'|"finish_reason"\s*:\s*"(?!(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
-SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"stop"|"usage"\s*:\s*\{')
+SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)"|"usage"\s*:\s*\{')
 
 
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_by_id", "_last", "_next", "identified", "seen")
+    __slots__ = ("_at", "_by_id", "_early", "_last", "_named", "_next", "_whole", "identified", "seen")
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
+        #: The call that came last under each of the server's numbers.
+        self._at: dict[int, int] = {}
+        #: Those that came in one piece.
+        self._whole: set[int] = set()
+        #: What came of calls that have no name yet, and those that have.
+        self._early: dict[int, list[tuple[str, str]]] = {}
+        self._named: set[int] = set()
         self._last = 0
         self._next = 0
         self.seen = False
@@ -45,23 +53,75 @@ class _Calls:
         self.identified: set[int] = set()
 
     def number(self, values: Members) -> tuple[int, bool]:
-        """The index of a delta, and whether it lacks it. A new id begins a new call."""
+        """The index of a delta, and whether it has another or none.
+
+        A new id begins a new call; under another call's number it does if it names a tool.
+        """
         self.seen = True
         raw = bytes(values.get("index", NULL))
         name = string(values.get("id", NULL))
         known = int(raw) if raw.isdigit() else None
         if known is not None:
-            index = known
+            index = self._at.get(known, known)
+            another = index in self.identified and _names(values)
+            if name in self._by_id or (name and another):
+                index = self._by_id.get(name or "", self._next)
+            elif index in self._whole and another:
+                index = self._next
+            self._at[known] = index
         elif name:
             index = self._by_id.get(name, self._next)
         else:
-            index = self._last
+            index = self._next if self._last in self._whole and _names(values) else self._last
+        if _names(values) and _is_whole(values):
+            self._whole.add(index)
         if name:
             self._by_id[name] = index
             self.identified.add(index)
         self._last = index
         self._next = max(self._next, index + 1)
-        return index, known is None
+        return index, known != index
+
+    def take(self, number: int, call: Members, function: Members, changes: Changes) -> bool:
+        """Whether a piece can go to the client, for which a call begins with its name: what came before that
+        goes with it.
+        """
+        name = string(function.get("name", NULL)) or string(call.get("name", NULL))
+        if number in self._named:
+            return True
+        early = self._early.setdefault(number, [])
+        if not name:
+            early.append((string(call.get("id", NULL)) or "", string(function.get("arguments", NULL)) or ""))
+            return False
+        self._named.add(number)
+        if function and (words := "".join(text for _, text in early)):
+            words += string(function.get("arguments", NULL)) or ""
+            changes["function"] = bytes(to_raw({"name": name, "arguments": words}))
+        if id := next((id for id, _ in early if id), ""):
+            changes["id"] = bytes(to_raw(id))
+        return True
+
+    def nameless(self) -> list[bytes]:
+        """What came of calls that never got a name."""
+        found: list[bytes] = []
+        for number in self._early.keys() - self._named:
+            words = "".join(text for _, text in self._early[number])
+            if words.strip():
+                id = next((id for id, _ in self._early[number] if id), "")
+                piece = {"index": number, "id": id, "function": {"name": "", "arguments": words}}
+                found.append(bytes(to_raw(piece)))
+        return found
+
+
+def _is_whole(call: Members) -> bool:
+    """Whether a piece of a call has all of its arguments."""
+    arguments = inner(call, "function").get("arguments", NULL)
+    return bool(members((string(arguments) or "").encode() or arguments))
+
+
+def _names(call: Members) -> bool:
+    """Whether a piece of a call names its tool."""
+    return bool(string(inner(call, "function").get("name", NULL)))
 
 
 class ChatMending:
@@ -87,43 +147,57 @@ class ChatMending:
         index = bytes(values.get("index", Raw(b"0")))
         changes: Changes = {}
         calls = self._calls.get(index) or _Calls()
-        put(changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls)))
+        ended = given(values, "finish_reason")
+        put(
+            changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls, ended))
+        )
         put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
         if calls.seen:
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
-        if reason == b'""':
-            changes["finish_reason"] = _NULL
-        elif reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
+        word = string(values.get("finish_reason", NULL))
+        if word is not None and word not in _OWN:
+            reason = _reason(word, reason)
+            changes["finish_reason"] = reason
+        if reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
             changes["finish_reason"] = _TOOL_CALLS
         return changes
 
-    def _message(self, values: Members, calls: _Calls | None) -> Changes:
+    def _message(self, values: Members, calls: _Calls | None, ended: bool = False) -> Changes:
         """A message, or what a chunk adds to it.
 
         :param calls: those of the stream so far; ``None``: the message is whole.
+        :param ended: whether the answer ends here.
         """
         changes = _as_text(values) if _LIST.match(values.get("content", NULL)) else {}
-        if elements(values.get("tool_calls")):
-            edited = edit_list(
-                values["tool_calls"], lambda raw: edit_object(raw, lambda held: self._call(held, calls))
-            )
-            put(changes, "tool_calls", edited)
+        pieces, kept = elements(values.get("tool_calls")), list[bytes | Raw]()
+        for raw in pieces:
+            held = members(raw)
+            edit = {} if held is None else self._call(held, calls)
+            if edit is not None:
+                kept.append(replace_members(raw, edit, held) if edit else raw)
+        if ended and calls is not None:
+            kept += calls.nameless()
+        if len(kept) != len(pieces) or any(new is not raw for new, raw in zip(kept, pieces, strict=True)):
+            changes["tool_calls"] = join(kept)
         return changes
 
-    def _call(self, values: Members, calls: _Calls | None) -> Changes:
+    def _call(self, values: Members, calls: _Calls | None) -> Changes | None:
+        """What changes of a call, or of a piece of one; ``None``: it waits for its name."""
         number, unnumbered = calls.number(values) if calls is not None else (0, False)
         changes: Changes = {"index": b"%d" % number} if unnumbered else {}
         function = members(values.get("function", NULL)) or {}
+        if calls is not None and "custom" not in values and not calls.take(number, values, function, changes):
+            return None
         if string(function.get("name", NULL)):
             known = calls.identified if calls is not None else set[int]()
-            if not string(values.get("id", NULL)) and number not in known:
+            if "id" not in changes and not string(values.get("id", NULL)) and number not in known:
                 known.add(number)
                 changes["id"] = bytes(to_raw(self._new_id("call_")))
             if not string(values.get("type", NULL)):
                 changes["type"] = b'"function"'
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
-        if function and not arguments.startswith(b'"'):
+        if function and "function" not in changes and not arguments.startswith(b'"'):
             text = "" if arguments == _NULL else arguments.decode()
             changes["function"] = replace_members(
                 values["function"],
@@ -134,6 +208,18 @@ class ChatMending:
 
 
 _EMPTY = Raw(b'""')
+_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+
+
+def _reason(word: str, raw: bytes) -> bytes:
+    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet."""
+    # Not at the top: hardly any answer needs it.
+    from ampproxy.dialects.openai_answers import FINISH_WORDS, broken_end, reason_of
+
+    if word in ("", "null"):
+        return _NULL
+    meant = reason_of(word)
+    return raw if meant == "unknown" or broken_end(word) else bytes(to_raw(FINISH_WORDS[meant]))
 
 
 def _as_text(message: Members) -> Changes:

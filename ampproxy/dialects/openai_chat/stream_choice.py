@@ -143,7 +143,7 @@ class Choice:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
         if is_error(wire.error):
             return error_from(loads(wire.error))
-        if wire.finish_reason:
+        if wire.finish_reason and wire.finish_reason != "null":
             if error := broken_end(wire.finish_reason):
                 return error
             self.ended = True
@@ -336,12 +336,16 @@ class Choice:
         last = self._all_calls[-1] if self._all_calls else None
         if index is not None:
             call = self._calls.get(index) or self._under_another(id_, name, piece, last)
+            if call is not None and id_ and not name and call.given not in (None, id_):
+                # Servers with one number for all calls.
+                call = self._by_id.get(id_, call)
         elif id_:
             call = self._by_id.get(id_)
         else:
             call = last
-        if call is None or begins_another(call, id_, name):
-            call = Call(len(self._all_calls))
+        if call is None or begins_another(call, id_, name) or (not name and call.is_followed(piece)):
+            of = "" if call is None or name else call.name
+            call = Call(len(self._all_calls), of)
             self._all_calls.append(call)
             self._open_calls.append(call)
         self._calls[index if index is not None else -1 - call.number] = call

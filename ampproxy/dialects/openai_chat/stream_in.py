@@ -183,7 +183,7 @@ class ChatStreamParser(Parser[bytes]):
                     return
         elif name == b"error":
             out += self._fail(error_from(loads(data, data.decode("utf-8", "replace"))))
-        elif data.strip() == b"[DONE]":
+        elif data.strip(b'" \t\r') == b"[DONE]":
             self._complete(out)
         else:
             self._data(data, out)

@@ -50,7 +50,7 @@ def _lane(event: PartStarted) -> object:
 class _Words:
     """A part whose deltas are sent: the bytes before and after each piece."""
 
-    __slots__ = ("after", "before", "choice", "gap", "has_words", "refusal")
+    __slots__ = ("after", "before", "choice", "empty", "gap", "has_words", "refusal")
 
     def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
         self.before = before
@@ -60,6 +60,8 @@ class _Words:
         #: Whether words were sent, and whether a paragraph ended: its gap comes before the next words.
         self.has_words = False
         self.gap = False
+        #: What stands there if no words come.
+        self.empty = b""
 
 
 class _Choice:
@@ -177,9 +179,9 @@ class ChatStreamRenderer(ChunkRenderer):
             before += b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (at, kind.encode(), member.encode())
             after = b"}}]}"
         out.append(self._chunk(number, encode(first)))
-        self._open_words(
-            index, _Words(before, after + self._tail, number, refusal=False), part.arguments, out
-        )
+        words = _Words(before, after + self._tail, number, refusal=False)
+        words.empty = b"" if part.freeform else b'"{}"'
+        self._open_words(index, words, part.arguments, out)
 
     def _on_delta(self, event: Delta, out: list[bytes]) -> None:
         """Words that need more than a frame: after a gap, or with log probabilities."""
@@ -201,6 +203,9 @@ class ChatStreamRenderer(ChunkRenderer):
 
     def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._frames.pop(event.index, None)
+        words = self._words.get(event.index)
+        if words is not None and words.empty and not words.has_words:
+            out += (words.before, words.empty, words.after)
 
     def _on_section(self, event: SectionBreak, out: list[bytes]) -> None:
         words = self._words.get(event.index)

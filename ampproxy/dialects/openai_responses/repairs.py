@@ -41,6 +41,16 @@ _DETAILS = {
     "input_tokens_details": b'{"cached_tokens":0}',
     "output_tokens_details": b'{"reasoning_tokens":0}',
 }
+#: What a response has at least.
+_OF_RESPONSE: Changes = {
+    "object": b'"response"',
+    "created_at": b"0",
+    "model": b'""',
+    "output": b"[]",
+    "parallel_tool_calls": b"true",
+    "tool_choice": b'"auto"',
+    "tools": b"[]",
+}
 #: What each type of item has at least; of a part of a message it is the annotations.
 _LEAST: dict[str, Changes] = {
     "message": {"role": b'"assistant"', "content": b"[]"},
@@ -119,8 +129,7 @@ class ResponsesMending:
         if not string(Raw(id)):
             id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
         self._id = id
-        least = {"object": b'"response"', "created_at": b"0", "model": b'""', "output": b"[]"}
-        changes.update((name, value) for name, value in least.items() if name not in values)
+        changes.update((name, value) for name, value in _OF_RESPONSE.items() if name not in values)
         put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
         put(changes, "usage", edit_object(values.get("usage"), _counted))
         return changes
@@ -131,6 +140,8 @@ class ResponsesMending:
         if not string(values.get("id", NULL)) and "id" not in changes:
             # By the call's id its pieces name it.
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
+        if kind == "function_call" and not string(values.get("call_id", NULL)):
+            changes["call_id"] = bytes(changes.get("id") or values["id"])
         put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, _part)))
         return changes
 
