@@ -140,7 +140,7 @@ def _confirmed(question: str) -> bool:
         if sys.stdin.isatty():
             raise
         raise click.ClickException(
-            "nobody answers: --yes does not ask, and takes what is in brackets"
+            "there is no terminal to ask at: --yes does not ask, and takes the answers in brackets"
         ) from None
 
 
