@@ -131,7 +131,8 @@ def _may_replace(path: Path, asks: bool) -> None:
 
 
 def _confirmed(question: str) -> bool:
-    """
+    """Ask, and return whether the answer is yes.
+
     :raises click.ClickException: nobody can answer.
     """
     try:
