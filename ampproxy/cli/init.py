@@ -126,7 +126,23 @@ def _may_replace(path: Path, asks: bool) -> None:
     """
     if not asks:
         raise click.ClickException(f"{path} is there already: --force replaces it, and keeps a copy")
-    click.confirm(f"{path} is there already. Replace it (a copy is kept)?", abort=True)
+    if not _confirmed(f"{path} is there already. Replace it (a copy is kept)?"):
+        raise click.Abort
+
+
+def _confirmed(question: str) -> bool:
+    """Ask, and return whether the answer is yes.
+
+    :raises click.ClickException: nobody can answer.
+    """
+    try:
+        return click.confirm(question, default=False)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.ClickException(
+            "there is no terminal to ask at: --yes does not ask, and takes the answers in brackets"
+        ) from None
 
 
 def look(environ: Mapping[str, str], home: Path, gateway: Path | None, *, store_keys: bool = False) -> Seen:
@@ -189,7 +205,7 @@ def _ask_about_amp() -> str:
         "\nAmp itself (threads, settings, sign-in) is reached through the gateway. A model that none of your"
         " accounts has could be asked of Amp, where each request costs credits."
     )
-    return "allow" if click.confirm("May such models go to Amp, for credits?", default=False) else "never"
+    return "allow" if _confirmed("May such models go to Amp, for credits?") else "never"
 
 
 def compose(seen: Seen, path: Path, key: str, amp: AmpUse) -> tuple[str, Config]:
@@ -263,6 +279,6 @@ def _offer(question: str, arguments: list[str], asks: bool) -> None:
     shown = f"ampproxy {' '.join(arguments)}"
     if not asks:
         sentence(f"Next: {shown}")
-    elif click.confirm(f"{question} ({shown})", default=False):
+    elif _confirmed(f"{question} ({shown})"):
         # In a folder of nobody's: Python would look for modules in the working folder.
         subprocess.run([sys.executable, "-m", "ampproxy", *arguments], check=False, cwd="/")  # noqa: S603

@@ -165,12 +165,17 @@ class Health:
         scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.per_operation else model
         cooldown = self.cooldowns.get(scope)
         if cooldown is None:
-            if len(self.cooldowns) >= MAX_COOLDOWNS:
-                del self.cooldowns[min(self.cooldowns, key=lambda one: self.cooldowns[one].until)]
-            cooldown = self.cooldowns[scope] = Cooldown(verdict)
+            cooldown = Cooldown(verdict)
+            self.remember(scope, cooldown)
         before = cooldown.until
         news = cooldown.failed(verdict, began, now, longest)
         return cooldown, news, cooldown.until < before
+
+    def remember(self, scope: Scope, cooldown: Cooldown) -> None:
+        """Keep a cooldown, in place of the one whose time is over longest where there are too many."""
+        if scope not in self.cooldowns and len(self.cooldowns) >= MAX_COOLDOWNS:
+            del self.cooldowns[min(self.cooldowns, key=lambda one: self.cooldowns[one].until)]
+        self.cooldowns[scope] = cooldown
 
     def succeeded(self, asked: Scopes, began: float) -> bool:
         """End the rests that the success disproves; says whether there was one. A request that was under way

@@ -27,6 +27,8 @@ PROBE_SECONDS = 30.0
 #: Seconds between two reports of an account's limits, which are for display, and for which one is worth
 #: something.
 QUOTA_PAUSE_SECONDS, QUOTA_SECONDS = 15.0, 86400.0
+#: So many cooldowns are remembered as known to others, of all accounts together.
+MOST_KNOWN = 4096
 #: The headers that tell of limits (:mod:`ampproxy.credentials.quota`).
 _LIMITS = ("anthropic-ratelimit-", "x-ratelimit-", "x-codex-")
 #: Between the parts of a key. No name of an account or a model has it.
@@ -132,8 +134,8 @@ class CooldownTopic:
     def __init__(self, state: PoolState, seconds: Callable[[], float]) -> None:
         self._state = state
         self._seconds = seconds
-        #: Those that others know of, so that they hear of their end.
-        self._known: set[tuple[Identity, Scope]] = set()
+        #: Those that others know of, so that they hear of their end; the newest last.
+        self._known: dict[tuple[Identity, Scope], None] = {}
 
     def entry(self, identity: Identity, scope: Scope) -> Entry | None:
         """How a scope of an account is now; ``None``: it is well, as others know."""
@@ -143,12 +145,19 @@ class CooldownTopic:
         key = _BETWEEN.join((name, *scope))
         cooldown = self._state.health(identity).cooldowns.get(scope)
         if cooldown is not None:
-            self._known.add((identity, scope))
+            self._note((identity, scope))
             return self._entry(key, cooldown)
         if (identity, scope) not in self._known:
             return None
-        self._known.discard((identity, scope))
+        del self._known[identity, scope]
         return Entry(COOLDOWN, key, None, REMEMBERED_SECONDS)
+
+    def _note(self, one: tuple[Identity, Scope]) -> None:
+        """Others know of it. Of what is forgotten here they do not hear: their entries expire."""
+        self._known.pop(one, None)
+        if len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[one] = None
 
     def apply(self, entry: Entry) -> None:
         """See :class:`~ampproxy.state.shared.Topic`."""
@@ -160,13 +169,13 @@ class CooldownTopic:
         before = cooldowns.get(scope)
         if entry.value is None:
             cooldowns.pop(scope, None)
-            self._known.discard(found)
+            self._known.pop(found, None)
         else:
             try:
-                cooldowns[scope] = self._read(_cooldown(entry.value), entry)
+                self._state.health(identity).remember(scope, self._read(_cooldown(entry.value), entry))
             except _BAD:
                 return
-            self._known.add(found)
+            self._note(found)
         after = cooldowns.get(scope)
         self._state.version += 1
         self._state.opened += before is not None and (after is None or after.until < before.until)

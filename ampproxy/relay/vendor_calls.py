@@ -239,6 +239,9 @@ class VendorExchange:
             for name, values in response.headers.getAllRawHeaders()
         }
         error = self._dialect.parse_error(response.code, headers, body)
+        if error.retry_after is not None:
+            wait = min(error.retry_after, settings.longest_wait)
+            error = msgspec.structs.replace(error, retry_after=wait)
         return AccountError(
             error,
             verdict=classify(response.code, error, headers, body, wall=runtime.wall()),

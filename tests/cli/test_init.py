@@ -215,6 +215,14 @@ def test_credits_are_asked_about(furnished: Path, answer: str, fallback: str) ->
     assert "Start the service in the background now?" in done.output
 
 
+def test_nobody_answers(furnished: Path) -> None:
+    """A script that pipes nothing is told of the option that asks nothing."""
+    done = init(typed="")
+    assert done.exit_code == 1
+    assert "--yes does not ask" in done.output
+    assert not file_of(furnished).exists()
+
+
 def test_keys_in_the_file(furnished: Path) -> None:
     """With ``--store-keys`` the file holds them, and needs no variable."""
     assert init("--yes", "--store-keys", "--amp", "off").exit_code == 0

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Routing
+from ampproxy.credentials import sharing
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.report import report
@@ -86,6 +87,20 @@ def test_a_success_of_one_ends_it_for_all():
     bus.settle()
     assert one.cooling() == two.cooling() == []
     assert one.serve() == "a"
+
+
+def test_failing_invented_models_do_not_fill_the_memory(monkeypatch):
+    """No process keeps more of them for an account than it would alone, nor more of what others know."""
+    monkeypatch.setattr(sharing, "MOST_KNOWN", 100)
+    bus, one, two = processes(asked=route(("a", "1")))
+    for number in range(300):
+        one.asked = route(("a", f"m{number}"), served=f"m{number}")
+        one.serve("a", verdict=hinted(60 + number))
+    bus.settle()
+    for process in (one, two):
+        ((_, health),) = process.state.accounts()
+        assert {scope.model for scope in health.cooldowns} == {f"m{number}" for number in range(44, 300)}
+        assert len(process.state.sharing._cooldowns._known) == 100
 
 
 def test_one_tries_for_all():

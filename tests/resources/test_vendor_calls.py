@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -370,6 +371,16 @@ def test_an_account_whose_key_is_refused(path: str, body: Any) -> None:
     error = json.loads(connection.body)["error"]
     assert error["code"] == "vendor_key_refused"
     assert "codex-api-key[0]" in error["message"]
+
+
+def test_a_wait_is_bounded() -> None:
+    """As for requests to models: no vendor sends a client away for a year."""
+    world = World(CONFIG)
+    connection = call(world, "GET", "/v1/batches")
+    answer(world, {"error": {"message": "Slow down."}}, 429, {"Retry-After": ["31536000"]})
+    assert connection.status == 429
+    (wait,) = re.findall(rb"\r\nRetry-After: (\d+)", connection.answer, re.IGNORECASE)
+    assert int(wait) <= 3600
 
 
 @pytest.mark.parametrize("how", ["cut", "huge"])
