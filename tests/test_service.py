@@ -46,7 +46,7 @@ class Reactor(MemoryReactorClock):  # type: ignore[misc]
 class Request:
     """One that is being served."""
 
-    client_key = None
+    client_key = taken = None
 
     def __init__(self) -> None:
         self.error: ExchangeError | None = None
