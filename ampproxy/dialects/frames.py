@@ -115,9 +115,9 @@ class Frame:
             numbers = [event[number:first] for event in run]
             if not b"".join(numbers).isdigit():
                 return []
-            parts = map(self._middle.join, zip(numbers, parts))  # noqa: B905
+            parts = map(self._middle.join, zip(numbers, parts, strict=True))
         if close:
-            parts = map(tail.join, zip(parts, paddings))  # noqa: B905
+            parts = map(tail.join, zip(parts, paddings, strict=True))
         whole = b"%b%b%b" % (head, between.join(parts), last)
         return pieces if whole == b"\n".join(run) else []
 

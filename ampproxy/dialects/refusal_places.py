@@ -136,6 +136,9 @@ def _key(values: dict[str, Any], word: str) -> str | None:
     return next((key for key in values if isinstance(key, str) and plain(key) == word), None)
 
 
+_INDEX = re.compile(r"-?[0-9]{1,9}")
+
+
 def _walked(named: tuple[str, ...], value: Any) -> Place | None:
     """The place that the steps lead to. A step that leads nowhere is skipped, if it is not the last: it is
     the tag of a union.
@@ -144,7 +147,7 @@ def _walked(named: tuple[str, ...], value: Any) -> Place | None:
     for number, step in enumerate(named):
         last = number == len(named) - 1
         if isinstance(value, list):
-            if step.lstrip("-").isdigit():
+            if _INDEX.fullmatch(step):
                 index = int(step)
                 if not -len(value) <= index < len(value):
                     return None
@@ -161,7 +164,7 @@ def _walked(named: tuple[str, ...], value: Any) -> Place | None:
             place.append(key)
         elif last:
             return None
-        elif key is None and step.isdigit() and int(step) < len(value):
+        elif key is None and _INDEX.fullmatch(step) and 0 <= int(step) < len(value):
             # Google numbers the entries of a map, and calls what they hold a "value".
             value = list(value.values())[int(step)]
             place.append(EACH)

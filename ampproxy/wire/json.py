@@ -115,12 +115,22 @@ def _odd(body: bytes) -> Peek:
     )
 
 
+#: Python makes no number of thousands of them, and none of ours is as large.
+_MOST_DIGITS = 18
+
+
 def string(raw: msgspec.Raw) -> str | None:
     """The text of a JSON string; ``None`` for any other value."""
     try:
         return _string.decode(raw)
     except BAD_JSON:
         return None
+
+
+def natural(raw: bytes | msgspec.Raw) -> int | None:
+    """A whole number from zero on, of at most 18 digits; ``None`` for any other value."""
+    digits = bytes(raw)
+    return int(digits) if len(digits) <= _MOST_DIGITS and digits.isdigit() else None
 
 
 def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:

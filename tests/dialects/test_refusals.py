@@ -666,3 +666,11 @@ def test_bad_bodies() -> None:
     ):
         for sent in (b"", b"[]", b"\xff", b'{"a":1}'):
             assert lessons_of(refusal, sent) == ()
+
+
+@each("step", ["²", "--1", "9" * 5000])
+def test_a_place_by_what_is_no_number(step: str) -> None:
+    """It is in no list, and no entry of a map."""
+    for sent in ({"messages": [{"role": "user", "odd": 1}]}, {"messages": {"a": {"odd": 1}}}):
+        refusal = openai("Extra inputs are not permitted", f"messages.{step}.odd")
+        assert isinstance(lessons_of(json.dumps(refusal).encode(), json.dumps(sent).encode()), tuple)

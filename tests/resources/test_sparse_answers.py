@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ampproxy.dialects.openai_chat import repairs
 from tests.cases import each
 from tests.resources.test_bent_answers import (
     CHAT,
@@ -501,6 +502,66 @@ def test_a_call_whose_name_comes_later(begin: list[bytes], reads: str) -> None:
     found = [value["choices"][0]["delta"] for value in objects("streamed", connection.body)]
     (first,) = next(delta["tool_calls"] for delta in found if delta.get("tool_calls"))
     assert (first["id"], first["function"]["name"]) == ("call_1", "read_file")
+
+
+def test_a_call_that_never_gets_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more of it is kept than is reasonable; then the client gets what there is, and nothing is lost."""
+    monkeypatch.setattr(repairs, "MAX_EARLY", 100)
+    world, connection = asked(CHAT, "chat", "streamed")
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    for number in range(30):
+        stream.data(numbered("call_1" if not number else None, None, f"{number:010}"))
+    world.turn()
+    found = [value["choices"][0]["delta"] for value in objects("streamed", connection.body)]
+    pieces = [call["function"]["arguments"] for delta in found for call in delta.get("tool_calls", ())]
+    assert pieces[0] == "".join(f"{number:010}" for number in range(11))
+    assert "".join(pieces) == "".join(f"{number:010}" for number in range(30))
+
+
+# -------------------------------------------------------------------------------- numbers without an end
+
+HUGE = b"9" * 5000
+NUMBERED_BEYOND = {
+    "a call": (
+        CHAT,
+        "chat",
+        numbered("call_1", "read_file", "{}").replace(b'[{"index": 0', b'[{"index": %b' % HUGE),
+    ),
+    "an item": (
+        RESPONSES,
+        "responses",
+        b'event: response.output_item.added\ndata: {"type":"response.output_item.added","sequence_number":1,'
+        b'"output_index":%b,"item":{"type":"message","id":"m"}}\n\n' % HUGE,
+    ),
+    "an event": (
+        RESPONSES,
+        "responses",
+        b'event: response.created\ndata: {"type":"response.created","sequence_number":%b,'
+        b'"response":{"id":"r","output":[]}}\n\n'
+        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":1,'
+        b'"output_index":0,"content_index":0,"item_id":"m","delta":"a"}\n\n' % HUGE,
+    ),
+    "a block": (
+        MESSAGES,
+        "anthropic",
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%b,'
+        b'"delta":{"type":"text_delta","text":"a"}}\n\n' % HUGE,
+    ),
+}
+
+
+@each("case", list(NUMBERED_BEYOND))
+def test_a_number_beyond_all_numbers(case: str) -> None:
+    """What has it counts as unnumbered: no defect of ours ends the answer."""
+    vendor, client, data = NUMBERED_BEYOND[case]
+    assert HUGE in data
+    world, connection = asked(vendor, client, "streamed")
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    stream.data(data)
+    world.turn()
+    assert connection.body
+    assert b"error" not in connection.body
+    assert not [event for event in world.events if "log_failure" in event]
 
 
 # -------------------------------------------------------------------- others' words for the end of Chat's

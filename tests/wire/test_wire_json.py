@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ampproxy.wire.json import Peek, peek, remove_members, replace_members, replace_model
+from ampproxy.wire.json import Peek, natural, peek, remove_members, replace_members, replace_model
 
 
 def test_peek_finds_what_routing_needs() -> None:
@@ -17,6 +17,13 @@ def test_peek_finds_what_routing_needs() -> None:
     assert peek(b'{"model":5,"stream":"yes"}') == Peek(None, False)
     assert peek(b"{}") == Peek(None, False)
     assert peek(b'{"model":null,"stream":null}') == Peek(None, False)
+
+
+def test_natural_numbers() -> None:
+    """Numbers from zero on, as large as any that is counted."""
+    assert [natural(raw) for raw in (b"0", b"17", b"9" * 18)] == [0, 17, 10**18 - 1]
+    odd = (b"-1", b"1.0", b'"1"', b"null", b"", "²".encode(), b"9" * 19, b"9" * 5000)
+    assert {natural(raw) for raw in odd} == {None}
 
 
 @pytest.mark.parametrize("body", [b"", b'{"model":', b'{"a":1}x', b"[1]", b'"text"', b"null", b"{'a':1}"])

@@ -27,7 +27,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, string
+from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, natural, string
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -183,8 +183,8 @@ class MessagesMonitor(StreamMonitor):
             reason = string(inner(values, "delta").get("stop_reason", NULL))
             self._reason = self.finished = self._reason or bool(reason)
             if reason and self._open:
-                ends = [made("content_block_stop", index=int(at)) for at in self._open if at.isdigit()]
-                self.lacking += ends
+                opened = sorted(at for raw in self._open if (at := natural(raw)) is not None)
+                self.lacking += [made("content_block_stop", index=at) for at in opened]
             self.doubtful = bool(reason) and (
                 reason not in REASONS
                 or (reason == "tool_use" and not self.spoken)
@@ -203,13 +203,13 @@ class MessagesMonitor(StreamMonitor):
 
     def _announce(self, values: Members) -> None:
         """A block begins with its words."""
-        index, delta = bytes(values.get("index", NULL)), inner(values, "delta")
+        index, delta = natural(values.get("index", NULL)), inner(values, "delta")
         if "partial_json" in delta:
             # What it calls is not known, unless it is the input that a call began with.
             self.doubtful = string(delta["partial_json"]) != bytes(self._input).decode()
-        elif index.isdigit():
+        elif index is not None:
             block = _TEXT if "text" in delta else _THINKING
-            self.lacking.append(made("content_block_start", index=int(index), content_block=block))
+            self.lacking.append(made("content_block_start", index=index, content_block=block))
 
 
 _TEXT = {"type": "text", "text": ""}

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given, inner
-from ampproxy.wire.json import NULL, elements, members, replace_members, string
+from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
 _STOP = b'"stop"'
 _TOOL_CALLS = b'"tool_calls"'
@@ -32,10 +32,25 @@ _ODD = re.compile(
 SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)"|"usage"\s*:\s*\{')
 
 
+#: Characters of arguments that are kept until their call is named.
+MAX_EARLY = 1024 * 1024
+
+
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = ("_at", "_by_id", "_early", "_last", "_named", "_next", "_whole", "identified", "seen")
+    __slots__ = (
+        "_at",
+        "_by_id",
+        "_early",
+        "_held",
+        "_last",
+        "_named",
+        "_next",
+        "_whole",
+        "identified",
+        "seen",
+    )
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -46,6 +61,7 @@ class _Calls:
         #: What came of calls that have no name yet, and those that have.
         self._early: dict[int, list[tuple[str, str]]] = {}
         self._named: set[int] = set()
+        self._held = 0
         self._last = 0
         self._next = 0
         self.seen = False
@@ -58,9 +74,7 @@ class _Calls:
         A new id begins a new call; under another call's number it does if it names a tool.
         """
         self.seen = True
-        raw = bytes(values.get("index", NULL))
-        name = string(values.get("id", NULL))
-        known = int(raw) if raw.isdigit() else None
+        known, name = natural(values.get("index", NULL)), string(values.get("id", NULL))
         if known is not None:
             index = self._at.get(known, known)
             another = index in self.identified and _names(values)
@@ -84,19 +98,20 @@ class _Calls:
 
     def take(self, number: int, call: Members, function: Members, changes: Changes) -> bool:
         """Whether a piece can go to the client, for which a call begins with its name: what came before that
-        goes with it.
+        goes with it. Of a call that gets none, all goes once it is too much to be kept.
         """
         name = string(function.get("name", NULL)) or string(call.get("name", NULL))
         if number in self._named:
             return True
         early = self._early.setdefault(number, [])
-        if not name:
-            early.append((string(call.get("id", NULL)) or "", string(function.get("arguments", NULL)) or ""))
+        arguments = string(function.get("arguments", NULL)) or ""
+        if not name and self._held + len(arguments) <= MAX_EARLY:
+            self._held += len(arguments)
+            early.append((string(call.get("id", NULL)) or "", arguments))
             return False
         self._named.add(number)
         if function and (words := "".join(text for _, text in early)):
-            words += string(function.get("arguments", NULL)) or ""
-            changes["function"] = bytes(to_raw({"name": name, "arguments": words}))
+            changes["function"] = bytes(to_raw({"name": name or "", "arguments": words + arguments}))
         if id := next((id for id, _ in early if id), ""):
             changes["id"] = bytes(to_raw(id))
         return True

@@ -50,7 +50,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.wire.json import Peek, elements, string
+from ampproxy.wire.json import Peek, elements, natural, string
 from ampproxy.wire.json import members as raw_members
 
 _MARK = MARK.encode()
@@ -217,7 +217,7 @@ class ResponsesMonitor(StreamMonitor):
 
     def _end_items(self, response: Members) -> None:
         """The answer is whole, and none of its items has ended: clients take them from those events."""
-        known = sorted(int(index) for index in self._announced if index.isdigit())
+        known = sorted(index for raw in self._announced if (index := natural(raw)) is not None)
         for number, item in enumerate(elements(response.get("output", NULL))):
             index = known[number] if number < len(known) else number
             if number >= len(known):

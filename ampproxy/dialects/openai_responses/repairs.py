@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
 from ampproxy.dialects.json import to_raw
-from ampproxy.wire.json import NULL, elements, members, replace_members, string
+from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
 _CALLS = frozenset((b'"function_call"', b'"custom_tool_call"'))
 _ITEM = frozenset(("response.output_item.added", "response.output_item.done"))
@@ -36,7 +36,7 @@ _DONE = "response.output_item.done"
 _ENDS = ("response.completed", "response.incomplete", "response.done")
 _LIFE = frozenset((*_ENDS, "response.created", "response.queued", "response.in_progress", "response.failed"))
 #: What the parts of an item are counted by.
-_PARTS = (("response.reasoning_summary", b"summary_index"), ("", b"content_index"))
+_PARTS = (("response.reasoning_summary", "summary_index"), ("", "content_index"))
 _DETAILS = {
     "input_tokens_details": b'{"cached_tokens":0}',
     "output_tokens_details": b'{"reasoning_tokens":0}',
@@ -89,11 +89,11 @@ class ResponsesMending:
             changes = self._response(values) if self._bare else {}
             return replace_members(data, changes, values) if changes else data
         changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
-        number = bytes(values.get("sequence_number", NULL))
-        if not number.isdigit() and kind.startswith("response."):
-            self._bare, number = True, b"%d" % self._next
-            changes["sequence_number"] = number
-        self._next = int(number) + 1 if number.isdigit() else self._next
+        number = natural(values.get("sequence_number", NULL))
+        if number is None and kind.startswith("response."):
+            self._bare, number = True, self._next
+            changes["sequence_number"] = b"%d" % number
+        self._next = self._next if number is None else number + 1
         if kind in _LIFE:
             self._about(kind, values, changes)
         elif "item" in values:
@@ -137,7 +137,7 @@ class ResponsesMending:
     def _item(self, values: Members) -> Changes:
         kind = string(values.get("type", NULL)) or ""
         changes = _lacking(kind, values)
-        if not string(values.get("id", NULL)) and "id" not in changes:
+        if not string(values.get("id", NULL)):
             # By the call's id its pieces name it.
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
         if kind == "function_call" and not string(values.get("call_id", NULL)):
@@ -146,14 +146,13 @@ class ResponsesMending:
         return changes
 
     def _about_item(self, kind: str, values: Members, changes: Changes) -> None:
-        item, index = bytes(values["item"]), bytes(values.get("output_index", NULL))
+        item, place = bytes(values["item"]), natural(values.get("output_index", NULL))
         held = members(item) or {}
         names = [name for key in ("id", "call_id") if (name := string(held.get(key, NULL)))]
-        if not index.isdigit():
+        if place is None:
             place = max(self._last, 0) if kind == _DONE and not names else self._last + 1
-            known = next((self._places[name] for name in names if name in self._places), place)
-            index = changes["output_index"] = b"%d" % known
-        place = int(index)
+            place = next((self._places[name] for name in names if name in self._places), place)
+            changes["output_index"] = b"%d" % place
         self._last = max(self._last, place)
         self._places.update(dict.fromkeys(names, place))
         if self._bare and (new := self._item(held)):
@@ -166,11 +165,11 @@ class ResponsesMending:
                 self._items[place] = item
 
     def _about_part(self, kind: str, values: Members, changes: Changes) -> None:
-        if not bytes(values.get("output_index", NULL)).isdigit():
+        if natural(values.get("output_index", NULL)) is None:
             place = self._places.get(string(values.get("item_id", NULL)) or "", max(self._last, 0))
             changes["output_index"] = b"%d" % place
         of_call = "_call_" in kind or "function_call" in kind
-        counted = next(name for start, name in _PARTS if kind.startswith(start)).decode()
+        counted = next(name for start, name in _PARTS if kind.startswith(start))
         if counted not in values and not of_call:
             changes[counted] = b"0"
         put(changes, "part", edit_object(values.get("part"), _part))
