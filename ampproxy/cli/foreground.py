@@ -114,7 +114,7 @@ def _leave(path: Path, note: RunNote, first: bool, logger: Logger, reactor: Any)
     other = read_note(path) if first else None
     if other is not None:
         logger.warn(
-            "Process {pid} runs by the same file: ampproxy status, stop and the like mean that one, and this"
+            "Process {pid} uses the same file: ampproxy status, stop and the like address that one, and this"
             " one only with --at {where}",
             pid=other.pid,
             where=note.listening[0] if note.listening else "ADDRESS",

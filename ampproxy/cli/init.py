@@ -141,7 +141,7 @@ def _confirmed(question: str) -> bool:
         if sys.stdin.isatty():
             raise
         raise click.ClickException(
-            "there is no terminal to ask at: --yes does not ask, and takes the answers in brackets"
+            "there is no terminal to ask on: with --yes it does not ask, and takes the default answers"
         ) from None
 
 

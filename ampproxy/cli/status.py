@@ -153,7 +153,7 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         if worker.state == "hung":
             yield f"Worker {worker.number} does not answer: it is replaced after timeouts.worker."
         elif worker.state == "waiting":
-            yield f"Worker {worker.number} has ended again and again, and is started soon: see the log."
+            yield f"Worker {worker.number} has ended repeatedly and restarts soon: see the log."
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):

@@ -368,7 +368,7 @@ class Supervisor:
                 self._service.current.report(record)
         if lost:
             self._log.error(
-                "Worker {number} (process {pid}) has ended with what it served: {exchanges}",
+                "Worker {number} (process {pid}) has ended while it was serving {exchanges}",
                 number=member.number,
                 pid=member.pid,
                 exchanges=plural(len(lost), "exchange"),

@@ -219,7 +219,7 @@ def test_nobody_answers(furnished: Path) -> None:
     """A script that pipes nothing is told of the option that asks nothing."""
     done = init(typed="")
     assert done.exit_code == 1
-    assert "--yes does not ask" in done.output
+    assert "with --yes it does not ask" in done.output
     assert not file_of(furnished).exists()
 
 

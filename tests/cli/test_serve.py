@@ -106,7 +106,7 @@ def test_a_second_one_by_the_same_file(file: Path) -> None:
                 if "Serving on" in line:
                     second.terminate()
         assert second.returncode == 0
-        assert [f"Process {pid} runs by the same file" in line for line in told].count(True) == 1
+        assert [f"Process {pid} uses the same file" in line for line in told].count(True) == 1
         found = json.loads(run("status", file, "--json")[1])
         assert (found["status"]["pid"], bool(found["log"])) == (pid, True)
     finally:

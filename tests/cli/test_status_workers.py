@@ -31,6 +31,6 @@ def test_attention() -> None:
     status = Status("ready", 1, 0.0, workers=WORKERS)
     found = [line for line in needs_attention(status, ()) if line.startswith("Worker")]
     assert found == [
-        "Worker 2 has ended again and again, and is started soon: see the log.",
+        "Worker 2 has ended repeatedly and restarts soon: see the log.",
         "Worker 3 does not answer: it is replaced after timeouts.worker.",
     ]

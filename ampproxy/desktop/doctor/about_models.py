@@ -102,7 +102,7 @@ def _mapping(
         yield _gap(shown, model, [role for role, _ in found], found[0][1])
     if not lacking and router.catalog.is_guess(base) and not ends(base):
         yield warning(
-            f"The mapping {shown} leads to a model that no list of a vendor's has: {_accounts(offers)} is"
+            f"The mapping {shown} leads to a model that is on no vendor's list: {_accounts(offers)} is"
             " asked for it because of its name alone.",
             "correct its target, unless the vendor has it all the same; ampproxy models shows the lists",
         )
