@@ -26,6 +26,10 @@ from ampproxy.model.request import ChatRequest, Role, Turn
 
 _WHY = "A system text in mid-conversation became a user's text, marked as a reminder."
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"
+#: What the assistant says between results of tools and the user, where one of its turns must stand.
+_ANSWERED: Final = "OK."
+#: The number of a turn that there is not: after all others.
+_NEVER: Final = sys.maxsize
 
 
 def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
@@ -70,12 +74,6 @@ def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
     while 0 <= number < len(turns) and turns[number].role == "system":
         number += step
     return number if 0 <= number < len(turns) and turns[number].role == "user" else None
-
-
-#: What the assistant says between results of tools and the user, where one of its turns must stand.
-_ANSWERED: Final = "OK."
-#: The number of a turn that there is not: after all others.
-_NEVER: Final = sys.maxsize
 
 
 class _Placed(NamedTuple):

@@ -25,6 +25,8 @@ _NOTHING = ChatRequest(dialect="", model="", turns=())
 #: Extras that are notes, or are written with something else.
 _NOTES = ("functions", "stream_options")
 _KINDS: Mapping[str, str] = {"output": "output_format"}
+#: An answer of fewer tokens leaves no room for thinking.
+_SMALL: Final = 1024
 
 
 def leave_out_refused(
@@ -233,10 +235,6 @@ def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, loss
     if found.stop:
         found = _fit_stops(found, profile, target, losses)
     return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
-
-
-#: An answer of fewer tokens leaves no room for thinking.
-_SMALL: Final = 1024
 
 
 def is_small(request: ChatRequest) -> bool:

@@ -22,6 +22,11 @@ from ampproxy.model.thinking import budget_of, budget_wanted, clamp_budget, leve
 from ampproxy.wire.values import NULL
 
 _PATH = "thinking"
+#: The budget that leaves the amount to the model.
+DYNAMIC = -1
+#: An answer of fewer tokens does not matter: so few warm a cache, or try a key. The least that OpenAI takes,
+#: to which a limit of one is raised before, is one less.
+_MATTERS = 17
 
 
 def settle_level(
@@ -150,13 +155,6 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
         return request
     losses("thinking", _PATH, f"{target.model} takes tools over Chat Completions only without thinking.")
     return _with(request, Thinking("off"))
-
-
-#: The budget that leaves the amount to the model.
-DYNAMIC = -1
-#: An answer of fewer tokens does not matter: so few warm a cache, or try a key. The least that OpenAI takes,
-#: to which a limit of one is raised before, is one less.
-_MATTERS = 17
 
 
 def settle_amount(

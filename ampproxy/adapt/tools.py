@@ -25,6 +25,15 @@ _SUBSCHEMAS: Final = (*_NAMED, "items", "prefixItems", "anyOf", "allOf", "oneOf"
 _DEEPEST: Final = 100
 #: A function's schema that has what every one needs; most begin so, and are not taken apart.
 _USUAL_SCHEMA: Final = re.compile(rb'\{\s*"type"\s*:\s*"object"\s*,\s*"properties"\s*:')
+_FORCED = ("required", "named")
+#: The schema of any object.
+ANY_OBJECT: Final = Json(b'{"type":"object","properties":{}}')
+_NEEDED: Final = {"type": Json(b'"object"'), "properties": Json(b"{}")}
+#: What names a tool, or is for the cache, sets nothing.
+_NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
+_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
+#: How the tool is loaded and who may call it, where all are declared at once.
+_OF_LOADING: Final = ("allowed_callers", "defer_loading")
 
 
 def fit_output(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -96,9 +105,6 @@ def _close(node: Any, depth: int = 0) -> bool:
     return changed
 
 
-_FORCED = ("required", "named")
-
-
 def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """A choice that the server takes: one call that is demanded, or the model's own choice.
 
@@ -159,11 +165,6 @@ def _only(request: ChatRequest, choice: ToolChoice) -> ChatRequest:
     """Some call must be made, and the one tool that was named is the only one that may be."""
     only = (choice.name,) if choice.name is not None else choice.allowed
     return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
-
-
-#: The schema of any object.
-ANY_OBJECT: Final = Json(b'{"type":"object","properties":{}}')
-_NEEDED: Final = {"type": Json(b'"object"'), "properties": Json(b"{}")}
 
 
 def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -359,11 +360,6 @@ def _with_stubs(request: ChatRequest, losses: Losses) -> ChatRequest:
     return msgspec.structs.replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
 
 
-#: What names a tool, or is for the cache, sets nothing.
-_NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
-_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
-
-
 def settings_of(hosted: HostedTool) -> dict[str, Any]:
     """The settings of a tool that another dialect declared; those of one dialect alone by their own names."""
     found = loads(hosted.raw, {})
@@ -391,10 +387,6 @@ def _is_usual(name: str, value: Any) -> bool:
     if name == "search_content_types":
         return isinstance(value, list) and "text" in value
     return name in _OF_LOADING or (name == "container" and value == {"type": "auto"})
-
-
-#: How the tool is loaded and who may call it, where all are declared at once.
-_OF_LOADING: Final = ("allowed_callers", "defer_loading")
 
 
 def carried(hosted: HostedTool, taken: tuple[str, ...], path: str, losses: Losses) -> dict[str, Any]:

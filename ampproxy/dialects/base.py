@@ -28,6 +28,11 @@ from ampproxy.wire.json import Peek
 from ampproxy.wire.late import Late
 
 Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
+#: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
+LONGEST_SLEEP_SECONDS = 60.0
+Mend: TypeAlias = Callable[[bytes, Members], bytes]
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
 
 
 class ModelInfo(Value, frozen=True):
@@ -118,10 +123,6 @@ class AnswerRules(Protocol):
         """
 
 
-#: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
-LONGEST_SLEEP_SECONDS = 60.0
-
-
 class EventStream(Value, frozen=True, kw_only=True):
     """A dialect's stream of server-sent events, as far as it must be known where it passes.
 
@@ -165,9 +166,6 @@ def one_of(*values: bytes) -> Callable[[bytes], bool]:
     return values.__contains__
 
 
-Mend: TypeAlias = Callable[[bytes, Members], bytes]
-
-
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
@@ -193,10 +191,6 @@ class OwnCleaning(Protocol):
         :param families: what is known of models; ``None``: the shipped table.
         :param cleaned: whether :attr:`Passthrough.clean` has had the body.
         """
-
-
-#: How a client stands with its limits, and the seconds since the epoch -> headers.
-LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
 
 
 class Storing(Value, frozen=True, kw_only=True):

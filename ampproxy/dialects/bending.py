@@ -24,6 +24,14 @@ _Change = Callable[[bytes], bytes | None]
 _EFFORTS: tuple[str, ...] = ("none", *LEVELS)
 #: What all models that take efforts have: where an outer one is refused, the way leads there.
 _USUAL: tuple[Level, ...] = ("low", "medium", "high")
+#: Said in the place of a picture.
+_LEFT_OUT = "[A picture was here, which this model cannot see.]"
+_PICTURES = frozenset(("image", "image_url", "input_image"))
+#: What holds parts, and how deep.
+_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
+#: What the backend of Codex logins has every body say.
+_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
+_SYSTEM = ("system", "developer")
 
 
 def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:
@@ -167,11 +175,6 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-#: Said in the place of a picture.
-_LEFT_OUT = "[A picture was here, which this model cannot see.]"
-_PICTURES = frozenset(("image", "image_url", "input_image"))
-
-
 def _without_pictures(body: bytes) -> bytes | None:
     """The body without the pictures of earlier messages. Those of the last one are asked about."""
     values = members(body) or {}
@@ -205,10 +208,6 @@ def _is_picture(blob: Any) -> bool:
     return isinstance(media, str) and media.startswith("image/")
 
 
-#: What holds parts, and how deep.
-_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
-
-
 def _of_kinds(body: bytes, kinds: tuple[str, ...]) -> bytes | None:
     """The body with tools of these types alone, and a choice among those."""
     values = members(body) or {}
@@ -224,10 +223,6 @@ def _of_kinds(body: bytes, kinds: tuple[str, ...]) -> bytes | None:
     return encode({**out, "tools": kept} if kept else out)
 
 
-#: What the backend of Codex logins has every body say.
-_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
-
-
 def _as_of_login(body: bytes) -> bytes | None:
     """The body as that backend wants it; single members that it does not take are lessons of their own."""
     values = {"instructions": Json(b'""'), **(members(body) or {}), **_OF_LOGINS}
@@ -241,9 +236,6 @@ def _as_of_login(body: bytes) -> bytes | None:
 
 def _developer(role: bytes) -> bytes | None:
     return b'"developer"' if role == b'"system"' else None
-
-
-_SYSTEM = ("system", "developer")
 
 
 def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:

@@ -15,6 +15,8 @@ from ampproxy.wire.values import encode
 Raw = msgspec.Raw
 #: What is to change of an object: name -> new text.
 Changes: TypeAlias = dict[str, bytes]
+_MODEL = ("model",)
+_MODELS = ("model", "modelVersion")
 
 
 def edit_object(
@@ -41,10 +43,7 @@ def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> b
 
 
 def edit_items(
-    body: bytes | Raw,
-    name: str,
-    rule: Callable[[int, Raw], bytes | Raw | None],
-    known: Members | None = None,
+    body: bytes | Raw, name: str, rule: Callable[[int, Raw], bytes | Raw | None], known: Members | None = None
 ) -> bytes | Raw:
     """An object with the elements of one of its lists as ``rule`` gives them, by their numbers: the very same
     element: it stays; ``None``: it is left out.
@@ -133,10 +132,6 @@ class Exchange:
             if name in values and bytes(values[name]) != model:
                 changes[name] = model
         return changes
-
-
-_MODEL = ("model",)
-_MODELS = ("model", "modelVersion")
 
 
 class ModelOnly:

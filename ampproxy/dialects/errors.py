@@ -42,6 +42,10 @@ _TOO_LONG = re.compile(
 )
 #: So much of a vendor's message is searched for words: its sentences begin with what they are about.
 SEARCHED = 4096
+#: Characters of a foreign error body that are shown.
+_LONGEST_SENTENCE: Final = 500
+#: The title of a page; a title has no markup.
+_TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
 
 
 def kind_of_status(status: int) -> ErrorKind:
@@ -54,13 +58,6 @@ def kind_of_status(status: int) -> ErrorKind:
 def is_context_length(message: str) -> bool:
     """Whether a vendor's refusal means that the prompt does not fit the model."""
     return _TOO_LONG.search(message, 0, SEARCHED) is not None
-
-
-#: Characters of a foreign error body that are shown.
-_LONGEST_SENTENCE: Final = 500
-
-#: The title of a page; a title has no markup.
-_TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
 
 
 def plain_message(status: int, body: bytes) -> str:

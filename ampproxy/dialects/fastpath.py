@@ -14,6 +14,13 @@ from typing import Protocol
 
 from ampproxy.dialects.monitor import StreamMonitor
 
+#: How every event ends whose data is an object; half of one is not to pass.
+END = b"}\n\n"
+#: How every event begins whose data is an object and which has no name, and how it follows another.
+DATA = b"data: {"
+NEXT_DATA = b"\n\ndata: {"
+_BLANK = b"\n\n"
+
 
 class FastPath(Protocol):
     """One stream's fast path."""
@@ -30,14 +37,6 @@ class FastPath(Protocol):
 
     def learn(self, block: bytes, out: bytes) -> None:
         """This event (without its blank line) needed nothing but perhaps the other model name."""
-
-
-#: How every event ends whose data is an object; half of one is not to pass.
-END = b"}\n\n"
-#: How every event begins whose data is an object and which has no name, and how it follows another.
-DATA = b"data: {"
-NEXT_DATA = b"\n\ndata: {"
-_BLANK = b"\n\n"
 
 
 class NamedFastPath:

@@ -21,6 +21,21 @@ from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 
+_MEDIA = {"pdf": "file"}
+#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
+#: Any of these makes an object without them an error's.
+OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
+#: Names of events that say no more than that the server is there, whatever their data.
+SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+_OTHERS: Final = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
+
 
 def model_object(model: ModelInfo) -> dict[str, Any]:
     """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
@@ -57,9 +72,6 @@ def _architecture(family: Family) -> dict[str, Any] | None:
         input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
         output_modalities=None if family.output is None else list(family.output),
     )
-
-
-_MEDIA = {"pdf": "file"}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -183,13 +195,7 @@ def error_from(value: object, status: int | None = None) -> WireError:
     if status is None or status < 400:
         status = _status_in(value)
     kind = _kind(status, type_, code, message)
-    return WireError(
-        kind,
-        message,
-        STATUS[kind] if status is None else status,
-        code or type_,
-        param,
-    )
+    return WireError(kind, message, STATUS[kind] if status is None else status, code or type_, param)
 
 
 def _status_in(value: object) -> int | None:
@@ -275,16 +281,6 @@ def _wait_in(message: str) -> float | None:
     return int(found[1] or 0) * 60 + (part / 1000 if (found[3] or "").lower() == "ms" else part)
 
 
-#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
-_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
-#: Any of these makes an object without them an error's.
-OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
-
-
-#: Names of events that say no more than that the server is there, whatever their data.
-SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
-
-
 def is_chunk(values: Mapping[str, object]) -> bool:
     """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
     taken for something new, unless it looks like an error.
@@ -350,17 +346,6 @@ def usage_of(
 def total_input(usage: Usage) -> int:
     """All tokens of the prompt, as OpenAI counts them."""
     return usage.input + usage.cache_read + usage.cache_write
-
-
-_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-
-
-_OTHERS: Final = {
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "input_tokens": "prompt_tokens",
-    "output_tokens": "completion_tokens",
-}
 
 
 def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:

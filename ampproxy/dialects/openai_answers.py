@@ -68,6 +68,16 @@ FINISH_WORDS: Final[dict[str, str]] = by_word(
         "content_filter": "refusal blocked",
     }
 )
+#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
+_MINIMAX: Final[dict[str, ErrorKind]] = by_word(
+    {
+        "timeout": "1001",
+        "rate_limit": "1002 1039 1041 2045 2056",
+        "authentication": "1004 2049",
+        "billing": "1008",
+        "invalid_request": "1026 1027 1042 2013",
+    }
+)
 
 
 def end_of(word: str | None) -> FinishReason | WireError:
@@ -299,18 +309,6 @@ class ChunkRenderer(Renderer):
             out.append(self._head + b'],"usage":' + usage + b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._end()
-
-
-#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
-_MINIMAX: Final[dict[str, ErrorKind]] = by_word(
-    {
-        "timeout": "1001",
-        "rate_limit": "1002 1039 1041 2045 2056",
-        "authentication": "1004 2049",
-        "billing": "1008",
-        "invalid_request": "1026 1027 1042 2013",
-    }
-)
 
 
 def error_in(value: object) -> WireError | None:

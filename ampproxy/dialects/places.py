@@ -11,6 +11,13 @@ import msgspec
 from ampproxy.dialects.proof import Place
 from ampproxy.model.parts import Image, Part, Reasoning, Text, ToolCall
 
+#: Where a carried proof belongs, and whether that part stands after its carrier.
+_HOMES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
+    "call": (ToolCall, True),
+    "text": (Text, False),
+    "image": (Image, False),
+}
+
 
 class Places:
     """Places in a row, each of which is given once, to whoever asks for the nearest free one.
@@ -57,14 +64,6 @@ class Carrier(Reasoning, frozen=True):
     """A proof on its way to the part that it sat on, in thinking of its own."""
 
     place: Place = "call"
-
-
-#: Where a carried proof belongs, and whether that part stands after its carrier.
-_HOMES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
-}
 
 
 def carried(part: Reasoning, place: Place) -> Reasoning:

@@ -85,6 +85,17 @@ _ALWAYS = re.compile(r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mo
 _WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
 #: Limits it to some calls, which a lesson could not set apart.
 _SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
+_BOTH = re.compile(
+    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
+)
+_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
+_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
+_ADAPTIVE = re.compile(
+    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
+    re.I,
+)
+#: Few texts have less.
+_BYTES_A_TOKEN = 3
 
 
 class Terms(NamedTuple):
@@ -247,17 +258,6 @@ def _last_word(text: str) -> str:
     return word.strip("'\"`*,:;().")
 
 
-_BOTH = re.compile(
-    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
-)
-_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
-_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
-_ADAPTIVE = re.compile(
-    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
-    re.I,
-)
-
-
 def exclusive_in(text: str) -> tuple[str, str] | None:
     """Two members that must not both be there."""
     found = _BOTH.search(text[:MAX_TEXT_CHARS])
@@ -384,7 +384,3 @@ def room_in(text: str, size: int) -> int | None:
     else:
         return None
     return int(context[1]) - tokens
-
-
-#: Few texts have less.
-_BYTES_A_TOKEN = 3

@@ -52,6 +52,10 @@ _SWITCHES = ("enabled", "think", "enable_thinking")
 _REPR = re.compile(
     r"'type': '(\w{1,60})', 'loc': \(([^()]{1,300})\), 'msg': (?:\"([^\"]{1,300})\"|'([^']{1,300})')"
 )
+#: Where the limit of an answer stands.
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+#: With less room than that for an answer, its client has to shorten the question. Tokens.
+_LEAST_ROOM = 1024
 
 
 class Complaint(NamedTuple):
@@ -195,12 +199,6 @@ def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[L
     for place in _places(complaint, body):
         if (lesson := _lesson(place, _value(place, body), terms)) is not None:
             yield _beside_thinking(lesson, body) if terms.thinking else lesson
-
-
-#: Where the limit of an answer stands.
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-#: With less room than that for an answer, its client has to shorten the question. Tokens.
-_LEAST_ROOM = 1024
 
 
 def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: int) -> Lesson | None:

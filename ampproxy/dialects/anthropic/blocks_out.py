@@ -49,10 +49,7 @@ class BlockWriter:
 
     def _document(self, part: Document) -> Block:
         source: Block = {"type": "text", "media_type": "text/plain", "data": part.text or ""}
-        block: Block = {
-            "type": "document",
-            "source": source if part.source is None else _source(part.source),
-        }
+        block: Block = {"type": "document", "source": source if part.source is None else _source(part.source)}
         put(block, {"title": part.name})
         return _marked(block, part)
 

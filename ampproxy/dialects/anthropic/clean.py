@@ -13,6 +13,7 @@ _FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
 _ASSISTANT = msgspec.Raw(b'"assistant"')
 _SIGNATURE = frozenset(("signature",))
 _Raw = msgspec.Raw
+_THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
 
 
 class _Body(msgspec.Struct):
@@ -84,9 +85,6 @@ def without_lost_thinking(body: bytes) -> bytes:
         return replace_members(body, {"thinking": b'{"type":"disabled"}'})
     except BAD_JSON:
         return body
-
-
-_THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
 
 
 def _began_without(messages: list[_Raw]) -> bool:

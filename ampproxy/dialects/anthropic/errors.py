@@ -36,6 +36,11 @@ _TYPE_OF: Final[dict[ErrorKind, str]] = {
     "unavailable": "api_error",
     **{kind: name for name, (kind, _) in TYPES.items()},
 }
+#: Where servers that follow Anthropic write the sentence of an error that is none of its form.
+_SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
+#: What only Anthropic's own models have, where this gateway passes it on.
+_OWN = ("citations", "code_execution", "structured_outputs")
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 class _Count(msgspec.Struct):
@@ -108,10 +113,6 @@ def read_error(body: bytes) -> WireError | None:
     )
 
 
-#: Where servers that follow Anthropic write the sentence of an error that is none of its form.
-_SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
-
-
 def _error_in(whole: object) -> dict[str, Any] | None:
     """The ``error`` object, or one made of the sentence that another server wrote in its place."""
     if not isinstance(whole, dict) or isinstance(member := whole.get("error"), dict):
@@ -146,10 +147,6 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-#: What only Anthropic's own models have, where this gateway passes it on.
-_OWN = ("citations", "code_execution", "structured_outputs")
-
-
 def _capabilities(model: ModelInfo) -> dict[str, Any]:
     """What a model takes of a client here: ``ModelCapabilities``, all of whose members are always there."""
     family, own = model.family, _supported(model.family.vendor == "anthropic")
@@ -168,9 +165,6 @@ def _capabilities(model: ModelInfo) -> dict[str, Any]:
         "server_tools": {**own, "code_execution": own, "web_search": own},
         "thinking": {**_supported(bool(model.thinks)), "types": _thinking_types(model)},
     }
-
-
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def _thinking_types(model: ModelInfo) -> dict[str, Any]:

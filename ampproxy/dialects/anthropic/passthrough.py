@@ -29,6 +29,21 @@ from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, natural, string
 
+_DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
+#: Events that hold nothing of the answer itself.
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+_TEXT = {"type": "text", "text": ""}
+_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
+#: What begins an answer, but for what is mended of it.
+_MESSAGE = {"type": "message", "role": "assistant", "model": "", "stop_reason": None, "stop_sequence": None}
+_UNSIGNED = Loss("reasoning", "messages", "Thinking without its signature was dropped.")
+_NOT_GOING_ON = Loss("thinking", "thinking", "This tool loop has no thinking that could be sent back.")
+_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
+#: How much to think, in other ways than a budget.
+_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
+_DISABLED = b'"disabled"'
+_CHOICE = b'"tool_choice"'
+
 
 class _Block(msgspec.Struct, gc=False):
     type: str = ""
@@ -87,9 +102,6 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     return found, thinks
 
 
-_DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
-
-
 def _answer_usage(answer: Members) -> Usage | None:
     usage = usual_usage(answer.get("usage", NULL))
     if usage is None and (found := inner(answer, "usage")):
@@ -106,10 +118,6 @@ def _ends_well(answer: Members) -> bool:
     if reason == "tool_use" and (NO_NAME.search(answer["content"]) or not elements(answer["content"])):
         return False
     return reason is None or reason in REASONS
-
-
-#: Events that hold nothing of the answer itself.
-_HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 
 class MessagesMonitor(StreamMonitor):
@@ -212,12 +220,6 @@ class MessagesMonitor(StreamMonitor):
             self.lacking.append(made("content_block_start", index=index, content_block=block))
 
 
-_TEXT = {"type": "text", "text": ""}
-_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
-#: What begins an answer, but for what is mended of it.
-_MESSAGE = {"type": "message", "role": "assistant", "model": "", "stop_reason": None, "stop_sequence": None}
-
-
 def _own(
     body: bytes, model: str, families: Families | None, *, cleaned: bool
 ) -> tuple[bytes, tuple[Loss, ...]]:
@@ -230,17 +232,6 @@ def _own(
         return body, ()
     settled = without_lost_thinking(kept)
     return (kept, losses) if settled is kept else (settled, (*losses, _NOT_GOING_ON))
-
-
-_UNSIGNED = Loss("reasoning", "messages", "Thinking without its signature was dropped.")
-_NOT_GOING_ON = Loss("thinking", "thinking", "This tool loop has no thinking that could be sent back.")
-
-
-_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
-#: How much to think, in other ways than a budget.
-_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
-_DISABLED = b'"disabled"'
-_CHOICE = b'"tool_choice"'
 
 
 def _may_not_fit(body: bytes, target: Target) -> bool:

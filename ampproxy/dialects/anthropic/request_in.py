@@ -67,6 +67,8 @@ HOSTED: Final = (
     ("code_execution_", "code_execution"),
     ("web_fetch_", "url_context"),
 )
+#: Of the roles of Chat Completions those that are not this dialect's.
+_OF_CHAT: Final = ("tool", "developer")
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
@@ -159,10 +161,6 @@ def _of_chat(message: Fields, role: str) -> str:
         blocks.append({"type": "tool_use", **called, "input": function.take_raw("arguments") or {}})
     message.left["content"] = to_raw(blocks)
     return "system" if role == "developer" else role
-
-
-#: Of the roles of Chat Completions those that are not this dialect's.
-_OF_CHAT: Final = ("tool", "developer")
 
 
 def _turn(raw: Json, at: str) -> Turn:

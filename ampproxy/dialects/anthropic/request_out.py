@@ -26,6 +26,7 @@ _WRITTEN: Final = frozenset((MEMBER, "output_config", "betas"))
 _COUNTED: Final = frozenset(
     ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
 )
+_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
 def render_request(asked: ChatRequest, target: Target) -> Rendered:
@@ -86,9 +87,6 @@ def for_counting(body: bytes, model: str) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
     found: Members = members(body)
     return encode({name: raw for name, raw in found.items() if name in _COUNTED})
-
-
-_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
 def declared(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:

@@ -44,6 +44,8 @@ _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_
 
 #: What an answer's ``type`` may be, or its ``role`` where it has none.
 _KINDS: Final = frozenset(("message", "assistant"))
+#: Why the last proof of an answer is left out.
+LAST_PROOF: Final = "Nothing follows the text with this signature, and clients show an answer's last block."
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -137,10 +139,6 @@ def message_body(
         "usage": usage_members(usage or NO_USAGE, own=own),
         **(of.extras if own else {}),
     }
-
-
-#: Why the last proof of an answer is left out.
-LAST_PROOF: Final = "Nothing follows the text with this signature, and clients show an answer's last block."
 
 
 def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:

@@ -14,12 +14,7 @@ from ampproxy.model.base import Json
 from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
 from ampproxy.wire.json import string
 
-_KNOWN: Final = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "output_tokens",
-)
+_KNOWN: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -41,6 +36,15 @@ _WORDS: Final[dict[FinishReason, str]] = {
 
 #: As many digits as are taken for a number of tokens.
 _Tokens = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+#: Members of an answer, and of ``message_delta.delta``, that describe its end.
+END_MEMBERS: Final = ("stop_details", "container")
+#: No vendor's usage comes near these: so many members, and so many bytes of one. What is sent over and over
+#: must not grow without end.
+_MAX_MEMBERS: Final = 64
+_MAX_MEMBER_BYTES: Final = 4096
+#: One that grows with the number of times that the vendor asked its model.
+_MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
+NO_USAGE: Final = Usage()
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -212,10 +216,7 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     if called and reason == "stop" and not own:
         reason = "tool_calls"
     word = finish.detail if own and finish and finish.detail else _WORDS[reason]
-    body: dict[str, Any] = {
-        "stop_reason": word,
-        "stop_sequence": finish.stop_sequence if finish else None,
-    }
+    body: dict[str, Any] = {"stop_reason": word, "stop_sequence": finish.stop_sequence if finish else None}
     if own and finish:
         body.update(finish.extras)
     if word == "refusal" and finish and finish.detail and "stop_details" not in body:
@@ -223,21 +224,9 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     return body
 
 
-#: Members of an answer, and of ``message_delta.delta``, that describe its end.
-END_MEMBERS: Final = ("stop_details", "container")
-
-
 def ends(found: Members) -> Members:
     """Take what else describes the end out of an answer's members."""
     return {name: found.pop(name) for name in END_MEMBERS if name in found}
-
-
-#: No vendor's usage comes near these: so many members, and so many bytes of one. What is sent over and over
-#: must not grow without end.
-_MAX_MEMBERS: Final = 64
-_MAX_MEMBER_BYTES: Final = 4096
-#: One that grows with the number of times that the vendor asked its model.
-_MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
 
 
 def merged(before: Members, now: Members) -> Members:
@@ -250,6 +239,3 @@ def merged(before: Members, now: Members) -> Members:
         if len(memoryview(raw)) <= longest and (name in found or len(found) < _MAX_MEMBERS):
             found[name] = raw
     return found
-
-
-NO_USAGE: Final = Usage()

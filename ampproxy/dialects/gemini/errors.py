@@ -50,6 +50,7 @@ _KEY = re.compile(r"AIza[0-9A-Za-z_-]{10,}|api_key:[0-9A-Za-z_-]{10,}")
 
 #: Anthropic's status for an overload.
 _NOT_GOOGLES = 529
+_STAGES = {"deprecated": "DEPRECATED", "retired": "RETIRED"}
 
 
 def error_members(error: WireError) -> dict[str, Any]:
@@ -144,9 +145,6 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
         **_known(model),
     }
-
-
-_STAGES = {"deprecated": "DEPRECATED", "retired": "RETIRED"}
 
 
 def _known(model: ModelInfo) -> dict[str, Any]:

@@ -26,6 +26,13 @@ from ampproxy.model.roles import Shown
 from ampproxy.wire.json import BAD_JSON, Peek, members, replace_members, string
 
 _NEXT = b"}" + NEXT_DATA
+_CALL = b'"functionCall"'
+#: The content of a part of an answer that has none.
+_EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
+#: Under either of their names.
+_CALLS = (b'"finish', b'"function', b'eedback"')
+_ENDS = (*_CALLS, b'"error"')
+_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
 
 
 def _usage_of(usage: Members) -> Usage:
@@ -46,9 +53,6 @@ def _ends_well(answer: Members) -> bool:
 
 def _candidates(answer: Members) -> list[Members]:
     return [members(candidate) or {} for candidate in items(answer, "candidates")]
-
-
-_CALL = b'"functionCall"'
 
 
 class _NamedCalls:
@@ -122,10 +126,6 @@ class GenerateMonitor(StreamMonitor):
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
-#: The content of a part of an answer that has none.
-_EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
-
-
 def with_content(data: bytes, values: Members) -> bytes:
     """The end of an answer, with an empty text where a candidate has no content: the chats of Google's SDKs
     take an answer for broken that has such a piece, and forget it and its question.
@@ -141,11 +141,6 @@ def with_content(data: bytes, values: Members) -> bytes:
 
     candidates = edit_list(values["candidates"], lambda raw: edit_object(raw, content))
     return data if candidates is None else replace_members(data, {"candidates": candidates}, values)
-
-
-#: Under either of their names.
-_CALLS = (b'"finish', b'"function', b'eedback"')
-_ENDS = (*_CALLS, b'"error"')
 
 
 class GeminiFastPath:
@@ -203,9 +198,6 @@ class GeminiFastPath:
                 return
             self._tail, self._old, self._new = tail + b"\n\n", match.group(), new
         self._ready = True
-
-
-_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
 
 
 def _names(request: Declaring) -> Iterator[Any]:

@@ -45,6 +45,19 @@ HOSTED: dict[str, str] = {
     "codeExecution": "code_execution",
     "urlContext": "url_context",
 }
+#: Members of other dialects' requests, and of the configuration beside it, -> those of the configuration.
+_BESIDE = {
+    "maxTokens": "maxOutputTokens",
+    "maxCompletionTokens": "maxOutputTokens",
+    "stop": "stopSequences",
+    **{name: name for name in (*SAMPLING, "stopSequences") if name != "logprobs"},
+}
+_MODES = {"required": "ANY", "any": "ANY", "function": "ANY", "tool": "ANY"}
+#: Members of tools in the form of OpenAI's dialects, or of Anthropic's.
+_FOREIGN = ("name", "function", "inputSchema")
+_JSON_TYPE = "application/json"
+#: The fields of ``Sampling`` that are whole numbers.
+_WHOLE = frozenset(("max_tokens", "top_k", "seed", "top_logprobs", "candidates"))
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
@@ -92,16 +105,6 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         service_tier=tier,
         extras=asked.left,
     )
-
-
-#: Members of other dialects' requests, and of the configuration beside it, -> those of the configuration.
-_BESIDE = {
-    "maxTokens": "maxOutputTokens",
-    "maxCompletionTokens": "maxOutputTokens",
-    "stop": "stopSequences",
-    **{name: name for name in (*SAMPLING, "stopSequences") if name != "logprobs"},
-}
-_MODES = {"required": "ANY", "any": "ANY", "function": "ANY", "tool": "ANY"}
 
 
 def _settle(asked: CamelFields, config: CamelFields) -> None:
@@ -152,10 +155,6 @@ def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     return tuple(tools), tuple(hosted)
 
 
-#: Members of tools in the form of OpenAI's dialects, or of Anthropic's.
-_FOREIGN = ("name", "function", "inputSchema")
-
-
 def _of_others(tool: CamelFields) -> Tool:
     tool.left.pop("type", None)
     function = tool.take_object("function") or tool
@@ -197,11 +196,6 @@ def _choice(config: CamelFields | None) -> tuple[ToolChoice | None, Members]:
     if mode not in ("AUTO", "VALIDATED", "MODE_UNSPECIFIED"):
         bad_request(calling.path("mode"), f"Expected AUTO, ANY, NONE or VALIDATED, got '{mode}'.")
     return ToolChoice("auto", allowed=names), config.left
-
-
-_JSON_TYPE = "application/json"
-#: The fields of ``Sampling`` that are whole numbers.
-_WHOLE = frozenset(("max_tokens", "top_k", "seed", "top_logprobs", "candidates"))
 
 
 def _sampling(config: CamelFields) -> Sampling:

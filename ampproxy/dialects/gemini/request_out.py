@@ -33,6 +33,7 @@ from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
 
 #: A part as it is sent.
 Wire = dict[str, Any]
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
 class ContentWriter:
@@ -156,9 +157,6 @@ def thinking_config(wish: Thinking | None) -> dict[str, Any]:
     if wish.show is not None and found.get("thinkingBudget") != 0:
         found["includeThoughts"] = wish.show
     return found
-
-
-_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:

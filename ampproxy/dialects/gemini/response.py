@@ -30,6 +30,15 @@ from ampproxy.model.parts import (
 )
 
 Wire = dict[str, Any]
+#: Details that are reported by a candidate, not by the prompt's feedback.
+_ENDS_OF_ANSWER = (
+    "RECITATION",
+    "SPII",
+    "LANGUAGE",
+    "ESCALATION",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+)
 
 
 def proof_member(signature: Signature | None, place: Place) -> Wire:
@@ -166,17 +175,6 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
         found = {"candidates": candidates, **extras}
     tail = tail_members(response.usage, context.model, response.id or context.new_id("resp_"), own=own)
     return encode({**found, **tail})
-
-
-#: Details that are reported by a candidate, not by the prompt's feedback.
-_ENDS_OF_ANSWER = (
-    "RECITATION",
-    "SPII",
-    "LANGUAGE",
-    "ESCALATION",
-    "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_RECITATION",
-)
 
 
 def _candidate(number: int, candidate: Candidate, own: bool, losses: Losses) -> Wire:

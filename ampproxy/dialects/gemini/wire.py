@@ -20,6 +20,36 @@ from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
 #: Stands for a member that is not there.
 ABSENT: Final = Json()
+#: Members of a candidate that belong to Gemini alone.
+CANDIDATE_EXTRAS: Final = (
+    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
+    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
+)
+_COUNTS: Final = (
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    "totalTokenCount",
+)
+_TOOL_USE: Final = "toolUsePromptTokenCount"
+#: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
+#: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
+ODD: Final = re.compile(
+    rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
+    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
+)
+#: By their numbers, from one.
+_NUMBERED: Final = (
+    *("STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT"),
+    *("SPII", "MALFORMED_FUNCTION_CALL"),
+)
+#: What holds names that are no proto's, and how deep others are.
+_OF_FUNCTIONS: Final = ("args", "response")
+_MAX_DEPTH: Final = 16
+_REASON: Final = "finishReason"
+EMPTY: Final = raw_text("{}")
 
 
 def given(raw: Json) -> bool:
@@ -115,13 +145,6 @@ class Candidate(msgspec.Struct, rename="camel"):
     avg_logprobs: Json = ABSENT
     token_count: Json = ABSENT
     continuation_token: Json = ABSENT
-
-
-#: Members of a candidate that belong to Gemini alone.
-CANDIDATE_EXTRAS: Final = (
-    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
-    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
-)
 
 
 class RawCandidate(msgspec.Struct):
@@ -231,17 +254,6 @@ def reason_of(reason: FinishReason, detail: str | None) -> str:
     return REASONS[reason]
 
 
-_COUNTS: Final = (
-    "promptTokenCount",
-    "cachedContentTokenCount",
-    "candidatesTokenCount",
-    "thoughtsTokenCount",
-    "toolUsePromptTokenCount",
-    "totalTokenCount",
-)
-_TOOL_USE: Final = "toolUsePromptTokenCount"
-
-
 def usage_of(found: Mapping[str, Any]) -> Usage:
     """Read ``usageMetadata``. ``promptTokenCount`` includes what came from the cache, and
     ``candidatesTokenCount`` excludes the thoughts; tokens of the vendor's own tools are input.
@@ -325,22 +337,6 @@ def camel(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-#: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
-#: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
-ODD: Final = re.compile(
-    rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
-    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
-)
-#: By their numbers, from one.
-_NUMBERED: Final = (
-    *("STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT"),
-    *("SPII", "MALFORMED_FUNCTION_CALL"),
-)
-#: What holds names that are no proto's, and how deep others are.
-_OF_FUNCTIONS: Final = ("args", "response")
-_MAX_DEPTH: Final = 16
-
-
 def as_gemini(payload: bytes) -> bytes:
     """An answer by its camelCase names, and with Gemini's words for its end; the same object where it has no
     others.
@@ -371,9 +367,6 @@ def _renamed(value: Any, depth: int) -> Any:
     return value
 
 
-_REASON: Final = "finishReason"
-
-
 class CamelFields(Fields):
     """The members of an object by their camelCase names, without those that are null."""
 
@@ -391,6 +384,3 @@ def args_text(raw: Json | None) -> str:
         # A text that holds the object.
         return inner
     return text if text and text != "null" else "{}"
-
-
-EMPTY: Final = raw_text("{}")

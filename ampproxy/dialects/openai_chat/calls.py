@@ -15,6 +15,9 @@ from ampproxy.dialects.openai_chat.thought_state import proof_beside
 from ampproxy.model.base import Json
 from ampproxy.model.parts import Signature
 
+_OUTSIDE: Final = re.compile(r'["{}\[\]]')
+_IN_STRING: Final = re.compile(r'["\\]')
+
 
 class FunctionDelta(msgspec.Struct):
     """A piece of a function's call."""
@@ -66,10 +69,6 @@ class CallDelta(msgspec.Struct):
             text = str(index).removesuffix(".0")
             index = int(text) if text.isdecimal() else None
         return index, None if id_ is None else str(id_)
-
-
-_OUTSIDE: Final = re.compile(r'["{}\[\]]')
-_IN_STRING: Final = re.compile(r'["\\]')
 
 
 class Brackets:

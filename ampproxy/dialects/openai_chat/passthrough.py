@@ -35,6 +35,14 @@ from ampproxy.wire.json import NULL, Peek, members, remove_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
+_STATE = VendorState(
+    marks=(b'"file_id"',),
+    members=frozenset(("file_id",)),
+    prefixes=("file-", "file_"),
+    missing={"": Missing(code="file_not_found", param="messages")},
+)
+#: Members of other dialects' requests that mean something beside messages, too.
+_BESIDE = ("system", "instructions", "max_output_tokens", "stop_sequences", "input")
 
 
 def without_reasoning(
@@ -69,14 +77,6 @@ def _names(request: Declaring) -> Iterator[Any]:
         yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
 
 
-_STATE = VendorState(
-    marks=(b'"file_id"',),
-    members=frozenset(("file_id",)),
-    prefixes=("file-", "file_"),
-    missing={"": Missing(code="file_not_found", param="messages")},
-)
-
-
 class _Part(msgspec.Struct, gc=False):
     type: str = ""
     image_url: msgspec.Raw = NULL
@@ -96,10 +96,6 @@ class _Body(Peek, frozen=True, gc=False):
     instructions: msgspec.Raw = NULL
     max_output_tokens: msgspec.Raw = NULL
     stop_sequences: msgspec.Raw = NULL
-
-
-#: Members of other dialects' requests that mean something beside messages, too.
-_BESIDE = ("system", "instructions", "max_output_tokens", "stop_sequences", "input")
 
 
 def _written(values: Members, *, messages: bool) -> str:

@@ -58,10 +58,7 @@ SERVERS: Final = DialectProfile(
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
     chat_tools=True,
-    sampling_members={
-        **{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}},
-        "n": "candidates",
-    },
+    sampling_members={**{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}}, "n": "candidates"},
     other_members={
         "response_format": "output",
         "parallel_tool_calls": "parallel",

@@ -34,6 +34,8 @@ SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)
 
 #: Characters of arguments that are kept until their call is named.
 MAX_EARLY = 1024 * 1024
+_EMPTY = Raw(b'""')
+_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
 class _Calls:
@@ -220,10 +222,6 @@ class ChatMending:
                 function,
             )
         return changes
-
-
-_EMPTY = Raw(b'""')
-_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
 def _reason(word: str, raw: bytes) -> bytes:

@@ -50,6 +50,9 @@ from ampproxy.model.request import (
     level_of,
 )
 
+#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's.
+_THINKING: Final = ("reasoning", "thinking")
+
 
 class _Schema(msgspec.Struct):
     name: str | None = None
@@ -169,10 +172,6 @@ def _thinking(effort: str | None) -> Thinking | None:
         return Thinking("off")
     level = level_of(effort)
     return None if level is None else Thinking("level", level=level)
-
-
-#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's.
-_THINKING: Final = ("reasoning", "thinking")
 
 
 def for_others(request: ChatRequest) -> ChatRequest:

@@ -47,6 +47,14 @@ from ampproxy.model.request import (
 
 #: A part as it is sent; ``None``: nothing is.
 Wire: TypeAlias = dict[str, Any] | Json | None
+#: Member -> field of ``Sampling``.
+_SAMPLING: Final = {
+    **alike("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias"),
+    **alike("logprobs", "top_logprobs", "seed"),
+    "n": "candidates",
+}
+#: Extras that are notes to ourselves or are written elsewhere.
+_NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def content_of(parts: Iterable[Part], *, plain: bool = False) -> str | list[Any]:
@@ -261,16 +269,6 @@ def _nested_grammar(grammar: Json) -> Any:
     if not isinstance(value, dict) or value.get("type") != "grammar" or "grammar" in value:
         return grammar
     return {"type": "grammar", "grammar": {name: value[name] for name in value if name != "type"}}
-
-
-#: Member -> field of ``Sampling``.
-_SAMPLING: Final = {
-    **alike("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias"),
-    **alike("logprobs", "top_logprobs", "seed"),
-    "n": "candidates",
-}
-#: Extras that are notes to ourselves or are written elsewhere.
-_NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:

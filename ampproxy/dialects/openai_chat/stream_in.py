@@ -23,15 +23,12 @@ from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.events import (
-    Completed,
-    Delta,
-    Event,
-    Started,
-    UsageReport,
-)
+from ampproxy.model.events import Completed, Delta, Event, Started, UsageReport
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import BlockSplitter, is_cut, parse_block, part, split_blocks
+
+#: What may hold the whole answer so far, beside what a chunk adds or in its place.
+_WHOLE: Final = b'"message":'
 
 
 class _Tier(msgspec.Struct):
@@ -81,10 +78,6 @@ _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_field
 def _up_to_an_object(words: list[str]) -> list[str]:
     """Pieces of arguments, up to one that may be all of them once more, which has to be looked at."""
     return next((words[:at] for at, word in enumerate(words) if word[:1] == "{"), words)
-
-
-#: What may hold the whole answer so far, beside what a chunk adds or in its place.
-_WHOLE: Final = b'"message":'
 
 
 def _is_whole(block: bytes) -> bool:

@@ -9,16 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import (
-    NULL,
-    Decoder,
-    is_string,
-    loads,
-    read_or,
-    read_or_none,
-    text_of,
-    to_raw,
-)
+from ampproxy.dialects.json import NULL, Decoder, is_string, loads, read_or, read_or_none, text_of, to_raw
 from ampproxy.dialects.openai_answers import (
     FINISH_WORDS,
     Form,

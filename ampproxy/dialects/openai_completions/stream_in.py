@@ -13,15 +13,7 @@ from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
 from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
-from ampproxy.model.events import (
-    Completed,
-    Delta,
-    Event,
-    PartClosed,
-    PartStarted,
-    Started,
-    UsageReport,
-)
+from ampproxy.model.events import Completed, Delta, Event, PartClosed, PartStarted, Started, UsageReport
 from ampproxy.model.parts import Text
 
 

@@ -29,6 +29,10 @@ _BETWEEN: Final = "__"
 _ANY_LENGTH: Final = 1 << 16
 _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
+#: Kinds of calls that hold their tool's name themselves.
+PLAIN: Final = ("function_call", "custom_tool_call")
+#: How a tool is loaded.
+_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async")
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -46,12 +50,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 def _object(required: list[str], **properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _shell(found: dict[str, Any]) -> dict[str, Any]:
@@ -219,10 +218,6 @@ class ClientTools:
         return msgspec.structs.replace(choice, name=name, allowed=tuple(map(found, choice.allowed)))
 
 
-#: Kinds of calls that hold their tool's name themselves.
-PLAIN: Final = ("function_call", "custom_tool_call")
-
-
 def joined(namespace: str | None, name: str) -> str:
     """``mcp__docs`` and ``search``: ``mcp__docs__search``."""
     if not namespace:
@@ -265,10 +260,6 @@ def _at_once(tool: Tool) -> Tool:
     """The tool without the wish to have it loaded late."""
     extras = {name: value for name, value in tool.extras.items() if name not in _OF_LOADING}
     return tool if len(extras) == len(tool.extras) else msgspec.structs.replace(tool, extras=extras)
-
-
-#: How a tool is loaded.
-_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async")
 
 
 def _of_client(hosted: HostedTool) -> Iterator[tuple[Tool | HostedTool, str]]:

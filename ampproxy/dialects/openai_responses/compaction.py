@@ -37,6 +37,7 @@ from ampproxy.wire.json import members
 
 #: Events of parts, none of which the client is given.
 _OF_PARTS: Final = (PartClosed, PartExtras, PartSigned, SectionBreak)
+_TRIGGER: Final = {"type": "compaction_trigger"}
 
 
 def as_question(body: bytes) -> bytes:
@@ -49,9 +50,6 @@ def as_question(body: bytes) -> bytes:
     else:
         found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
     return encode({**found, "stream": False})
-
-
-_TRIGGER: Final = {"type": "compaction_trigger"}
 
 
 class SummaryRenderer(ResponsesStreamRenderer):

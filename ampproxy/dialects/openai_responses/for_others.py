@@ -26,6 +26,7 @@ SUMMARIZE: Final = (
     " exact names of files, commands, identifiers and values; the state of things now; what is left to do,"
     " and the very next step. Do not call any tool, and write nothing but the summary."
 )
+_NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def plain(request: ChatRequest) -> ChatRequest:
@@ -152,9 +153,6 @@ def _noted(part: Opaque) -> dict[str, Json]:
     found = {name: value for name, value in loads(part.raw, {}).items() if name in _NOTES and value}
     usual = ({"type": "direct"}, {"type": "local"})
     return {name: to_raw(value) for name, value in found.items() if value not in usual}
-
-
-_NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def _nothing(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:

@@ -52,6 +52,8 @@ _OF_CLIENT = (
 )
 #: What a summary of ours is introduced by, where it stands for the conversation.
 SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
+#: What outputs of calls are called, and whether the call was a custom tool's.
+_RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
 
 
 class _Turns:
@@ -217,10 +219,6 @@ def _parse_result(fields: Fields, waiting: Waiting, *, freeform: bool) -> Part:
 
 def _words(part: Part) -> str:
     return bytes(part.raw).decode() if isinstance(part, Opaque) else str(getattr(part, "text", ""))
-
-
-#: What outputs of calls are called, and whether the call was a custom tool's.
-_RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
 
 
 class Section(msgspec.Struct):

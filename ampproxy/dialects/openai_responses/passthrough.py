@@ -58,6 +58,10 @@ _REASONING = b'"reasoning"'
 #: Begins the types of the items that may hold a summary of ours.
 _COMPACTION = b'compaction"'
 _TRUE, _FALSE = Json(b"true"), Json(b"false")
+_ADDED = "response.output_item.added"
+_DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
+#: How pieces of a call begin; custom tools take any text, which shows no end.
+_PIECE = b"event: response.function_call_arguments."
 
 
 def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
@@ -223,14 +227,6 @@ class ResponsesMonitor(StreamMonitor):
             if number >= len(known):
                 self.lacking.append(made(_ADDED, output_index=index, item=item))
             self.lacking.append(made("response.output_item.done", output_index=index, item=item))
-
-
-_ADDED = "response.output_item.added"
-
-
-_DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
-#: How pieces of a call begin; custom tools take any text, which shows no end.
-_PIECE = b"event: response.function_call_arguments."
 
 
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:

@@ -105,11 +105,7 @@ def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict
         # json_object is taken only where the prompt has the word; a schema of any object means the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
-    format_body: dict[str, Any] = {
-        "type": "json_schema",
-        "name": output.name or "output",
-        "schema": schema,
-    }
+    format_body: dict[str, Any] = {"type": "json_schema", "name": output.name or "output", "schema": schema}
     put(format_body, {"description": output.description, "strict": output.strict})
     return format_body
 

@@ -41,8 +41,12 @@ STATEFUL_ITEMS = {
     "item_reference": (
         "send the item itself, as clients do that send `store: false` "
         "(AI SDK: `providerOptions: {openai: {store: false}}`, or its `.chat(...)`)"
-    ),
+    )
 }
+#: What Codex notes of an item for itself, where it believes to be at its own vendor.
+_OF_ITEMS = "internal_chat_message_metadata_passthrough"
+#: What a message is called, and what its words are for: the client's and its vendor's own notes.
+_OF_MESSAGES = frozenset(("id", "phase", _OF_ITEMS))
 
 
 def stored_state(request: ChatRequest) -> tuple[str, str] | None:
@@ -61,12 +65,6 @@ def stored_state(request: ChatRequest) -> tuple[str, str] | None:
             if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS and not is_thought(part):
                 return f"input ({part.kind}, turn {number})", STATEFUL_ITEMS[part.kind]
     return None
-
-
-#: What Codex notes of an item for itself, where it believes to be at its own vendor.
-_OF_ITEMS = "internal_chat_message_metadata_passthrough"
-#: What a message is called, and what its words are for: the client's and its vendor's own notes.
-_OF_MESSAGES = frozenset(("id", "phase", _OF_ITEMS))
 
 
 def is_thought(part: Opaque) -> bool:

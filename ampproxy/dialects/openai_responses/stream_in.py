@@ -55,6 +55,13 @@ from ampproxy.model.events import (
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.values import whole_surrogates
 
+_NO_LOGPROBS = Json(b"[]")
+_delta = Decoder(DeltaEvent).decode
+_item = Decoder(ItemEvent).decode
+_part = Decoder(PartEvent).decode
+_named = Decoder(Named)
+_lifecycle = Decoder(Lifecycle)
+
 
 class _Type(msgspec.Struct):
     type: str = ""
@@ -431,14 +438,6 @@ def _failure(response: ResponseWire, status: str) -> WireError:
 
 def _wire_error(value: dict[str, Any]) -> WireError:
     return parse_error(0, {}, encode(value))
-
-
-_NO_LOGPROBS = Json(b"[]")
-_delta = Decoder(DeltaEvent).decode
-_item = Decoder(ItemEvent).decode
-_part = Decoder(PartEvent).decode
-_named = Decoder(Named)
-_lifecycle = Decoder(Lifecycle)
 
 
 def _life(data: bytes) -> ResponseWire:

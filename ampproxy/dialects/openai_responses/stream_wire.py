@@ -12,6 +12,7 @@ from ampproxy.model.base import Json
 
 #: The place of an item whose event leaves it out.
 NOWHERE = -1
+_NOTHING = (b"null", b"[]", b"{}")
 
 
 class DeltaEvent(msgspec.Struct):
@@ -92,9 +93,6 @@ class ResponseWire(Beside):
         """What it reports beside its output; the other members repeat the request."""
         found = {name: getattr(self, name) for name in Beside.__struct_fields__}
         return {name: raw for name, raw in found.items() if bytes(raw) not in _NOTHING}
-
-
-_NOTHING = (b"null", b"[]", b"{}")
 
 
 class Lifecycle(msgspec.Struct):

@@ -23,6 +23,15 @@ _KINDS = {
     "web_search_preview": "web_search",
     "code_interpreter": "code_execution",
 }
+#: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
+_NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
+_BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
+#: A choice in the form of Anthropic, or of Chat Completions.
+_FOREIGN_CHOICE = re.compile(
+    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
+)
+#: The words of a choice; Anthropic's, too.
+_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -48,15 +57,6 @@ def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, 
         else:
             hosted.append(HostedTool(_kind(kind), RESPONSES, declaration))
     return tuple(tools), tuple(hosted)
-
-
-#: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
-_NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
-_BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
-#: A choice in the form of Anthropic, or of Chat Completions.
-_FOREIGN_CHOICE = re.compile(
-    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
-)
 
 
 def is_foreign(tools: bytes, choice: bytes) -> bool:
@@ -95,10 +95,6 @@ def _parse_custom(fields: Fields) -> Tool:
         grammar=flat_grammar(fields.take_raw("format")),
         extras=fields.remaining(),
     )
-
-
-#: The words of a choice; Anthropic's, too.
-_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:

@@ -22,10 +22,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     given = total_input(usage)
     return {
         "input_tokens": given,
-        "input_tokens_details": {
-            "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-        },
+        "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": given + usage.output,
