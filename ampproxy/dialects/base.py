@@ -15,9 +15,8 @@ from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.messages import Messages
 from ampproxy.dialects.monitor import Members, StreamMonitor
-from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.state import STATELESS, VendorState
-from ampproxy.dialects.tool_names import ToolNames, no_names
+from ampproxy.dialects.tool_names import ToolNames, flat_shown, no_names
 from ampproxy.model.base import Value
 from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
@@ -78,7 +77,7 @@ class Rendered(Value, frozen=True):
     :param headers: extra request headers that this body needs (``anthropic-beta``).
     :param freeform: the names, as sent, of freeform tools that were written as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
-        :mod:`ampproxy.dialects.freeform`).
+        :mod:`ampproxy.adapt.freeform`).
     """
 
     body: bytes

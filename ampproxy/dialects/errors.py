@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from ampproxy.model.events import ErrorKind
 from ampproxy.wire.headers import http_date
+
+T = TypeVar("T")
+
+
+def by_word(words: Mapping[T, str]) -> dict[str, T]:
+    """What each word means.
+
+    :param words: a meaning -> its words, with blanks between them.
+    """
+    return {word: meaning for meaning, listed in words.items() for word in listed.split()}
+
 
 #: HTTP status -> kind; others by :func:`kind_of_status`.
 KINDS: Final[dict[int, ErrorKind]] = {

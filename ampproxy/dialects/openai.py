@@ -14,9 +14,8 @@ import msgspec
 
 from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
+from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message, retry_after
 from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
-from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
@@ -414,3 +413,21 @@ def parse_count(body: bytes) -> int:
 def count_body(tokens: int) -> bytes:
     """The answer to a client's counting request (``InputTokenCountResponse``)."""
     return encode({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def responses_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
+    """``usage`` of Responses."""
+    return usage_of(body, "input_tokens", "output_tokens", tier)
+
+
+def responses_usage_body(usage: Usage) -> dict[str, Any]:
+    """``usage`` as Responses reports it; the types want all details."""
+    given = total_input(usage)
+    cached = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
+    return {
+        "input_tokens": given,
+        "input_tokens_details": cached,
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": given + usage.output,
+    }

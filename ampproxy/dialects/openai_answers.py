@@ -13,6 +13,7 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import broke, read_end
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer
 from ampproxy.dialects.monitor import NOTHING
 from ampproxy.dialects.openai import (
@@ -25,7 +26,6 @@ from ampproxy.dialects.openai import (
     not_an_answer,
 )
 from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
-from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import (

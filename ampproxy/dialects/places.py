@@ -1,8 +1,9 @@
-"""Finds places for parts that travelled apart from where they belong."""
+"""Finds places for parts that travelled apart from where they belong, and calls for results without ids."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -98,3 +99,32 @@ def _home(free: Places, at: int, *, after: bool) -> int | None:
     first, second = (free.after, free.before) if after else (free.before, free.after)
     home = first(at)
     return second(at) if home is None else home
+
+
+class Waiting:
+    """Calls in their order, each of which is answered once."""
+
+    __slots__ = ("_answered", "_calls", "_numbers")
+
+    def __init__(self) -> None:
+        self._calls: list[ToolCall] = []
+        #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
+        #: dropped when they come up.
+        self._numbers: dict[tuple[str, str] | None, deque[int]] = {}
+        self._answered: set[int] = set()
+
+    def add(self, call: ToolCall) -> None:
+        """One more call."""
+        for key in (("id", call.id), ("name", call.name), None):
+            self._numbers.setdefault(key, deque()).append(len(self._calls))
+        self._calls.append(call)
+
+    def take(self, id: str | None, name: str | None) -> ToolCall | None:
+        """The first call of an id, else of a name, else of all; ``None``: none of these waits."""
+        numbers = self._numbers.get(("id", id) if id else ("name", name) if name else None)
+        while numbers:
+            number = numbers.popleft()
+            if number not in self._answered:
+                self._answered.add(number)
+                return self._calls[number]
+        return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.tool_names import flat_shown
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek

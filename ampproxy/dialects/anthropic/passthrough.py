@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -11,24 +12,24 @@ from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
-from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import SIGNS, AnthropicRules, MessagesMending
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import Decoder, loads, to_raw
+from ampproxy.dialects.json import Decoder, encode, loads, to_raw
 from ampproxy.dialects.limits import anthropic_limits
 from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, given, has_list, inner, made
-from ampproxy.dialects.shown import flat, shown_by
-from ampproxy.dialects.state import Issue, Missing, VendorState
-from ampproxy.dialects.tool_names import declared, flat_names
-from ampproxy.model.base import ANTHROPIC
+from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
+from ampproxy.dialects.tool_names import declared, flat, flat_names, shown_by
+from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import Usage
-from ampproxy.model.loss import Loss
-from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, natural, string
+from ampproxy.model.loss import Loss, Losses
+from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, members, natural, replace_members, string
 
+_WHY = "The account does not accept the signature of this thinking."
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 #: Events that hold nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
@@ -43,6 +44,59 @@ _SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
 _LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
 _DISABLED = b'"disabled"'
 _CHOICE = b'"tool_choice"'
+
+
+def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
+    """The body without the thinking whose proofs are foreign. A turn that held nothing else is left out; in
+    the middle of a tool loop, where older models want their thinking back, the wish to think is left out too.
+    """
+    found = members(body) or {}
+    losses = Losses()
+
+    def kept(number: int, turn: Json) -> Json | bytes | None:
+        return _kept(turn, f"messages[{number}]", foreign, losses)
+
+    left = edit_items(body, "messages", kept, found)
+    if left is body:
+        return body, ()
+    turns = elements((members(left) or {}).get("messages"))
+    if _asks_to_think(found) and turns and _answers_a_call(turns[-1]):
+        losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
+        left = replace_members(left, {"thinking": encode({"type": "disabled"})})
+    return bytes(left), losses.all()
+
+
+def _kept(turn: Json, at: str, foreign: Foreign, losses: Losses) -> Json | bytes | None:
+    """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
+
+    def own(place: int, block: Json) -> Json | None:
+        if not _is_foreign(block, foreign):
+            return block
+        losses("foreign_proof", f"{at}.content[{place}]", _WHY)
+        return None
+
+    left = edit_items(turn, "content", own)
+    return left if left is turn or elements((members(left) or {}).get("content")) else None
+
+
+def _is_foreign(block: Json, foreign: Foreign) -> bool:
+    if b"thinking" not in bytes(block):
+        return False
+    fields: Any = loads(block)
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    proof = {"thinking": "signature", "redacted_thinking": "data"}.get(str(kind))
+    value = fields.get(proof) if proof else None
+    return isinstance(value, str) and bool(value) and foreign(value)
+
+
+def _asks_to_think(found: dict[str, Json]) -> bool:
+    thinking = loads(found["thinking"]) if "thinking" in found else None
+    return isinstance(thinking, dict) and thinking.get("type") == "enabled"
+
+
+def _answers_a_call(turn: Json | bytes) -> bool:
+    fields = members(turn) or {}
+    return any(b'"tool_result"' in bytes(block) for block in elements(fields.get("content")))
 
 
 class _Block(msgspec.Struct, gc=False):

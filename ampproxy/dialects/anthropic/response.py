@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.unasked import asks_for_none, without
@@ -19,7 +20,6 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.json import (
     ITEMS,
     MEMBERS,

@@ -24,8 +24,8 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
+from ampproxy.dialects.places import Waiting
 from ampproxy.dialects.proof import is_bare, unwrap_signature
-from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,

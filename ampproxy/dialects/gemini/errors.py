@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
-from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message
+from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message
 from ampproxy.dialects.errors import retry_after as header_retry_after
 from ampproxy.dialects.json import bad_answer, encode, loads
-from ampproxy.dialects.words import by_word
 from ampproxy.model.events import ErrorKind, WireError
 
 #: Google's codes (google.rpc.Code) and what they mean.

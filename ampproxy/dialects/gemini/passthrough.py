@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from ampproxy.dialects.base import EventStream, Mending, Passthrough
-from ampproxy.dialects.edit import Changes, edit_list, edit_object
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
-from ampproxy.dialects.gemini.repairs import GeminiRules
 from ampproxy.dialects.gemini.wire import ODD, as_gemini, usage_of
 from ampproxy.dialects.json import NULL, Decoder, encode, read_or
-from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
-from ampproxy.dialects.shown import only
+from ampproxy.dialects.monitor import StreamMonitor, given, has_list, inner, items, plain
 from ampproxy.dialects.state import Missing, VendorState
-from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects, only
 from ampproxy.model.base import CHAT, GEMINI
 from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import BAD_JSON, Peek, members, replace_members, string
 
+Rule = Callable[[Members], Changes]
 _NEXT = b"}" + NEXT_DATA
 _CALL = b'"functionCall"'
 #: The content of a part of an answer that has none.
@@ -33,6 +32,44 @@ _EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
 _CALLS = (b'"finish', b'"function', b'eedback"')
 _ENDS = (*_CALLS, b'"error"')
 _VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
+
+
+class GeminiRules:
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        name = exchange.tool_name_changes
+        part = _inside("functionCall", lambda raw: edit_object(raw, name))
+        content = _inside("parts", lambda raw: edit_list(raw, lambda item: edit_object(item, part)))
+        candidate = _inside("content", lambda raw: edit_object(raw, content))
+        self._candidates = _inside(
+            "candidates", lambda raw: edit_list(raw, lambda item: edit_object(item, candidate))
+        )
+
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
+        return name, self.whole(data, values)
+
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
+        calls = b"functionCall" in body
+        return edit_object(body, lambda values: self._changes(values, calls), values) or body
+
+    def _changes(self, values: Members, calls: bool) -> Changes:
+        changes = self._exchange.model_changes(values)
+        if calls:
+            changes.update(self._candidates(values))
+        return changes
+
+
+def _inside(name: str, edit: Callable[[Raw | None], bytes | None]) -> Rule:
+    """A rule that edits one member and nothing else."""
+
+    def rule(values: Members) -> Changes:
+        changes: Changes = {}
+        put(changes, name, edit(values.get(name)))
+        return changes
+
+    return rule
 
 
 def _usage_of(usage: Members) -> Usage:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, as_gemini, given, reason_of, usage_members
 from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.ends import read_end
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import Decoder, Fields, encode, is_object, loads, raw_text, to_raw
-from ampproxy.dialects.words import by_word
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 

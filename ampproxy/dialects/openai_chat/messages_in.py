@@ -19,7 +19,7 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, pictures, result_parts, text_parts
-from ampproxy.dialects.waiting import Waiting
+from ampproxy.dialects.places import Waiting
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ampproxy.model.request import Role, Turn

@@ -7,8 +7,7 @@ from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode, loads
-from ampproxy.dialects.openai import error_object
-from ampproxy.dialects.openai_responses.usage import usage_object
+from ampproxy.dialects.openai import error_object, responses_usage_body
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import FinishReason, Usage, WireError
 from ampproxy.model.request import ChatRequest
@@ -66,7 +65,7 @@ class Frame:
                 b',"output":[',
                 b",".join(output),
                 b'],"usage":',
-                encode(usage_object(usage) if usage is not None else None),
+                encode(responses_usage_body(usage) if usage is not None else None),
                 self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail,
             )
         )

@@ -24,8 +24,8 @@ from ampproxy.dialects.json import (
     read_or,
     to_raw,
 )
+from ampproxy.dialects.openai_responses.for_others import STATEFUL, not_stored
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
-from ampproxy.dialects.openai_responses.state import STATEFUL, not_stored
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 

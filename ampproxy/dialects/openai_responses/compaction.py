@@ -15,8 +15,8 @@ import msgspec
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import NULL, bad_answer, encode, first, items, loads, to_raw
 from ampproxy.dialects.json import members as required_members
+from ampproxy.dialects.openai import responses_usage_body
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
-from ampproxy.dialects.openai_responses.usage import usage_object
 from ampproxy.dialects.proof import wrap_summary
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -117,7 +117,7 @@ def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> b
             "object": "response.compaction",
             "created_at": context.created,
             "output": [*_messages(asked, context), item],
-            "usage": usage_object(response.usage or Usage()),
+            "usage": responses_usage_body(response.usage or Usage()),
         }
     )
 

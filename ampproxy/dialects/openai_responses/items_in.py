@@ -13,9 +13,8 @@ import msgspec
 
 from ampproxy.dialects.json import NULL, Fields, bad_request, first, is_string, raw_str, read, text_of
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.places import carried, settle
+from ampproxy.dialects.places import Waiting, carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
-from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (

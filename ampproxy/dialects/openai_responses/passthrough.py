@@ -37,16 +37,15 @@ from ampproxy.dialects.monitor import (
     plain,
     tiered,
 )
+from ampproxy.dialects.openai import responses_usage
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
-from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
-from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
-from ampproxy.dialects.tool_names import declared, flat_names
+from ampproxy.dialects.tool_names import declared, flat, flat_names, shown_by
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
@@ -117,7 +116,7 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
 def usage_of(usage: Members) -> Usage:
     """``input_tokens`` and ``output_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
-    return usage_from(found, found.get(TIER))
+    return responses_usage(found, found.get(TIER))
 
 
 def _answer_usage(answer: Members) -> Usage | None:

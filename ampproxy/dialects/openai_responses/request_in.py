@@ -1,7 +1,7 @@
 """A client's request: the body of ``POST /v1/responses``, read into the vocabulary.
 
 Source: ``openai.types.responses.ResponseCreateParams``. What has no place in the vocabulary stays in
-``extras`` by its wire name; see :mod:`ampproxy.dialects.openai_responses.state` for those among them
+``extras`` by its wire name; see :mod:`ampproxy.dialects.openai_responses.for_others` for those among them
 that another vendor cannot do.
 """
 

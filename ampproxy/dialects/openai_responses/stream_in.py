@@ -17,7 +17,7 @@ import msgspec
 from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, no_answer
-from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.openai import not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
@@ -38,7 +38,6 @@ from ampproxy.dialects.openai_responses.stream_wire import (
     ResponseWire,
     WholeEvent,
 )
-from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.streams import EventParser
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -240,7 +239,9 @@ class ResponsesStreamParser(EventParser):
         """What the terminal event is the first to report, and the end."""
         self._over = True
         reported = response.usage
-        usage: list[Event] = [UsageReport(usage_from(reported, response.service_tier))] if reported else []
+        usage: list[Event] = (
+            [UsageReport(responses_usage(reported, response.service_tier))] if reported else []
+        )
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
         if response.output is None and not self._items:
