@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from ampproxy.dialects.base import EventStream, Mending, Passthrough
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
+from ampproxy.dialects.edit import Changes, Exchange, Members, edit_object, in_each, inside
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.wire import ODD, as_gemini, usage_of
@@ -23,7 +23,6 @@ from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import BAD_JSON, Peek, members, replace_members, string
 
-Rule = Callable[[Members], Changes]
 _NEXT = b"}" + NEXT_DATA
 _CALL = b'"functionCall"'
 #: The content of a part of an answer that has none.
@@ -39,13 +38,6 @@ class GeminiRules:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        name = exchange.tool_name_changes
-        part = _inside("functionCall", lambda raw: edit_object(raw, name))
-        content = _inside("parts", lambda raw: edit_list(raw, lambda item: edit_object(item, part)))
-        candidate = _inside("content", lambda raw: edit_object(raw, content))
-        self._candidates = _inside(
-            "candidates", lambda raw: edit_list(raw, lambda item: edit_object(item, candidate))
-        )
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         return name, self.whole(data, values)
@@ -56,20 +48,16 @@ class GeminiRules:
 
     def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)
-        if calls:
-            changes.update(self._candidates(values))
-        return changes
+        return changes | in_each(values, "candidates", self._candidate) if calls else changes
 
+    def _candidate(self, values: Members) -> Changes:
+        return inside(values, "content", self._content)
 
-def _inside(name: str, edit: Callable[[Raw | None], bytes | None]) -> Rule:
-    """A rule that edits one member and nothing else."""
+    def _content(self, values: Members) -> Changes:
+        return in_each(values, "parts", self._part)
 
-    def rule(values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, name, edit(values.get(name)))
-        return changes
-
-    return rule
+    def _part(self, values: Members) -> Changes:
+        return inside(values, "functionCall", self._exchange.tool_name_changes)
 
 
 def _usage_of(usage: Members) -> Usage:
@@ -176,8 +164,8 @@ def with_content(data: bytes, values: Members) -> bytes:
         good = string(held.get("finishReason", NULL)) in (None, *GOOD_ENDS)
         return {"content": _EMPTY} if good and not items(inner(held, "content"), "parts") else {}
 
-    candidates = edit_list(values["candidates"], lambda raw: edit_object(raw, content))
-    return data if candidates is None else replace_members(data, {"candidates": candidates}, values)
+    changes = in_each(values, "candidates", content)
+    return replace_members(data, changes, values) if changes else data
 
 
 class GeminiFastPath:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given, inner
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
@@ -151,24 +151,19 @@ class ChatMending:
     def __call__(self, data: bytes, values: Members) -> bytes:
         if not self._calls and "choices" in values and _ODD.search(data) is None:
             return data
-        changes: Changes = {}
-        choices = values.get("choices", NULL)
-        if bytes(choices) == _NULL:
-            if "usage" in values and not given(values, "error"):
-                changes["choices"] = b"[]"
+        if bytes(values.get("choices", NULL)) != _NULL:
+            changes = in_each(values, "choices", self._choice)
         else:
-            put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._choice)))
+            counts = "usage" in values and not given(values, "error")
+            changes = {"choices": b"[]"} if counts else {}
         return replace_members(data, changes, values) if changes else data
 
     def _choice(self, values: Members) -> Changes:
         index = bytes(values.get("index", Raw(b"0")))
-        changes: Changes = {}
         calls = self._calls.get(index) or _Calls()
         ended = given(values, "finish_reason")
-        put(
-            changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls, ended))
-        )
-        put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
+        changes = inside(values, "delta", lambda held: self._message(held, calls, ended))
+        changes |= inside(values, "message", lambda held: self._message(held, None))
         if calls.seen:
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
@@ -272,23 +267,14 @@ class ChatRules:
     def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)
         if calls:
-            edited = edit_list(values.get("choices"), lambda raw: edit_object(raw, self._choice))
-            put(changes, "choices", edited)
+            changes |= in_each(values, "choices", self._choice)
         return changes
 
     def _choice(self, values: Members) -> Changes:
-        changes: Changes = {}
-        for name in ("delta", "message"):
-            put(changes, name, edit_object(values.get(name), self._message))
-        return changes
+        return inside(values, "delta", self._message) | inside(values, "message", self._message)
 
     def _message(self, values: Members) -> Changes:
-        changes: Changes = {}
-        calls = edit_list(values.get("tool_calls"), lambda raw: edit_object(raw, self._call))
-        put(changes, "tool_calls", calls)
-        return changes
+        return in_each(values, "tool_calls", self._call)
 
     def _call(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
-        return changes
+        return inside(values, "function", self._exchange.tool_name_changes)

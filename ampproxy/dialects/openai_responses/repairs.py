@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
@@ -121,7 +121,8 @@ class ResponsesMending:
             return changes
 
         if fill or self._bare:
-            put(changes, "response", edit_object(response, rule))
+            edited = edit_object(response, rule)
+            changes |= {} if edited is None else {"response": edited}
 
     def _response(self, values: Members) -> Changes:
         """What a response lacks."""
@@ -130,9 +131,8 @@ class ResponsesMending:
             id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
         self._id = id
         changes.update((name, value) for name, value in _OF_RESPONSE.items() if name not in values)
-        put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
-        put(changes, "usage", edit_object(values.get("usage"), _counted))
-        return changes
+        changes |= in_each(values, "output", self._item)
+        return changes | inside(values, "usage", _counted)
 
     def _item(self, values: Members) -> Changes:
         kind = string(values.get("type", NULL)) or ""
@@ -142,8 +142,7 @@ class ResponsesMending:
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
         if kind == "function_call" and not string(values.get("call_id", NULL)):
             changes["call_id"] = bytes(changes.get("id") or values["id"])
-        put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, _part)))
-        return changes
+        return changes | in_each(values, "content", _part)
 
     def _about_item(self, kind: str, values: Members, changes: Changes) -> None:
         item, place = bytes(values["item"]), natural(values.get("output_index", NULL))
@@ -172,7 +171,7 @@ class ResponsesMending:
         counted = next(name for start, name in _PARTS if kind.startswith(start))
         if counted not in values and not of_call:
             changes[counted] = b"0"
-        put(changes, "part", edit_object(values.get("part"), _part))
+        changes |= inside(values, "part", _part)
 
 
 def _lacking(kind: str, values: Members) -> Changes:
@@ -205,20 +204,18 @@ class ResponsesRules:
                 return name, b""
         changes: Changes = {}
         if kind in _ITEM:
-            put(changes, "item", edit_object(values.get("item"), self._item))
+            changes = inside(values, "item", self._item)
         elif kind in _RESPONSE:
             changes = self._response(values)
         return name, replace_members(data, changes, values) if changes else data
 
     def _response(self, values: Members) -> Changes:
         changes = self._exchange.model_changes(values)
-        put(changes, "response", edit_object(changes.get("response", values.get("response")), self._output))
-        return changes
+        edited = edit_object(changes.get("response", values.get("response")), self._output)
+        return changes if edited is None else {**changes, "response": edited}
 
     def _output(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
-        return changes
+        return in_each(values, "output", self._item)
 
     def _item(self, values: Members) -> Changes:
         return self._exchange.tool_name_changes(values) if bytes(values.get("type", NULL)) in _CALLS else {}
@@ -227,6 +224,4 @@ class ResponsesRules:
         return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:
-        changes = self._exchange.model_changes(values)
-        changes.update(self._output(values))
-        return changes
+        return self._exchange.model_changes(values) | self._output(values)
