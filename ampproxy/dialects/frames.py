@@ -40,15 +40,8 @@ class Frame:
     """
 
     __slots__ = (
-        "_close",
-        "_digits",
-        "_head",
-        "_keys",
-        "_middle",
-        "_misses_left",
-        "_open_at",
-        "_start",
-        "_tail",
+        *("_close", "_digits", "_head", "_keys", "_middle"),
+        *("_misses_left", "_open_at", "_start", "_tail"),
     )
 
     def __init__(self, *keys: bytes, open_at: tuple[bytes, ...] = ()) -> None:

@@ -84,32 +84,16 @@ class StreamMonitor:
     """
 
     __slots__ = (
-        "_kept_size",
-        "_usage",
-        "content",
-        "doubtful",
-        "empty",
-        "failed",
-        "finished",
-        "kept",
-        "lacking",
-        "spoken",
-        "terminal",
-        "unended",
+        *("_kept_size", "_usage", "content", "doubtful", "empty", "failed"),
+        *("finished", "kept", "lacking", "spoken", "terminal", "unended"),
     )
 
     #: Makes one usage of all that was reported.
     read: Callable[[Members], Usage]
 
     def __init__(self) -> None:
-        self.terminal = False
-        self.finished = False
-        self.empty = False
-        self.content = False
-        self.failed = False
-        self.unended = False
-        self.doubtful = False
-        self.spoken = False
+        self.terminal = self.finished = self.failed = self.empty = self.unended = self.doubtful = False
+        self.content = self.spoken = False
         self.kept: list[bytes] = []
         self.lacking: list[bytes] = []
         self._kept_size = 0

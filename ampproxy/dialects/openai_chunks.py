@@ -182,18 +182,8 @@ class ChunkFastPath:
     """
 
     __slots__ = (
-        "_anchor",
-        "_call",
-        "_ends",
-        "_head",
-        "_joint",
-        "_list",
-        "_model",
-        "_monitor",
-        "_new",
-        "_new_head",
-        "_new_joint",
-        "_old",
+        *("_anchor", "_call", "_ends", "_head", "_joint", "_list"),
+        *("_model", "_monitor", "_new", "_new_head", "_new_joint", "_old"),
     )
 
     def __init__(self, model: str, monitor: StreamMonitor) -> None:

@@ -39,15 +39,8 @@ _INNER = frozenset(
         *("tooluseid", "functionresponse", "inlinedata", "filedata", "fileid", "fileuri", "mimetype", "file"),
         *("parameters", "inputschema", "schema", "properties", "required", "items", "enum", "description"),
         *(
-            "anyof",
-            "oneof",
-            "allof",
-            "defs",
-            "summary",
-            "encryptedcontent",
-            "signature",
-            "thinking",
-            "iserror",
+            *("anyof", "oneof", "allof", "defs", "summary"),
+            *("encryptedcontent", "signature", "thinking", "iserror"),
         ),
     )
 )

@@ -150,10 +150,7 @@ def _clean_block(raw: _Raw) -> _Raw | None:
 
 
 def _signed(signature: _Raw | msgspec.UnsetType) -> bool:
-    if signature is msgspec.UNSET:
-        return False
-    text = string(signature)
-    return text is not None and bool(text.strip())
+    return signature is not msgspec.UNSET and bool((string(signature) or "").strip())
 
 
 def _is_object(raw: _Raw) -> bool:

@@ -96,21 +96,16 @@ def read_error(body: bytes) -> WireError | None:
     member = _error_in(whole)
     if member is None or not isinstance(message := member.get("message"), str):
         return None
-    code = member.get("type")
-    kind, status = TYPES.get(code, ("internal", 500)) if isinstance(code, str) else ("internal", 500)
+    code = found if isinstance(found := member.get("type"), str) else None
+    kind, status = TYPES.get(code or "", ("internal", 500))
     if kind == "invalid_request" and is_context_length(message):
         kind = "context_length"
     request = whole.get("request_id")
     if not message.strip():
-        named = f" ({code[:60]})" if isinstance(code, str) and code else ""
+        named = f" ({code[:60]})" if code else ""
         message = f"The vendor reported an error{named} and gave no reason."
-    return WireError(
-        kind,
-        message,
-        status,
-        code if isinstance(code, str) else None,
-        request_id=request if isinstance(request, str) else None,
-    )
+    request_id = request if isinstance(request, str) else None
+    return WireError(kind, message, status, code, request_id=request_id)
 
 
 def _error_in(whole: object) -> dict[str, Any] | None:

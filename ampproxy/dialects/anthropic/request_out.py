@@ -12,7 +12,7 @@ from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.json import NULL, Members, encode, loads, members, put, raw_text
+from ampproxy.dialects.json import NULL, encode, loads, members, put, raw_text
 from ampproxy.dialects.proof import wrap_signature
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
@@ -132,27 +132,19 @@ def render_request(asked: ChatRequest, target: Target) -> Rendered:
         {"role": turn.role, "content": [writer.block(part) for part in turn.parts], **turn.extras}
         for turn in request.turns
     ]
-    put(body, {"tools": declared(request, names) or None, "tool_choice": choice_of(request, names)})
-    put(body, {"thinking": thinking_member(request)})
-    _write_sampling(request, body)
+    tools = [_tool(tool, names(tool.name)) for tool in request.tools]
+    put(body, {"tools": [*tools, *(hosted.raw for hosted in request.hosted)] or None})
+    put(body, {"tool_choice": _choice(request, names), "thinking": _thinking(request)})
+    put(body, {name: getattr(request.sampling, name) for name in ("temperature", "top_p", "top_k")})
+    put(body, {"stop_sequences": request.sampling.stop or None})
     if request.stream:
         body["stream"] = True
     put(body, {"output_config": _output_config(request) or None})
-    _write_account(request, body)
+    user = {} if request.user is None else {"user_id": request.user}
+    put(body, {"metadata": {**user, **request.metadata} or None, "service_tier": request.service_tier})
     if request.dialect == ANTHROPIC:
         body |= {name: raw for name, raw in request.extras.items() if name not in _WRITTEN}
     return Rendered(encode(body), losses.all(), names.changed, _headers(asked), wrapped)
-
-
-def _write_sampling(request: ChatRequest, body: dict[str, Any]) -> None:
-    found = request.sampling
-    put(body, {name: getattr(found, name) for name in ("temperature", "top_p", "top_k")})
-    put(body, {"stop_sequences": found.stop or None})
-
-
-def _write_account(request: ChatRequest, body: dict[str, Any]) -> None:
-    user = {} if request.user is None else {"user_id": request.user}
-    put(body, {"metadata": {**user, **request.metadata} or None, "service_tier": request.service_tier})
 
 
 def _output_config(request: ChatRequest) -> dict[str, Any]:
@@ -169,23 +161,15 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
 def _headers(asked: ChatRequest) -> dict[str, str]:
     wished = loads(asked.extras.get("betas", b"[]")) if asked.dialect == ANTHROPIC else []
     own = [beta for beta in wished if isinstance(beta, str)] if isinstance(wished, list) else []
-    wanted = list(dict.fromkeys([*own, *betas(asked)]))
+    # What tools of other vendors' need here.
+    likes = [PROFILE.hosted.get(one.kind) for one in asked.hosted if one.dialect != ANTHROPIC]
+    wanted = dict.fromkeys([*own, *(like.beta for like in likes if like is not None and like.beta)])
     return {"anthropic-beta": ",".join(wanted)} if wanted else {}
 
 
 def for_counting(body: bytes, model: str) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
-    found: Members = members(body)
-    return encode({name: raw for name, raw in found.items() if name in _COUNTED})
-
-
-def declared(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
-    """The ``tools`` member.
-
-    :param names: gives the names to send.
-    """
-    tools: list[Any] = [_tool(tool, names(tool.name)) for tool in request.tools]
-    return [*tools, *(hosted.raw for hosted in request.hosted)]
+    return encode({name: raw for name, raw in members(body).items() if name in _COUNTED})
 
 
 def _tool(tool: Tool, name: str) -> dict[str, Any]:
@@ -195,14 +179,7 @@ def _tool(tool: Tool, name: str) -> dict[str, Any]:
     return {**body, **tool.extras}
 
 
-def betas(request: ChatRequest) -> list[str]:
-    """The beta features that tools of other vendors' need here."""
-    likes = [PROFILE.hosted.get(one.kind) for one in request.hosted if one.dialect != ANTHROPIC]
-    return [like.beta for like in likes if like is not None and like.beta]
-
-
-def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
-    """The ``tool_choice`` member."""
+def _choice(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
     choice, single = request.choice, request.parallel is False
     if choice is None:
         return {"type": "auto", "disable_parallel_tool_use": True} if single else None
@@ -214,8 +191,7 @@ def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, An
     return body
 
 
-def thinking_member(request: ChatRequest) -> Json | dict[str, Any] | None:
-    """The member of a request whose thinking is planned; ``None``: it is left out."""
+def _thinking(request: ChatRequest) -> Json | dict[str, Any] | None:
     raw, wish = request.extras.get(MEMBER), request.thinking
     if raw is not None:
         return None if raw == NULL else raw

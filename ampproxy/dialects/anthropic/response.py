@@ -144,13 +144,9 @@ def message_body(
 def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:
     """The blocks without those behind the last text or call that have nothing to show."""
     last = len(blocks)
-    while last and _is_proof(blocks[last - 1]):
+    while last and isinstance(block := blocks[last - 1], dict) and block["type"] == "redacted_thinking":
         last -= 1
     return blocks[:last] if last else blocks
-
-
-def _is_proof(block: dict[str, Any] | Json) -> bool:
-    return isinstance(block, dict) and block["type"] == "redacted_thinking"
 
 
 def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
@@ -161,12 +157,8 @@ def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
         return [*carrier(part.signature, "call"), call_block(part, own=own)]
     if isinstance(part, Text):
         extras = part.extras if own else {}
-        block = {"type": "text", "text": part.text, **extras}
-        return (
-            [block, *carrier(part.signature, "text")]
-            if part.text or extras
-            else carrier(part.signature, "text")
-        )
+        blocks = [{"type": "text", "text": part.text, **extras}] if part.text or extras else []
+        return [*blocks, *carrier(part.signature, "text")]
     if isinstance(part, Refusal):
         return [{"type": "text", "text": part.text}] if part.text else []
     if isinstance(part, Opaque):

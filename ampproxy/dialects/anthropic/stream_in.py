@@ -151,12 +151,10 @@ class AnthropicStreamParser(EventParser):
         before = len(out)
         self._delta(_block(data), out)
         if len(out) == before + 1 and data.startswith(_DELTA):
-            self._learn(data, out[before])
-
-    def _learn(self, data: bytes, event: Event) -> None:
-        """A delta may be the first of many of its kind."""
-        if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
-            self._block = event.index
+            # It may be the first of many of its kind.
+            event = out[before]
+            if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
+                self._block = event.index
 
     def _grow(self, words: list[str], out: list[Event]) -> None:
         """Deltas that are like the one before; an empty one means something in a text alone."""

@@ -90,7 +90,7 @@ def usual_usage(raw: msgspec.Raw) -> Usage | None:
 def read_usage(found: Mapping[str, Json]) -> Usage:
     """Usage from its members. Input excludes what was read from or written to the cache, as here."""
     rest = without_nulls(dict(found))
-    fresh, read, written, output = (_count(rest.pop(name, None)) for name in _KNOWN)
+    fresh, read, written, output = (_natural(loads(rest.pop(name, NULL))) for name in _KNOWN)
     details = loads(rest.get("output_tokens_details", b"null"))
     thought = details.get("thinking_tokens") if isinstance(details, dict) else None
     if isinstance(details, dict) and set(details) <= {"thinking_tokens"}:
@@ -114,13 +114,7 @@ class _Iteration(msgspec.Struct):
     cache_creation: _Creation | None = None
 
     def usage(self) -> Usage:
-        counts = (
-            self.input_tokens,
-            self.cache_read_input_tokens,
-            self.cache_creation_input_tokens,
-            self.output_tokens,
-        )
-        fresh, read, written, output = map(_natural, counts)
+        fresh, read, written, output = (_natural(getattr(self, name)) for name in _KNOWN)
         kept = 0 if self.cache_creation is None else _natural(self.cache_creation.ephemeral_1h_input_tokens)
         return Usage(fresh, read, written, output, cache_write_1h=min(kept, written))
 
@@ -152,22 +146,15 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 def _iterated(iterations: list[_Iteration]) -> dict[str, Any]:
-    counted = [(one, one.usage()) for one in iterations]
-    beside = tuple(
-        Beside(usage, (one.model or "") if _BESIDE[one.type] else "")
-        for one, usage in counted
-        if one.type in _BESIDE
-    )
-    prompts = [
-        usage.input + usage.cache_read + usage.cache_write
-        for one, usage in counted
-        if one.type not in _BESIDE
-    ]
-    return {"beside": beside, "longest": max(prompts) if len(prompts) > 1 else 0}
-
-
-def _count(raw: Json | None) -> int:
-    return _natural(loads(raw)) if raw is not None else 0
+    beside: list[Beside] = []
+    prompts: list[int] = []
+    for one in iterations:
+        usage = one.usage()
+        if one.type in _BESIDE:
+            beside.append(Beside(usage, (one.model or "") if _BESIDE[one.type] else ""))
+        else:
+            prompts.append(usage.input + usage.cache_read + usage.cache_write)
+    return {"beside": tuple(beside), "longest": max(prompts) if len(prompts) > 1 else 0}
 
 
 def _natural(value: Any) -> int:

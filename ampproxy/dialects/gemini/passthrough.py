@@ -110,14 +110,8 @@ _BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASO
 #: Any of these makes an object part of an answer.
 _OF_AN_ANSWER = frozenset(
     (
-        "candidates",
-        "usageMetadata",
-        "promptFeedback",
-        "modelVersion",
-        "responseId",
-        "createTime",
-        "modelStatus",
-        "error",
+        *("candidates", "usageMetadata", "promptFeedback", "modelVersion"),
+        *("responseId", "createTime", "modelStatus", "error"),
     )
 )
 

@@ -32,12 +32,8 @@ from ampproxy.model.parts import (
 Wire = dict[str, Any]
 #: Details that are reported by a candidate, not by the prompt's feedback.
 _ENDS_OF_ANSWER = (
-    "RECITATION",
-    "SPII",
-    "LANGUAGE",
-    "ESCALATION",
-    "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_RECITATION",
+    *("RECITATION", "SPII", "LANGUAGE"),
+    *("ESCALATION", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
 )
 
 

@@ -26,12 +26,8 @@ CANDIDATE_EXTRAS: Final = (
     *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
 )
 _COUNTS: Final = (
-    "promptTokenCount",
-    "cachedContentTokenCount",
-    "candidatesTokenCount",
-    "thoughtsTokenCount",
-    "toolUsePromptTokenCount",
-    "totalTokenCount",
+    *("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount"),
+    *("thoughtsTokenCount", "toolUsePromptTokenCount", "totalTokenCount"),
 )
 _TOOL_USE: Final = "toolUsePromptTokenCount"
 #: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
@@ -201,11 +197,8 @@ _REASONS_KNOWN: Final = frozenset((*FINISH, "STOP", "OTHER", "IMAGE_OTHER", "NO_
 #: a clean end would make an agent act on half an answer.
 BROKEN: Final = frozenset(
     (
-        "MALFORMED_FUNCTION_CALL",
-        "MALFORMED_RESPONSE",
-        "MISSING_THOUGHT_SIGNATURE",
-        "TOO_MANY_TOOL_CALLS",
-        "UNEXPECTED_TOOL_CALL",
+        *("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE"),
+        *("TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
     )
 )
 

@@ -42,16 +42,8 @@ class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
     __slots__ = (
-        "_at",
-        "_by_id",
-        "_early",
-        "_held",
-        "_last",
-        "_named",
-        "_next",
-        "_whole",
-        "identified",
-        "seen",
+        *("_at", "_by_id", "_early", "_held", "_last"),
+        *("_named", "_next", "_whole", "identified", "seen"),
     )
 
     def __init__(self) -> None:

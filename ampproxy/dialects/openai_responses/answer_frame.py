@@ -53,22 +53,11 @@ class Frame:
         :param incomplete: the reason, for status ``incomplete``.
         :param beside: further members.
         """
-        details = {"reason": incomplete} if incomplete else None
-        return b"".join(
-            (
-                self._head,
-                encode(status),
-                b',"error":',
-                encode(_error(error)),
-                b',"incomplete_details":',
-                encode(details),
-                b',"output":[',
-                b",".join(output),
-                b'],"usage":',
-                encode(responses_usage_body(usage) if usage is not None else None),
-                self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail,
-            )
-        )
+        details = encode({"reason": incomplete} if incomplete else None)
+        ended = b'%b,"error":%b,"incomplete_details":%b' % (encode(status), encode(_error(error)), details)
+        counts = encode(responses_usage_body(usage) if usage is not None else None)
+        tail = self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail
+        return b'%b%b,"output":[%b],"usage":%b%b' % (self._head, ended, b",".join(output), counts, tail)
 
 
 def code_of(error: WireError) -> str | None:

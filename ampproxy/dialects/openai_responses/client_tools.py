@@ -136,8 +136,8 @@ KINDS: Final[Mapping[str, _Kind]] = {
         lambda found: {"operation": found},
     ),
 }
-#: Items that bring tools: those of the second only where the client searched.
-_ADDITIONAL: Final = "additional_tools"
+#: Items that bring tools: the first hold nothing else for the model, the second do where the client searched.
+ADDITIONAL: Final = "additional_tools"
 _FOUND: Final = "tool_search_output"
 
 
@@ -158,16 +158,12 @@ class ClientTools:
         declared = [*_flat(request.tools, request.hosted), *_late(request.turns)]
         # A plain name stays what it is, so that no joined one may take its place.
         for tool, _ in declared:
-            if isinstance(tool, Tool) and tool.known is None:
-                self._reserve(tool.name)
+            known = Known("", tool.name) if isinstance(tool, Tool) and tool.known is None else None
+            if known is not None and known not in self._names:
+                self._names[known] = self._unique(known.name)
         for tool, about in declared:
             self._add(tool, about)
         self.tools = tuple(self._found.values())
-
-    def _reserve(self, name: str) -> None:
-        known = Known("", name)
-        if known not in self._names:
-            self._names[known] = self._unique(name)
 
     def _add(self, tool: Tool | HostedTool, about: str) -> None:
         if isinstance(tool, HostedTool):
@@ -225,16 +221,11 @@ def joined(namespace: str | None, name: str) -> str:
     return namespace + name if namespace.endswith(_BETWEEN) else f"{namespace}{_BETWEEN}{name}"
 
 
-def is_late(part: Opaque) -> bool:
-    """Whether the item only brings tools, and holds nothing for the model itself."""
-    return part.kind == _ADDITIONAL
-
-
 def _late(turns: Iterable[Turn]) -> Iterator[tuple[Tool | HostedTool, str]]:
     """The tools that items of the conversation bring."""
     for turn in turns:
         for part in turn.parts:
-            if isinstance(part, Opaque) and part.kind in (_ADDITIONAL, _FOUND):
+            if isinstance(part, Opaque) and part.kind in (ADDITIONAL, _FOUND):
                 yield from _declared_in(part.raw)
 
 

@@ -32,34 +32,15 @@ from ampproxy.model.loss import Loss
 #: Members that the backend takes; it answers 400 to any other.
 TAKEN = frozenset(
     (
-        "model",
-        "input",
-        "instructions",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "reasoning",
-        "store",
-        "stream",
-        "include",
-        "prompt_cache_key",
-        "text",
-        "client_metadata",
-        "service_tier",
+        *("model", "input", "instructions", "tools", "tool_choice"),
+        *("parallel_tool_calls", "reasoning", "store", "stream", "include"),
+        *("prompt_cache_key", "text", "client_metadata", "service_tier"),
     )
 )
 #: Those of the others that are a kind of loss by themselves.
 REFUSED = (
-    "max_output_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "truncation",
-    "user",
-    "context_management",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "stream_options",
+    *("max_output_tokens", "max_completion_tokens", "temperature", "top_p", "truncation"),
+    *("user", "context_management", "prompt_cache_retention", "safety_identifier", "stream_options"),
 )
 _KINDS = frozenset((*REFUSED, "metadata", "service_tier"))
 _TRUE, _FALSE = raw_text("true"), raw_text("false")

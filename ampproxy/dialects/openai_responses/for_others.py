@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import NULL, loads, members, to_raw
-from ampproxy.dialects.openai_responses.client_tools import ClientTools, call_of, is_late, joined
+from ampproxy.dialects.openai_responses.client_tools import ADDITIONAL, ClientTools, call_of, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault, ExchangeError
@@ -138,7 +138,7 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         yield msgspec.structs.replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, loads(part.raw, {}), ids)
-    elif not is_late(part):
+    elif part.kind != ADDITIONAL:
         yield part
 
 

@@ -42,12 +42,8 @@ _ROLES: dict[str, Role] = {
 }
 #: Items that the client wrote, among those that only this dialect knows.
 _OF_CLIENT = (
-    "mcp_approval_response",
-    "additional_tools",
-    "compaction_trigger",
-    "configuration_update",
-    "agent_message",
-    *COMPACTIONS,
+    *("mcp_approval_response", "additional_tools", "compaction_trigger", "configuration_update"),
+    *("agent_message", *COMPACTIONS),
 )
 #: What a summary of ours is introduced by, where it stands for the conversation.
 SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
@@ -148,17 +144,13 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
         if isinstance(part, ToolCall):
             turns.waiting.add(part)
         turns.add("assistant", (part,), joins=True)
-    elif kind in COMPACTIONS and (summary := summary_in(fields)) is not None:
+    elif kind in COMPACTIONS and (
+        (summary := unwrap_summary(fields.take("encrypted_content", str) or "")) is not None
+    ):
         turns.add("user", (Text(SUMMARY + summary),), joins=False)
     else:
         role = "user" if kind.endswith("_output") or kind in _OF_CLIENT else "assistant"
         turns.add(role, (Opaque(RESPONSES, kind, item),), joins=True)
-
-
-def summary_in(fields: Fields) -> str | None:
-    """The summary in a ``compaction`` item that the gateway gave; ``None``: its vendor alone can read it."""
-    content = fields.take("encrypted_content", str)
-    return unwrap_summary(content) if content is not None else None
 
 
 def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:

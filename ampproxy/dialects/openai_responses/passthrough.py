@@ -137,13 +137,8 @@ _CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
 #: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
 _HANDSHAKE = frozenset(
     (
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.metadata",
-        "response.failed",
-        "keepalive",
-        "error",
+        *("response.created", "response.queued", "response.in_progress", "response.metadata"),
+        *("response.failed", "keepalive", "error"),
     )
 )
 

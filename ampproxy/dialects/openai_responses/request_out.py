@@ -162,7 +162,10 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _render_text(body, request)
     _render_rest(body, request)
     if native:
-        _render_extras(body, request)
+        # What only this dialect knows, as it came; what is written already stands.
+        merged = ("reasoning", "text", "include")
+        extras = {name: value for name, value in request.extras.items() if name not in merged}
+        body |= {name: extras[name] for name in extras if name == "tool_choice" or name not in body}
     return Rendered(encode(body), losses.all(), names.changed)
 
 
@@ -251,13 +254,6 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)
     return include
-
-
-def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
-    """The members that only this dialect knows, as they came; those written already stand."""
-    merged = ("reasoning", "text", "include")
-    extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
-    body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
 
 
 def for_counting(body: bytes, model: str) -> bytes:

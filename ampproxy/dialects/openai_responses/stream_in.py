@@ -179,7 +179,9 @@ class ResponsesStreamParser(EventParser):
             if name not in _EVENTS:
                 kind = _type.decode(data).type.encode() if data != b"[DONE]" else name
                 if not (name or kind) and data != b"[DONE]":
-                    return self._foreign(data)
+                    # An object that names no type is no event.
+                    fault = not_an_answer(loads(data), "The vendor's stream has an object without a type.")
+                    return self._fail(fault.error)
                 name = kind
             if (known := _EVENTS.get(name)) is None:
                 return []
@@ -209,12 +211,6 @@ class ResponsesStreamParser(EventParser):
         last = self._items.get(self._last)
         goes_on = name.endswith(b"done") and last is not None and not last.done
         return self._last if goes_on and last is not None and last.head.type == head.type else self._last + 1
-
-    def _foreign(self, data: bytes) -> list[Event]:
-        """An object that names no type is no event."""
-        return self._fail(
-            not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
-        )
 
     def _start(self, response: ResponseWire) -> list[Event]:
         if self._started:
@@ -390,10 +386,7 @@ class ResponsesStreamParser(EventParser):
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
         self._growing[name, event.output_index, 0] = item.part
-        item.part.sent_length += len(event.delta)
-        if item.part.pieces is not None:
-            item.part.pieces.append(event.delta)
-        return [Delta(item.part.index, event.delta)]
+        return [*self._grown(item.part, [event.delta])]
 
     def _thought(self, event: DeltaEvent, name: bytes) -> list[Event]:
         item = self._items.get(event.output_index)

@@ -149,7 +149,8 @@ class ResponsesStreamRenderer(Renderer):
         reason = self._finished.reason if self._finished else "stop"
         incomplete = None if reason == "refusal" and self._refused else INCOMPLETE.get(reason)
         status = "incomplete" if incomplete else "completed"
-        self._close_all(status, out)
+        for index in tuple(self._open):
+            self._close_part(index, status, out)
         output = [self._output[index] for index in sorted(self._output)]
         beside = self._finished.extras if self._finished and self._dialect == RESPONSES else None
         self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete, beside=beside)
@@ -237,19 +238,17 @@ class ResponsesStreamRenderer(Renderer):
         opened = self._open[index]
         part, signature = opened.part, opened.signature
         if isinstance(part, Reasoning):
-            own = signature.item if signature and signature.vendor == RESPONSES else None
-            id = (
-                own
-                if own and len(own) <= LONGEST_ID and own not in self._proven
-                else self._context.new_id("rs_")
-            )
+            own = (signature.item if signature and signature.vendor == RESPONSES else None) or ""
+            taken = len(own) > LONGEST_ID or own in self._proven
+            id = own if own and not taken else self._context.new_id("rs_")
             self._proven.add(id)
             self._render_item(index, Thought(id, self._next_index()), out)
         else:
             if signature is not None:
                 self._render_proof(signature, "call", out)
             self._render_item(index, self._call(part), out)
-        for number, text in enumerate(_texts(part)):
+        texts = (part.arguments,) if isinstance(part, ToolCall) else part.sections or (part.text,)
+        for number, text in enumerate(texts):
             if number:
                 self._on_section(SectionBreak(index), out)
             self._on_delta(Delta(index, text), out)
@@ -326,10 +325,6 @@ class ResponsesStreamRenderer(Renderer):
     def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._close_part(event.index, "completed", out)
 
-    def _close_all(self, status: str, out: list[bytes]) -> None:
-        for index in tuple(self._open):
-            self._close_part(index, status, out)
-
     def _close_part(self, index: int, status: str, out: list[bytes]) -> None:
         opened = self._open.get(index)
         if opened is None:
@@ -359,12 +354,6 @@ class ResponsesStreamRenderer(Renderer):
         events, text = item.done(status)
         self._output[item.output_index] = text
         self._write(out, events)
-
-
-def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
-    if isinstance(part, ToolCall):
-        return (part.arguments,)
-    return part.sections or (part.text,)
 
 
 def annotations_of(extras: dict[str, Json], dialect: str | None) -> list[Json]:

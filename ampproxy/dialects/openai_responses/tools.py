@@ -17,12 +17,6 @@ from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
-#: Types of hosted tools that other vendors have too; dated variants follow a ``_preview_``.
-_KINDS = {
-    "web_search": "web_search",
-    "web_search_preview": "web_search",
-    "code_interpreter": "code_execution",
-}
 #: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
 _NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
 _BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
@@ -69,9 +63,10 @@ def is_foreign(tools: bytes, choice: bytes) -> bool:
 
 
 def _kind(name: str) -> str:
+    """What other vendors call a hosted tool that they have, too; dated variants follow a ``_preview_``."""
     if name.startswith("web_search"):
         return "web_search"
-    return _KINDS.get(name, name)
+    return "code_execution" if name == "code_interpreter" else name
 
 
 def _parse_function(fields: Fields) -> Tool:
