@@ -83,23 +83,20 @@ class _Placed(NamedTuple):
     part: Part
 
 
-class _Turn:
+class _Turn(msgspec.Struct):
     """A turn that is still being put together, with the answers to its calls.
 
     :ivar has_calls: whether it has calls.
     :ivar left_out: whether it had anything beside texts, or something that was left out.
     """
 
-    __slots__ = ("answers", "at", "extras", "has_calls", "left_out", "parts", "role")
-
-    def __init__(self, role: Role, at: str, extras: dict[str, Json]) -> None:
-        self.role = role
-        self.at = at
-        self.extras = extras
-        self.parts: list[_Placed] = []
-        self.answers: list[_Placed] = []
-        self.has_calls = False
-        self.left_out = False
+    role: Role
+    at: str
+    extras: dict[str, Json]
+    parts: list[_Placed] = []
+    answers: list[_Placed] = []
+    has_calls: bool = False
+    left_out: bool = False
 
     def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
         """Go on with these, but for empty texts of another dialect's client."""
@@ -210,7 +207,7 @@ class _Settling:
                 index,
                 _Placed(at, self._interrupted(call, at)),
             )
-            if results.next_assistant(number) <= where < _NEVER:
+            if results.next_assistant[number] <= where < _NEVER:
                 self._losses("result_order", answer.at, "A result was moved up to the call it answers.")
             changed = {"name": call.name} if self._profile.named_results else {}
             if self._profile.unique_calls and (id_ := self._unique(call.id, used, at)) != call.id:
@@ -426,6 +423,7 @@ class _Results:
     """The results in a conversation, each of which answers the call of its id that stands before it.
 
     :ivar found: whether there are any; ``taken``: where those stand that were given to a call.
+    :ivar next_assistant: by the number of a turn, that of the assistant's next one.
     """
 
     def __init__(self, turns: Sequence[_Turn]) -> None:
@@ -433,10 +431,10 @@ class _Results:
         self.taken: set[str] = set()
         self._calls: dict[str, deque[int]] = {}
         self._known: dict[str, deque[tuple[int, int, _Placed]]] = {}
-        self._next: list[int] = [_NEVER] * len(turns)
+        self.next_assistant: list[int] = [_NEVER] * len(turns)
         after = _NEVER
         for number in range(len(turns) - 1, -1, -1):
-            self._next[number] = after
+            self.next_assistant[number] = after
             after = number if turns[number].role == "assistant" else after
         for number, turn in enumerate(turns):
             for index, placed in enumerate(turn.parts) if turn.left_out else ():
@@ -446,10 +444,6 @@ class _Results:
                 elif type(part) is ToolResult:
                     self.found = True
                     self._known.setdefault(part.call, deque()).append((number, index, placed))
-
-    def next_assistant(self, number: int) -> int:
-        """The assistant's next turn after a turn."""
-        return self._next[number]
 
     def take(self, call: str, number: int) -> tuple[int, int, _Placed] | None:
         """The result of a call of a turn, with its place, if it stands before the same id is called again. To

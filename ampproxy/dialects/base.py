@@ -308,16 +308,13 @@ class Passthrough(Value, frozen=True, kw_only=True):
     messages: Messages | None = None
 
 
-class Opening:
+class Opening(msgspec.Struct):
     """How the thinking of one model begins at one account, as its answers show.
 
     :ivar unmarked: in the content, with no tag: its end alone shows; ``None``: no answer has shown it yet.
     """
 
-    __slots__ = ("unmarked",)
-
-    def __init__(self) -> None:
-        self.unmarked: bool | None = None
+    unmarked: bool | None = None
 
 
 class StreamParser(Protocol):

@@ -134,11 +134,10 @@ class Exchange:
         return changes
 
 
-class ModelOnly:
+class ModelOnly(msgspec.Struct):
     """Rules for an answer of which nothing but the model's name matters."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+import msgspec
+
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given
@@ -29,12 +31,11 @@ _ODD = re.compile(rb'"tool_use"|"content"\s*:\s*"')
 SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
 
 
-class MessagesMending:
+class MessagesMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._called = False
+    _new_id: Callable[[str], str]
+    _called: bool = False
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         used = b'"output_tokens"' in data and (b'"content"' in data or b'"message_start"' not in data)
@@ -109,12 +110,11 @@ class MessagesMending:
     }
 
 
-class AnthropicRules:
+class AnthropicRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._tool_seen = False
+    _exchange: Exchange
+    _tool_seen: bool = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         values = members(data) if values is None else values

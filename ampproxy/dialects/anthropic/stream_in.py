@@ -96,17 +96,14 @@ def _block(data: bytes) -> _Block:
         return read_answer(_BLOCK, data, "event")
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A block while it grows: what must wait for its end."""
 
-    __slots__ = ("citations", "input", "opaque", "part", "signature")
-
-    def __init__(self, part: Any, opaque: Members | None) -> None:
-        self.part = part
-        self.opaque = opaque
-        self.signature: list[str] = []
-        self.citations: list[Json] = []
-        self.input: list[str] = []
+    part: Any
+    opaque: Members | None
+    signature: list[str] = []
+    citations: list[Json] = []
+    input: list[str] = []
 
 
 class AnthropicStreamParser(EventParser):

@@ -45,15 +45,14 @@ def bare(part: _AnyPart) -> _AnyPart:
     return stripped
 
 
-class Unasked:
+class Unasked(msgspec.Struct):
     """Takes thinking and proofs out of the events of one answer.
 
     :ivar dropped: whether there was any.
     """
 
-    def __init__(self) -> None:
-        self._thoughts: set[int] = set()
-        self.dropped = False
+    dropped: bool = False
+    _thoughts: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> list[Event]:
         """The events that are left."""

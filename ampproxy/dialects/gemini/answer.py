@@ -6,6 +6,7 @@ import hashlib
 from itertools import repeat
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.dialects.gemini.errors import parse_error
@@ -55,24 +56,21 @@ _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = ("create_time", "model_status", "prompt_feedback")
 
 
-class _Choice:
+class _Choice(msgspec.Struct):
     """One candidate while it grows.
 
     :ivar open: the number of the part that grows, or -1; ``thought``: whether it is one.
     :ivar held: a call that came without its signature, which the next part may bring, and its arguments.
     """
 
-    __slots__ = ("called", "detail", "extras", "has_content", "held", "number", "open", "thought")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.open = -1
-        self.held: tuple[ToolCall, str] | None = None
-        self.thought = False
-        self.called = False
-        self.has_content = False
-        self.detail: str | None = None
-        self.extras: dict[str, Json] = {}
+    number: int
+    open: int = -1
+    held: tuple[ToolCall, str] | None = None
+    thought: bool = False
+    called: bool = False
+    has_content: bool = False
+    detail: str | None = None
+    extras: dict[str, Json] = {}
 
 
 class Answer:

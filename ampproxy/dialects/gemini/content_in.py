@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
+import msgspec
+
 from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, CamelFields, args_text, standard_base64
 from ampproxy.dialects.json import (
     Fields,
@@ -132,8 +134,10 @@ class History:
             # Of other dialects' parts.
             found.pop("type", None)
         thought = loads(found.pop("thought", b"false")) is True
-        signature = part.take("thoughtSignature", str)
-        return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
+        proof = part.take("thoughtSignature", str) or ""
+        signature = unwrap_signature(proof, GEMINI) if proof and proof != SKIP_SIGNATURE else None
+        around = _Around(raw, found, signature, is_bare(proof), thought)
+        return _READ[kind](self, value, part.path(kind), around)
 
     def _text(self, value: Json, at: str, around: _Around) -> Part:
         text = text_of(value)
@@ -212,17 +216,14 @@ def _as_parts(content: Json | None) -> Json | None:
     return content if text is None else to_raw([{"text": text}])
 
 
-class _Around:
+class _Around(msgspec.Struct):
     """What stands beside a part's own member."""
 
-    __slots__ = ("bare", "raw", "rest", "signature", "thought")
-
-    def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
-        self.raw = raw
-        self.rest = rest
-        self.signature = _signature(signature)
-        self.bare = is_bare(signature or "")
-        self.thought = thought
+    raw: Json
+    rest: Members
+    signature: Signature | None
+    bare: bool
+    thought: bool
 
 
 _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
@@ -293,12 +294,6 @@ def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = Fal
 
 def _is_plain(part: Part) -> TypeGuard[Text]:
     return isinstance(part, Text) and part.signature is None and not part.extras
-
-
-def _signature(signature: str | None) -> Signature | None:
-    if not signature or signature == SKIP_SIGNATURE:
-        return None
-    return unwrap_signature(signature, GEMINI)
 
 
 def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:

@@ -33,11 +33,10 @@ _ENDS = (*_CALLS, b'"error"')
 _VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
 
 
-class GeminiRules:
+class GeminiRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         return name, self.whole(data, values)
@@ -80,13 +79,10 @@ def _candidates(answer: Members) -> list[Members]:
     return [members(candidate) or {} for candidate in items(answer, "candidates")]
 
 
-class _NamedCalls:
+class _NamedCalls(msgspec.Struct):
     """The calls of one answer: each has a name, but for the further pieces of one that comes in pieces."""
 
-    __slots__ = ("_goes_on",)
-
-    def __init__(self) -> None:
-        self._goes_on = False
+    _goes_on: bool = False
 
     def lacks_name(self, candidates: list[Members]) -> bool:
         """Whether a call in these has none."""

@@ -46,21 +46,18 @@ from ampproxy.wire.sse import escape_separators
 _CRLF = b"\r\n\r\n"
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A part that is being written.
 
     :ivar head: what stands before its words in an event, ``tail`` what stands after them.
     """
 
-    __slots__ = ("arguments", "choice", "head", "part", "signature", "tail")
-
-    def __init__(self, part: Text | Reasoning | Refusal | ToolCall, choice: int) -> None:
-        self.part = part
-        self.choice = choice
-        self.signature: Signature | None = getattr(part, "signature", None)
-        self.arguments: list[str] = []
-        self.head = b""
-        self.tail = b""
+    part: Text | Reasoning | Refusal | ToolCall
+    choice: int
+    signature: Signature | None
+    arguments: list[str] = []
+    head: bytes = b""
+    tail: bytes = b""
 
 
 class GeminiStreamRenderer(Renderer):
@@ -128,7 +125,8 @@ class GeminiStreamRenderer(Renderer):
             for wire in answer_part(part, self.losses):
                 self._chunk(event.choice, wire, out)
             return
-        grown = self._open[event.index] = _Open(part, event.choice)
+        signature = None if isinstance(part, Refusal) else part.signature
+        grown = self._open[event.index] = _Open(part, event.choice, signature)
         if isinstance(part, ToolCall):
             grown.arguments.append(part.arguments)
             return

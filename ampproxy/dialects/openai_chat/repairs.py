@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given, inner
@@ -38,29 +40,23 @@ _EMPTY = Raw(b'""')
 _OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
-class _Calls:
+class _Calls(msgspec.Struct):
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    __slots__ = (
-        *("_at", "_by_id", "_early", "_held", "_last"),
-        *("_named", "_next", "_whole", "identified", "seen"),
-    )
-
-    def __init__(self) -> None:
-        self._by_id: dict[str, int] = {}
-        #: The call that came last under each of the server's numbers.
-        self._at: dict[int, int] = {}
-        #: Those that came in one piece.
-        self._whole: set[int] = set()
-        #: What came of calls that have no name yet, and those that have.
-        self._early: dict[int, list[tuple[str, str]]] = {}
-        self._named: set[int] = set()
-        self._held = 0
-        self._last = 0
-        self._next = 0
-        self.seen = False
-        #: The numbers of those that have an id.
-        self.identified: set[int] = set()
+    seen: bool = False
+    #: The numbers of those that have an id.
+    identified: set[int] = set()
+    _by_id: dict[str, int] = {}
+    #: The call that came last under each of the server's numbers.
+    _at: dict[int, int] = {}
+    #: Those that came in one piece.
+    _whole: set[int] = set()
+    #: What came of calls that have no name yet, and those that have.
+    _early: dict[int, list[tuple[str, str]]] = {}
+    _named: set[int] = set()
+    _held: int = 0
+    _last: int = 0
+    _next: int = 0
 
     def number(self, values: Members) -> tuple[int, bool]:
         """The index of a delta, and whether it has another or none.
@@ -133,12 +129,11 @@ def _names(call: Members) -> bool:
     return bool(string(inner(call, "function").get("name", NULL)))
 
 
-class ChatMending:
+class ChatMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._calls: dict[bytes, _Calls] = {}
+    _new_id: Callable[[str], str]
+    _calls: dict[bytes, _Calls] = {}
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         if not self._calls and "choices" in values and _ODD.search(data) is None:
@@ -240,11 +235,10 @@ def _as_text(message: Members) -> Changes:
     return changes
 
 
-class ChatRules:
+class ChatRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         out = self.whole(data, values)

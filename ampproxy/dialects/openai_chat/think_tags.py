@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from ampproxy.dialects.base import Opening
 
 _OPEN: Final = "<think>"
@@ -150,15 +152,13 @@ class ThinkTags:
         return self.end() if self._held else []
 
 
-class _Watched:
+class _Watched(msgspec.Struct):
     """The text of a first answer, which goes on as it comes, and shows how the next ones are to be read."""
 
-    __slots__ = ("_looks", "_near", "_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self._size = self._looks = 0
-        self._near = ""
+    _pieces: list[str] = []
+    _size: int = 0
+    _looks: int = 0
+    _near: str = ""
 
     def take(self, words: str) -> bool | None:
         """Whether a tag that none opened ended a thought in it; ``None``: that is not known yet."""

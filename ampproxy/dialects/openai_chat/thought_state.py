@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from ampproxy.dialects.json import encode, loads
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Part, Reasoning, Signature
@@ -49,16 +51,13 @@ def _text(detail: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-class ThoughtState:
+class ThoughtState(msgspec.Struct):
     """Gathers the state of one answer."""
 
-    __slots__ = ("_lists", "_opaque", "_proves")
-
-    def __init__(self) -> None:
-        #: By its member, each detail, and the pieces of its texts: joined once, for there may be very many.
-        self._lists: dict[str, list[tuple[dict[str, Any], dict[str, list[str]]]]] = {}
-        self._opaque: list[str] = []
-        self._proves = False
+    #: By its member, each detail, and the pieces of its texts: joined once, for there may be very many.
+    _lists: dict[str, list[tuple[dict[str, Any], dict[str, list[str]]]]] = {}
+    _opaque: list[str] = []
+    _proves: bool = False
 
     def add(self, details: Sequence[Json], opaque: str | None, blocks: Sequence[Json] = ()) -> None:
         """A piece of it."""

@@ -51,14 +51,13 @@ SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
 _RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
 
 
-class _Turns:
+class _Turns(msgspec.Struct):
     """Turns while they grow."""
 
-    def __init__(self) -> None:
-        self.done: list[Turn] = []
-        self._role: Role | None = None
-        self._parts: list[Part] = []
-        self.waiting = Waiting()
+    waiting: Waiting
+    done: list[Turn] = []
+    _role: Role | None = None
+    _parts: list[Part] = []
 
     def add(self, role: Role, parts: tuple[Part, ...], *, joins: bool) -> None:
         """Add the parts to the turn that is open, if it has that role and they may join it."""
@@ -93,7 +92,7 @@ def parse_input(text: Json | None) -> tuple[Turn, ...]:
         return ()
     if is_string(text):
         return (Turn("user", (Text(read(text, str, "input") or ""),)),)
-    turns = _Turns()
+    turns = _Turns(Waiting())
     items = read(text, list[Json], "input") or []
     for number, item in enumerate(items):
         _add_item(turns, item, f"input[{number}]")

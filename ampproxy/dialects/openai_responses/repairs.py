@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import msgspec
+
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
@@ -67,20 +69,19 @@ def is_odd(data: bytes) -> bool:
     return b'"sequence_number"' not in data or _ITEMS.search(data) is not None
 
 
-class ResponsesMending:
+class ResponsesMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._items: dict[int, bytes] = {}
-        self._size = 0
-        #: Whether the server leaves out what others have, and the number of the next event.
-        self._bare = False
-        self._next = 0
-        #: The response's id as it stands in its JSON, the items' places by their ids, and the last one.
-        self._id = b""
-        self._places: dict[str, int] = {}
-        self._last = -1
+    _new_id: Callable[[str], str]
+    _items: dict[int, bytes] = {}
+    _size: int = 0
+    #: Whether the server leaves out what others have, and the number of the next event.
+    _bare: bool = False
+    _next: int = 0
+    #: The response's id as it stands in its JSON, the items' places by their ids, and the last one.
+    _id: bytes = b""
+    _places: dict[str, int] = {}
+    _last: int = -1
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         kind = string(values.get("type", NULL))
@@ -186,12 +187,11 @@ def _counted(values: Members) -> Changes:
     return {name: value for name, value in _DETAILS.items() if name not in values}
 
 
-class ResponsesRules:
+class ResponsesRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._begun = False
+    _exchange: Exchange
+    _begun: bool = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         values = members(data) if values is None else values

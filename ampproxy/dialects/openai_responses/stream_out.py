@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT as _BENT
@@ -51,19 +53,16 @@ from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusa
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A part that is open: its item, once something of it was sent.
 
     ``signature`` is the proof that is known; on a call it is sent in a reasoning item before the call,
     so the call waits for its first delta.
     """
 
-    __slots__ = ("item", "part", "signature")
-
-    def __init__(self, part: Any) -> None:
-        self.part = part
-        self.item: Item | None = None
-        self.signature: Signature | None = getattr(part, "signature", None)
+    part: Any
+    signature: Signature | None
+    item: Item | None = None
 
 
 class ResponsesStreamRenderer(Renderer):
@@ -174,7 +173,7 @@ class ResponsesStreamRenderer(Renderer):
             self._other(event.choice)
             return
         part = event.part
-        self._open[event.index] = opened = _Open(part)
+        self._open[event.index] = opened = _Open(part, getattr(part, "signature", None))
         if isinstance(part, ToolCall | Reasoning):
             self._pending = event.index
         elif isinstance(part, Text | Refusal):
