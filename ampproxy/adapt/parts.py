@@ -117,7 +117,9 @@ class PartFitter:
         return NOTHING
 
     def _reasoning(self, part: Reasoning, role: Role, at: str) -> Part:
-        if not self._profile.stores and _is_remembered(part):
+        signature = part.signature
+        if signature is not None and signature.item and not (signature.value or self._profile.stores):
+            # It is there by its id alone: its vendor remembers it, and no other knows it.
             if not part.text:
                 why = "Thinking that its vendor stores, sent only as an id, was dropped."
                 self._losses("orphan_reasoning", at, why)
@@ -148,16 +150,13 @@ class PartFitter:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
             read = not part.text or (signature is not None and self._state)
-            return (
-                None
-                if read or thought_member(self._target, own=self._own)
-                else ("reasoning", "The history's reasoning is not sent to this vendor.")
-            )
+            if read or thought_member(self._target, own=self._own):
+                return None
+            return "reasoning", "The history's reasoning is not sent to this vendor."
         if signature is None:
-            kept = self._own and profile.own_unsigned
-            return (
-                None if kept else (profile.unsigned, f"{profile.vendor} takes no thinking without its proof.")
-            )
+            if self._own and profile.own_unsigned:
+                return None
+            return profile.unsigned, f"{profile.vendor} takes no thinking without its proof."
         if profile.thinkers_alone and not self._thinks:
             return "reasoning", "The model does not think and takes no thinking back."
         if not (signature.value or (self._stored and signature.item)):
@@ -173,12 +172,9 @@ class PartFitter:
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         if part.freeform:
-            kept = self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
-            return (
-                part
-                if kept
-                else msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
-            )
+            if self._profile.custom_tools or (self._own and self._profile.own_custom_tools):
+                return part
+            return msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
         if not self._profile.object_arguments or (self._own and self._profile.own_arguments):
             return part
         arguments = raw_str(object_or_empty(part.arguments))
@@ -406,8 +402,3 @@ def _words(value: Any, depth: int) -> Iterator[str]:
         for name, inner in value.items():
             if name in _WORDS:
                 yield from _words(inner, depth + 1)
-
-
-def _is_remembered(part: Reasoning) -> bool:
-    """Whether thinking is there by its id alone: its vendor remembers it, and no other knows it."""
-    return part.signature is not None and bool(part.signature.item) and not part.signature.value

@@ -318,7 +318,9 @@ def without_preferences(
     if openai and {request.dialect, spoken} == {CHAT, RESPONSES}:
         sent |= {"text", "prompt_cache_options"}
     if openai and request.dialect == ANTHROPIC and loads(request.extras.get("speed", b"null")) == "fast":
-        request = _hurried(request)
+        # OpenAI has it as a tier.
+        extras = _kept(request.extras, ("speed",))
+        request = msgspec.structs.replace(request, extras=extras, service_tier="fast")
     wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
@@ -332,12 +334,6 @@ def without_preferences(
     if not found:
         return request, ()
     return msgspec.structs.replace(request, extras=extras, tools=tools, turns=turns), found
-
-
-def _hurried(request: ChatRequest) -> ChatRequest:
-    """Anthropic's wish for speed, which OpenAI has as a tier."""
-    extras = _kept(request.extras, ("speed",))
-    return msgspec.structs.replace(request, extras=extras, service_tier="fast")
 
 
 def _is_wish(members: frozenset[str] | None, value: Json) -> bool:

@@ -370,7 +370,12 @@ def _plan(
     if wish is None:
         if request.dialect != profile.dialect and is_small(request) and target.thinks_unasked:
             return _small_plan(profile, target, limit, losses)
-        return _unasked(target, limit, losses, forbidden.unasked)
+        # It is left to the model, unless it would think where it must not.
+        why = forbidden.unasked
+        if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
+            losses("thinking", "thinking", why)
+            return _Plan(Thinking("off"), limit)
+        return _Plan(None, limit)
     if target.thinking == "none":
         if wish.mode != "off":
             losses("thinking", "thinking", "This model does not think.")
@@ -389,14 +394,6 @@ def _plan(
 
 def _takes_levels(target: Target) -> bool:
     return target.thinking in ("level", "both")
-
-
-def _unasked(target: Target, limit: int, losses: Losses, why: str | None) -> _Plan:
-    """Leave it to the model, unless it would think where it must not."""
-    if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
-        losses("thinking", "thinking", why)
-        return _Plan(Thinking("off"), limit)
-    return _Plan(None, limit)
 
 
 def _small_plan(profile: DialectProfile, target: Target, limit: int, losses: Losses) -> _Plan:

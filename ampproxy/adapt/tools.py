@@ -126,7 +126,9 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
         losses("tool_choice", "choice", "The server cannot be asked for no call: it was shown no tools.")
         return msgspec.structs.replace(request, choice=None, tools=(), hosted=())
     if choice.mode == "named" and "required" in host.choices:
-        return _only(request, choice)
+        # Some call must be made, and the one tool that was named is the only one that may be.
+        only = (choice.name,) if choice.name is not None else choice.allowed
+        return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
     return free_choice(request, losses, "The server lets the model choose whether to call.")
 
 
@@ -159,12 +161,6 @@ def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:
     losses("tool_choice", "choice", why)
     allowed = request.choice.allowed if request.choice is not None else ()
     return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=allowed))
-
-
-def _only(request: ChatRequest, choice: ToolChoice) -> ChatRequest:
-    """Some call must be made, and the one tool that was named is the only one that may be."""
-    only = (choice.name,) if choice.name is not None else choice.allowed
-    return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
 
 
 def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:

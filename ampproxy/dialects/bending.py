@@ -32,6 +32,7 @@ _HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
 #: What the backend of Codex logins has every body say.
 _OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
 _SYSTEM = ("system", "developer")
+_DEVELOPER = {b'"system"': b'"developer"'}
 
 
 def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:
@@ -131,12 +132,8 @@ def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
     return _changed(text, rest, change) if rest else None
 
 
-def _as_texts(body: bytes) -> bytes | None:
-    """The contents of messages that are lists of texts, or null, as texts."""
-    return _changed(body, ("messages", EACH, "content"), _as_text)
-
-
 def _as_text(content: bytes) -> bytes | None:
+    """The content of a message that is a list of texts, or null, as a text."""
     value = loads(content)
     if value is None:
         return b'""'
@@ -146,12 +143,8 @@ def _as_text(content: bytes) -> bytes | None:
     return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
 
 
-def _without_blanks(body: bytes) -> bytes | None:
-    """The messages without empty texts, and without those in which nothing else is."""
-    return _changed(body, ("messages",), _filled)
-
-
 def _filled(messages: bytes) -> bytes | None:
+    """The messages without empty texts, and without those in which nothing else is."""
     kept = [found for message in elements(messages) if (found := _filled_message(message)) is not None]
     return encode(kept) if kept else None
 
@@ -231,11 +224,7 @@ def _as_of_login(body: bytes) -> bytes | None:
         content = [{"type": "input_text", "text": asked}]
         values["input"] = Json(encode([{"type": "message", "role": "user", "content": content}]))
     out = encode(values)
-    return _changed(out, ("input", EACH, "role"), _developer) or out
-
-
-def _developer(role: bytes) -> bytes | None:
-    return b'"developer"' if role == b'"system"' else None
+    return _changed(out, ("input", EACH, "role"), _DEVELOPER.get) or out
 
 
 def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
@@ -292,8 +281,8 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 
 _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "turns": _by_turns,
-    "as-text": _as_texts,
-    "no-blanks": _without_blanks,
+    "as-text": lambda body: _changed(body, ("messages", EACH, "content"), _as_text),
+    "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
 }

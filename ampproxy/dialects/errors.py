@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
+import msgspec
+
+from ampproxy.dialects.json import Decoder, read_answer
 from ampproxy.model.events import ErrorKind
 from ampproxy.wire.headers import http_date
 
@@ -57,6 +60,21 @@ SEARCHED = 4096
 _LONGEST_SENTENCE: Final = 500
 #: The title of a page; a title has no markup.
 _TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
+
+
+class _Count(msgspec.Struct):
+    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
+
+
+_COUNT: Final = Decoder(_Count)
+
+
+def parse_count(body: bytes) -> int:
+    """Input tokens, of the answer to a counting request of Anthropic's or OpenAI's.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    return read_answer(_COUNT, body, "token count").input_tokens
 
 
 def kind_of_status(status: int) -> ErrorKind:

@@ -177,11 +177,6 @@ def _decoder(kind: Any) -> Decoder[Any]:
     return Decoder(kind | None)
 
 
-def is_null(value: Json) -> bool:
-    """Whether the JSON text is ``null``."""
-    return value == NULL
-
-
 def is_string(value: Json) -> bool:
     """Whether the JSON text is a string."""
     return first(value) == b'"'
@@ -262,7 +257,7 @@ class Fields:
 
     def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
-        return {name: value for name, value in self.left.items() if not is_null(value)}
+        return without_nulls(self.left)
 
 
 def read(text: bytes | Json, kind: type[T], at: str) -> T | None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message, retry_after
-from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
+from ampproxy.dialects.errors import parse_count as parse_count
+from ampproxy.dialects.json import bad_answer, encode, loads, to_raw
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
@@ -36,7 +37,7 @@ _OTHERS: Final = {
 }
 
 
-def model_object(model: ModelInfo) -> dict[str, Any]:
+def model_members(model: ModelInfo) -> dict[str, Any]:
     """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
     in common for what is known of it.
     """
@@ -75,7 +76,7 @@ def _architecture(family: Family) -> dict[str, Any] | None:
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
     """The answer to ``GET /v1/models``."""
-    return encode({"object": "list", "data": [model_object(model) for model in models]})
+    return encode({"object": "list", "data": [model_members(model) for model in models]})
 
 
 def codex_models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -85,12 +86,7 @@ def codex_models_body(models: Sequence[ModelInfo]) -> bytes:
     ChatGPT login entries take the place of all of them; an answer without the list is logged as an error.
     Source: https://github.com/openai/codex, codex-rs/models-manager.
     """
-    return encode({"object": "list", "data": [model_object(model) for model in models], "models": []})
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """The answer to ``GET /v1/models/{id}``."""
-    return encode(model_object(model))
+    return encode({"object": "list", "data": [model_members(model) for model in models], "models": []})
 
 
 #: How each kind is reported to a client: ``type`` and ``code``.
@@ -383,13 +379,6 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
     return body
 
 
-class _Count(msgspec.Struct):
-    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-_COUNT: Final = Decoder(_Count)
-
-
 #: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
 #: take them from clients of either.
 SHARED: Final = ("prompt_cache_options", "moderation")
@@ -400,14 +389,6 @@ SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 def error_event(error: WireError) -> bytes:
     """``data: {"error": ...}``: chat and completions; Responses has its own."""
     return b"data: " + error_body(error) + b"\n\n"
-
-
-def parse_count(body: bytes) -> int:
-    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
-    return read_answer(_COUNT, body, "count of tokens").input_tokens
 
 
 def count_body(tokens: int) -> bytes:

@@ -275,14 +275,14 @@ def thinking_refused_in(text: str) -> tuple[str, str] | None:
 
 
 #: A content that has to be a text.
-_AS_TEXT = re.compile(
+WANTS_TEXT = re.compile(
     r"\binvalid type: sequence, expected a string"
     r"|\bcontent\b.{0,40}\b(?:must|should) be (?:a |of type )?(?:valid )?string"
     r"|\bcontent\b.{0,40}\b(?:cannot|must not|may not) be null",
     re.I,
 )
 #: Texts and messages that must not be empty.
-_NO_BLANKS = re.compile(
+REFUSES_BLANKS = re.compile(
     r"\btext content blocks must (?:be non-empty|contain)|\bmust have non-empty content"
     r"|\btext field in the ContentBlock .{0,80}is blank|\bwith role '?\w{1,20}'? must not be empty",
     re.I,
@@ -296,7 +296,7 @@ _TURNS = re.compile(
 )
 _NO_SYSTEM = re.compile(r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported", re.I)
 #: Pictures that a model or its server does not take.
-_NO_PICTURES = re.compile(
+REFUSES_PICTURES = re.compile(
     r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"
     r"|\bimages? (?:inputs? |content |modality ){0,2}(?:is|are) not (?:supported|enabled)"
     r"|\bunknown variant `image_url`|\bnot a multimodal model|\bat most 0 image",
@@ -309,7 +309,7 @@ _KINDS_OF_TOOLS = re.compile(
     re.I | re.DOTALL,
 )
 #: What the backend of Codex logins says where a gateway before it adds nothing of its own.
-_OF_LOGINS = re.compile(
+IS_OF_LOGINS = re.compile(
     r"\b(?:input must be a list|instructions are (?:required|not valid)|stream must be set to true"
     r"|store must be set to false|system messages are not allowed)\b",
     re.I,
@@ -330,11 +330,6 @@ _ALL = re.compile(
 _AT_LEAST_ASKED = re.compile(r"\bat least \d{1,9} input tokens", re.I)
 
 
-def wants_text(text: str) -> bool:
-    """Whether a content has to be a text."""
-    return _AS_TEXT.search(text) is not None
-
-
 def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
     """Roles that are not taken at all, where the roles of messages are refused; ``None``: they are not.
 
@@ -345,25 +340,10 @@ def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
     return () if _TURNS.search(text) else None
 
 
-def refuses_blanks(text: str) -> bool:
-    """Whether no text or message may be empty."""
-    return _NO_BLANKS.search(text) is not None
-
-
-def refuses_pictures(text: str) -> bool:
-    """Whether pictures are not taken."""
-    return _NO_PICTURES.search(text) is not None
-
-
 def kinds_of_tools(text: str) -> tuple[str, ...]:
     """The types of tools that are taken, where the type of one is refused."""
     found = _KINDS_OF_TOOLS.search(text)
     return listed(found["one"] or found["all"]) if found else ()
-
-
-def is_of_logins(text: str) -> bool:
-    """Whether it is the backend of Codex logins that wants a body to be otherwise."""
-    return _OF_LOGINS.search(text) is not None
 
 
 def room_in(text: str, size: int) -> int | None:

@@ -19,20 +19,20 @@ from ampproxy.dialects.bending import bent
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
+    IS_OF_LOGINS,
     MAX_TEXT_CHARS,
+    REFUSES_BLANKS,
+    REFUSES_PICTURES,
+    WANTS_TEXT,
     Terms,
     exclusive_in,
-    is_of_logins,
     kinds_of_tools,
     listed,
     names_in,
-    refuses_blanks,
-    refuses_pictures,
     room_in,
     terms_in,
     thinking_refused_in,
     turns_in,
-    wants_text,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
@@ -204,21 +204,20 @@ def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[L
 def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: int) -> Lesson | None:
     """What is wrong with more than a member's name or value."""
     messages: Place = ("messages", EACH, "content")
-    if "messages" in body and (wants_text(text) or _is_content(complaint)):
+    if "messages" in body and (WANTS_TEXT.search(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
     of_role = complaint.steps[-1:] == ("role",)
     if "messages" in body and (roles := turns_in(text, of_role=of_role)) is not None:
         return Lesson(("messages",), "turns", roles)
-    if "messages" in body and refuses_blanks(text):
+    if "messages" in body and REFUSES_BLANKS.search(text):
         return Lesson(("messages",), "no-blanks")
-    if refuses_pictures(text):
-        return Lesson(
-            (next((name for name in ("messages", "contents") if name in body), "input"),), "no-pictures"
-        )
+    if REFUSES_PICTURES.search(text):
+        history = next((name for name in ("messages", "contents") if name in body), "input")
+        return Lesson((history,), "no-pictures")
     named = complaint.steps[:1] == ("tools",) and complaint.steps[-1:] == ("type",)
     if "input" in body and (named or "of tool" in text) and "function" in (kinds := kinds_of_tools(text)):
         return Lesson(("tools",), "tools", kinds)
-    if "input" in body and is_of_logins(text):
+    if "input" in body and IS_OF_LOGINS.search(text):
         return Lesson(("input",), "login")
     limit = next((name for name in _LIMITS if isinstance(body.get(name), int)), "")
     room = room_in(text, size) if limit else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
-from ampproxy.dialects.json import Decoder, encode, loads, read_answer
+from ampproxy.dialects.errors import parse_count as parse_count
+from ampproxy.dialects.json import encode, loads
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ErrorKind, WireError
 
@@ -41,13 +42,6 @@ _SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
 #: What only Anthropic's own models have, where this gateway passes it on.
 _OWN = ("citations", "code_execution", "structured_outputs")
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
-
-
-class _Count(msgspec.Struct):
-    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-_COUNT: Final = Decoder(_Count)
 
 
 def error_body(error: WireError) -> bytes:
@@ -188,19 +182,6 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
             "last_id": models[-1].id if models else None,
         }
     )
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """One model."""
-    return encode(model_members(model))
-
-
-def parse_count(body: bytes) -> int:
-    """Input tokens, from the answer to ``count_tokens``.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
-    return read_answer(_COUNT, body, "token count").input_tokens
 
 
 def count_body(tokens: int) -> bytes:

@@ -53,14 +53,16 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     found = members(body) or {}
     losses = Losses()
 
-    def kept(number: int, turn: Json) -> Json | bytes | None:
-        return _kept(turn, f"messages[{number}]", foreign, losses)
-
-    left = edit_items(body, "messages", kept, found)
+    left = edit_items(
+        body, "messages", lambda number, turn: _kept(turn, f"messages[{number}]", foreign, losses), found
+    )
     if left is body:
         return body, ()
     turns = elements((members(left) or {}).get("messages"))
-    if _asks_to_think(found) and turns and _answers_a_call(turns[-1]):
+    blocks = elements((members(turns[-1]) or {}).get("content")) if turns else []
+    thinking = loads(found.get("thinking", NULL))
+    asks_to_think = isinstance(thinking, dict) and thinking.get("type") == "enabled"
+    if asks_to_think and any(b'"tool_result"' in bytes(block) for block in blocks):
         losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
         left = replace_members(left, {"thinking": encode({"type": "disabled"})})
     return bytes(left), losses.all()
@@ -87,16 +89,6 @@ def _is_foreign(block: Json, foreign: Foreign) -> bool:
     proof = {"thinking": "signature", "redacted_thinking": "data"}.get(str(kind))
     value = fields.get(proof) if proof else None
     return isinstance(value, str) and bool(value) and foreign(value)
-
-
-def _asks_to_think(found: dict[str, Json]) -> bool:
-    thinking = loads(found["thinking"]) if "thinking" in found else None
-    return isinstance(thinking, dict) and thinking.get("type") == "enabled"
-
-
-def _answers_a_call(turn: Json | bytes) -> bool:
-    fields = members(turn) or {}
-    return any(b'"tool_result"' in bytes(block) for block in elements(fields.get("content")))
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -353,7 +345,6 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     look=look,
-    look_from=0,
     is_renamed=_has_system_turn,
     own=_own,
     may_not_fit=_may_not_fit,

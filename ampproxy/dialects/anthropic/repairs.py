@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
+from ampproxy.dialects.edit import Changes, Exchange, Members, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
@@ -150,11 +150,7 @@ class AnthropicRules(msgspec.Struct):
             changes |= in_each(values, "content", self._block)
         if self._tool_seen and self._exchange.drop_thinking:
             blocks = elements(changes.get("content", values.get("content")))
-            kept = [block for block in blocks if not _is_thinking(block)]
+            kept = [block for block in blocks if bytes((members(block) or {}).get("type", NULL)) != _THINKING]
             if len(kept) < len(blocks):
                 changes["content"] = join(kept)
         return changes
-
-
-def _is_thinking(block: Raw) -> bool:
-    return bytes((members(block) or {}).get("type", NULL)) == _THINKING

@@ -160,11 +160,11 @@ class Answer:
                 bad_answer("The vendor's stream has an object that is no part of an answer.").error, out
             )
             return
-        if not self._started:
-            self._start(chunk, payload, out)
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
             self._counts = None
+        if not self._started:
+            self._start(chunk, payload, out)
         if given(chunk.prompt_feedback):
             feedback = loads(chunk.prompt_feedback)
             reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
@@ -197,8 +197,6 @@ class Answer:
         extras = {camel(name): value for name in _TOP_EXTRAS if given(value := getattr(chunk, name))}
         out.append(Started(chunk.response_id, chunk.model_version, None, GEMINI, extras))
         if chunk.usage_metadata is not ABSENT:
-            self._usage = chunk.usage_metadata
-            self._counts = None
             self._report(out)
 
     def _candidate(self, candidate: Candidate, place: int, payload: bytes, out: list[Event]) -> None:
@@ -332,8 +330,9 @@ class Answer:
 
     def _report(self, out: list[Event]) -> None:
         if self._counts is not None:
-            self._usage = _usage_in(self._counts, self._usage)
-            self._counts = None
+            # Of that chunk only the words were read.
+            chunk, self._counts = read_or_none(QUICK_CHUNK, self._counts), None
+            self._usage = self._usage if chunk is None else chunk.usage_metadata
         found = loads(self._usage) if given(self._usage) else None
         if isinstance(found, dict):
             out.append(UsageReport(usage_of(found)))
@@ -356,12 +355,6 @@ class Answer:
         content = self._raw[1][place[0]].content
         parts = content.parts if content is not None else None
         return parts[place[1]] if parts else None
-
-
-def _usage_in(payload: bytes, known: Json) -> Json:
-    """The usage in a chunk of which only the words were read."""
-    chunk = read_or_none(QUICK_CHUNK, payload)
-    return known if chunk is None else chunk.usage_metadata
 
 
 def _signature(part: Part) -> Signature | None:

@@ -348,7 +348,6 @@ _STATE = VendorState(
 
 PASSTHROUGH = Passthrough(
     look=look,
-    look_from=0,
     mending=Mending(signs=ODD.search, of_one=lambda new_id: lambda data, values: as_gemini(data)),
     events=EventStream(
         monitor=GenerateMonitor,

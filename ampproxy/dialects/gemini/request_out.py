@@ -61,15 +61,9 @@ class ContentWriter:
         return _WRITERS[type(part)](self, part)
 
     def _text(self, part: Text) -> Wire:
-        body = {"text": part.text}
-        return (
-            body
-            if part.signature is None and not part.extras
-            else {**body, **_signature(part), **part.extras}
-        )
-
-    def _reasoning(self, part: Reasoning) -> Wire:
-        return {"text": part.text, "thought": True, **_signature(part)}
+        if part.signature is None and not part.extras:
+            return {"text": part.text}
+        return {"text": part.text, **_signature(part), **part.extras}
 
     def _image(self, part: Image) -> Wire:
         extras = dict(part.extras)
@@ -80,16 +74,11 @@ class ContentWriter:
         assert part.source is not None
         return {**self._source(part.source, "application/pdf", part.name), **part.extras}
 
-    def _audio(self, part: Audio) -> Wire:
-        return self._source(part.source, "audio/wav", None)
-
     def _source(self, source: Source, usual: str, name: object) -> Wire:
         named = {} if name is None else {"displayName": name}
         if isinstance(source, Inline):
             return {"inlineData": {"mimeType": source.media_type, "data": source.data, **named}}
-        uri, media = (
-            (source.id, source.media_type) if isinstance(source, FileId) else (source.url, source.media_type)
-        )
+        uri, media = source.id if isinstance(source, FileId) else source.url, source.media_type
         file = {"fileUri": uri}
         if media is None and not isinstance(source, FileId):
             media = mimetypes.guess_type(uri.partition("?")[0])[0] or (None if self._own else usual)
@@ -129,11 +118,11 @@ def _signature(part: Text | Image | Reasoning | ToolCall) -> dict[str, str]:
 
 _WRITERS: dict[type, Callable[[ContentWriter, Any], Wire | Json]] = {
     Text: ContentWriter._text,
-    Reasoning: ContentWriter._reasoning,
+    Reasoning: lambda self, part: {"text": part.text, "thought": True, **_signature(part)},
     Refusal: lambda self, part: {"text": part.text},
     Image: ContentWriter._image,
     Document: ContentWriter._document,
-    Audio: ContentWriter._audio,
+    Audio: lambda self, part: self._source(part.source, "audio/wav", None),
     Opaque: lambda self, part: part.raw,
     ToolCall: ContentWriter._call,
     ToolResult: ContentWriter._result,
@@ -228,8 +217,7 @@ def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any
 def _sampling(sampling: Sampling) -> dict[str, Any]:
     found: dict[str, Any] = {}
     put(found, {member: getattr(sampling, field) for member, field in SAMPLING.items()})
-    if sampling.stop:
-        found["stopSequences"] = sampling.stop
+    put(found, {"stopSequences": sampling.stop or None})
     return found
 
 

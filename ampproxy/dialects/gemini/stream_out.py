@@ -93,7 +93,7 @@ class GeminiStreamRenderer(Renderer):
                 if part is not None and part.head:
                     out += (part.head, encode(event.text), part.tail)
                     if self._array:
-                        self._separate(out, 3)
+                        self._separate(out)
                     continue
             for ordered in self._sequencer.feed((event,)):
                 if not self._over and (step := self._steps.get(type(ordered))) is not None:
@@ -227,10 +227,11 @@ class GeminiStreamRenderer(Renderer):
             payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
         out += (self._before, payload, self._after)
         if self._array:
-            self._separate(out, 3)
+            self._separate(out)
 
-    def _separate(self, out: list[bytes], pieces: int) -> None:
-        out.insert(len(out) - pieces, b",\r\n" if self._wrote else b"[")
+    def _separate(self, out: list[bytes]) -> None:
+        """Before the three pieces of an event."""
+        out.insert(len(out) - 3, b",\r\n" if self._wrote else b"[")
         self._wrote = True
 
     def _end_all(self, out: list[bytes]) -> list[bytes]:

@@ -63,9 +63,7 @@ class FunctionCall(msgspec.Struct, rename="camel"):
     will_continue: bool | None = None
 
 
-class Blob(msgspec.Struct, rename="camel"):
-    """Bytes in base64."""
-
+class _Blob(msgspec.Struct, rename="camel"):
     mime_type: str = ""
     data: str = ""
 
@@ -77,7 +75,7 @@ class Part(msgspec.Struct, rename="camel"):
     thought: bool | None = None
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    inline_data: Blob | None = None
+    inline_data: _Blob | None = None
 
 
 class Content(msgspec.Struct):
@@ -86,24 +84,18 @@ class Content(msgspec.Struct):
     parts: list[Part] | None = None
 
 
-class QuickPart(msgspec.Struct, rename="camel", gc=False):
-    """What of a part the common event of a stream has."""
-
+class _QuickPart(msgspec.Struct, rename="camel", gc=False):
     text: str | None = None
     thought: bool = False
     thought_signature: str | None = None
 
 
-class QuickContent(msgspec.Struct, gc=False):
-    """Its content."""
-
-    parts: list[QuickPart] | None = None
+class _QuickContent(msgspec.Struct, gc=False):
+    parts: list[_QuickPart] | None = None
 
 
-class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
-    """Its candidate."""
-
-    content: QuickContent | None = None
+class _QuickCandidate(msgspec.Struct, rename="camel", gc=False):
+    content: _QuickContent | None = None
     index: int = 0
     finish_reason: str | None = None
     logprobs_result: Json = ABSENT
@@ -116,13 +108,11 @@ class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
 class QuickChunk(msgspec.Struct, rename="camel", gc=False):
     """The common event of a stream: more words of the same part. Less is read of it, so it is read fast."""
 
-    candidates: list[QuickCandidate] | None = None
+    candidates: list[_QuickCandidate] | None = None
     usage_metadata: Json = ABSENT
 
 
-class RawContent(msgspec.Struct):
-    """The same, with its parts as they came."""
-
+class _RawContent(msgspec.Struct):
     parts: list[Json] | None = None
 
 
@@ -146,7 +136,7 @@ class Candidate(msgspec.Struct, rename="camel"):
 class RawCandidate(msgspec.Struct):
     """A candidate of which only the parts matter, as they came."""
 
-    content: RawContent | None = None
+    content: _RawContent | None = None
 
 
 class Chunk(msgspec.Struct, rename="camel"):
@@ -169,15 +159,13 @@ class Chunk(msgspec.Struct, rename="camel"):
         )
 
 
-class RawChunk(msgspec.Struct):
-    """The same, with its parts as they came."""
-
+class _RawChunk(msgspec.Struct):
     candidates: list[RawCandidate] | None = None
 
 
 CHUNK: Final = Decoder(Chunk)
 QUICK_CHUNK: Final = Decoder(QuickChunk)
-RAW_CHUNK: Final = Decoder(RawChunk)
+RAW_CHUNK: Final = Decoder(_RawChunk)
 
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
@@ -203,17 +191,14 @@ BROKEN: Final = frozenset(
 )
 
 #: The other way round.
-REASONS: Final[dict[FinishReason, str]] = {
-    "stop": "STOP",
-    "tool_calls": "STOP",
-    "stop_sequence": "STOP",
-    "pause": "STOP",
-    "length": "MAX_TOKENS",
-    "context": "MAX_TOKENS",
-    "refusal": "SAFETY",
-    "blocked": "SAFETY",
-    "unknown": "OTHER",
-}
+REASONS: Final[dict[str, str]] = by_word(
+    {
+        "STOP": "stop tool_calls stop_sequence pause",
+        "MAX_TOKENS": "length context",
+        "SAFETY": "refusal blocked",
+        "OTHER": "unknown",
+    }
+)
 
 #: What ``promptFeedback.blockReason`` may be.
 BLOCK_REASONS: Final = frozenset(

@@ -86,10 +86,6 @@ def _tool_result(part: Fields) -> Part:
     return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
 
 
-def _anthropic_image(part: Fields) -> Part | None:
-    return media_in(part, lambda source: Image(source, cache=_cache(part)))
-
-
 def _anthropic_document(part: Fields) -> Part | None:
     title = part.take("title", str)
     return media_in(part, lambda source: Document(source, name=title, cache=_cache(part)))
@@ -102,11 +98,6 @@ def _thinking(part: Fields) -> Part:
     if raw is not None and text is None:
         text = "".join(str(one.get("text") or "") for one in loads(raw, []) if isinstance(one, dict))
     return Reasoning(text or "", redacted=not text)
-
-
-def _input_image(part: Fields) -> Part | None:
-    """Responses' image."""
-    return _image(part) if "image_url" in part.left else None
 
 
 def _input_file(part: Fields) -> Part | None:
@@ -122,9 +113,9 @@ _PARTS: Final[dict[str, Callable[[Fields], Part | None]]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
-    "input_image": _input_image,
+    "input_image": lambda part: _image(part) if "image_url" in part.left else None,
     "input_file": _input_file,
-    "image": _anthropic_image,
+    "image": lambda part: media_in(part, lambda source: Image(source, cache=_cache(part))),
     "document": _anthropic_document,
     "thinking": _thinking,
     "redacted_thinking": _thinking,

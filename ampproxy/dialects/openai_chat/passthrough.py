@@ -131,12 +131,6 @@ def without_reasoning(
     return bytes(edit_items(body, "messages", without)), losses.all()
 
 
-def _own(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return without_reasoning(body, model, families)
-
-
 def _names(request: Declaring) -> Iterator[Any]:
     for tool in (*objects(request.tools), an_object(request.tool_choice)):
         yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
@@ -254,10 +248,9 @@ PASSTHROUGH = Passthrough(
     ends_well=ends_well,
     traces=(_MEMBER,),
     look=look,
-    look_from=0,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
-    own=_own,
+    own=lambda body, model, families, *, cleaned: without_reasoning(body, model, families),
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),

@@ -43,11 +43,6 @@ def _message(choice: ChoiceWire) -> DeltaWire:
     return message
 
 
-def _has_text(choice: ChoiceWire) -> bool:
-    message = _message(choice)
-    return bool(message.content or message.refusal)
-
-
 _ANSWER: Final = Decoder(_Answer)
 
 
@@ -77,7 +72,7 @@ def _numbered(choices: Sequence[ChoiceWire]) -> dict[int, list[ChoiceWire]]:
     choices, of the same index or of none.
     """
     found: dict[int, list[ChoiceWire]] = {}
-    one = sum(map(_has_text, choices)) < 2
+    one = sum(bool(message.content or message.refusal) for message in map(_message, choices)) < 2
     for place, choice in enumerate(choices):
         spare = 0 if one else place
         found.setdefault(spare if choice.index is None else choice.index, []).append(choice)

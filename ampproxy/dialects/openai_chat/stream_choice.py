@@ -12,7 +12,7 @@ import msgspec
 
 from ampproxy.dialects.base import Opening
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end
-from ampproxy.dialects.json import NULL, loads, to_raw
+from ampproxy.dialects.json import NULL, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end, is_error
 from ampproxy.dialects.openai_chat.calls import (
@@ -33,7 +33,6 @@ from ampproxy.dialects.openai_chat.wire import (
     content_pieces,
     finished,
     image_part,
-    reasoning_of,
 )
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -181,7 +180,9 @@ class Choice:
         words = delta.reasoning_content or delta.reasoning_text
         if not words and isinstance(delta.thinking, str):
             words = delta.thinking
-        if thought := reasoning_of(words, delta.reasoning):
+        if not words and delta.reasoning is not NULL:
+            words = text_of(delta.reasoning)
+        if thought := words:
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
         if delta.reasoning_details or delta.reasoning_opaque or delta.thinking_blocks:
@@ -199,8 +200,8 @@ class Choice:
             logprobs = ()
         if logprobs and self.open_kind is not None:
             out.append(Delta(self.open_index, "", logprobs))
-        if delta.annotations:
-            self._annotate(delta.annotations, out)
+        if delta.annotations and self._text_index >= 0:
+            out.append(PartExtras(self._text_index, {"annotations": to_raw(delta.annotations)}))
         for raw in (*(delta.images or ()), *(content if isinstance(content, list) else ())):
             if image := image_part(raw):
                 index = self._new_part()
@@ -271,10 +272,6 @@ class Choice:
             out.append(PartStarted(self.open_index, _EMPTY[kind], self.number))
         out.append(Delta(self.open_index, words, logprobs))
 
-    def _annotate(self, annotations: list[Json], out: list[Event]) -> None:
-        if self._text_index >= 0:
-            out.append(PartExtras(self._text_index, {"annotations": to_raw(annotations)}))
-
     def _call_delta(self, wire: CallDelta, out: list[Event]) -> None:
         if wire.function is None and wire.name:
             wire.function = FunctionDelta(wire.name, wire.arguments)
@@ -286,7 +283,10 @@ class Choice:
         if call is not self._pending and self._pending is not None:
             self._open_call(self._pending, out)
         if id_ and not call.given:
-            self._given(call, id_)
+            call.given = id_
+            known = self._by_id.get(id_)
+            if known is None or known.number < call.number:
+                self._by_id[id_] = call
         if call.closed:
             return
         signature = wire.proof()
@@ -309,12 +309,6 @@ class Choice:
             self._pending = call
             if call.pieces or call.signature is not None:
                 self._open_call(call, out)
-
-    def _given(self, call: Call, id: str) -> None:
-        call.given = id
-        known = self._by_id.get(id)
-        if known is None or known.number < call.number:
-            self._by_id[id] = call
 
     def _open_call(self, call: Call, out: list[Event]) -> None:
         self._pending = None

@@ -59,7 +59,8 @@ def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTo
             continue
         kind = tool.take("type", str) or "function"
         if kind not in _READERS:
-            hosted.append(HostedTool(_hosted_kind(kind), CHAT, raw))
+            like = "web_search" if kind.startswith("web_search") else kind
+            hosted.append(HostedTool(like, CHAT, raw))
             continue
         declared = tool.take_object(kind)
         if declared is None:
@@ -100,10 +101,6 @@ def is_flat(tools: bytes) -> bool:
 def is_foreign_choice(choice: bytes) -> bool:
     """Whether ``tool_choice`` is written in another dialect's form."""
     return choice[:1] in (b"{", b'"') and _FOREIGN_CHOICE.match(choice) is not None
-
-
-def _hosted_kind(type_: str) -> str:
-    return "web_search" if type_.startswith("web_search") else type_
 
 
 def parse_functions(functions: Sequence[Json], at: str = "functions") -> tuple[Tool, ...]:

@@ -70,13 +70,6 @@ class CallIds:
         return made
 
 
-def reasoning_of(content: str | None, other: Json) -> str:
-    """``reasoning_content`` (DeepSeek, Kimi, vLLM), or ``reasoning`` (OpenRouter, Groq, Ollama)."""
-    if content:
-        return content
-    return (text_of(other) or "") if other is not NULL else ""
-
-
 def content_pieces(content: str | list[Json] | None) -> list[Piece]:
     """The content, which Mistral's thinking models send as parts."""
     if not content:

@@ -6,20 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai import error_object, responses_usage_body
 from ampproxy.model.base import RESPONSES, Json
-from ampproxy.model.events import FinishReason, Usage, WireError
+from ampproxy.model.events import Usage, WireError
 from ampproxy.model.request import ChatRequest
 
 #: Ends that are not ``completed``, and the reason in ``incomplete_details``.
-INCOMPLETE: dict[FinishReason, str] = {
-    "length": "max_output_tokens",
-    "context": "max_output_tokens",
-    "blocked": "content_filter",
-    "refusal": "content_filter",
-    "unknown": "max_output_tokens",
-}
+INCOMPLETE: dict[str, str] = by_word(
+    {"max_output_tokens": "length context unknown", "content_filter": "blocked refusal"}
+)
 #: Members of the request that an answer repeats as they came.
 _ECHOED = ("previous_response_id", "truncation", "background", "max_tool_calls", "conversation")
 

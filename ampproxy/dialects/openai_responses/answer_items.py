@@ -252,7 +252,9 @@ class CallItem(AnswerItem):
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
-        text = call.input if self.freeform else _arguments(call.arguments)
+        # Some servers write the object itself.
+        arguments = None if call.arguments == NULL else text_of(call.arguments) or raw_str(call.arguments)
+        text = call.input if self.freeform else arguments
         events += self.part.rest(text)
         self.cut = not self.freeform and is_cut_off(text or "".join(self.part.pieces or ()))
         return [*events, *self.abandon()]
@@ -273,11 +275,6 @@ class CallItem(AnswerItem):
             return []
         self.part.closed = True
         return [PartClosed(self.part.index)]
-
-
-def _arguments(raw: Json) -> str | None:
-    """The JSON text of arguments; some servers write the object itself."""
-    return None if raw == NULL else text_of(raw) or raw_str(raw)
 
 
 class CustomCallItem(CallItem):

@@ -66,12 +66,8 @@ class _Turns(msgspec.Struct):
             self._role = role
         self._parts.extend(parts)
 
-    @property
-    def ends_with_result(self) -> bool:
-        return self._role == "user" and bool(self._parts) and isinstance(self._parts[-1], ToolResult)
-
     def takes_message(self, role: Role) -> bool:
-        """Whether a message may join the turn: its words must not run into another message's."""
+        """Whether a message, or a result, may join the turn: words must not run into another message's."""
         last = self._parts[-1] if self._parts else None
         if role == "user":
             return isinstance(last, ToolResult)
@@ -137,7 +133,7 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
             turns.add("assistant", (call.part(),), joins=True)
     elif kind in _RESULTS:
         result = _parse_result(fields, turns.waiting, freeform=_RESULTS[kind])
-        turns.add("user", (result,), joins=turns.ends_with_result)
+        turns.add("user", (result,), joins=turns.takes_message("user"))
     elif parse := _ASSISTANT.get(kind):
         part = parse(fields)
         if isinstance(part, ToolCall):

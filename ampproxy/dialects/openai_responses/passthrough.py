@@ -344,7 +344,6 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
     look=look,
-    look_from=0,
     own=lambda body, model, families, *, cleaned: without_foreign_proofs(body),
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
