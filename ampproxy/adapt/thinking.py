@@ -136,10 +136,7 @@ def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int
 def _with_room(
     request: ChatRequest, tokens: int, target: Target, losses: Losses, least: int = 1
 ) -> ChatRequest:
-    """With room for thinking.
-
-    :param least: the least limit for which that matters.
-    """
+    """With room for thinking, where the limit is not less than ``least``."""
     limit = request.sampling.max_tokens
     if limit is None or limit < least:
         return request

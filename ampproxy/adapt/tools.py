@@ -386,10 +386,7 @@ def _is_usual(name: str, value: Any) -> bool:
 
 
 def carried(hosted: HostedTool, taken: tuple[str, ...], path: str, losses: Losses) -> dict[str, Any]:
-    """The settings that the target has a place for; each other one is a loss.
-
-    :param taken: the names of those.
-    """
+    """The settings that the target has a place for, by their names; each other one is a loss."""
     found = settings_of(hosted)
     if lost := sorted(name for name in found if name not in taken and not _is_usual(name, found[name])):
         losses("hosted_settings", path, _WHY.format(names=", ".join(lost), kind=hosted.kind))

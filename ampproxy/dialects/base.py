@@ -125,10 +125,7 @@ class AnswerRules(Protocol):
         """
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """The whole answer likewise.
-
-        :param values: its members, where they have been read already.
-        """
+        """The whole answer likewise; ``values``: its members, where they have been read already."""
 
 
 class EventStream(Value, frozen=True, kw_only=True):

@@ -135,16 +135,14 @@ class Exchange:
 
 
 class ModelOnly(msgspec.Struct):
-    """Rules for an answer of which nothing but the model's name matters."""
+    """:class:`~ampproxy.dialects.base.AnswerRules` for an answer of which the model's name alone matters."""
 
     _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         values = members(body) if values is None else values
         changes = self._exchange.model_changes(values) if values else None
         return replace_members(body, changes, values) if changes else body

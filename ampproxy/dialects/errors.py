@@ -16,10 +16,7 @@ T = TypeVar("T")
 
 
 def by_word(words: Mapping[T, str]) -> dict[str, T]:
-    """What each word means.
-
-    :param words: a meaning -> its words, with blanks between them.
-    """
+    """What each word means, of the words of each meaning, with blanks between them."""
     return {word: meaning for meaning, listed in words.items() for word in listed.split()}
 
 

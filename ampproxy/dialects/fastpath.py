@@ -40,7 +40,7 @@ class FastPath(Protocol):
 
 
 class NamedFastPath:
-    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line.
+    """A :class:`FastPath` for deltas that have nothing to rewrite and are known by their ``event`` line.
 
     :param kept: how those begin that are kept for the end of the stream; ``None``: as :attr:`keeps` says.
     :param monitor: of the stream, where they are kept.
@@ -61,11 +61,9 @@ class NamedFastPath:
 
     @property
     def knows(self) -> bool:
-        """See :attr:`FastPath.knows`."""
         return self._prefix != b""
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         # Every event begins with the two lines that deltas begin with, and has no third.
         if not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
             return None
@@ -80,12 +78,10 @@ class NamedFastPath:
         return whole
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         at = whole.rfind(self._next) if self._prefix else -1
         return whole.find(_BLANK, at + len(END)) + 2 if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
-        """See :meth:`FastPath.learn`."""
         match = self._kind.match(block)
         if match is not None:
             self._prefix = match.group()

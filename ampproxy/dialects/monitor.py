@@ -119,10 +119,7 @@ class StreamMonitor:
         raise NotImplementedError
 
     def learn(self, usage: Raw, answer: Members | None = None) -> None:
-        """Add what an event reports of the usage.
-
-        :param answer: what stands beside it.
-        """
+        """Add what an event reports of the usage, and what stands beside it in ``answer``."""
         # Later reports are cumulative and may leave out what did not change.
         found: Members = members(usage) or {}
         if answer is not None:

@@ -105,9 +105,7 @@ def reason_of(word: str | None) -> FinishReason:
     return "unknown" if isinstance(meant, WireError) else meant
 
 
-class TopWire(msgspec.Struct):
-    """One of the likeliest tokens in a place."""
-
+class _TopWire(msgspec.Struct):
     token: str | None = ""
     logprob: float | None = 0.0
 
@@ -117,7 +115,7 @@ class TokenWire(msgspec.Struct):
 
     token: str
     logprob: float = 0.0
-    top_logprobs: list[TopWire] | None = None
+    top_logprobs: list[_TopWire] | None = None
 
 
 def read_logprobs(tokens: Iterable[TokenWire] | None) -> tuple[TokenLogprob, ...]:
@@ -254,10 +252,7 @@ def fault_in(chunk: Any, data: bytes) -> WireError | None:
 
 
 class ChunkRenderer(Renderer):
-    """A renderer of chunks.
-
-    :cvar FORM: how the dialect names its answers.
-    """
+    """A renderer of chunks; ``FORM`` is how the dialect names its answers."""
 
     FORM: ClassVar[Form]
 

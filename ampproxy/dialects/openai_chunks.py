@@ -245,10 +245,7 @@ class ChunkFastPath:
         return differing if b"%b%b%b" % (head, joint.join(differing), anchor) == whole else None
 
     def _each_known(self, whole: bytes, count: int) -> bytes | None:
-        """The events as they go on, if each is known.
-
-        :param count: of their lines.
-        """
+        """The events as they go on, if each is known; ``count``: of their lines."""
         # The anchor is the mark of a choice that did not end.
         if 2 * whole.count(self._anchor) != count or not (self._ends or 2 * whole.count(END) == count):
             return None

@@ -101,17 +101,14 @@ def _home(free: Places, at: int, *, after: bool) -> int | None:
     return second(at) if home is None else home
 
 
-class Waiting:
+class Waiting(msgspec.Struct):
     """Calls in their order, each of which is answered once."""
 
-    __slots__ = ("_answered", "_calls", "_numbers")
-
-    def __init__(self) -> None:
-        self._calls: list[ToolCall] = []
-        #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
-        #: dropped when they come up.
-        self._numbers: dict[tuple[str, str] | None, deque[int]] = {}
-        self._answered: set[int] = set()
+    _calls: list[ToolCall] = []
+    #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
+    #: dropped when they come up.
+    _numbers: dict[tuple[str, str] | None, deque[int]] = {}
+    _answered: set[int] = set()
 
     def add(self, call: ToolCall) -> None:
         """One more call."""

@@ -123,10 +123,7 @@ def flat_shown(found: Peek, body: bytes) -> Shown:
 
 
 def shown_by(names: Callable[[msgspec.Raw], list[str]]) -> Callable[[Peek, bytes], Shown]:
-    """Of a dialect with ``tools`` and a ``tool_choice``.
-
-    :param names: reads the names of the tools.
-    """
+    """Of a dialect with ``tools`` and a ``tool_choice``; ``names`` reads the names of the tools."""
 
     def shown(found: Peek, body: bytes) -> Shown:
         return Shown(declared=lambda: names(found.tools), forced=_forced(names, found))

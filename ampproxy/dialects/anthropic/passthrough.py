@@ -192,7 +192,6 @@ class MessagesMonitor(StreamMonitor):
         return self._fast
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
-        """See :meth:`StreamMonitor.see`."""
         called = self._calling
         known = super().see(name, data, values)
         if (called or self._calling) and not self.doubtful:

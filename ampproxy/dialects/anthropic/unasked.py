@@ -46,10 +46,7 @@ def bare(part: _AnyPart) -> _AnyPart:
 
 
 class Unasked(msgspec.Struct):
-    """Takes thinking and proofs out of the events of one answer.
-
-    :ivar dropped: whether there was any.
-    """
+    """Takes thinking and proofs out of the events of one answer; ``dropped``: there was some."""
 
     dropped: bool = False
     _thoughts: set[int] = set()

@@ -162,10 +162,7 @@ def _natural(value: Any) -> int:
 
 
 def usage_members(usage: Usage, *, own: bool) -> dict[str, Any]:
-    """Usage as its members.
-
-    :param own: the answer came from this dialect: its further members go along.
-    """
+    """Usage as its members; ``own``: the answer came from this dialect, and its others go along."""
     body: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,

@@ -74,10 +74,7 @@ class _Choice(msgspec.Struct):
 
 
 class Answer:
-    """Takes chunks, gives events.
-
-    :ivar over: an error was reported; nothing follows.
-    """
+    """Takes chunks, gives events; ``over``: an error was reported, and nothing follows."""
 
     def __init__(self) -> None:
         self.over = False
@@ -148,10 +145,7 @@ class Answer:
         return list(map(Delta, repeat(self._current.open), words))
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
-        """Add the events of a chunk.
-
-        :param payload: the chunk as it came, for what its record does not hold.
-        """
+        """Add the events of a chunk; ``payload``: as it came, for what its record does not hold."""
         if given(chunk.error):
             self.fail(parse_error(0, {}, payload), out)
             return

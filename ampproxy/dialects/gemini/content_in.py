@@ -74,14 +74,13 @@ def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
     return texts, len(texts) != len(parts)
 
 
-class History:
+class History(msgspec.Struct):
     """Reads contents one after the other, and remembers which calls wait for their results."""
 
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._count = 0
-        #: Of the newest model turn.
-        self._waiting = Waiting()
+    _ids: set[str] = set()
+    _count: int = 0
+    #: Of the newest model turn.
+    _waiting: Waiting = msgspec.field(default_factory=Waiting)
 
     def turns(self, raw: Json) -> tuple[Turn, ...]:
         """All turns.

@@ -37,10 +37,7 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
 class ContentWriter:
-    """Writes turns that are fitted to the dialect.
-
-    :param names: gives the names of functions to send.
-    """
+    """Writes turns that are fitted to the dialect; ``names`` gives the names of functions to send."""
 
     def __init__(self, request: ChatRequest, target: Target, names: Callable[[str], str]) -> None:
         self._own = request.dialect == GEMINI

@@ -251,10 +251,7 @@ def usage_of(found: Mapping[str, Any]) -> Usage:
 
 
 def usage_members(usage: Usage, *, own: bool) -> dict[str, object]:
-    """Write usage as ``usageMetadata``.
-
-    :param own: the usage is Gemini's own, so its ``extras`` are written again.
-    """
+    """Write usage as ``usageMetadata``; ``own``: it is Gemini's, and its ``extras`` go along."""
     tools = _count(loads(usage.extras.get(_TOOL_USE, b"0"))) if own else 0
     total = usage.input + usage.cache_read + usage.cache_write
     thought = min(usage.reasoning, usage.output)

@@ -27,9 +27,7 @@ class FunctionDelta(msgspec.Struct):
     provider_specific_fields: Json = NULL
 
 
-class CustomDelta(msgspec.Struct):
-    """A piece of a custom tool's call."""
-
+class _CustomDelta(msgspec.Struct):
     name: str | None = None
     input: str | None = None
 
@@ -43,7 +41,7 @@ class CallDelta(msgspec.Struct):
     index: int | float | str | None = None
     id: str | int | None = None
     function: FunctionDelta | None = None
-    custom: CustomDelta | None = None
+    custom: _CustomDelta | None = None
     extra_content: Json = NULL
     provider_specific_fields: Json = NULL
     name: str | None = None

@@ -126,10 +126,7 @@ _TRUSTED: Final = msgspec.structs.replace(SERVERS, metadata=_OPENAI.metadata, al
 
 
 def profile_of(target: Target, dialect: str) -> DialectProfile:
-    """The rules that a target's server follows.
-
-    :param dialect: the client's.
-    """
+    """The rules that a target's server follows, for a client of that dialect."""
     if is_openai_own(target):
         return _SEARCHING if is_known(target, "searches") else _OPENAI
     return _TRUSTED if dialect == CHAT and not target.host.known else SERVERS

@@ -11,6 +11,7 @@ from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.json import Decoder, bad_answer
 from ampproxy.dialects.openai_answers import AnswerWire, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire, as_delta
+from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,
@@ -59,7 +60,7 @@ def parse_response(body: bytes) -> ChatResponse:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
     parts, events = count().__next__, list[Event]()
     for number, wires in choices.items():
-        choice = Choice(number, parts, ids, {})
+        choice = Choice(number, parts, ids, {}, ThinkTags())
         for wire in _as_deltas(wires):
             if error := choice.take(wire, events):
                 raise UpstreamFault(error, retryable=True)

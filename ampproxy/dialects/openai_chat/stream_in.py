@@ -19,6 +19,7 @@ from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.dialects.openai import SIGNS_OF_LIFE, chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
+from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
@@ -189,9 +190,9 @@ class ChatStreamParser(Parser[bytes]):
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                choice = self._choices[number] = Choice(
-                    number, self._new_part, self._ids, self._arguments, self._opening
-                )
+                tags = ThinkTags(self._opening)
+                choice = Choice(number, self._new_part, self._ids, self._arguments, tags)
+                self._choices[number] = choice
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return

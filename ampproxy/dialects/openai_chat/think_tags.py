@@ -41,29 +41,26 @@ _MAX_START_CHARS: Final = 64
 Piece: TypeAlias = tuple[Literal["text", "reasoning"], str]
 
 
-class ThinkTags:
+class ThinkTags(msgspec.Struct):
     """Takes the content of one answer in pieces; gives what of it is thinking and what is text.
 
     However the content is cut into pieces, the words are the same. Line ends next to the tags are left out.
 
-    :param opening: how the model's thinking was seen to begin, and is from here on; ``None``: it is no model
-        that is known to think.
     :ivar settled: what comes from here on is text, whatever stands in it.
     """
 
-    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "_watched", "settled")
-
-    def __init__(self, opening: Opening | None = None) -> None:
-        self.settled = False
-        self._opening = opening
-        #: What was given as thinking without a tag that says so.
-        self._supposed: list[str] | None = None
-        self._watched: _Watched | None = None
-        self._held = ""
-        self._opened = False
-        #: Some of the thinking was given, so that line ends belong to it.
-        self._thought = False
-        self._closed = False
+    #: How the model's thinking was seen to begin, and is from here on; ``None``: it is no model that is known
+    #: to think.
+    _opening: Opening | None = None
+    settled: bool = False
+    #: What was given as thinking without a tag that says so.
+    _supposed: list[str] | None = None
+    _watched: _Watched | None = None
+    _held: str = ""
+    _opened: bool = False
+    #: Some of the thinking was given, so that line ends belong to it.
+    _thought: bool = False
+    _closed: bool = False
 
     def feed(self, words: str) -> list[Piece]:
         """The next piece of the content."""

@@ -106,10 +106,7 @@ def _goes_on(last: dict[str, Any], texts: dict[str, list[str]], detail: dict[str
 
 
 def state_in(parts: Iterable[Part], taken: Sequence[str]) -> dict[str, Any]:
-    """The members of an assistant's message that hold its state.
-
-    :param taken: the members that the server takes.
-    """
+    """The members of an assistant's message that hold its state, of those that the server takes."""
     state: dict[str, Any] = {}
     for part in parts:
         signature = part.signature if isinstance(part, Reasoning) else None

@@ -277,9 +277,7 @@ class CallItem(AnswerItem):
         return [PartClosed(self.part.index)]
 
 
-class CustomCallItem(CallItem):
-    """A call of a custom tool."""
-
+class _CustomCallItem(CallItem):
     kind = "custom_tool_call"
     freeform = True
 
@@ -360,5 +358,5 @@ class ReasoningItem(AnswerItem):
 
 
 ITEMS: dict[str, type[AnswerItem]] = {
-    item.kind: item for item in (MessageItem, CallItem, CustomCallItem, ReasoningItem)
+    item.kind: item for item in (MessageItem, CallItem, _CustomCallItem, ReasoningItem)
 }

@@ -122,10 +122,7 @@ def _goes_on(last: Turn, turn: Turn) -> bool:
 
 
 def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """What stands for a part: mostly itself.
-
-    :param ids: the ids of the items of calls -> the calls' own.
-    """
+    """What stands for a part, mostly itself; ``ids``: those of the items of calls -> the calls' own."""
     if isinstance(part, ToolCall):
         yield _plain_call(part, tools)
     elif isinstance(part, ToolResult):

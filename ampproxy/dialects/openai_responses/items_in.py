@@ -54,7 +54,7 @@ _RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
 class _Turns(msgspec.Struct):
     """Turns while they grow."""
 
-    waiting: Waiting
+    waiting: Waiting = msgspec.field(default_factory=Waiting)
     done: list[Turn] = []
     _role: Role | None = None
     _parts: list[Part] = []
@@ -88,7 +88,7 @@ def parse_input(text: Json | None) -> tuple[Turn, ...]:
         return ()
     if is_string(text):
         return (Turn("user", (Text(read(text, str, "input") or ""),)),)
-    turns = _Turns(Waiting())
+    turns = _Turns()
     items = read(text, list[Json], "input") or []
     for number, item in enumerate(items):
         _add_item(turns, item, f"input[{number}]")
@@ -159,10 +159,7 @@ def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
 
 
 def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Part:
-    """A call.
-
-    :param member: what has its arguments; ``none``: what stands for their absence.
-    """
+    """A call whose arguments are in ``member``; ``none``: what stands for their absence."""
     fields.left.pop("status", None)
     return ToolCall(
         id=fields.take("call_id", str) or text_of(fields.left.get("id", NULL)) or fields.need("call_id", str),
@@ -207,15 +204,13 @@ def _words(part: Part) -> str:
     return bytes(part.raw).decode() if isinstance(part, Opaque) else str(getattr(part, "text", ""))
 
 
-class Section(msgspec.Struct):
-    """A paragraph of a reasoning item."""
-
+class _Section(msgspec.Struct):
     text: str
 
 
 def _parse_reasoning(fields: Fields) -> Part:
-    summary = fields.take("summary", list[Section]) or []
-    content = fields.take("content", list[Section]) or []
+    summary = fields.take("summary", list[_Section]) or []
+    content = fields.take("content", list[_Section]) or []
     proof = fields.take("encrypted_content", str)
     reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
     return carried(reasoning, place_of(proof or ""))

@@ -217,10 +217,7 @@ class ClientCall(Item):
 
 
 class Thought(Item):
-    """Reasoning: the paragraphs of its summary and its proof.
-
-    :ivar proof: ``encrypted_content``.
-    """
+    """Reasoning: the paragraphs of its summary, and its proof (``encrypted_content``)."""
 
     def __init__(self, id: str, output_index: int) -> None:
         super().__init__(id, output_index)

@@ -60,9 +60,7 @@ class AnnotationEvent(msgspec.Struct):
     content_index: int = 0
 
 
-class Incomplete(msgspec.Struct):
-    """Why an answer is not complete."""
-
+class _Incomplete(msgspec.Struct):
     reason: str | None = None
 
 
@@ -86,7 +84,7 @@ class ResponseWire(Beside):
     output: list[Json] | None = None
     usage: dict[str, Any] | None = None
     service_tier: Any = None
-    incomplete_details: Incomplete | None = None
+    incomplete_details: _Incomplete | None = None
     error: Any = None
 
     def beside(self) -> dict[str, Json]:

@@ -130,10 +130,7 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
 
 
 def render_tools(request: ChatRequest, names: Callable[[str], str]) -> list[dict[str, Any] | Json]:
-    """The declarations of all tools.
-
-    :param names: gives the names to send.
-    """
+    """The declarations of all tools; ``names`` gives the names to send."""
     hosted = [one.raw for one in request.hosted]
     native = request.dialect == RESPONSES
     return [*(_render_tool(tool, names(tool.name), native=native) for tool in request.tools), *hosted]
