@@ -14,15 +14,14 @@ from ampproxy.dialects.gemini.wire import (
     ABSENT,
     BROKEN,
     CANDIDATE_EXTRAS,
+    CHUNK,
     MADE,
-    QUICK_CHUNK,
     RAW_CHUNK,
     SKIP_SIGNATURE,
     Candidate,
     Chunk,
     FunctionCall,
     Part,
-    QuickChunk,
     RawCandidate,
     args_text,
     broken_end,
@@ -98,41 +97,9 @@ class Answer:
         return bool(self._choices) and all(choice.detail is not None for choice in self._choices.values())
 
     @property
-    def growing(self) -> bool:
-        """Whether the next chunk may just bring more words, so that :meth:`grow` is worth a try."""
-        return self._current is not None
-
-    def grow(self, chunk: QuickChunk) -> Delta | None:
-        """The event of a chunk that only brings more words of the open part; ``None`` for any other.
-
-        The common case of a stream, apart because it is the one whose speed counts.
-        """
-        current = self._current
-        candidates = chunk.candidates
-        if current is None or not candidates or len(candidates) != 1:
-            return None
-        candidate = candidates[0]
-        content = candidate.content
-        if (
-            content is None
-            or candidate.index != current.number
-            or candidate.finish_reason is not None
-            or candidate.other_finish_reason is not None
-            or candidate.grounding_metadata is not ABSENT
-            or candidate.citation_metadata is not ABSENT
-            or candidate.logprobs_result is not ABSENT
-        ):
-            return None
-        parts = content.parts
-        if not parts or len(parts) != 1:
-            return None
-        part = parts[0]
-        if not part.text or part.thought_signature is not None or part.thought is not current.thought:
-            return None
-        if chunk.usage_metadata is not ABSENT:
-            self._usage = chunk.usage_metadata
-            self._counts = None
-        return Delta(current.open, part.text)
+    def growing(self) -> int:
+        """The number of the part to which the newest chunk added, and that grows; -1: there is none."""
+        return -1 if self._current is None else self._current.open
 
     def grown(self, words: list[str], counts: bytes | None) -> list[Delta]:
         """The events of chunks that are known to bring these words of the open part and nothing else.
@@ -325,7 +292,7 @@ class Answer:
     def _report(self, out: list[Event]) -> None:
         if self._counts is not None:
             # Of that chunk only the words were read.
-            chunk, self._counts = read_or_none(QUICK_CHUNK, self._counts), None
+            chunk, self._counts = read_or_none(CHUNK, self._counts), None
             self._usage = self._usage if chunk is None else chunk.usage_metadata
         found = loads(self._usage) if given(self._usage) else None
         if isinstance(found, dict):

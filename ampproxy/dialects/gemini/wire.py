@@ -84,34 +84,6 @@ class Content(msgspec.Struct):
     parts: list[Part] | None = None
 
 
-class _QuickPart(msgspec.Struct, rename="camel", gc=False):
-    text: str | None = None
-    thought: bool = False
-    thought_signature: str | None = None
-
-
-class _QuickContent(msgspec.Struct, gc=False):
-    parts: list[_QuickPart] | None = None
-
-
-class _QuickCandidate(msgspec.Struct, rename="camel", gc=False):
-    content: _QuickContent | None = None
-    index: int = 0
-    finish_reason: str | None = None
-    logprobs_result: Json = ABSENT
-    citation_metadata: Json = ABSENT
-    grounding_metadata: Json = ABSENT
-    #: See :data:`ODD`.
-    other_finish_reason: str | None = msgspec.field(name="finish_reason", default=None)
-
-
-class QuickChunk(msgspec.Struct, rename="camel", gc=False):
-    """The common event of a stream: more words of the same part. Less is read of it, so it is read fast."""
-
-    candidates: list[_QuickCandidate] | None = None
-    usage_metadata: Json = ABSENT
-
-
 class _RawContent(msgspec.Struct):
     parts: list[Json] | None = None
 
@@ -164,7 +136,6 @@ class _RawChunk(msgspec.Struct):
 
 
 CHUNK: Final = Decoder(Chunk)
-QUICK_CHUNK: Final = Decoder(QuickChunk)
 RAW_CHUNK: Final = Decoder(_RawChunk)
 
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.

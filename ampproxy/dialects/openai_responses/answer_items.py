@@ -106,15 +106,13 @@ class Part(msgspec.Struct):
         return [event]
 
 
-class AnswerItem:
+class AnswerItem(msgspec.Struct):
     """An item that this dialect alone knows: reported when it is whole."""
 
     kind: ClassVar[str] = ""
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        self.head = head
-        self.done = False
-        self._numbers = numbers
+    head: Head
+    _numbers: Numbers
+    done: bool = False
 
     def add(self, item: Json) -> list[Event]:
         """``output_item.added``."""
@@ -151,13 +149,10 @@ class AnswerItem:
 class MessageItem(AnswerItem):
     """Texts and refusals."""
 
-    kind = "message"
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self.refused = False
-        self._parts: dict[int, Part] = {}
-        self._phase: dict[str, Json] = {}
+    kind: ClassVar[str] = "message"
+    refused: bool = False
+    _parts: dict[int, Part] = {}
+    _phase: dict[str, Json] = {}
 
     def add(self, item: Json) -> list[Event]:
         self._read_phase(_message.decode(item))
@@ -227,14 +222,11 @@ class MessageItem(AnswerItem):
 class CallItem(AnswerItem):
     """A call of a function or a custom tool."""
 
-    kind = "function_call"
-    freeform = False
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self.part: Part | None = None
-        #: Whether its arguments are the beginning of an object.
-        self.cut = False
+    kind: ClassVar[str] = "function_call"
+    freeform: ClassVar[bool] = False
+    part: Part | None = None
+    #: Whether its arguments are the beginning of an object.
+    cut: bool = False
 
     def add(self, item: Json) -> list[Event]:
         call = _call.decode(item)
@@ -278,20 +270,17 @@ class CallItem(AnswerItem):
 
 
 class _CustomCallItem(CallItem):
-    kind = "custom_tool_call"
-    freeform = True
+    kind: ClassVar[str] = "custom_tool_call"
+    freeform: ClassVar[bool] = True
 
 
 class ReasoningItem(AnswerItem):
     """Thinking: a summary of it, or its text, and its proof, which comes with the whole item."""
 
-    kind = "reasoning"
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self._part: Part | None = None
-        self._sections: dict[int, Part] = {}
-        self._source: str | None = None
+    kind: ClassVar[str] = "reasoning"
+    _part: Part | None = None
+    _sections: dict[int, Part] = {}
+    _source: str | None = None
 
     def section(self, number: int) -> Part | None:
         """The paragraph of that number, once it began."""
