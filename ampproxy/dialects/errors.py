@@ -67,10 +67,7 @@ _COUNT: Final = Decoder(_Count)
 
 
 def parse_count(body: bytes) -> int:
-    """Input tokens, of the answer to a counting request of Anthropic's or OpenAI's.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
+    """Input tokens, of the answer to a counting request of Anthropic's or OpenAI's."""
     return read_answer(_COUNT, body, "token count").input_tokens
 
 

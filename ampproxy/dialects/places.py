@@ -83,8 +83,10 @@ def settle(parts: Sequence[Part]) -> list[Part]:
     for at, carrier in enumerate(parts):
         if isinstance(carrier, Carrier):
             kind, after = _HOMES[carrier.place]
-            home = _home(free[kind], at, after=after)
-            if home is not None:
+            places = free[kind]
+            # The nearest part on the side on which it belongs, else on the other.
+            first, second = (places.after, places.before) if after else (places.before, places.after)
+            if (home := first(at)) is not None or (home := second(at)) is not None:
                 found[home] = msgspec.structs.replace(found[home], signature=carrier.signature)
     return [part for part in found if not isinstance(part, Carrier)]
 
@@ -92,13 +94,6 @@ def settle(parts: Sequence[Part]) -> list[Part]:
 def _unproven(parts: Sequence[Part], kind: type[ToolCall | Text | Image]) -> list[int]:
     """Where the parts of a kind stand that have no proof."""
     return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.signature is None]
-
-
-def _home(free: Places, at: int, *, after: bool) -> int | None:
-    """The nearest part on the side on which it belongs, else on the other."""
-    first, second = (free.after, free.before) if after else (free.before, free.after)
-    home = first(at)
-    return second(at) if home is None else home
 
 
 class Waiting(msgspec.Struct):

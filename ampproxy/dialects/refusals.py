@@ -180,7 +180,9 @@ def _violations(details: Any) -> Iterator[Complaint]:
 def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[Lesson]:
     text = complaint.text[:MAX_TEXT_CHARS]
     if (two := exclusive_in(text)) is not None:
-        yield from _exclusive(two, body)
+        kept, out = (places_of((name,), body) for name in two)
+        if kept and out:
+            yield Lesson(out[0], "leave-out", beside=kept[0])
         return
     if (thinking := thinking_refused_in(text)) is not None:
         yield _thinking(*thinking)
@@ -287,12 +289,6 @@ def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
 
 def _may_be_named(new: str, old: str) -> bool:
     return new != old and plain(new) not in MEANING and plain(old) not in MEANING
-
-
-def _exclusive(two: tuple[str, str], body: dict[str, Any]) -> Iterator[Lesson]:
-    kept, out = (places_of((name,), body) for name in two)
-    if kept and out:
-        yield Lesson(out[0], "leave-out", beside=kept[0])
 
 
 def _thinking(refused: str, wanted: str) -> Lesson:

@@ -157,10 +157,7 @@ _OF_CHAT: Final = ("tool", "developer")
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request.
-
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     top = Fields(body, nulls=False)
     asked = top.take("model", str)
     if model is None and not asked:

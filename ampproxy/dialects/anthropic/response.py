@@ -49,10 +49,7 @@ LAST_PROOF: Final = "Nothing follows the text with this signature, and clients s
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)

@@ -159,10 +159,7 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
 
 
 def parse_count(body: bytes) -> int:
-    """Input tokens, from a vendor's answer to a counting request.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
+    """Input tokens, from a vendor's answer to a counting request."""
     found = loads(body)
     total = found.get("totalTokens") if isinstance(found, dict) else None
     if not isinstance(total, int) or isinstance(total, bool) or total < 0:

@@ -61,12 +61,7 @@ _WHOLE = frozenset(("max_tokens", "top_k", "seed", "top_logprobs", "candidates")
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request, or one to count its tokens.
-
-    :param model: the model from the path; the body has none.
-    :param stream: whether the path asks for a stream.
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request, or one to count its tokens; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     asked = CamelFields(body)
     # countTokens, with all that a request has.
     asked = asked.take_object("generateContentRequest") or asked

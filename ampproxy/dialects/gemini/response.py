@@ -143,10 +143,7 @@ def tail_members(usage: Usage | None, model: str, answer: str, *, own: bool) -> 
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer, which is one chunk.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports an error.
-    """
+    """Read a vendor's whole answer, which is one chunk; see :class:`~ampproxy.dialects.base.Dialect`."""
     answer, events, body = Answer(), list[Event](), as_gemini(body)
     chunk = read_answer(CHUNK, body)
     if chunk.candidates is None and not given(chunk.prompt_feedback) and not given(chunk.error):

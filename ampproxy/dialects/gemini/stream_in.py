@@ -114,7 +114,6 @@ class GeminiStreamParser:
         self._array: ArrayReader | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes, split anywhere; give the events that are complete now."""
         out: list[Event] = []
         if self._answer.over:
             return out
@@ -144,10 +143,6 @@ class GeminiStreamParser:
             at += 1
 
     def end(self) -> list[Event]:
-        """The body ended.
-
-        :raises ampproxy.errors.TruncatedStream: a candidate did not declare its end.
-        """
         out: list[Event] = []
         if self._answer.over:
             return out

@@ -85,7 +85,6 @@ class GeminiStreamRenderer(Renderer):
         self._with_content: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """Whole wire events for these."""
         out: list[bytes] = []
         for event in events:
             if type(event) is Delta and not event.logprobs:
@@ -101,7 +100,6 @@ class GeminiStreamRenderer(Renderer):
         return escape_separators(b"".join(out))
 
     def error(self, error: WireError) -> bytes:
-        """The dialect's own error event, ending the stream."""
         if self._over:
             return b""
         out: list[bytes] = []
@@ -156,11 +154,10 @@ class GeminiStreamRenderer(Renderer):
         self._on_delta(Delta(event.index, SECTION_GAP), out)
 
     def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
-        part = self._open.get(event.index)
-        if part is not None:
-            part.signature = event.signature
-        else:
+        if (part := self._open.get(event.index)) is None:
             self.losses("foreign_proof", "", "A signature came after its part and was dropped.")
+        else:
+            part.signature = event.signature
 
     def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         self.losses("extras", "", "Citations and annotations of a text were dropped.")
@@ -177,8 +174,8 @@ class GeminiStreamRenderer(Renderer):
         elif part.signature is not None:
             thought = isinstance(whole, Reasoning)
             place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
-            mark = proof_member(part.signature, place)
-            self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
+            wire: Wire = {"text": "", "thought": True} if thought else {"text": ""}
+            self._chunk(part.choice, {**wire, **proof_member(part.signature, place)}, out)
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT and not self._own:

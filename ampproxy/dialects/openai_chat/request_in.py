@@ -105,10 +105,7 @@ _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a client's request (:meth:`~ampproxy.dialects.base.Dialect.parse_request`).
-
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     asked = read_request(_BODY, body)
     name = model or asked.model
     if not name:
@@ -200,9 +197,8 @@ def with_proofs(request: ChatRequest) -> ChatRequest:
 
 def _proved(turn: Turn) -> Turn:
     blocks = loads(turn.extras.get(BLOCKS, NULL))
-    thoughts = (
-        [part for block in blocks or () if (part := _thought(block))] if isinstance(blocks, list) else []
-    )
+    listed = blocks if isinstance(blocks, list) else []
+    thoughts = [part for block in listed if (part := _thought(block))]
     parts = tuple([_with_proof(part) for part in turn.parts])
     if not thoughts and all(map(is_, parts, turn.parts)):
         return turn

@@ -48,10 +48,8 @@ _ANSWER: Final = Decoder(_Answer)
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer, each of whose choices is read as a stream of one chunk.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
+    # Each of its choices is read as a stream of one chunk.
     answer = read_whole(_ANSWER, body)
     ids = CallIds()
     ids.answer(answer.id, answer.created)

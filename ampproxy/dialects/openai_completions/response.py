@@ -29,10 +29,7 @@ _ANSWER: Final = Decoder(_Answer)
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     answer = read_whole(_ANSWER, body)
     candidates = tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices or ()))
     return whole_of(answer, candidates, body, COMPLETIONS)

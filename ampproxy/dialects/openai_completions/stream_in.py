@@ -79,8 +79,7 @@ class CompletionsStreamParser(EventParser):
         for wire in chunk.choices or ():
             number = wire.index or 0
             logprobs = wire.logprobs.logprobs() if wire.logprobs else ()
-            if number not in self._open:
-                self._open[number] = -1
+            self._open.setdefault(number, -1)
             if wire.text or logprobs:
                 if self._open[number] < 0:
                     self._open[number], self._parts = self._parts, self._parts + 1

@@ -64,7 +64,9 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     losses = _refuse(found)
     found["stream"] = _TRUE
     found["store"] = _FALSE
-    found["include"] = _include(found.get("include"))
+    asked = loads(found.get("include", NULL))
+    names = asked if isinstance(asked, list) else []
+    found["include"] = to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
     if found.get("instructions", NULL) == NULL:
         found["instructions"] = raw_text('""')
     if "input" in found:
@@ -85,12 +87,6 @@ def _refuse(found: Members) -> list[Loss]:
 def _loss(name: str) -> Loss:
     kind = name if name in _KINDS else "extras"
     return Loss(kind, name[:40], f"The backend of Codex logins does not take {name}.")
-
-
-def _include(text: Json | None) -> Json:
-    asked = loads(text) if text is not None else None
-    names = asked if isinstance(asked, list) else []
-    return to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
 
 
 class _Item(msgspec.Struct):

@@ -53,7 +53,9 @@ def plain(request: ChatRequest) -> ChatRequest:
         return request
     tools = ClientTools(request)
     choice, used = tools.choice(request)
-    request = _configured(request)
+    for part in _opaque(request):
+        # Its settings hold from there on.
+        request = _updated(request, part) if part.kind == "configuration_update" else request
     compacts = any(part.kind == "compaction_trigger" for part in _opaque(request))
     turns = tuple(_joined(_turns(request, tools)))
     system, turns = leading_system(request.system, turns)
@@ -257,14 +259,6 @@ _ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Itera
 }
 
 
-def _configured(request: ChatRequest) -> ChatRequest:
-    """The request with the settings of its last ``configuration_update`` items, which hold from there on."""
-    for part in _opaque(request):
-        if part.kind == "configuration_update":
-            request = _updated(request, part)
-    return request
-
-
 def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
     found = members(part.raw)
     thinking, output = found.get("reasoning"), found.get("text")
@@ -303,7 +297,7 @@ _OF_ITEMS = "internal_chat_message_metadata_passthrough"
 _OF_MESSAGES = frozenset(("id", "phase", _OF_ITEMS))
 
 
-def stored_state(request: ChatRequest) -> tuple[str, str] | None:
+def _stored_state(request: ChatRequest) -> tuple[str, str] | None:
     """The first reference to stored state in a request that came in this dialect: the member's path and
     what to send instead; ``None`` if the request is complete in itself.
     """
@@ -334,10 +328,8 @@ def require_self_contained(request: ChatRequest) -> None:
 
     :raises ampproxy.errors.ClientFault: it refers to stored state.
     """
-    if (found := stored_state(request)) is None:
-        return
-    member, instead = found
-    raise not_stored(member, instead, "this model is served by another API that has never seen it")
+    if (found := _stored_state(request)) is not None:
+        raise not_stored(*found, "this model is served by another API that has never seen it")
 
 
 def not_stored(member: str, instead: str, why: str) -> ExchangeError:

@@ -25,12 +25,7 @@ INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request.
-
-    :param model: the model, where the path names it.
-    :param stream: whether the path asks for a stream.
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     fields = Fields(body)
     asked = fields.take("model", str) or model
     if not asked:

@@ -17,10 +17,7 @@ from ampproxy.wire.values import whole_surrogates
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read an answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports that the vendor failed.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     try:
         events = ResponsesStreamParser().whole(body)
     except BAD_JSON as error:

@@ -94,12 +94,8 @@ def warm_up(question: Question, id: str, created: int) -> list[bytes]:
     return made
 
 
-class Conversation:
-    """The last answers of one connection, with all that was before them.
-
-    :param most: the most bytes that are kept.
-    :ivar size: what is kept, in bytes.
-    """
+class _Conversation:
+    """A :class:`~ampproxy.dialects.messages.Conversation`, of which ``most`` bytes are kept at most."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -107,15 +103,10 @@ class Conversation:
         self._known: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
 
     def forget(self) -> None:
-        """Keep nothing any more of what was."""
         self._known.clear()
         self.size = 0
 
     def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-        """A request with what it goes on from, as far as that is known; and its items, those included.
-
-        :raises ampproxy.errors.ClientFault: it is not valid.
-        """
         before = self._known.get(previous_of(body))
         items = tuple(own_items(body))
         if before is None:
@@ -123,7 +114,6 @@ class Conversation:
         return joined(body, before), (*before, *items)
 
     def note(self, items: Sequence[bytes], event: bytes) -> None:
-        """An event of the answer to a request with these items: if it ends it, that is known from now on."""
         found = members(event)
         if loads(found.get("type", NULL)) not in _ENDS:
             return
@@ -131,7 +121,6 @@ class Conversation:
         self.keep(id_of(answer), (*items, *output_of(answer)))
 
     def keep(self, id_: str, items: Sequence[bytes]) -> None:
-        """An answer is known from now on, with all items up to it."""
         self._drop(id_)
         self._known[id_] = tuple(items)
         self.size += sum(map(len, items))
@@ -150,5 +139,5 @@ MESSAGES = Messages(
     last=frozenset((b"response.completed", b"response.incomplete", b"response.failed", b"error")),
     type_of=event_type,
     warm_up=warm_up,
-    conversation=Conversation,
+    conversation=_Conversation,
 )

@@ -359,14 +359,12 @@ def annotations_of(extras: dict[str, Json], dialect: str | None) -> list[Json]:
     """The annotations among a text's extras, in this dialect's form: chat's have one level more."""
     found = extras.get("annotations")
     entries = loads(found) if found is not None and dialect != GEMINI else None
-    if not isinstance(entries, list):
-        return []
-    return [to_raw(_flat(entry)) for entry in entries if isinstance(entry, dict)]
-
-
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
-    inner = entry.get(str(entry.get("type")))
-    return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
+    notes: list[Json] = []
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            inner = entry.get(str(entry.get("type")))
+            notes.append(to_raw({"type": entry["type"], **inner} if isinstance(inner, dict) else entry))
+    return notes
 
 
 def error_event(error: WireError, sequence: int = 0) -> bytes:
