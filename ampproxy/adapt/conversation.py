@@ -83,20 +83,22 @@ class _Placed(NamedTuple):
     part: Part
 
 
-class _Turn(msgspec.Struct):
+class _Turn:
     """A turn that is still being put together, with the answers to its calls.
 
     :ivar has_calls: whether it has calls.
     :ivar left_out: whether it had anything beside texts, or something that was left out.
     """
 
-    role: Role
-    at: str
-    extras: dict[str, Json]
-    parts: list[_Placed] = []
-    answers: list[_Placed] = []
-    has_calls: bool = False
-    left_out: bool = False
+    __slots__ = ("answers", "at", "extras", "has_calls", "left_out", "parts", "role")
+
+    def __init__(self, role: Role, at: str, extras: dict[str, Json]) -> None:
+        self.role = role
+        self.at = at
+        self.extras = extras
+        self.parts: list[_Placed] = []
+        self.answers: list[_Placed] = []
+        self.has_calls = self.left_out = False
 
     def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
         """Go on with these, but for empty texts of another dialect's client."""
@@ -221,9 +223,8 @@ class _Settling:
         return [answer for _, _, answer in answers]
 
     def _interrupted(self, call: ToolCall, at: str) -> ToolResult:
-        self._losses(
-            "unanswered_call", at, f"The call {call.id} has no result; it was answered as interrupted."
-        )
+        why = f"The call {call.id} has no result; it was answered as interrupted."
+        self._losses("unanswered_call", at, why)
         return ToolResult(
             call.id,
             (Text(self._profile.interrupted),),
@@ -321,9 +322,8 @@ class _Settling:
         assert isinstance(call, ToolCall)
         if call.signature is not None or self._profile.proof_extra in call.extras:
             return parts
-        self._losses(
-            "missing_signature", turn.parts[first].at, "The call is not Gemini's; its check is skipped."
-        )
+        why = "The call is not Gemini's; its check is skipped."
+        self._losses("missing_signature", turn.parts[first].at, why)
         signed = msgspec.structs.replace(call, signature=proof)
         return (*parts[:first], signed, *parts[first + 1 :])
 
@@ -356,9 +356,8 @@ class _Settling:
             self._losses(kind, at, "Thinking that nothing followed is refused.")
         end = parts[-1] if parts else None
         if last and type(end) is Text and not self._profile.blank_texts and end.text != end.text.rstrip():
-            self._losses(
-                "trailing_blanks", at, "The end of an assistant's turn to be continued must not be blank."
-            )
+            why = "The end of an assistant's turn to be continued must not be blank."
+            self._losses("trailing_blanks", at, why)
             parts = (*parts[:-1], msgspec.structs.replace(end, text=end.text.rstrip()))
         return turn if parts is turn.parts else msgspec.structs.replace(turn, parts=parts)
 

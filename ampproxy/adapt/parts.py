@@ -138,9 +138,8 @@ class PartFitter:
         """Thinking without what another server of a dialect that has no proofs keeps in it."""
         if self._profile.unsigned or part.signature is None or self._state:
             return part
-        self._losses(
-            "foreign_proof", at, "What another server keeps of its thinking means nothing to this one."
-        )
+        why = "What another server keeps of its thinking means nothing to this one."
+        self._losses("foreign_proof", at, why)
         return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
 
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
@@ -181,9 +180,8 @@ class PartFitter:
         if arguments == part.arguments:
             return part
         if part.arguments.strip():
-            self._losses(
-                "arguments", f"{at}.arguments", "Arguments that are no JSON object went under '_raw'."
-            )
+            why = "Arguments that are no JSON object went under '_raw'."
+            self._losses("arguments", f"{at}.arguments", why)
         return msgspec.structs.replace(part, arguments=arguments)
 
     def _result(self, part: ToolResult, role: Role, at: str) -> Part:
@@ -212,9 +210,8 @@ class PartFitter:
             changed["signature"] = None
         if not self._own:
             if getattr(part, "cache", None) is not None and not self._profile.cache_marks:
-                self._losses(
-                    "cache_control", at, f"{self._profile.vendor} caches by itself and takes no marks."
-                )
+                why = f"{self._profile.vendor} caches by itself and takes no marks."
+                self._losses("cache_control", at, why)
                 changed["cache"] = None
             if extras := getattr(part, "extras", None):
                 changed["extras"] = kept = {name: extras[name] for name in extras if name in self._shared}
@@ -308,9 +305,8 @@ class PartFitter:
             self._losses("audio", at, "An assistant's sound can only be named by its id.")
             return False
         if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
-            self._losses(
-                "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
-            )
+            why = f"{profile.vendor} does not accept audio there; its transcript is sent."
+            self._losses("audio", at, why)
             return False
         if "*" in profile.sounds:
             return self._reaches(source, "audio", at, files=True, links=profile.links)

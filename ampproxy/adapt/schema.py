@@ -89,9 +89,8 @@ class _Flattening:
             if not branches:
                 continue
             if key != "allOf":
-                self._losses(
-                    "schema_choice", f"{self._path}/{key}", "Top-level alternatives became one object."
-                )
+                why = "Top-level alternatives became one object."
+                self._losses("schema_choice", f"{self._path}/{key}", why)
             merged = [self.flat(node_of(branch) or {}, depth + 1) for branch in branches]
             merged = [one for one in merged if member(one, "type") != "null"]
             found = merge(found, merged, every=key == "allOf")

@@ -233,9 +233,8 @@ class _Fitting:
         changed: dict[str, Any] = {}
         if not self._own:
             self._drop_foreign(tool, at, changed)
-        if tool.freeform and not (
-            self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
-        ):
+        takes_text = self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
+        if tool.freeform and not takes_text:
             self._as_function(tool, at, changed)
         elif not tool.freeform:
             self._fit_schema(tool, at, changed)
@@ -249,9 +248,8 @@ class _Fitting:
             changed["cache"] = None
         if tool.extras:
             for name in tool.extras:
-                self._losses(
-                    "extras", f"{at}.extras.{name}", f"Only the client's own dialect knows '{name}'."
-                )
+                why = f"Only the client's own dialect knows '{name}'."
+                self._losses("extras", f"{at}.extras.{name}", why)
             changed["extras"] = {}
 
     def _as_function(self, tool: Tool, at: str, changed: dict[str, Any]) -> None:

@@ -191,9 +191,8 @@ def _seen(value: Any, depth: int = 0) -> tuple[Any, bool]:
         words = {"text": _LEFT_OUT}
         return ({"type": "input_text" if kind == "input_image" else "text", **words} if kind else words), True
     inner = {name: _seen(value[name], depth + 1) for name in _HOLDERS if name in value}
-    return {**value, **{name: part for name, (part, _) in inner.items()}}, any(
-        found for _, found in inner.values()
-    )
+    found = any(found for _, found in inner.values())
+    return {**value, **{name: part for name, (part, _) in inner.items()}}, found
 
 
 def _is_picture(blob: Any) -> bool:

@@ -188,9 +188,8 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
 
 
 def _sampling(top: Fields) -> Sampling:
-    found: dict[str, Any] = {
-        field: top.take(name, kind) for name, field, kind in _SAMPLING if name in top.left
-    }
+    fields = [row for row in _SAMPLING if row[0] in top.left]
+    found: dict[str, Any] = {field: top.take(name, kind) for name, field, kind in fields}
     for name in ("max_completion_tokens", "max_output_tokens"):
         # As OpenAI's dialects call it.
         limit = top.take(name, int) if name in top.left else None

@@ -196,9 +196,7 @@ class History(msgspec.Struct):
             elif isinstance(part, Opaque):
                 media.append(Text(raw_str(part.raw)))
         extras = _beside("functionResponse", result, around)
-        return ToolResult(
-            call, (*texts, *media), is_error=is_error, name=name, structured=response, extras=extras
-        )
+        return ToolResult(call, (*texts, *media), is_error, name=name, structured=response, extras=extras)
 
     def _made(self) -> str:
         while True:
@@ -247,9 +245,8 @@ def _one_turn(row: list[Turn]) -> Turn:
     extras: Members = {}
     for turn in row:
         extras.update(turn.extras)
-    return Turn(
-        "assistant", tuple(_joined([part for turn in row for part in turn.parts], "assistant")), extras
-    )
+    parts = _joined([part for turn in row for part in turn.parts], "assistant")
+    return Turn("assistant", tuple(parts), extras)
 
 
 def _joined(parts: list[Part], role: Role) -> list[Part]:

@@ -106,9 +106,8 @@ def _settle(asked: CamelFields, config: CamelFields) -> None:
     """Put members of other dialects where Gemini has them; what is there already counts."""
     for name in _BESIDE.keys() & asked.left.keys():
         value = asked.left.pop(name)
-        config.left.setdefault(
-            _BESIDE[name], to_raw([value]) if name == "stop" and is_string(value) else value
-        )
+        one_stop = name == "stop" and is_string(value)
+        config.left.setdefault(_BESIDE[name], to_raw([value]) if one_stop else value)
     if (system := asked.take_raw("system")) is not None:
         asked.left.setdefault("systemInstruction", system)
     choice = loads(asked.left.pop("toolChoice", NULL))

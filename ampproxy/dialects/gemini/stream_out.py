@@ -112,9 +112,8 @@ class GeminiStreamRenderer(Renderer):
         self._own = event.dialect == GEMINI
         self._id = event.id if event.id and len(event.id) <= LONGEST_ID else ""
         self._extras = event.extras if self._own else {}
-        self._repeated = repeated(
-            {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
-        )
+        of_chunks = {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
+        self._repeated = repeated(of_chunks)
 
     def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part

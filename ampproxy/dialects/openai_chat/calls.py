@@ -69,14 +69,14 @@ class CallDelta(msgspec.Struct):
         return index, None if id_ is None else str(id_)
 
 
-class Brackets(msgspec.Struct):
+class Brackets:
     """Follows the brackets of a text, each piece of which is looked at once."""
 
-    _seen: int = 0
-    _depth: int = 0
-    _any: bool = False
-    _in_string: bool = False
-    _escaped: bool = False
+    __slots__ = ("_any", "_depth", "_escaped", "_in_string", "_seen")
+
+    def __init__(self) -> None:
+        self._seen = self._depth = 0
+        self._any = self._in_string = self._escaped = False
 
     def closed(self, pieces: Sequence[str]) -> bool:
         """Whether there are brackets in the text, and all of them are closed.

@@ -40,23 +40,22 @@ _EMPTY = Raw(b'""')
 _OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
-class _Calls(msgspec.Struct):
+class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
 
-    seen: bool = False
-    #: The numbers of those that have an id.
-    identified: set[int] = set()
-    _by_id: dict[str, int] = {}
-    #: The call that came last under each of the server's numbers.
-    _at: dict[int, int] = {}
-    #: Those that came in one piece.
-    _whole: set[int] = set()
-    #: What came of calls that have no name yet, and those that have.
-    _early: dict[int, list[tuple[str, str]]] = {}
-    _named: set[int] = set()
-    _held: int = 0
-    _last: int = 0
-    _next: int = 0
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        #: The call that came last under each of the server's numbers.
+        self._at: dict[int, int] = {}
+        #: Those that came in one piece.
+        self._whole: set[int] = set()
+        #: What came of calls that have no name yet, and those that have.
+        self._early: dict[int, list[tuple[str, str]]] = {}
+        self._named: set[int] = set()
+        self._held = self._last = self._next = 0
+        self.seen = False
+        #: The numbers of those that have an id.
+        self.identified: set[int] = set()
 
     def number(self, values: Members) -> tuple[int, bool]:
         """The index of a delta, and whether it has another or none.

@@ -160,9 +160,8 @@ class MessageWriter:
         thought = "".join([part.text for part in thoughts])
         refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
         calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
-        audio = [
-            part.source.id for part in parts if isinstance(part, Audio) and isinstance(part.source, FileId)
-        ]
+        sounds = [part.source for part in parts if isinstance(part, Audio)]
+        audio = [source.id for source in sounds if isinstance(source, FileId)]
         apart = (Reasoning, Refusal, ToolCall, Audio)
         content = self._content([part for part in parts if not isinstance(part, apart)], "assistant")
         empty = None if calls or refusal or audio else ""

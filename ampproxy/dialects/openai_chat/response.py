@@ -11,7 +11,6 @@ from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.json import Decoder, bad_answer
 from ampproxy.dialects.openai_answers import AnswerWire, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire, as_delta
-from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,
@@ -58,7 +57,7 @@ def parse_response(body: bytes) -> ChatResponse:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
     parts, events = count().__next__, list[Event]()
     for number, wires in choices.items():
-        choice = Choice(number, parts, ids, {}, ThinkTags())
+        choice = Choice(number, parts, ids, {})
         for wire in _as_deltas(wires):
             if error := choice.take(wire, events):
                 raise UpstreamFault(error, retryable=True)
@@ -95,9 +94,7 @@ def _as_deltas(choices: Sequence[ChoiceWire]) -> Iterator[ChoiceWire]:
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Write a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
-    choices = [
-        _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
-    ]
+    choices = [_choice_body(one, number, context) for number, one in enumerate(response.candidates)]
     return whole_body(response, context, FORM, choices)
 
 
@@ -109,13 +106,12 @@ def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> d
     logprobs = None
     if candidate.logprobs:
         logprobs = logprobs_body(candidate.logprobs, "refusal" if refuses else "content")
+    word = finish_word(candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy)
     return {
         "index": number,
         "message": _message_body(candidate, calls, refusal, context, legacy=legacy),
         "logprobs": logprobs,
-        "finish_reason": finish_word(
-            candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy
-        ),
+        "finish_reason": word,
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ampproxy.dialects.base import Opening
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end
 from ampproxy.dialects.json import NULL, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
@@ -90,38 +91,44 @@ class ChoiceWire(msgspec.Struct):
     message: DeltaWire | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice:
     """The parts of one choice.
 
+    :param arguments: where the arguments of the calls of all choices are gathered, by their parts' numbers.
+    :param opening: how the model's thinking was seen to begin; ``None``: it is none that is known to think.
     :ivar open_kind: what kind of words is open, if any; ``open_index`` its part's number.
     :ivar ended: whether its ``finish_reason`` came.
     """
 
-    number: int
-    _new_part: Callable[[], int]
-    _ids: CallIds
-    #: Where the arguments of the calls of all choices are gathered, by their parts' numbers.
-    _arguments: dict[int, list[str]]
-    #: ``None`` once it is known that no thinking stands in the content.
-    _tags: ThinkTags | None
-    open_kind: Kind | None = None
-    open_index: int = -1
-    ended: bool = False
-    _word: str | None = None
-    _refused: bool = False
-    #: Whether the last content was marked as thinking.
-    _marked: bool = False
-    _text_index: int = -1
-    #: By the index that the server gave, or a made one below zero.
-    _calls: dict[int, Call] = {}
-    _all_calls: list[Call] = []
-    _open_calls: list[Call] = []
-    #: The newest call of each id that the server gave.
-    _by_id: dict[str, Call] = {}
-    #: A call whose name came, and of its arguments nothing: servers send names in pieces.
-    _pending: Call | None = None
-    _sound: list[AudioWire] = []
-    _state: ThoughtState = msgspec.field(default_factory=ThoughtState)
+    def __init__(
+        self,
+        number: int,
+        new_part: Callable[[], int],
+        ids: CallIds,
+        arguments: dict[int, list[str]],
+        opening: Opening | None = None,
+    ) -> None:
+        self.number = number
+        self._arguments = arguments
+        self.open_kind: Kind | None = None
+        self.open_index = self._text_index = -1
+        self._new_part = new_part
+        self._ids = ids
+        self._word: str | None = None
+        #: Of these the last: whether the last content was marked as thinking.
+        self.ended = self._refused = self._marked = False
+        #: ``None`` once it is known that no thinking stands in the content.
+        self._tags: ThinkTags | None = ThinkTags(opening)
+        #: By the index that the server gave, or a made one below zero.
+        self._calls: dict[int, Call] = {}
+        self._all_calls: list[Call] = []
+        self._open_calls: list[Call] = []
+        #: The newest call of each id that the server gave.
+        self._by_id: dict[str, Call] = {}
+        #: A call whose name came, and of its arguments nothing: servers send names in pieces.
+        self._pending: Call | None = None
+        self._sound: list[AudioWire] = []
+        self._state = ThoughtState()
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
         """Read a chunk's part of this choice; give the error that it reports, if any."""
@@ -283,7 +290,8 @@ class Choice(msgspec.Struct):
         if piece and call.repeats(piece):
             piece = ""
         if piece:
-            call.encoded = call.encoded or (not call.pieces and piece[0] == '"' and wire.custom is None)
+            if not call.pieces and piece[0] == '"' and wire.custom is None:
+                call.encoded = True
             call.pieces.append(piece)
         if call.part >= 0:
             if piece and not call.encoded:

@@ -19,7 +19,6 @@ from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.dialects.openai import SIGNS_OF_LIFE, chat_usage, error_from
 from ampproxy.dialects.openai_answers import fault_in
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
-from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
@@ -190,8 +189,7 @@ class ChatStreamParser(Parser[bytes]):
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                tags = ThinkTags(self._opening)
-                choice = Choice(number, self._new_part, self._ids, self._arguments, tags)
+                choice = Choice(number, self._new_part, self._ids, self._arguments, self._opening)
                 self._choices[number] = choice
             if error := choice.take(wire, out):
                 out += self._fail(error)

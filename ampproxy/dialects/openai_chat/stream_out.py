@@ -215,9 +215,8 @@ class ChatStreamRenderer(ChunkRenderer):
             if len(notes) < len(loads(event.extras["annotations"], [])):
                 self._lose("extras", event.index, "Chat Completions has annotations only for pages.")
         else:
-            self._lose(
-                "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
-            )
+            why = f"Members of another dialect: {', '.join(sorted(event.extras))}."
+            self._lose("extras", event.index, why)
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT:

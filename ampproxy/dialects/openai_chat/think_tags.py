@@ -15,8 +15,6 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
-import msgspec
-
 from ampproxy.dialects.base import Opening
 
 _OPEN: Final = "<think>"
@@ -41,26 +39,26 @@ _MAX_START_CHARS: Final = 64
 Piece: TypeAlias = tuple[Literal["text", "reasoning"], str]
 
 
-class ThinkTags(msgspec.Struct):
+class ThinkTags:
     """Takes the content of one answer in pieces; gives what of it is thinking and what is text.
 
     However the content is cut into pieces, the words are the same. Line ends next to the tags are left out.
 
+    :param opening: how the model's thinking was seen to begin, and is from here on; ``None``: it is no model
+        that is known to think.
     :ivar settled: what comes from here on is text, whatever stands in it.
     """
 
-    #: How the model's thinking was seen to begin, and is from here on; ``None``: it is no model that is known
-    #: to think.
-    _opening: Opening | None = None
-    settled: bool = False
-    #: What was given as thinking without a tag that says so.
-    _supposed: list[str] | None = None
-    _watched: _Watched | None = None
-    _held: str = ""
-    _opened: bool = False
-    #: Some of the thinking was given, so that line ends belong to it.
-    _thought: bool = False
-    _closed: bool = False
+    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "_watched", "settled")
+
+    def __init__(self, opening: Opening | None = None) -> None:
+        self._opening = opening
+        #: What was given as thinking without a tag that says so.
+        self._supposed: list[str] | None = None
+        self._watched: _Watched | None = None
+        self._held = ""
+        #: Of these the second: some of the thinking was given, so that line ends belong to it.
+        self._opened = self._thought = self._closed = self.settled = False
 
     def feed(self, words: str) -> list[Piece]:
         """The next piece of the content."""
@@ -149,13 +147,15 @@ class ThinkTags(msgspec.Struct):
         return self.end() if self._held else []
 
 
-class _Watched(msgspec.Struct):
+class _Watched:
     """The text of a first answer, which goes on as it comes, and shows how the next ones are to be read."""
 
-    _pieces: list[str] = []
-    _size: int = 0
-    _looks: int = 0
-    _near: str = ""
+    __slots__ = ("_looks", "_near", "_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._size = self._looks = 0
+        self._near = ""
 
     def take(self, words: str) -> bool | None:
         """Whether a tag that none opened ended a thought in it; ``None``: that is not known yet."""

@@ -155,9 +155,8 @@ def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Sig
             value = held.get(_PROOF) if isinstance(held, dict) else None
             if isinstance(value, str) and value:
                 plain = issuer != CHAT or inner == _GOOGLE
-                return Signature(
-                    issuer, value if plain else encode({name: {inner: {_PROOF: value}}}).decode()
-                )
+                place = encode({name: {inner: {_PROOF: value}}}).decode()
+                return Signature(issuer, value if plain else place)
     return None
 
 

@@ -85,17 +85,20 @@ _reasoning = Decoder(_Reasoning)
 Numbers = Callable[[], int]
 
 
-class Part(msgspec.Struct):
+class Part:
     """A part that grows: its number, and how many characters of it were reported.
 
     :ivar pieces: what came in deltas, where it must be looked at as a whole.
     """
 
-    index: int
-    pieces: list[str] | None = None
-    sent_length: int = 0
-    closed: bool = False
-    annotations: list[Json] = []
+    __slots__ = ("annotations", "closed", "index", "pieces", "sent_length")
+
+    def __init__(self, index: int, pieces: list[str] | None = None) -> None:
+        self.index = index
+        self.pieces = pieces
+        self.sent_length = 0
+        self.closed = False
+        self.annotations: list[Json] = []
 
     def rest(self, text: str | None, logprobs: tuple[TokenLogprob, ...] = ()) -> list[Event]:
         """What of the whole text was not reported."""

@@ -95,9 +95,8 @@ def compaction_item(summary: str, context: AnswerContext) -> Json:
     """
     if not summary.strip():
         raise bad_answer("The model wrote no summary of the conversation.")
-    return to_raw(
-        {"id": context.new_id("cmp_"), "type": "compaction", "encrypted_content": wrap_summary(summary)}
-    )
+    head = {"id": context.new_id("cmp_"), "type": "compaction"}
+    return to_raw({**head, "encrypted_content": wrap_summary(summary)})
 
 
 def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:

@@ -201,9 +201,8 @@ def _shell_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> I
         yield part
         return
     runs = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
-    yield ToolResult(
-        id, (Text("\n".join(_run(each) for each in runs if isinstance(each, dict))),), extras=_noted(part)
-    )
+    words = "\n".join(_run(each) for each in runs if isinstance(each, dict))
+    yield ToolResult(id, (Text(words),), extras=_noted(part))
 
 
 def _run(output: dict[str, Any]) -> str:
@@ -358,12 +357,8 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     if request.dialect != RESPONSES:
         return request
     request = plain(request)
-    extras = {
-        name: value for name, value in request.extras.items() if not is_harmless(RESPONSES, name, value)
-    }
-    turns = tuple(
-        Turn(turn.role, tuple(map(_for_another, turn.parts)), turn.extras) for turn in request.turns
-    )
+    extras = {name: raw for name, raw in request.extras.items() if not is_harmless(RESPONSES, name, raw)}
+    turns = tuple(Turn(one.role, tuple(map(_for_another, one.parts)), one.extras) for one in request.turns)
     system = tuple(text for part in request.system if isinstance(text := _for_another(part), Text))
     return msgspec.structs.replace(request, system=system, turns=turns, extras=extras)
 

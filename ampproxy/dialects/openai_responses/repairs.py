@@ -107,9 +107,8 @@ class ResponsesMending(msgspec.Struct):
         response = values.get("response")
         if response is None and self._bare:
             # Its members stand beside the type.
-            response = Raw(
-                replace_members(b"{}", {name: bytes(values[name]) for name in values if name != "type"})
-            )
+            beside = {name: bytes(values[name]) for name in values if name != "type"}
+            response = Raw(replace_members(b"{}", beside))
             changes["response"] = bytes(response)
         fill = self._items and kind in _ENDS and self._size <= MAX_KEPT
 

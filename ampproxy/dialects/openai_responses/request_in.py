@@ -176,6 +176,5 @@ def _format(form: Fields) -> OutputFormat | None:
     schema: Json | None = form.take_raw("schema")
     if schema is None:
         bad_request("text.format.schema", "It is required.")
-    return OutputFormat(
-        "schema", schema, form.take("name", str), form.take("description", str), form.take("strict", bool)
-    )
+    name, description = form.take("name", str), form.take("description", str)
+    return OutputFormat("schema", schema, name, description, form.take("strict", bool))

@@ -185,11 +185,8 @@ def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list
 def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
     """``reasoning``: the wish, and what else of that member is this dialect's own."""
     thinking = request.thinking
-    wish: dict[str, Any] = {}
-    if request.dialect == RESPONSES and isinstance(
-        more := loads(request.extras.get("reasoning", b"null")), dict
-    ):
-        wish |= more
+    more = loads(request.extras.get("reasoning", b"null")) if request.dialect == RESPONSES else None
+    wish: dict[str, Any] = dict(more) if isinstance(more, dict) else {}
     if thinking is not None:
         put(wish, {"effort": "none" if thinking.mode == "off" else thinking.level})
         put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})

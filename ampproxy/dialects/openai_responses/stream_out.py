@@ -130,9 +130,7 @@ class ResponsesStreamRenderer(Renderer):
         self._dialect = event.dialect
         self._frame = Frame(self._context, id, self._context.created if created is None else created)
         snapshot = Json(self._frame.write("in_progress"))
-        self._write(
-            out, (item_event("created", response=snapshot), item_event("in_progress", response=snapshot))
-        )
+        self._write(out, [item_event(name, response=snapshot) for name in ("created", "in_progress")])
         return self._frame
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
@@ -317,9 +315,8 @@ class ResponsesStreamRenderer(Renderer):
         if opened is not None and isinstance(opened.item, Message) and notes:
             self._write(out, opened.item.annotate(notes))
         elif set(event.extras) - {"phase"}:
-            self.losses(
-                "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
-            )
+            why = f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
+            self.losses("extras", "answer", why)
 
     def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._close_part(event.index, "completed", out)
