@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import datetime, timezone
+
+from msgspec.structs import replace
 
 from ampproxy.config import fields
 from ampproxy.config.document import Scalar, Sequence, YamlMapping, is_null

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ampproxy.alerts.conditions import Facts, conditions
