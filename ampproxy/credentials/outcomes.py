@@ -103,7 +103,7 @@ class Rule(Value, frozen=True):
     verdict: Verdict
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[ErrorKind] = frozenset()
-    words: LatePattern | None = None
+    words: LatePattern[str] | None = None
 
     def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
         """Whether a failure is this row's."""
@@ -114,7 +114,7 @@ class Rule(Value, frozen=True):
         return self.words is None or self.words.search(text) is not None
 
 
-def _words(*alternatives: str) -> LatePattern:
+def _words(*alternatives: str) -> LatePattern[str]:
     return LatePattern("|".join(alternatives), re.IGNORECASE)
 
 
@@ -357,7 +357,7 @@ def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) 
 
 
 #: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
-_IN_BODY: tuple[tuple[LatePattern, Callable[[str, float], float | None]], ...] = (
+_IN_BODY: tuple[tuple[LatePattern[str], Callable[[str, float], float | None]], ...] = (
     (LatePattern(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
     (LatePattern(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
     (LatePattern(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL, crypto
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -13,11 +11,12 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Tls
 from ampproxy.errors import ConfigError
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.words import local_time, span
 
 #: Seconds before its end from which on a certificate is told of.
 _SOON = 14 * 86400.0
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+_CERTIFICATE = LatePattern(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
 def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
