@@ -102,6 +102,7 @@ class Receiving(protocol.Protocol):
     _body_began: float | None = None
     _body_bytes = 0
     _usual_read = 0
+    _sparse = False
     _busy = False
     _closed = False
     _full = False
@@ -190,6 +191,7 @@ class Receiving(protocol.Protocol):
             self._refuse_body(chunks.fault)
             return b""
         self._unread = chunks.rest
+        self._sparse = 2 * len(piece) < len(data)
         return self._body(piece, chunks.ended)
 
     def _body(self, piece: bytes, whole: bool) -> bytes:
@@ -273,8 +275,14 @@ class Receiving(protocol.Protocol):
             self._read_more(size)
 
     def _read_more(self, size: int) -> None:
-        """A large body goes on from socket to socket, or else comes in fewer, larger reads."""
+        """A large body goes on from socket to socket, or else comes in fewer, larger reads. Not one in small
+        chunks: a large read of these would be a tenth of a second's work, for which all others wait.
+        """
         transport = self.transport
+        if self._sparse and self._chunks is not None:
+            if self._usual_read:
+                self._read_as_usual()
+            return
         if not self._outbox.direct or transport.bufferSize != size or self._draw():
             return
         if size < MAX_READ_BYTES:
