@@ -406,7 +406,7 @@ def test_what_comes_after_the_end() -> None:
 
 
 def test_a_client_that_does_not_read() -> None:
-    """Is not read, so that it cannot ask for answers that it does not take; and it is not waited for for ever."""
+    """Is not read, so that it cannot ask for what it does not take; and is not waited for without end."""
     socket = Socket(CONFIG.replace("max-body: 64KiB", "max-body: 64KiB, answer-timeout: 8s"))
     socket.say(model="gpt-x", input="go")
     out = socket.sent.respond(200, STREAM)
