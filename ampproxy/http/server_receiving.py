@@ -33,6 +33,8 @@ SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
 MAX_READ_BYTES = 1024 * 1024
+#: While most of a read is chunks' sizes and line ends, this is its size. Bytes.
+SPARSE_READ_BYTES = 16 * 1024
 
 
 class Waits(Enum):
@@ -275,15 +277,18 @@ class Receiving(protocol.Protocol):
             self._read_more(size)
 
     def _read_more(self, size: int) -> None:
-        """A large body goes on from socket to socket, or else comes in fewer, larger reads. Not one in small
-        chunks: a large read of these would be a tenth of a second's work, for which all others wait.
+        """A large body goes on from socket to socket, or else comes in fewer, larger reads; one in small
+        chunks in smaller reads, for each chunk is work, for which all others wait.
         """
         transport = self.transport
-        if self._sparse and self._chunks is not None:
-            if self._usual_read:
-                self._read_as_usual()
+        if not self._outbox.direct:
             return
-        if not self._outbox.direct or transport.bufferSize != size or self._draw():
+        if self._sparse and self._chunks is not None:
+            if transport.bufferSize > SPARSE_READ_BYTES:
+                self._usual_read = self._usual_read or transport.bufferSize
+                transport.bufferSize = SPARSE_READ_BYTES
+            return
+        if transport.bufferSize != size or self._draw():
             return
         if size < MAX_READ_BYTES:
             self._usual_read = self._usual_read or size
