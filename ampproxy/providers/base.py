@@ -314,7 +314,9 @@ class Provider:
         if self._copied:
             sent += self._from_client(tuple(headers))
         if extra:
-            sent += self._extra(extra)
+            more = self._extra(extra)
+            given = {name for name, _ in more}
+            sent = [pair for pair in sent if pair[0] not in given] + [pair for pair in more if pair[1]]
         by_name = dict(sent)
         if b"accept" not in by_name and b"accept" not in self._custom:
             sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)

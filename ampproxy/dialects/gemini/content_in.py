@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, CamelFields, args_text, standard_base64
+from ampproxy.dialects.gemini.wire import MADE, CamelFields, args_text, standard_base64
 from ampproxy.dialects.json import (
     Fields,
     Members,
@@ -24,7 +24,7 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
-from ampproxy.dialects.proof import is_bare, unwrap_signature
+from ampproxy.dialects.proof import SKIP_SIGNATURE, is_bare, unwrap_signature
 from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (

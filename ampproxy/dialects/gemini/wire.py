@@ -302,10 +302,6 @@ SAMPLING: Final = {
     "candidateCount": "candidates",
 }
 
-#: Google's documented value for a function call that has no signature because another model made it
-#: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.
-SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-
 #: What ids that were made here begin with: Gemini's own calls may have none.
 MADE: Final = "call_g"
 
