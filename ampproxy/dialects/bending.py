@@ -308,7 +308,10 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
 
     :param refused: roles that are not taken anywhere.
     """
-    found = loads((members(body) or {}).get("messages", NULL))
+    values = members(body) or {}
+    if "contents" in values:
+        return _instructed(values) if refused else None
+    found = loads(values.get("messages", NULL))
     if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
         return None
     rows: list[list[dict[str, Any]]] = []
@@ -324,6 +327,24 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
             rows.append([message])
     turns = list(map(_as_one, rows))
     return _changed(body, ("messages",), lambda text: encode(turns)) if turns != found else None
+
+
+def _instructed(values: dict[str, Json]) -> bytes | None:
+    """The contents with the system's instruction as the beginning of the first user's (Gemma at Gemini)."""
+    name = next((name for name in ("systemInstruction", "system_instruction") if name in values), "")
+    turns, said = (
+        elements(values["contents"]),
+        (members(values[name]) or {}).get("parts", NULL) if name else NULL,
+    )
+    first = members(turns[0]) if turns else None
+    if not name or first is None:
+        return None
+    rest = {key: value for key, value in values.items() if key != name}
+    if string(first.get("role", NULL)) == "model":
+        turns.insert(0, Json(encode({"role": "user", "parts": said})))
+    else:
+        turns[0] = Json(encode({**first, "parts": [*elements(said), *elements(first.get("parts", NULL))]}))
+    return encode({**rest, "contents": turns})
 
 
 def _go_together(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -301,7 +301,11 @@ _TURNS = re.compile(
     r"|\binvalid value: 'developer'|\bunknown variant [`'\"]?(?:system|developer)\b",
     re.I,
 )
-_NO_SYSTEM = re.compile(r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported", re.I)
+_NO_SYSTEM = re.compile(
+    r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported"
+    r"|\bdeveloper instruction is not enabled",
+    re.I,
+)
 #: Pictures that a model or its server does not take.
 _NO_PICTURES = re.compile(
     r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"

@@ -213,8 +213,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     if "messages" in body and (wants_text(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
     of_role = complaint.steps[-1:] == ("role",)
-    if "messages" in body and (roles := turns_in(text, of_role=of_role)) is not None:
-        return Lesson(("messages",), "turns", roles)
+    turns = "messages" if "messages" in body else "contents"
+    if turns in body and (roles := turns_in(text, of_role=of_role)) is not None:
+        return Lesson((turns,), "turns", roles)
     if "messages" in body and refuses_blanks(text):
         return Lesson(("messages",), "no-blanks")
     if "messages" in body and wants_thoughts(text):

@@ -559,6 +559,16 @@ OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, *TWO[0]["content"]]},
                       EMPTY[4], EMPTY[4], *HI]},
     ),
+    "no system at Gemini": (
+        google("Developer instruction is not enabled for models/gemma-3-27b-it"),
+        {"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [{"role": "user", "parts": [{"text": "go"}]}]},
+        {"contents": [{"role": "user", "parts": [{"text": "s"}, {"text": "go"}]}]},
+    ),
+    "no system before a model's turn": (
+        google("Developer instruction is not enabled for models/gemma-3-27b-it"),
+        {"systemInstruction": {"parts": [{"text": "s"}]}, "contents": [{"role": "model", "parts": [{"text": "a"}]}]},
+        {"contents": [{"role": "user", "parts": [{"text": "s"}]}, {"role": "model", "parts": [{"text": "a"}]}]},
+    ),
     "no system": (
         openai("System role not supported"), {"messages": MIDST},
         {"messages": [{"role": "user", "content": "s\n\nt\n\nhi"}, *BY_TURNS[2:]]},

@@ -163,8 +163,8 @@ RAW_CHUNK: Final = Decoder(RawChunk)
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
     {
-        "length": "MAX_TOKENS",
-        "pause": "CONTINUATION",
+        # The second one: there is more, which only Gemini's own clients can ask for.
+        "length": "MAX_TOKENS CONTINUATION",
         "blocked": (
             "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR ESCALATION "
             "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION PUP_LIMITED_DISABLED"
