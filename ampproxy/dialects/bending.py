@@ -332,18 +332,16 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
 def _instructed(values: dict[str, Json]) -> bytes | None:
     """The contents with the system's instruction as the beginning of the first user's (Gemma at Gemini)."""
     name = next((name for name in ("systemInstruction", "system_instruction") if name in values), "")
-    turns, said = (
-        elements(values["contents"]),
-        (members(values[name]) or {}).get("parts", NULL) if name else NULL,
-    )
+    instruction = members(values.get(name, NULL)) or {}
+    parts, turns = instruction.get("parts", NULL), elements(values["contents"])
     first = members(turns[0]) if turns else None
     if not name or first is None:
         return None
     rest = {key: value for key, value in values.items() if key != name}
     if string(first.get("role", NULL)) == "model":
-        turns.insert(0, Json(encode({"role": "user", "parts": said})))
+        turns.insert(0, Json(encode({"role": "user", "parts": parts})))
     else:
-        turns[0] = Json(encode({**first, "parts": [*elements(said), *elements(first.get("parts", NULL))]}))
+        turns[0] = Json(encode({**first, "parts": [*elements(parts), *elements(first.get("parts", NULL))]}))
     return encode({**rest, "contents": turns})
 
 
