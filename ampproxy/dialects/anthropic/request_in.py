@@ -59,6 +59,8 @@ _SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
     ("stop_sequences", "stop", tuple[str, ...]),
 )
 
+#: Claude Code's first system text, which only its vendor reads.
+_BILLING: Final = "x-anthropic-billing-header:"
 _ABOUT_THINKING: Final = frozenset(("thinking", "output_config", "output_format"))
 
 #: Beginning of a hosted tool's dated type -> what other vendors call their like of it.
@@ -123,6 +125,9 @@ def for_others(request: ChatRequest) -> ChatRequest:
         if turn.role == "system":
             request = _settled(request)
             break
+    if request.system and request.system[0].text.startswith(_BILLING):
+        # It is another in each conversation, and would keep other vendors from caching what follows.
+        request = msgspec.structs.replace(request, system=request.system[1:])
     return as_functions(request) if request.hosted else request
 
 

@@ -116,3 +116,14 @@ def test_what_the_system_says_for_a_while(spoken: str) -> None:
     assert not losses
     _, rest, _ = changed(spoken, USER, system(note, clear_at="never"), ANSWER, USER)
     assert "Be brief." in rest
+
+
+@pytest.mark.parametrize("spoken", MODELS)
+def test_a_line_for_the_vendor_alone(spoken: str) -> None:
+    """Claude Code's first system text is no prompt, and other than that of the conversation before."""
+    line = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.332.abc; cc_entrypoint=cli;"}
+    prompt = {"type": "text", "text": "You are x."}
+    sent, losses = rendered(spoken, system=[line, prompt], messages=[USER])
+    assert "x-anthropic" not in json.dumps(sent)
+    assert "You are x." in json.dumps(sent)
+    assert not any("system" in loss for loss in losses)
