@@ -162,6 +162,7 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             self._open.add(bytes(values.get("index", NULL)))
+            self._fast.shut = False
             block = inner(values, "content_block")
             self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self._input = block.get("input", NULL)
@@ -175,6 +176,7 @@ class MessagesMonitor(StreamMonitor):
             self._called, self._calling = self._called or self._calling, False
             self._fast.keeps = False
             self._open.discard(index)
+            self._fast.shut = not self._open
         elif kind == "content_block_delta":
             if bytes(values.get("index", NULL)) not in self._open:
                 self._announce(values)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, is_cut_off
-from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, text_of, to_raw
+from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, read_answer, text_of, to_raw
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
@@ -163,7 +163,7 @@ class MessageItem(AnswerItem):
         self._phase: dict[str, Json] = {}
 
     def add(self, item: Json) -> list[Event]:
-        self._read_phase(_message.decode(item))
+        self._read_phase(read_answer(_message, item))
         return []
 
     def _read_phase(self, message: _Message) -> None:
@@ -201,7 +201,7 @@ class MessageItem(AnswerItem):
         return events
 
     def finish(self, item: Json) -> list[Event]:
-        message = _message.decode(item)
+        message = read_answer(_message, item)
         self._read_phase(message)
         events: list[Event] = []
         contents = message.content or []
@@ -240,7 +240,7 @@ class CallItem(AnswerItem):
         self.cut = False
 
     def add(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         return self._open(call) if call.name else []
 
     def _open(self, call: _Call) -> list[Event]:
@@ -250,7 +250,7 @@ class CallItem(AnswerItem):
         return [PartStarted(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         if self.part is None and not call.name:
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
@@ -280,7 +280,8 @@ class CallItem(AnswerItem):
 
 def _arguments(raw: Json) -> str | None:
     """The JSON text of arguments; some servers write the object itself."""
-    return None if raw == NULL else text_of(raw) or raw_str(raw)
+    text = text_of(raw)
+    return None if raw == NULL else raw_str(raw) if text is None else text
 
 
 class CustomCallItem(CallItem):
@@ -341,7 +342,7 @@ class ReasoningItem(AnswerItem):
         return [PartStarted(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
-        whole = _reasoning.decode(item)
+        whole = read_answer(_reasoning, item)
         source = self._source or ("content" if whole.content else "summary")
         events: list[Event] = []
         last = max(self._sections, default=-1)

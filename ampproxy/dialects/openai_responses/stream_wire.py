@@ -17,7 +17,7 @@ NOWHERE = -1
 class DeltaEvent(msgspec.Struct):
     """More of a text."""
 
-    delta: str
+    delta: str = ""
     output_index: int = NOWHERE
     content_index: int = 0
     summary_index: int = 0
@@ -83,7 +83,7 @@ class ResponseWire(Beside):
     created_at: float | None = None
     status: str | None = None
     output: list[Json] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     service_tier: Any = None
     incomplete_details: Incomplete | None = None
     error: Any = None
