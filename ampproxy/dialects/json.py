@@ -16,6 +16,7 @@ from msgspec.json import Decoder as Decoder
 from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
 from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.values import NULL as NULL
 from ampproxy.wire.values import Members as Members
 from ampproxy.wire.values import bytes_of, sound, whole_surrogates
@@ -79,7 +80,7 @@ def read_answer(decoder: Decoder[T], body: bytes | Json, what: str = "answer") -
 #: So many members of other kinds than the dialect's are mended in one object of a vendor's.
 MAX_MENDED: Final = 16
 _EXPECTED: Final = re.compile(r"Expected ['`](.+)['`], got ['`]")
-_NAME: Final = re.compile(r"[^.\[\]]+")
+_NAME: Final = LatePattern(r"[^.\[\]]+")
 
 
 def _loosely(decoder: Decoder[T], body: bytes | Json, *, bent: bool = False) -> T | None:
