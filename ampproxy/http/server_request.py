@@ -190,11 +190,14 @@ class HttpRequest(Request):
             self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """A resource has failed: the log gets the traceback, the client only a status."""
+        """A resource has failed: the log gets the traceback, the client only a status, or a broken answer."""
         _log.failure("Unhandled error while serving {path}", reason, path=self.uri.decode("latin-1"))
-        self.setResponseCode(INTERNAL_SERVER_ERROR)
-        self.responseHeaders.setRawHeaders(b"Content-Length", [b"0"])
-        self.finish()
+        if self.startedWriting:
+            self.channel.abortConnection()
+        else:
+            self.setResponseCode(INTERNAL_SERVER_ERROR)
+            self.responseHeaders.setRawHeaders(b"Content-Length", [b"0"])
+            self.finish()
         return reason
 
     def prePathURL(self) -> bytes:

@@ -360,3 +360,16 @@ def test_a_resource_that_fails() -> None:
     assert head.startswith(b"HTTP/1.1 500 Internal Server Error")
     line.send(GET % b"")
     assert line.said.count(b"HTTP/1.1 500") == 2
+
+
+def test_a_resource_that_fails_in_mid_answer() -> None:
+    """What has gone out is no whole answer, and does not look like one."""
+
+    def fail(request: Any) -> bytes:
+        request.write(b"half")
+        raise ZeroDivisionError
+
+    line, head, body = ask(fail)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == b"4\r\nhalf\r\n"
+    assert line.aborted
