@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream, Mending
+from ampproxy.dialects.ends import EMPTY
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import DONE, Members, is_sign_of_life
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
@@ -280,6 +281,8 @@ class PassthroughFilter:
                 return b""
             raise self._unreadable(block)
         if self._monitor.empty:
+            if self._monitor.finished and not self._forwards:
+                raise UpstreamFault(EMPTY, retryable=True)
             raise UnreadableAnswer("The model's server ended its stream without an answer.")
         if self._monitor.unended and not self._unended:
             raise UpstreamFault(UNENDED, retryable=True)
@@ -495,6 +498,8 @@ def rewrite_whole(
         usage = dialect.passthrough.usage(found or {})
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
-    elif judge is not None and not dialect.passthrough.ends_well(found or {}):
+    elif judge is not None and (
+        (usage is not None and usage.output == 0) or not dialect.passthrough.ends_well(found or {})
+    ):
         judge(body)
     return (body if rewriter is None else rewriter.whole(body, found)), usage
