@@ -7,8 +7,9 @@ pretends to be the vendor's own program.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, ClassVar
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault

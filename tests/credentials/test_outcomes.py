@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.outcomes import COOLDOWNS, RULES, Action, classify, classify_fault, for_account
