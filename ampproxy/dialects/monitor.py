@@ -160,7 +160,7 @@ class StreamMonitor:
         if self.kept:
             self.kept, self._kept_size = [], 0
 
-    def says_nothing(self) -> bool:
+    def counts_nothing(self) -> bool:
         """Whether the answer is empty by the vendor's own count."""
         return not self.spoken and (usage := self.usage) is not None and usage.answers_nothing
 

@@ -129,7 +129,7 @@ class ChunkMonitor(StreamMonitor):
                     self._called and may_be_cut(*self.kept, bytes(values["choices"]))
                 )
         if self._stopped and "usage" in values and not self._called:
-            self.empty = self.says_nothing()
+            self.empty = self.counts_nothing()
         return is_chunk(values)
 
     def _is_doubtful(self, ends: set[str]) -> bool:

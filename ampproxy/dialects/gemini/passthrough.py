@@ -119,13 +119,13 @@ class GenerateMonitor(StreamMonitor):
         if not self.spoken:
             parts = [part for held in candidates for part in items(inner(held, "content"), "parts")]
             self.content = self.content or bool(parts)
-            self.spoken = any(map(_says, parts))
+            self.spoken = any(map(_has_content, parts))
             stopped = [string(held.get("finishReason", NULL)) for held in candidates] == ["STOP"]
-            self.empty = stopped and self.says_nothing()
+            self.empty = stopped and self.counts_nothing()
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
-def _says(part: msgspec.Raw) -> bool:
+def _has_content(part: msgspec.Raw) -> bool:
     """Whether a part is more than an empty text."""
     values = members(part) or {}
     return values.keys() != {"text"} or string(values["text"]) != ""

@@ -179,7 +179,7 @@ class ResponsesMonitor(StreamMonitor):
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
                 nothing = not (self.content or unplain or elements(response.get("output", NULL)))
-                self.empty = nothing and self.says_nothing()
+                self.empty = nothing and self.counts_nothing()
         elif kind == "response.output_item.added":
             self._announced.add(bytes(values.get("output_index", NULL)))
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
