@@ -140,6 +140,7 @@ _NOT_FOR_THIS_ACCOUNT = _words(
     r"\bnot (?:available|supported|included|allowed) (?:on|in|with|for|by|under) (?:this|your) (?:current )?"
     r"(?:plan|subscription|account|tier|api key|organization)",
     r"\bnot have access to (?:the |this )?model",
+    r"\bonly supported (?:in|via|through) (?:the )?/?v1/responses\b",
 )
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
@@ -163,7 +164,9 @@ _FLAGGED = _words(
     r"\bcontent_filter\b",
 )
 _NO_MONEY = _words(
-    r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
+    *(r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"),
+    *(r"\barrearage\b", r"\baccountoverdue", r"balance is (?:insufficient|not enough)", r"余额不足|欠费"),
+    *(r"\bextra usage\b", r"\bused all available credits\b"),
 )
 _CLOSED = _words(r"\bsuspended\b", r"\bdeactivated\b", r"\bbanned\b", r"organization has been disabled")
 _SPENDING_LIMIT = _words(

@@ -438,7 +438,7 @@ def betas_in(text: str, asked: tuple[str, ...]) -> tuple[str, ...]:
 
 _BETA = re.compile(
     r"\b(?:unexpected|unsupported|invalid|unknown) (?:value[^\n]{0,400}\banthropic-beta\b|betas?\b)"
-    r"|\bbeta is not (?:yet )?available\b",
+    r"|\bbeta is not (?:yet )?available\b|\bincompatible with the long context beta\b",
     re.I,
 )
 _LONG_CONTEXT = "long context"

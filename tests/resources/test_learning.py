@@ -124,6 +124,10 @@ def test_refused_member_is_left_out_once(status: int) -> None:
             "a-2026-01-01,b-2026-01-01",
         ),
         ("The long context beta is not yet available for this subscription.", "a-2026-01-01,b-2026-01-01"),
+        (
+            "This authentication style is incompatible with the long context beta header.",
+            "a-2026-01-01,b-2026-01-01",
+        ),
         ("invalid beta flag", None),
     ],
 )

@@ -192,6 +192,7 @@ class MessagesMonitor(StreamMonitor):
                 or (reason == "tool_use" and not self.spoken)
                 or (self._cut and reason in ("tool_use", "end_turn"))
             )
+            self.empty = reason == "end_turn" and self.counts_nothing()
         elif kind == "message_stop":
             # Whole calls show an end; words do not.
             self.unended = not (self._reason or (self._called and not self._calling))

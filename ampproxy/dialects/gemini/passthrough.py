@@ -116,10 +116,19 @@ class GenerateMonitor(StreamMonitor):
             self.close()
         if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
             self.doubtful = True
-        if not self.content:
-            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
-            self.spoken = self.content
+        if not self.spoken:
+            parts = [part for held in candidates for part in items(inner(held, "content"), "parts")]
+            self.content = self.content or bool(parts)
+            self.spoken = any(map(_has_content, parts))
+            stopped = [string(held.get("finishReason", NULL)) for held in candidates] == ["STOP"]
+            self.empty = stopped and self.counts_nothing()
         return not _OF_AN_ANSWER.isdisjoint(values)
+
+
+def _has_content(part: msgspec.Raw) -> bool:
+    """Whether a part is more than an empty text."""
+    values = members(part) or {}
+    return values.keys() != {"text"} or string(values["text"]) != ""
 
 
 #: The content of a part of an answer that has none.

@@ -178,6 +178,8 @@ class ResponsesMonitor(StreamMonitor):
                     self._end_items(response)
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
+                nothing = not (self.content or unplain or elements(response.get("output", NULL)))
+                self.empty = nothing and self.counts_nothing()
         elif kind == "response.output_item.added":
             self._announced.add(bytes(values.get("output_index", NULL)))
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
