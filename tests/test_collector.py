@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
-from ampproxy.collector import EVERY, GROWN, PAUSE, Collector, resident
+from ampproxy.collector import EVERY, GROWN, PAUSE, SPARE, Collector, resident
 
 START = 80_000_000
 
@@ -21,16 +21,23 @@ class Process:
         self.used, self.garbage, self.held, self.collected = START, 0, 0, 0
         self.events: list[Any] = []
         log = Logger(namespace="test", observer=self.events.append)
-        collector = Collector(self.clock, log, lambda: self.held, size=self.size, collect=self.collect)
+        self.trimmed = self.spare = 0
+        collector = Collector(
+            *(self.clock, log, lambda: self.held), size=self.size, collect=self.collect, trim=self.trim
+        )
         collector.start()
 
     def size(self) -> int | None:
-        return self.used + self.garbage + self.held if self.told else None
+        return self.used + self.garbage + self.held + self.spare if self.told else None
 
     def collect(self) -> int:
         self.collected += 1
         self.garbage = 0
         return 1
+
+    def trim(self) -> None:
+        self.spare = 0
+        self.trimmed += 1
 
     def wait(self, seconds: float) -> int:
         """How often it was collected by then."""
@@ -46,7 +53,7 @@ def test_garbage() -> None:
     for number in range(1, 4):
         process.garbage = GROWN
         assert process.wait(EVERY) == number
-        assert process.garbage == 0
+        assert (process.garbage, process.trimmed) == (0, number)
         process.wait(PAUSE)
     assert "collected" in process.events[0]["log_format"].lower()
 
@@ -59,6 +66,26 @@ def test_no_garbage() -> None:
     process.held = 0
     process.used += GROWN
     assert process.wait(6000) == 1
+
+
+def test_what_nobody_uses() -> None:
+    """Is given back soon, and what is needed is not looked at again and again."""
+    process = Process()
+    process.used += SPARE - 1
+    process.wait(600)
+    assert process.trimmed == 0
+    process.used += 1
+    process.spare = 2 * SPARE
+    assert process.wait(EVERY) == 0
+    assert (process.trimmed, process.spare) == (1, 0)
+    process.wait(600)
+    assert process.trimmed == 1
+    process.used = START + 1
+    process.wait(EVERY)
+    assert process.trimmed == 1
+    process.used -= 1
+    process.wait(EVERY)
+    assert (process.trimmed, process.spare) == (2, 0)
 
 
 def test_rest() -> None:

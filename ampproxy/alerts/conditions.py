@@ -39,6 +39,8 @@ class Facts(Value, frozen=True, kw_only=True):
     :param logins: all of them, also those whose account does not serve.
     :param credits: the rules with daily limits, and the most that one of their counters has used today.
     :param standings: how clients stand with their limits, by the client's name in the log.
+    :param certificate: what is to be said of the listener's, a clause; empty: nothing.
+    :param ledger: why that cannot be written; empty: it can.
     :param unknown: the kinds of which nothing could be learned just now.
     """
 
@@ -53,6 +55,8 @@ class Facts(Value, frozen=True, kw_only=True):
     shared: SharedReport | None = None
     config: str = ""
     workers: tuple[WorkerStatus, ...] = ()
+    certificate: str = ""
+    ledger: str = ""
     unknown: frozenset[str] = frozenset()
 
 
@@ -246,6 +250,26 @@ def _config_refused(facts: Facts) -> Iterator[Alert]:
     yield Alert("config-refused", facts.config, message, "ampproxy check lists all complaints", reload.at)
 
 
+def _certificate(facts: Facts) -> Iterator[Alert]:
+    if facts.certificate:
+        todo = "renew it; the new file is read without a restart"
+        yield Alert("certificate", "tls.cert", f"{_sentence(facts.certificate)}.", todo, facts.wall)
+
+
+def _ledger_away(facts: Facts) -> Iterator[Alert]:
+    if facts.ledger:
+        message = (
+            f"The ledger cannot be written: {printable(facts.ledger)}. Requests are served all the same."
+        )
+        todo = "ampproxy doctor shows where it is; settings: ledger, state-dir"
+        yield Alert("ledger-away", "ledger", message, todo, facts.wall)
+
+
+def _sentence(clause: str) -> str:
+    text = printable(clause)
+    return text[:1].upper() + text[1:]
+
+
 def _worker_failing(facts: Facts) -> Iterator[Alert]:
     for worker in facts.workers:
         if worker.in_a_row >= WORKER_DEATHS:
@@ -272,5 +296,7 @@ _CONDITIONS: dict[str, Callable[[Facts], Iterator[Alert]]] = {
     "model-retiring": _model_retiring,
     "state-away": _state_away,
     "config-refused": _config_refused,
+    "certificate": _certificate,
+    "ledger-away": _ledger_away,
     "worker-failing": _worker_failing,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ampproxy.alerts.conditions import Facts
 from ampproxy.catalog.lifecycle import day_of
+from ampproxy.config.certificate import certificate_trouble
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.kept import InThread
 from ampproxy.credentials.names import client_name
@@ -47,6 +48,8 @@ class Gathering:
             standings = await self._standings(generation)
         unknown |= {"amp-credits"} if credits is None else set()
         unknown |= {"budget"} if standings is None else set()
+        certificate = await self._certificate(generation) if "certificate" in kinds else ""
+        unknown |= {"certificate"} if certificate is None else set()
         status = runtime.status()
         return Facts(
             wall=wall,
@@ -60,8 +63,22 @@ class Gathering:
             shared=runtime.shared.report() if runtime.shared.active else None,
             config=status.config,
             workers=status.workers,
+            certificate=certificate or "",
+            ledger=status.ledger,
             unknown=frozenset(unknown),
         )
+
+    async def _certificate(self, generation: Generation) -> str | None:
+        """What is to be said of the listener's certificate; ``None``: it cannot be read just now."""
+        tls = generation.config.tls
+        if tls is None:
+            return ""
+        work = partial(certificate_trouble, tls, generation.runtime.wall())
+        try:
+            found: str = await self._in_thread(work)
+        except (OSError, ValueError, IndexError):
+            return None
+        return found
 
     def _ending(self, generation: Generation) -> tuple[Retiring, ...]:
         """They follow from the configuration, what is known of models, and the day."""

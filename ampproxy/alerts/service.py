@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: The file's name in the folder of what is kept.
 NAME = "alerts.json"
 _MAX_FILE_BYTES = 4 * 1024 * 1024
-#: Seconds that all accounts must be cooling down for.
-PENDING_SECONDS = 60.0
+#: Seconds for which some kinds must be active to be sent.
+PENDING_SECONDS = {"all-cooling": 60.0, "ledger-away": 60.0}
 #: Seconds before each further attempt at one delivery.
 PAUSES = (2.0, 10.0)
 
@@ -168,7 +168,7 @@ class AlertsService:
             now,
             repeat=settings.repeat,
             # A first failure may mean nothing: the next request tries the account at once.
-            pending=lambda kind: PENDING_SECONDS if kind == "all-cooling" else 0.0,
+            pending=lambda kind: PENDING_SECONDS.get(kind, 0.0),
             # After a cooldown one request tries the account, and may begin the next one.
             settle=lambda kind: longest if kind == "all-cooling" else 0.0,
         )

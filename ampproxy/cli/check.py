@@ -136,7 +136,8 @@ def _of_certificate(config: Config, tls: Tls) -> Iterator[str]:
     :raises ConfigError: it cannot be used at all.
     """
     # Not at the top: it loads OpenSSL, and most services have no certificate.
-    from ampproxy.listen import certificate_trouble, tls_options
+    from ampproxy.config.certificate import certificate_trouble
+    from ampproxy.listen import tls_options
 
     tls_options(tls, config.place("tls"))
     trouble = certificate_trouble(tls, time.time())

@@ -103,7 +103,7 @@ class Rule(Value, frozen=True):
     verdict: Verdict
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[ErrorKind] = frozenset()
-    words: LatePattern | None = None
+    words: LatePattern[str] | None = None
 
     def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
         """Whether a failure is this row's."""
@@ -114,7 +114,7 @@ class Rule(Value, frozen=True):
         return self.words is None or self.words.search(text) is not None
 
 
-def _words(*alternatives: str) -> LatePattern:
+def _words(*alternatives: str) -> LatePattern[str]:
     return LatePattern("|".join(alternatives), re.IGNORECASE)
 
 
@@ -127,16 +127,20 @@ def _verdict(
 _CHALLENGE = _words(
     r"<title>\s*just a moment", r"cf[-_]chl", r"cf-mitigated: challenge", r"attention required! \|"
 )
+#: A model's name, perhaps quoted, and the space behind it. A literal that follows a repeat is looked for in
+#: one step; before anything else, re would give back one character of the name after another.
+_NAME = r"(?:[\w./:@-]{1,200} |[`'\"][\w./:@-]{1,200}[`'\"] )"
 _NOT_FOR_THIS_ACCOUNT = _words(
     r"\bmodel_not_(?:found|supported|available)\b",
     r"\busage_not_included\b",
     # "model X is not supported", but not "X is not supported with this model".
-    r"\bmodels?\b[:/]?\s*(?:[`'\"]?[\w./:@-]{1,200}[`'\"]?\s+)?(?:is\s+|was\s+)?(?:currently\s+)?"
+    rf"\bmodels?\b[:/]?\s*(?:{_NAME}\s*)?(?:is\s+|was\s+)?(?:currently\s+)?"
     r"(?:not\s+(?:supported|available|found|enabled|accessible)|unsupported|unavailable|does\s+not\s+exist)",
     r"\b(?:unsupported|unknown|invalid) model\b",
     r"\bnot (?:available|supported|included|allowed) (?:on|in|with|for|by|under) (?:this|your) (?:current )?"
     r"(?:plan|subscription|account|tier|api key|organization)",
     r"\bnot have access to (?:the |this )?model",
+    r"\bonly supported (?:in|via|through) (?:the )?/?v1/responses\b",
 )
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
@@ -160,7 +164,9 @@ _FLAGGED = _words(
     r"\bcontent_filter\b",
 )
 _NO_MONEY = _words(
-    r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
+    *(r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"),
+    *(r"\barrearage\b", r"\baccountoverdue", r"balance is (?:insufficient|not enough)", r"余额不足|欠费"),
+    *(r"\bextra usage\b", r"\bused all available credits\b"),
 )
 _CLOSED = _words(r"\bsuspended\b", r"\bdeactivated\b", r"\bbanned\b", r"organization has been disabled")
 _SPENDING_LIMIT = _words(
@@ -195,16 +201,16 @@ _REJECTED = _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_
 #: What a vendor has taken away is no trouble of the account's, which serves other models as before.
 RETIRED = _verdict(Action.TRY_NEXT, "no longer has this model")
 
-_MODEL = r"\b(?:publisher |this |the )?models?\b[:/]? ?(?:version |[`'\"]?[\w./:@-]{1,200}[`'\"]? ){0,2}"
+_MODEL = rf"\b(?:publisher |this |the )?models?\b[:/]? ?(?:version |{_NAME}){{0,2}}"
 _IS = r"(?:has|have|is|was|were) (?:been |now |already |permanently ){0,3}"
 _TAKEN_AWAY = r"(?:retired|decommissioned|discontinued|sunset|shut ?down|removed|withdrawn)\b"
 #: What vendors answer of a model that is gone, whatever the status.
 _GONE = _words(
     r"\bmodel_?(?:decommissioned|retired|sunset|end_?of_?life)\b",
-    rf"{_MODEL}{_IS}{_TAKEN_AWAY}",
-    rf"{_MODEL}(?:has )?reached (?:the |its )?end of (?:its |the )?life",
-    rf"{_MODEL}(?:is |are )?no longer (?:available|supported|served|offered|accessible)\b"
-    r"(?! (?:to|for|on|in|with) )",
+    rf"{_MODEL}(?:{_IS}{_TAKEN_AWAY}"
+    r"|(?:has )?reached (?:the |its )?end of (?:its |the )?life"
+    r"|(?:is |are )?no longer (?:available|supported|served|offered|accessible)\b"
+    r"(?! (?:to|for|on|in|with) ))",
 )
 #: What may also be said of one that is still there, or of a member.
 _DEPRECATED = _words(r"\bmodel_?deprecated\b", rf"{_MODEL}{_IS}deprecated\b")
@@ -357,7 +363,7 @@ def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) 
 
 
 #: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
-_IN_BODY: tuple[tuple[LatePattern, Callable[[str, float], float | None]], ...] = (
+_IN_BODY: tuple[tuple[LatePattern[str], Callable[[str, float], float | None]], ...] = (
     (LatePattern(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
     (LatePattern(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
     (LatePattern(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ampproxy.adapt.conversation import REMINDER
 from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.dialects.monitor import given
+from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.dialects.refusal_places import is_empty, may_change
 from ampproxy.model.base import Json
 from ampproxy.model.lesson import EACH, Lesson, Place
@@ -29,6 +31,10 @@ _LEFT_OUT = "[A picture was here, which this model cannot see.]"
 _PICTURES = frozenset(("image", "image_url", "input_image"))
 #: What holds parts, and how deep.
 _HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
+CONTINUE = {"role": "user", "content": "Continue."}
+_CALLS = frozenset(("functionCall", "function_call"))
+_SIGNATURES = frozenset(("thoughtSignature", "thought_signature"))
+_NO_SIGNATURE = Json(encode(SKIP_SIGNATURE))
 #: What the backend of Codex logins has every body say.
 _OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
 _SYSTEM = ("system", "developer")
@@ -55,8 +61,10 @@ def _loss(lesson: Lesson) -> Loss:
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
     if lesson.act in ("rename", "as-text", "no-blanks"):
         return Loss("renamed", lesson.name, why)
-    if lesson.act == "tools":
+    if lesson.act in ("tools", "no-tools"):
         return Loss("hosted_tool", lesson.name, why)
+    if lesson.act in _ADDING:
+        return Loss(_ADDING[lesson.act], lesson.name, why)
     if lesson.act == "no-pictures":
         return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
@@ -67,10 +75,12 @@ def _loss(lesson: Lesson) -> Loss:
 def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     """The changed body; ``None``: nothing is to be changed."""
     values = members(body)
-    if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
+    if values is None or lesson.act == "betas" or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
-    if lesson.act == "tools":
-        return _of_kinds(body, lesson.words)
+    if lesson.act in ("tools", "no-tools"):
+        return _of_kinds(body, lesson.words, refused=lesson.act == "no-tools")
+    if lesson.act == "signatures":
+        return _changed(body, ("contents", EACH, "parts"), partial(_signed, anew=bool(lesson.words)))
     if lesson.act in _WHOLE:
         out = _by_turns(body, lesson.words) if lesson.act == "turns" else _WHOLE[lesson.act](body)
         return None if out == body else out
@@ -200,19 +210,56 @@ def _is_picture(blob: Any) -> bool:
     return isinstance(media, str) and media.startswith("image/")
 
 
-def _of_kinds(body: bytes, kinds: tuple[str, ...]) -> bytes | None:
-    """The body with tools of these types alone, and a choice among those."""
+def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | None:
+    """The body with tools of these types alone, or with those of others, and a choice among them."""
     values = members(body) or {}
     tools = elements(values.get("tools", NULL))
-    kept = [tool for tool in tools if string((members(tool) or {}).get("type", NULL)) in kinds]
+    kept = [t for t in tools if (string((members(t) or {}).get("type", NULL)) in kinds) is not refused]
     if len(kept) == len(tools):
         return None
     choice = loads(values.get("tool_choice", NULL))
     gone = {"tools"} if kept else {"tools", "tool_choice", "parallel_tool_calls"}
-    if isinstance(choice, dict) and choice.get("type") not in kinds:
+    if isinstance(choice, dict) and (choice.get("type") in kinds) is refused:
         gone.add("tool_choice")
     out = {name: value for name, value in values.items() if name not in gone}
     return encode({**out, "tools": kept} if kept else out)
+
+
+def _thought(messages: bytes) -> bytes | None:
+    """The messages of assistants with their thinking; with an empty one where they have none."""
+    turns = elements(messages)
+    out = [turn if (new := _with_thought(turn)) is None else new for turn in turns]
+    return encode(out) if out != turns else None
+
+
+def _with_thought(turn: Json) -> Json | None:
+    values = members(turn) or {}
+    if string(values.get("role", NULL)) != "assistant" or given(values, "reasoning_content"):
+        return None
+    return Json(encode({**values, "reasoning_content": ""})) if "reasoning_content" not in values else None
+
+
+def _with_a_question(body: bytes) -> bytes | None:
+    """The messages with a user's at the end."""
+    found = loads((members(body) or {}).get("messages", NULL))
+    last = found[-1] if isinstance(found, list) and found else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
+        return None
+    return _changed(body, ("messages",), lambda text: encode([*elements(text), CONTINUE]))
+
+
+def _signed(parts: bytes, *, anew: bool) -> bytes | None:
+    """The parts of a turn; its first call has a signature, or what Gemini takes for one.
+
+    :param anew: what it has is not taken, nor are those of other parts.
+    """
+    found = [members(part) or {} for part in elements(parts)]
+    left_out = _SIGNATURES if anew else frozenset()
+    kept = [{name: raw for name, raw in values.items() if name not in left_out} for values in found]
+    first = next((values for values in kept if _CALLS.intersection(values)), None)
+    if first is not None and not _SIGNATURES.intersection(first):
+        first["thoughtSignature"] = _NO_SIGNATURE
+    return encode(kept) if kept != found else None
 
 
 def _as_of_login(body: bytes) -> bytes | None:
@@ -232,7 +279,10 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
 
     :param refused: roles that are not taken anywhere.
     """
-    found = loads((members(body) or {}).get("messages", NULL))
+    values = members(body) or {}
+    if "contents" in values:
+        return _instructed(values) if refused else None
+    found = loads(values.get("messages", NULL))
     if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
         return None
     rows: list[list[dict[str, Any]]] = []
@@ -248,6 +298,22 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
             rows.append([message])
     turns = list(map(_as_one, rows))
     return _changed(body, ("messages",), lambda text: encode(turns)) if turns != found else None
+
+
+def _instructed(values: dict[str, Json]) -> bytes | None:
+    """The contents with the system's instruction as the beginning of the first user's (Gemma at Gemini)."""
+    name = next((name for name in ("systemInstruction", "system_instruction") if name in values), "")
+    instruction = members(values.get(name, NULL)) or {}
+    parts, turns = instruction.get("parts", NULL), elements(values["contents"])
+    first = members(turns[0]) if turns else None
+    if not name or first is None:
+        return None
+    rest = {key: value for key, value in values.items() if key != name}
+    if string(first.get("role", NULL)) == "model":
+        turns.insert(0, Json(encode({"role": "user", "parts": parts})))
+    else:
+        turns[0] = Json(encode({**first, "parts": [*elements(parts), *elements(first.get("parts", NULL))]}))
+    return encode({**rest, "contents": turns})
 
 
 def _go_together(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -284,7 +350,11 @@ _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
+    "thoughts": lambda body: _changed(body, ("messages",), _thought),
+    "no-prefill": _with_a_question,
 }
+#: What adds something -> the kind of loss that it is.
+_ADDING = {"thoughts": "renamed", "signatures": "missing_signature", "no-prefill": "prefill"}
 
 
 def _change(text: bytes, lesson: Lesson) -> bytes | None:
@@ -293,7 +363,12 @@ def _change(text: bytes, lesson: Lesson) -> bytes | None:
     if lesson.act == "leave-out":
         if lesson.was and not _was(value, lesson.was):
             return None
-        return GONE if is_empty(value) or may_change(lesson.place, unknown=True, value=value) else None
+        default = lesson.place == ("tool_choice",) and value in ("auto", {"type": "auto"})
+        return (
+            GONE
+            if default or is_empty(value) or may_change(lesson.place, unknown=True, value=value)
+            else None
+        )
     if not may_change(lesson.place, unknown=False) or (lesson.was and not _was(value, lesson.was)):
         return None
     return _BENDS[lesson.act](value, lesson)

@@ -79,6 +79,10 @@ BENT: Final[dict[FinishReason, str]] = {
 NAMELESS: Final = WireError(
     "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"
 )
+#: An agent takes an answer that is nothing for its work being done.
+EMPTY: Final = WireError(
+    "unavailable", "The vendor's answer is empty: it ended, and has no token.", 502, "empty_answer"
+)
 CUT_CALL: Final = WireError(
     "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"
 )

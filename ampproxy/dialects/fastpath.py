@@ -45,9 +45,10 @@ class NamedFastPath:
     :param kept: how those begin that are kept for the end of the stream; ``None``: as :attr:`keeps` says.
     :param monitor: of the stream, where they are kept.
     :ivar keeps: whether what goes by now is kept.
+    :ivar shut: whether nothing may go by now: no block is open to which a delta could add.
     """
 
-    __slots__ = ("_keep", "_kept", "_kind", "_next", "_prefix", "keeps")
+    __slots__ = ("_keep", "_kept", "_kind", "_next", "_prefix", "keeps", "shut")
 
     def __init__(
         self, kind: re.Pattern[bytes], kept: bytes | None = None, monitor: StreamMonitor | None = None
@@ -58,6 +59,7 @@ class NamedFastPath:
         self._kept = kept
         self._keep = None if monitor is None else monitor.keep
         self.keeps = False
+        self.shut = False
 
     @property
     def knows(self) -> bool:
@@ -65,7 +67,7 @@ class NamedFastPath:
 
     def forward(self, whole: bytes) -> bytes | None:
         # Every event begins with the two lines that deltas begin with, and has no third.
-        if not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
+        if self.shut or not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
             return None
         last = whole.rfind(_BLANK, 0, -2)
         if last > 0 and not whole.startswith(self._prefix, last + 2):

@@ -73,7 +73,7 @@ class StreamMonitor:
     :ivar terminal: the dialect's terminal event, or an error event, was seen.
     :ivar failed: that was an error event.
     :ivar unended: it came though the vendor never declared how the answer ended, which may be cut off.
-    :ivar empty: it came though nothing of an answer had.
+    :ivar empty: it came though nothing of an answer had, or the answer is nothing.
     :ivar finished: the answer is complete, and the stream may end here, though something may follow.
     :ivar doubtful: an event ended the answer, or a part of it, in a way that is not plainly good: the
         dialect's own reader has to judge, from that event and those that were kept.
@@ -138,6 +138,10 @@ class StreamMonitor:
         """What was kept is not needed any more."""
         if self.kept:
             self.kept, self._kept_size = [], 0
+
+    def counts_nothing(self) -> bool:
+        """Whether the answer is empty by the vendor's own count."""
+        return not self.spoken and (usage := self.usage) is not None and usage.answers_nothing
 
     def close(self) -> None:
         """This was the terminal event."""

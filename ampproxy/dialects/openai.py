@@ -35,6 +35,11 @@ _OTHERS: Final = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
 }
+#: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
+#: take them from clients of either.
+SHARED: Final = ("prompt_cache_options", "moderation")
+#: Likewise of parts.
+SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 
 
 def model_members(model: ModelInfo) -> dict[str, Any]:
@@ -377,13 +382,6 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
     for name, raw in usage.extras.items() if extras else ():
         body[name] = {**_object(loads(raw)), **body[name]} if name in _DETAILS else raw
     return body
-
-
-#: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
-#: take them from clients of either.
-SHARED: Final = ("prompt_cache_options", "moderation")
-#: Likewise of parts.
-SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 
 
 def error_event(error: WireError) -> bytes:

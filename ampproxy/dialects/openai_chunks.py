@@ -92,13 +92,15 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
 class ChunkMonitor(StreamMonitor):
     """Looks for ``[DONE]``, a finish reason, an error, calls and the usage."""
 
-    __slots__ = ("_any", "_called", "_named")
+    __slots__ = ("_any", "_called", "_named", "_stopped")
     read = staticmethod(chunk_usage)
 
     def __init__(self) -> None:
         super().__init__()
         self._any = False
         self._called = False
+        #: Whether a choice ended, and none otherwise than well.
+        self._stopped = False
         #: Each call's choice and index -> whether it was named.
         self._named: dict[tuple[bytes, bytes], bool] = {}
 
@@ -131,9 +133,12 @@ class ChunkMonitor(StreamMonitor):
             self.finished = bool(ends)
             self._look_closer(choices)
             if ends:
+                self._stopped = {string(end) for end in ends} == {"stop"}
                 self.doubtful = self._is_doubtful({string(end) or "?" for end in ends}) or (
                     self._called and may_be_cut(*self.kept, bytes(values["choices"]))
                 )
+        if self._stopped and "usage" in values and not self._called:
+            self.empty = self.counts_nothing()
         return is_chunk(values)
 
     def _is_doubtful(self, ends: set[str]) -> bool:
@@ -149,7 +154,7 @@ class ChunkMonitor(StreamMonitor):
                 self._name_calls(choice, delta)
             words = given(choice, "text") or any(map(_has_content, delta.items()))
             self.spoken = self.spoken or words
-            self.content = self.content or self.finished or words
+            self.content = self.content or words
 
     def _name_calls(self, choice: Members, delta: Members) -> None:
         number = bytes(choice.get("index", _ZERO))

@@ -26,13 +26,17 @@ from ampproxy.dialects.refusal_words import (
     WANTS_TEXT,
     Terms,
     exclusive_in,
+    kind_of_tool,
     kinds_of_tools,
     listed,
     names_in,
+    refuses_prefill,
     room_in,
+    signatures_in,
     terms_in,
     thinking_refused_in,
     turns_in,
+    wants_thoughts,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
@@ -209,19 +213,32 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     if "messages" in body and (WANTS_TEXT.search(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
     of_role = complaint.steps[-1:] == ("role",)
-    if "messages" in body and (roles := turns_in(text, of_role=of_role)) is not None:
-        return Lesson(("messages",), "turns", roles)
+    turns = "messages" if "messages" in body else "contents"
+    if turns in body and (roles := turns_in(text, of_role=of_role)) is not None:
+        return Lesson((turns,), "turns", roles)
     if "messages" in body and REFUSES_BLANKS.search(text):
         return Lesson(("messages",), "no-blanks")
+    if "messages" in body and wants_thoughts(text):
+        return Lesson(("messages",), "thoughts")
+    if "messages" in body and refuses_prefill(text):
+        return Lesson(("messages",), "no-prefill")
+    if "contents" in body and (words := signatures_in(text)) is not None:
+        # What one conversation holds says nothing of another.
+        return Lesson(("contents",), "signatures", words, once=bool(words))
     if REFUSES_PICTURES.search(text):
         history = next((name for name in ("messages", "contents") if name in body), "input")
         return Lesson((history,), "no-pictures")
     named = complaint.steps[:1] == ("tools",) and complaint.steps[-1:] == ("type",)
-    if "input" in body and (named or "of tool" in text) and "function" in (kinds := kinds_of_tools(text)):
+    if "input" in body and "function" in (kinds := kinds_of_tools(text, named=named)):
         return Lesson(("tools",), "tools", kinds)
+    if "input" in body and (kind := kind_of_tool(text, named=named)) not in ("", "function"):
+        return Lesson(("tools",), "no-tools", (kind,))
     if "input" in body and IS_OF_LOGINS.search(text):
         return Lesson(("input",), "login")
     limit = next((name for name in _LIMITS if isinstance(body.get(name), int)), "")
+    if limit and "maximum tokens you requested" in text:
+        # Bedrock's, which names no member.
+        return _lesson((limit,), body[limit], terms_in(text))
     room = room_in(text, size) if limit else None
     if room is None or not _LEAST_ROOM <= room < body[limit]:
         return None

@@ -8,7 +8,6 @@ line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -17,6 +16,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 from ampproxy.http.heads import MAX_HEAD, MAX_LINES
 from ampproxy.wire.framing import MAX_LENGTH, BadMessage, check_begun, check_trailer
+from ampproxy.wire.late import LatePattern
 
 #: Bytes of extensions that any chunk may have, beside twice its own size: some sign every chunk there.
 _FREE = 16
@@ -27,13 +27,13 @@ _FEW = 4
 _MANY_BYTES = 1024
 
 #: A chunk's size of a length that fits in memory.
-_SIZE = re.compile(rb"[0-9a-fA-F]{1,7}")
+_SIZE = LatePattern(rb"[0-9a-fA-F]{1,7}")
 #: Any line with a chunk's size, or the beginning of one.
-_SIZE_LINE = re.compile(rb"([0-9a-fA-F]{0,16})((?<=.);[\t\x20-\x7e\x80-\xff]*)?(\r\n?)?")
+_SIZE_LINE = LatePattern(rb"([0-9a-fA-F]{0,16})((?<=.);[\t\x20-\x7e\x80-\xff]*)?(\r\n?)?")
 #: What llhttp's last whole chunk may be followed by: nothing, or a line that has not ended.
-_LINE_BEGUN = re.compile(rb"[0-9a-fA-F]{0,7}\r?")
+_LINE_BEGUN = LatePattern(rb"[0-9a-fA-F]{0,7}\r?")
 #: The line before a chunk that is not whole yet.
-_LINE = re.compile(rb"[0-9a-fA-F]{1,7}\r\n")
+_LINE = LatePattern(rb"[0-9a-fA-F]{1,7}\r\n")
 #: How many digits the size of a chunk has, for all that come by the dozen.
 _DIGITS = (
     b"\0" + b"".join(bytes([digits]) * (15 << 4 * (digits - 1)) for digits in range(1, 4)) + b"\4" * 12288
@@ -83,6 +83,7 @@ class ChunkedBody:
     __slots__ = (
         "_bounds",
         "_extra",
+        "_few",
         "_left",
         "_line",
         "_many",
@@ -102,6 +103,7 @@ class ChunkedBody:
         self._extra = self._trailers = self._left = 0
         self._line = bytearray()
         self._many: Many | None = None
+        self._few = _FEW
         # Not bound, which would be a circle of references.
         self._step: Callable[[ChunkedBody, bytes, int, list[bytes]], int] = ChunkedBody._size
         self.ended = False
@@ -112,6 +114,7 @@ class ChunkedBody:
         """The next bytes; gives those of the body."""
         out: list[bytes] = []
         at, size = 0, len(data)
+        self._few = _FEW
         try:
             while at < size and not self.ended:
                 at = self._step(self, data, at, out)
@@ -149,7 +152,7 @@ class ChunkedBody:
     def _plain(self, data: bytes, at: int, out: list[bytes]) -> int:
         """All chunks from there on that are whole and have nothing but their size before them."""
         find = data.find
-        few = _FEW
+        few = self._few
         while (end := find(b"\r\n", at, at + 9)) > 0:
             start = end + 2
             size = _sizes[data[at:end]]
@@ -160,6 +163,8 @@ class ChunkedBody:
             at = stop + 2
             few -= 1
             if not few and len(data) - at > _MANY_BYTES:
+                # Once for a read: whatever is not plain in the rest of it would be in the way again.
+                self._few = 0
                 at = self._at_once(data, at, out)
         return at
 
@@ -168,6 +173,9 @@ class ChunkedBody:
         end = many.decode(data, at, out)
         # A decoder that stopped within a chunk is of no more use.
         self._many = many if end == len(data) else None
+        if end == at and data.endswith(b"\n"):
+            # The line before the next chunk, or the end of the last one? Without it there is no such doubt.
+            end = Many().decode(data[: data.rfind(b"\n", at, -1) + 1], at, out)
         return end
 
     def _data(self, data: bytes, at: int, out: list[bytes]) -> int:
@@ -250,6 +258,9 @@ class Many:
             return at
         whole = next(self._count) - before - 1
         begun = pieces.pop() if len(pieces) == whole + 1 else b""
+        if begun and data.endswith(b"\r") and not begun.endswith(b"\r"):
+            # All of that chunk has come, and half of its line end.
+            begun += b"\r"
         lengths = [*map(len, pieces)]
         if not lengths or max(lengths) >= len(_DIGITS):
             return at

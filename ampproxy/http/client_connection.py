@@ -81,10 +81,20 @@ class ClientConnection(TwistedProtocol):
         if getattr(self.transport, "bufferSize", 0) == READ:
             self._read = READ
 
-    def _read_more(self, reader: AnswerReader) -> None:
-        """A read was filled: a large body goes on from socket to socket, or else in fewer, larger reads."""
-        if self._reader is reader and not self._draw(reader) and self._read < MAX_READ_BYTES:
+    def _read_more(self, reader: AnswerReader, *, sparse: bool) -> None:
+        """A read was filled: a large body goes on from socket to socket, or else in fewer, larger reads.
+
+        :param sparse: whether most of that read was no body. In small chunks, each is work for which all
+            others wait: then no read is larger than usual.
+        """
+        if sparse:
+            self._read_as_usual()
+        elif self._reader is reader and not self._draw(reader) and self._read < MAX_READ_BYTES:
             self._read = self.transport.bufferSize = 2 * self._read
+
+    def _read_as_usual(self) -> None:
+        if READ < self._read < _NEVER:
+            self._read = self.transport.bufferSize = READ
 
     def _draw(self, reader: AnswerReader) -> int:
         draw, most = None if self._answer is None else self._answer.draw, reader.may_be_drawn()
@@ -156,7 +166,7 @@ class ClientConnection(TwistedProtocol):
                 return
             self._go_on(reader)
             if full:
-                self._read_more(reader)
+                self._read_more(reader, sparse=2 * len(body) < len(data))
         except Exception:
             # Of whoever reads the answer: a defect, to be seen where the answer is awaited.
             self._break_off(Failure())
@@ -224,8 +234,7 @@ class ClientConnection(TwistedProtocol):
     def _release(self, *, keep: bool) -> None:
         """The answer is whole."""
         self._reader = self._request = None
-        if READ < self._read < _NEVER:
-            self._read = self.transport.bufferSize = READ
+        self._read_as_usual()
         if self._upload is not None:
             # Answered before all was asked: what is still on its way would be taken for the next request.
             self.drop()

@@ -33,6 +33,8 @@ SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
 MAX_READ_BYTES = 1024 * 1024
+#: While most of a read is chunks' sizes and line ends, this is its size. Bytes.
+SPARSE_READ_BYTES = 16 * 1024
 
 
 class Waits(Enum):
@@ -102,6 +104,7 @@ class Receiving(protocol.Protocol):
     _body_began: float | None = None
     _body_bytes = 0
     _usual_read = 0
+    _sparse = False
     _busy = False
     _closed = False
     _full = False
@@ -190,6 +193,7 @@ class Receiving(protocol.Protocol):
             self._refuse_body(chunks.fault)
             return b""
         self._unread = chunks.rest
+        self._sparse = 2 * len(piece) < len(data)
         return self._body(piece, chunks.ended)
 
     def _body(self, piece: bytes, whole: bool) -> bytes:
@@ -273,9 +277,18 @@ class Receiving(protocol.Protocol):
             self._read_more(size)
 
     def _read_more(self, size: int) -> None:
-        """A large body goes on from socket to socket, or else comes in fewer, larger reads."""
+        """A large body goes on from socket to socket, or else comes in fewer, larger reads; one in small
+        chunks in smaller reads, for each chunk is work, for which all others wait.
+        """
         transport = self.transport
-        if not self._outbox.direct or transport.bufferSize != size or self._draw():
+        if not self._outbox.direct:
+            return
+        if self._sparse and self._chunks is not None:
+            if transport.bufferSize > SPARSE_READ_BYTES:
+                self._usual_read = self._usual_read or transport.bufferSize
+                transport.bufferSize = SPARSE_READ_BYTES
+            return
+        if transport.bufferSize != size or self._draw():
             return
         if size < MAX_READ_BYTES:
             self._usual_read = self._usual_read or size

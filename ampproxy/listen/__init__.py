@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
-from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL import SSL, crypto
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 
+from ampproxy.config.certificate import CERTIFICATE
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Tls
 from ampproxy.errors import ConfigError
-from ampproxy.wire.words import local_time, span
-
-#: Seconds before its end from which on a certificate is told of.
-_SOON = 14 * 86400.0
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
 def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
@@ -29,7 +22,7 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
     try:
         chain, secret = tls.chain or read_file(tls.cert), tls.secret or read_file(tls.key)
         certificates = [
-            crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in _CERTIFICATE.findall(chain)
+            crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in CERTIFICATE.findall(chain)
         ]
         # Without the third argument OpenSSL asks the terminal, and all else waits for the answer.
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, secret, _no_passphrase)
@@ -49,20 +42,6 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
     except SSL.Error as error:
         raise ConfigError((f"{place}: {tls.key} is not the key of {tls.cert}: {error}",)) from None
     return options
-
-
-def certificate_trouble(tls: Tls, wall: float) -> str:
-    """What is to be said of how long the certificate is valid, a sentence without a full stop; or empty.
-
-    :param tls: one that :func:`tls_options` takes.
-    :param wall: seconds since the epoch.
-    """
-    pem = _CERTIFICATE.findall(tls.chain or read_file(tls.cert))[0]
-    end = load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
-    if end > wall + _SOON:
-        return ""
-    what = "has expired" if end <= wall else f"expires in {span(end - wall)}"
-    return f"the certificate {tls.cert} {what} ({local_time(end)}): clients refuse it from then on"
 
 
 def _no_passphrase(*_: object) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from errno import EADDRNOTAVAIL, EINVAL
+from functools import partial
 from socket import gaierror, socket
 from typing import Any
 
@@ -16,10 +16,11 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from ampproxy.config.certificate import certificate_trouble
 from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
-from ampproxy.listen import certificate_trouble, describe, is_reachable_from_elsewhere, tls_options
+from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
 from ampproxy.listen.parked import ParkedPort
 from ampproxy.listen.sockets import (
@@ -30,9 +31,10 @@ from ampproxy.listen.sockets import (
     every_interface,
 )
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 #: Where an endpoint string says which mode a socket's file is to have.
-_MODE = re.compile(r"(?<!\\):mode=")
+_MODE = LatePattern(r"(?<!\\):mode=")
 
 
 #: What the listener for Amp's cloud is opened for, before its port and address.
@@ -100,7 +102,7 @@ class Listeners:
     :param site: gets the connections.
     :param strings: Twisted's server endpoint strings; they replace the configured address and its TLS.
     :param inherited: sockets that are there already.
-    :param opened: hears of each of the reactor's ports that is opened.
+    :param opened: hears of each of the reactor's ports that is opened, with what says whether it may accept.
     :param lifecycle: the service's: says whether anybody is accepted, and whether it listens at all.
     :param parked: for how many workers the sockets are; 0: for this process, which then accepts on them.
     :ivar strings: the endpoint strings.
@@ -116,7 +118,7 @@ class Listeners:
         strings: Iterable[str],
         inherited: Inherited,
         log: Logger,
-        opened: Callable[[Any], None] = lambda port: None,
+        opened: Callable[[Any, Callable[[], bool]], None] = lambda port, may_accept: None,
         lifecycle: Lifecycle | None = None,
         *,
         parked: int = 0,
@@ -209,7 +211,7 @@ class Listeners:
         for opened in move.fresh:
             if not opened.slot:
                 self._note("Listening on {address}", address=describe(opened.port))
-            self._opened(opened.port.acceptor)
+            self._opened(opened.port.acceptor, partial(self._accepts, opened))
             if not self._accepts(opened):
                 opened.port.pause()
         for opened in move.left:

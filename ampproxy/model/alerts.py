@@ -16,6 +16,8 @@ KINDS: dict[str, str] = {
     "model-retiring": "a model that is needed here is taken away by its vendor soon",
     "state-away": "for a minute, the state has not been shared with other gateways",
     "config-refused": "a changed configuration file was refused; the one before it is in force",
+    "certificate": "the listener's certificate expires within two weeks, or has expired",
+    "ledger-away": "for a minute, the ledger could not be written",
     "worker-failing": "one of several `workers` ends again and again",
 }
 

@@ -1,6 +1,6 @@
 """WebSockets at the paths of Responses: requests come as messages, and events leave as such.
 
-wsproto does the framing (RFC 6455), without I/O. It is imported when the first socket is opened.
+Each message is a request of its own, answered in its turn.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -22,14 +22,13 @@ from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.messages import Messages, Question
 from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.generation import Generation
+from ampproxy.http.server_reading import Reading
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
+from ampproxy.resources.socket_frames import SocketFrames
 from ampproxy.server.message_requests import MessageChannel, MessageRequest, head_for, request_of
 from ampproxy.server.site import GatewayRequest, GatewaySite
 from ampproxy.upstream.held import Share
 from ampproxy.wire.sse import EventReader
-
-if TYPE_CHECKING:
-    from wsproto.connection import Connection
 
 #: So many messages may wait for the answer to the one before them.
 _MAX_WAITING = 16
@@ -38,81 +37,6 @@ _CLOSING = 5.0
 #: Seconds between two looks at a connection on which nothing is under way: it is not to keep the gateway from
 #: ending.
 _LOOK = 5.0
-
-
-class SocketFrames:
-    """The frames of one connection: messages in and out. No I/O."""
-
-    def __init__(self, most: int) -> None:
-        from wsproto.connection import Connection, ConnectionType
-
-        self._connection: Connection = Connection(ConnectionType.SERVER)
-        self._most = most
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.closed = False
-
-    def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """What a client sent; gives its whole messages, and what is to be answered at once.
-
-        What is wrong with it closes the connection: :attr:`closed` is set.
-        """
-        from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-        from wsproto.utilities import RemoteProtocolError
-
-        found: list[bytes] = []
-        out = b""
-        try:
-            self._connection.receive_data(data)
-            for event in self._connection.events():
-                if isinstance(event, (TextMessage, BytesMessage)):
-                    text = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
-                    if not self._take(text):
-                        return found, out + self.close(1009, "The message is larger than limits.max-body.")
-                    if event.message_finished:
-                        found.append(b"".join(self._pieces))
-                        self._pieces, self._size = [], 0
-                elif isinstance(event, Ping):
-                    out += self._connection.send(event.response())
-                elif isinstance(event, CloseConnection):
-                    self.closed = True
-                    out += self._connection.send(event.response())
-                    break
-        except RemoteProtocolError as error:
-            self.closed = True
-            if error.event_hint is not None:
-                out += self._connection.send(error.event_hint)
-        return found, out
-
-    def message(self, text: bytes) -> bytes:
-        """A message to the client."""
-        from wsproto.events import TextMessage
-
-        return (
-            b"" if self.closed else self._connection.send(TextMessage(data=text.decode("utf-8", "replace")))
-        )
-
-    def ping(self) -> bytes:
-        """A sign of life."""
-        from wsproto.events import Ping
-
-        return b"" if self.closed else self._connection.send(Ping())
-
-    def close(self, code: int, reason: str) -> bytes:
-        """Say that nothing more will come."""
-        from wsproto.events import CloseConnection
-
-        if self.closed:
-            return b""
-        self.closed = True
-        return self._connection.send(CloseConnection(code=code, reason=reason[:100]))
-
-    def _take(self, text: bytes) -> bool:
-        self._size += len(text)
-        if self._size > self._most:
-            return False
-        self._pieces.append(text)
-        return True
 
 
 @implementer(IHalfCloseableProtocol)
@@ -142,6 +66,10 @@ class ResponsesSocket(Protocol):
         #: What waits and what is kept, of all bodies that may be held.
         self._share = Share(runtime.held, limits.max_held)
         self._waiting: deque[bytes] = deque()
+        self._behind = b""
+        self._later: IDelayedCall | None = None
+        self._full = False
+        self._deadlines = runtime.deadlines
         self._reading = False
         self._request: MessageRequest | None = None
         self._answer: _Answer | None = None
@@ -152,13 +80,27 @@ class ResponsesSocket(Protocol):
 
     def connectionMade(self) -> None:
         """The client has the connection."""
+        self._taking = Reading(self.transport, self._deadlines, self._may_not_read, self._not_read)
         self._channel = MessageChannel(self.transport, secure=self._secure, answering=self)
         self._look_in(0.0)
 
     def dataReceived(self, data: bytes) -> None:
         """More of its messages."""
         self.received += len(data)
-        messages, out = self._frames.feed(data)
+        if self._frames.closed:
+            return
+        if self._later is not None or self._full:
+            # Read before it was paused.
+            self._behind += data
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._later = None
+        messages, out, self._behind = self._frames.feed(data)
+        if self._behind:
+            self._later = self._clock.callLater(0, self._go_on_reading)
+            self._pace()
         self._write(out)
         self._waiting += messages
         if len(self._waiting) > _MAX_WAITING or sum(map(len, self._waiting)) > self._most:
@@ -168,8 +110,48 @@ class ResponsesSocket(Protocol):
         else:
             self._next()
 
+    def _go_on_reading(self) -> None:
+        self._later = None
+        if not (self._full or self._frames.closed):
+            data, self._behind = self._behind, b""
+            self._take(data)
+            self._pace()
+
+    def pace(self, *, full: bool) -> None:
+        """See :class:`~ampproxy.server.message_requests.Answering`. A client that does not read is not read
+        either: else it could ask for more and more that it does not take.
+        """
+        self._full = full
+        if full:
+            self._taking.paused()
+        else:
+            self._taking.resumed()
+            if self._behind and self._later is None:
+                self._later = self._clock.callLater(0, self._go_on_reading)
+        self._pace()
+
+    def _pace(self) -> None:
+        if self._frames.closed:
+            return
+        if self._full or self._later is not None:
+            self.transport.pauseProducing()
+        else:
+            self.transport.resumeProducing()
+
+    def _may_not_read(self) -> float:
+        return self._site.limits.answer_timeout
+
+    def _not_read(self) -> None:
+        why = (
+            f"The client took nothing of its answer for {self._may_not_read():g} s"
+            " (setting: limits.answer-timeout)."
+        )
+        self.abort(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
+        self.transport.abortConnection()
+
     def readConnectionLost(self) -> None:
         """The client will send nothing more: without its close that is no orderly end."""
+        self._end_channel()
         self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
@@ -200,10 +182,19 @@ class ResponsesSocket(Protocol):
         self._waiting.clear()
         self._conversation.forget()
         self._share.give_back()
+        self._frames.forget()
+        self._behind = b""
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
         request, self._request, self._answer = self._request, None, None
         if request is not None:
             request.connectionLost(reason)
-        self._channel.unregisterProducer()
+        self._end_channel()
+
+    def _end_channel(self) -> None:
+        self._taking.end()
+        self._channel.end()
 
     # One answer after another.
 
@@ -220,11 +211,20 @@ class ResponsesSocket(Protocol):
 
     def _hold(self) -> None:
         """Count what is held; where there is no room for it, what was said before is forgotten."""
+        kept = self._frames.size + sum(map(len, self._waiting))
         self._share.give_back()
         try:
-            self._share.grow(self._conversation.size + sum(map(len, self._waiting)))
+            self._share.grow(self._conversation.size + kept)
         except ExchangeError:
             self._conversation.forget()
+            self._hold_alone(kept)
+
+    def _hold_alone(self, kept: int) -> None:
+        try:
+            self._share.grow(kept)
+        except ExchangeError as full:
+            self._why = full.error.message
+            self.close(1013, full.error.message)
 
     def _serve(self, text: bytes) -> None:
         self._end_timer()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -91,9 +92,11 @@ class Descriptors:
                 limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit,
             )
 
-    def watch(self, port: Any) -> None:
+    def watch(self, port: Any, may_accept: Callable[[], bool] = lambda: True) -> None:
         """Count what a port itself turns away, in place of its own log lines, three for each; and have one
         that can accept nothing pause, in place of trying again without end.
+
+        :param may_accept: whether it is to accept when the pause is over: another process may by then.
         """
         logger = getattr(port, "_logger", None)
         if not isinstance(logger, Logger):
@@ -105,7 +108,7 @@ class Descriptors:
             if "acceptError" in event:
                 self.refuse()
                 port.stopReading()
-                self._clock.callLater(PAUSE, self._resume, port)
+                self._clock.callLater(PAUSE, self._resume, port, may_accept)
             elif "Closed socket" in text and "EMFILE" in text:
                 self.refuse()
             elif "EMFILE" not in text:
@@ -114,8 +117,8 @@ class Descriptors:
         port._logger = Logger(namespace=logger.namespace, observer=observe)
 
     @staticmethod
-    def _resume(port: Any) -> None:
-        if port.connected and not port.disconnecting:
+    def _resume(port: Any, may_accept: Callable[[], bool]) -> None:
+        if port.connected and not port.disconnecting and may_accept():
             port.startReading()
 
 

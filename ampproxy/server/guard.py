@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -33,6 +32,7 @@ from ampproxy.wire.authority import (
     shown_authority,
     with_port,
 )
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret, printable
 
 if TYPE_CHECKING:
@@ -305,6 +305,10 @@ def _check_fetch(sites: Sequence[bytes], headers: HasHeaders, page: bool) -> Non
         )
 
 
+#: So many are looked up of a query, each in several places. No client sends more than two.
+_MAX_CREDENTIALS = 16
+
+
 def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
     """Every credential that a request carries, in the places that Amp's clients and the vendors' SDKs
     use: ``Authorization`` (with or without ``Bearer``), ``X-Api-Key``, ``X-Goog-Api-Key``, Azure's
@@ -321,6 +325,8 @@ def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
             name, _, value = pair.partition(b"=")
             if name in (b"key", b"auth_token"):
                 found.append(unquote_to_bytes(value.replace(b"+", b" ")))
+                if len(found) >= _MAX_CREDENTIALS:
+                    break
     return [credential for credential in found if credential]
 
 
@@ -328,6 +334,9 @@ def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
 _FORWARDED_FOR = (b"x-forwarded-for", b"x-real-ip")
 #: What a proxy says beside that. One that says only this asks for nobody knows whom.
 _FORWARDED = (b"forwarded", b"via", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
+
+#: A longer chain of proxies is not looked through: such a client is from elsewhere.
+_MAX_HOPS = 32
 
 _ALL_FORWARDED = frozenset((*_FORWARDED_FOR, *_FORWARDED))
 
@@ -344,13 +353,13 @@ def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
         part.decode("ascii", "replace").strip()
         for name in _FORWARDED_FOR
         for value in headers.getRawHeaders(name) or ()
-        for part in value.split(b",")
+        for part in value.split(b",", _MAX_HOPS)
     ]
     for value in headers.getRawHeaders(b"forwarded") or ():
         found = _FOR.findall(value.decode("ascii", "replace"))
         addresses += found or ["unknown"]
     if addresses:
-        return not all(map(_is_loopback, addresses))
+        return len(addresses) > _MAX_HOPS or not all(map(_is_loopback, addresses))
     return any(headers.getRawHeaders(name) for name in _FORWARDED)
 
 
@@ -409,7 +418,7 @@ def _bare(address: str) -> str:
 
 
 #: The client of one hop (RFC 7239, section 5.2).
-_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
+_FOR = LatePattern(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
 
 
 def _is_loopback(address: str) -> bool:

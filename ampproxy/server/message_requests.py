@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.http.server_heads import Head
@@ -26,7 +28,11 @@ class Answering(Protocol):
     def over(self, request: MessageRequest, *, whole: bool) -> None:
         """It has ended, as it should or broken off."""
 
+    def pace(self, *, full: bool) -> None:
+        """More waits for the client than its connection holds; or nothing any more."""
 
+
+@implementer(IPushProducer)
 class MessageChannel:
     """What a request of a message takes for its connection.
 
@@ -44,7 +50,16 @@ class MessageChannel:
         self.peer = transport.getPeer()
         self.answering = answering
         self._secure = secure
-        self._fed = False
+        self._full = self._ended = False
+        self._producer: Any = None
+        transport.registerProducer(self, True)
+
+    def end(self) -> None:
+        """Nothing more is written. May be called again."""
+        self._producer = None
+        if not self._ended:
+            self._ended = True
+            self.transport.unregisterProducer()
 
     def getHost(self) -> Any:
         """The address to which the client has connected."""
@@ -56,14 +71,32 @@ class MessageChannel:
 
     def registerProducer(self, producer: Any) -> None:
         """Have it pause while the client takes less than there is."""
-        self._fed = True
-        self.transport.registerProducer(producer, True)
+        self._producer = producer
+        if self._full:
+            producer.pauseProducing()
 
     def unregisterProducer(self) -> None:
         """End that."""
-        if self._fed:
-            self._fed = False
-            self.transport.unregisterProducer()
+        self._producer = None
+
+    def pauseProducing(self) -> None:
+        """The client takes less than there is for it."""
+        self._full = True
+        if self._producer is not None:
+            self._producer.pauseProducing()
+        self.answering.pace(full=True)
+
+    def resumeProducing(self) -> None:
+        """It has taken what there was."""
+        self._full = False
+        if self._producer is not None:
+            self._producer.resumeProducing()
+        self.answering.pace(full=False)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        if self._producer is not None:
+            self._producer.stopProducing()
 
     def invite(self, request: GatewayRequest) -> None:
         """Nothing: the body of a message is there."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import trustme
 from msgspec import structs
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ampproxy.alerts.conditions import Facts, conditions
 from ampproxy.alerts.gather import Gathering
-from ampproxy.config.schema import FallbackRule
+from ampproxy.config.schema import FallbackRule, Tls
 from ampproxy.credentials.health import scopes
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.credentials.report import LoginStatus
@@ -302,6 +304,42 @@ def test_a_worker_that_ends_again_and_again() -> None:
     (alert,) = gateway.active()
     assert (alert.kind, alert.subject) == ("worker-failing", "worker 2")
     assert "has ended 3 times" in alert.message
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(("days", "words"), [(15, ""), (13, "expires in 13 d"), (-1, "has expired")])
+def test_a_certificate_that_expires(tmp_path: Path, days: int, words: str) -> None:
+    """Two weeks before its end, and after it; and not at all where the service has none."""
+    gateway = Gateway()
+    wall = gateway.world.generation.runtime.wall()
+    end = datetime.fromtimestamp(wall + days * DAY + 60, timezone.utc)
+    pair = trustme.CA().issue_cert("localhost", not_after=end)
+    cert = tmp_path / "cert.pem"
+    pair.cert_chain_pems[0].write_to_path(cert)
+    generation = gateway.world.generation
+    generation.config = replace(generation.config, tls=Tls(cert=cert, key=cert))
+    found = gateway.active()
+    assert len(found) == bool(words)
+    for alert in found:
+        assert (alert.kind, alert.subject) == ("certificate", "tls.cert")
+        assert alert.message.startswith(f"The certificate {cert} {words}")
+    cert.write_text("none")
+    facts = gateway.facts()
+    assert facts.unknown == {"certificate"}
+    assert conditions(facts, tuple(KINDS)).active == ()
+
+
+def test_a_ledger_that_cannot_be_written() -> None:
+    """Says why, as long as it cannot."""
+    gateway = Gateway()
+    gateway.runtime["status"] = lambda: Status("ready", 1, 0.0, ledger="disk full (3 exchanges waiting)")
+    (alert,) = gateway.active()
+    assert (alert.kind, alert.subject) == ("ledger-away", "ledger")
+    assert "disk full (3 exchanges waiting)." in alert.message
+    gateway.runtime["status"] = lambda: Status("ready", 1, 0.0)
+    assert gateway.active() == ()
 
 
 @pytest.mark.parametrize("kind", ["needs-login", "all-cooling"])

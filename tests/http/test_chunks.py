@@ -39,6 +39,27 @@ def test_at_once() -> None:
     assert decode(MANY + b"0\r\n\r\n") == (len(MANY), WHOLE)
 
 
+def test_at_once_wherever_a_read_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly all chunks are decoded together: that a read ends within a line is no reason to take them
+    one by one.
+    """
+    data = chunked(b"ab", b"cde") * 2000
+    taken: list[int] = []
+
+    class Counted(Many):
+        def decode(self, data: bytes, at: int, out: list[bytes]) -> int:
+            before = len(out)
+            end = super().decode(data, at, out)
+            taken.append(len(out) - before)
+            return end
+
+    monkeypatch.setattr(module, "Many", Counted)
+    for end in range(len(data) - 40, len(data) + 1):
+        taken.clear()
+        assert b"abcde" * 1990 in ChunkedBody().feed(data[:end])
+        assert sum(taken) > 3900
+
+
 @pytest.mark.parametrize("line", [b"05", b"5;a=b", b"00000000000000005", b"5;", b"5 ", b"x"])
 @pytest.mark.parametrize(
     "behind", [b"", chunked(b"a" * 9), chunked(b"5\r\nhello\r\n" * 2), b"0\r\n\r\n", b"1"]

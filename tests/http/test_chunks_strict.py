@@ -115,7 +115,13 @@ def test_second_opinion(said: bytes) -> None:
     assert found == (body, judge.trailing_data[0])
 
 
-@pytest.mark.parametrize("chunks", [b"2\r\nxy\r\n", b"2;a\r\nxy\r\n", b"2\r\nxy\r\n2;a\r\nxy\r\n"])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        *(b"2\r\nxy\r\n", b"2;a\r\nxy\r\n", b"2\r\nxy\r\n2;a\r\nxy\r\n"),
+        *(b"2\r\nxy\r\n" * count + b"2;a\r\nxy\r\n" for count in (3, 5, 20, 100)),
+    ],
+)
 def test_time_grows_with_the_size(chunks: bytes) -> None:
     """And not with its square."""
 

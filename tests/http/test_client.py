@@ -426,6 +426,22 @@ def test_reads_grow() -> None:
     assert asked.transport.bufferSize == READ
 
 
+def test_no_large_reads_of_small_chunks() -> None:
+    """Each chunk is work: of an answer in small ones no read is larger than usual, even if it began well."""
+    asked = World().ask().say(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+    asked.body()
+    sizes = []
+    for kind, reads in ((b"2000\r\n" + bytes(0x2000) + b"\r\n", 4), (b"2\r\nxx\r\n", 16)):
+        coming = kind * (reads * READ // len(kind))
+        while coming:
+            size = asked.transport.bufferSize
+            sizes.append(size)
+            asked.say(coming[:size])
+            coming = coming[size:]
+    assert 2 * READ in sizes
+    assert sizes[-4:] == [READ] * 4
+
+
 @pytest.mark.parametrize(
     ("data", "error", "kind"),
     [

@@ -341,6 +341,27 @@ def test_large_reads() -> None:
     assert len(house.served[0].got) == size
 
 
+def test_no_large_reads_of_small_chunks() -> None:
+    """Each chunk is work: a body in small ones comes in smaller reads, though it began otherwise."""
+    house = answering()
+    line = house.connect()
+    line.transport.bufferSize = READ
+    line.channel._outbox.direct = True
+    line.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    sizes = []
+    for kind in (b"2000\r\n" + bytes(0x2000) + b"\r\n", b"2\r\nxx\r\n", b"4\r\nxxxx\r\n"):
+        coming = kind * (4 * READ // len(kind))
+        while coming:
+            size = line.transport.bufferSize
+            sizes.append(size)
+            line.send(coming[:size])
+            coming = coming[size:]
+    assert 2 * READ in sizes
+    assert sizes[-8:] == [server_receiving.SPARSE_READ_BYTES] * 8
+    line.send(b"0\r\n\r\n")
+    assert line.transport.bufferSize == READ
+
+
 @pytest.mark.parametrize("said", [b"", b"\r\n", b"G", POST, POST + b"Content-Length: 5\r\n\r\n"])
 def test_limits_of_time(said: bytes) -> None:
     """Each is counted from its own beginning, whatever came before it on the connection."""

@@ -112,6 +112,18 @@ def test_port_that_cannot_accept() -> None:
     assert not port.reading
 
 
+def test_a_port_that_is_paused_meanwhile() -> None:
+    """Is not read again after its rest: another process accepts."""
+    scarce, accepts = Scarce(), [True]
+    port = Port([].append)
+    scarce.made.watch(port, accepts.pop)
+    port._logger.info("Could not accept new connection ({acceptError})", acceptError="EMFILE")
+    accepts[:] = [False]
+    scarce.clock.advance(PAUSE)
+    assert accepts == []
+    assert not port.reading
+
+
 def test_port_without_a_logger() -> None:
     """Other kinds of ports are left alone."""
     Scarce().made.watch(object())

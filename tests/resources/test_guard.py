@@ -7,8 +7,9 @@ import json
 import pytest
 from twisted.web.http_headers import Headers
 
-from ampproxy.server.guard import credentials
+from ampproxy.server.guard import credentials, forwarded_from_elsewhere
 from tests.cases import each
+from tests.clocked import within
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 
@@ -282,3 +283,22 @@ def test_credentials_are_found_in_order() -> None:
     """Blank values are no credentials."""
     headers = Headers({b"Authorization": [b"Bearer a", b""], b"X-Api-Key": [b"b", b"c"]})
     assert credentials(headers, b"key=&auth_token=d%20e&key=f+g") == [b"a", b"b", b"c", b"d e", b"f g"]
+
+
+@pytest.mark.parametrize(
+    ("name", "one"),
+    [("X-Forwarded-For", "127.0.0.1,"), ("X-Real-IP", "::1,"), ("Forwarded", "for=127.0.0.1;")],
+)
+def test_long_chains_of_proxies(name: str, one: str) -> None:
+    """Are not looked through, which a client could have us do for long: whoever sends one is elsewhere."""
+    short, long = (Headers({name: [(one * count).rstrip(",;")]}) for count in (32, 33))
+    assert not forwarded_from_elsewhere(short)
+    assert forwarded_from_elsewhere(long)
+    headers = Headers({name: [one * (60_000 // len(one))]})
+    assert within(0.01, lambda: forwarded_from_elsewhere(headers))
+
+
+def test_many_credentials() -> None:
+    """Of a query only some are looked up."""
+    query = b"&".join(b"key=%d" % number for number in range(100))
+    assert credentials(Headers(), query) == [b"%d" % number for number in range(16)]

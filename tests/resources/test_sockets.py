@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionType
@@ -39,7 +40,7 @@ class Socket:
         self.world = World(config)
         numbers = iter(range(1, 1000))
         runtime = self.world.generation.runtime
-        object.__setattr__(runtime, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
+        structs.force_setattr(runtime, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
         self.wire = self.world.request("GET", path, UPGRADE)
         self.head, _, rest = self.wire.answer.partition(b"\r\n\r\n")
         self._frames = Frames(ConnectionType.CLIENT)
@@ -58,6 +59,10 @@ class Socket:
     def send(self, text: str) -> Socket:
         self.wire.send(self._frames.send(TextMessage(data=text)))
         self.world.turn()
+        return self
+
+    def part(self, text: str) -> Socket:
+        self.wire.send(self._frames.send(TextMessage(data=text, message_finished=False)))
         return self
 
     def close(self) -> None:
@@ -97,6 +102,12 @@ class Socket:
             out.data(piece)
         out.done()
         self.world.turn()
+
+
+def frame(data: bytes, *, opcode: int = 0, last: bool = False) -> bytes:
+    """A frame of a client's as it is on the wire: by default, one more of a message."""
+    assert len(data) < 126
+    return bytes([last << 7 | opcode, 0x80 | len(data)]) + bytes(4) + data
 
 
 def texts(sent: Sent) -> list[str]:
@@ -345,6 +356,88 @@ def test_what_is_held() -> None:
     socket.say(model="claude", input="go", previous_response_id=completed["response"]["id"])
     (error,) = socket.events
     assert error["status"] == 400
+
+
+def test_what_is_held_of_a_message_that_is_not_whole() -> None:
+    """Counts, too, and where there is no room for it the client is sent away."""
+    socket = Socket()
+    held = socket.world.generation.runtime.held
+    socket.part("x" * 5000)
+    assert held.total == 5000
+    socket.part("x" * 5000)
+    assert held.total == 10_000
+    socket.wire.leave()
+    assert held.total == 0
+    socket = Socket(CONFIG.replace("max-body: 64KiB", "max-body: 64KiB, max-held: 3KiB"))
+    socket.part("x" * 5000)
+    assert socket.events == []
+    assert socket.closed is not None
+    assert socket.closed.code == 1013
+    assert "max-held" in str(socket.closed.reason)
+    assert socket.world.generation.runtime.held.total == 0
+
+
+def test_a_message_in_many_frames() -> None:
+    """Takes no more memory than its text, and is read a few frames at a time."""
+    socket = Socket()
+    transport = socket.wire.transport
+    socket.part('{"type": "response.create", "model": "gpt-x", ')
+    whole = b"".join(frame(b" ") for _ in range(6000)) + frame(b'"input": "go"}', last=True)
+    socket.wire.send(whole)
+    assert transport.producerState == "paused"
+    frames = socket.wire.channel._taken._frames
+    assert 0 < frames.size < 1000
+    assert len(frames._pieces) == 1
+    # Read before the pause.
+    socket.wire.send(frame(b"", opcode=9, last=True))
+    assert not socket.world.client.sent
+    socket.world.turn()
+    assert transport.producerState == "producing"
+    assert socket.sent.url == "http://o.test/v1/responses"
+    assert frames.size == 0
+
+
+def test_what_comes_after_the_end() -> None:
+    """Is not looked at, and puts nothing off: the client has a while to close, whatever it sends."""
+    socket = Socket().send("x" * 70_000)
+    for _ in range(3):
+        socket.world.clock.advance(2.0)
+        socket.wire.send(frame(b"x", opcode=9, last=True))
+    assert socket.wire.aborted
+
+
+def test_a_client_that_does_not_read() -> None:
+    """Is not read, so that it cannot ask for what it does not take; and is not waited for without end."""
+    socket = Socket(CONFIG.replace("max-body: 64KiB", "max-body: 64KiB, answer-timeout: 8s"))
+    socket.say(model="gpt-x", input="go")
+    out = socket.sent.respond(200, STREAM)
+    out.data(native("resp_1").partition(b"\n\n")[0] + b"\n\n")
+    transport = socket.wire.transport
+    assert transport.streaming
+    transport.producer.pauseProducing()
+    assert (out.state, transport.producerState) == ("paused", "paused")
+    transport.producer.resumeProducing()
+    assert (out.state, transport.producerState) == ("producing", "producing")
+    transport.producer.pauseProducing()
+    socket.world.clock.pump([1.0] * 6)
+    assert not socket.wire.closed
+    socket.world.clock.pump([1.0] * 6)
+    assert out.state == "stopped"
+    assert socket.wire.aborted
+    socket.wire.leave()
+    assert "limits.answer-timeout" in socket.world.exchanges[-1]["exchange"].why
+
+
+def test_an_answer_to_a_client_that_reads_slowly() -> None:
+    """Begins paused."""
+    socket = Socket()
+    socket.wire.transport.producer.pauseProducing()
+    socket.say(model="gpt-x", input="go")
+    assert not socket.world.client.sent
+    socket.wire.transport.producer.resumeProducing()
+    socket.world.turn()
+    out = socket.sent.respond(200, STREAM)
+    assert out.state == "producing"
 
 
 def test_a_large_message() -> None:

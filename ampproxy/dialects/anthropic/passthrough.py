@@ -215,6 +215,7 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             self._open.add(bytes(values.get("index", NULL)))
+            self._fast.shut = False
             block = inner(values, "content_block")
             self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self._input = block.get("input", NULL)
@@ -228,6 +229,7 @@ class MessagesMonitor(StreamMonitor):
             self._called, self._calling = self._called or self._calling, False
             self._fast.keeps = False
             self._open.discard(index)
+            self._fast.shut = not self._open
         elif kind == "content_block_delta":
             if bytes(values.get("index", NULL)) not in self._open:
                 self._announce(values)
@@ -243,6 +245,7 @@ class MessagesMonitor(StreamMonitor):
                 or (reason == "tool_use" and not self.spoken)
                 or (self._cut and reason in ("tool_use", "end_turn"))
             )
+            self.empty = reason == "end_turn" and self.counts_nothing()
         elif kind == "message_stop":
             # Whole calls show an end; words do not.
             self.unended = not (self._reason or (self._called and not self._calling))

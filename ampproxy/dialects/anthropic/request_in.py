@@ -28,7 +28,7 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.model.base import ANTHROPIC, Json
-from ampproxy.model.parts import Text
+from ampproxy.model.parts import Opaque, Part, Text
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
@@ -144,6 +144,8 @@ _SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
     ("stop_sequences", "stop", tuple[str, ...]),
 )
 
+#: Claude Code's first system text, which only its vendor reads.
+_BILLING: Final = "x-anthropic-billing-header:"
 _ABOUT_THINKING: Final = frozenset(("thinking", "output_config", "output_format"))
 
 #: Beginning of a hosted tool's dated type -> what other vendors call their like of it.
@@ -202,7 +204,55 @@ def _sampling(top: Fields) -> Sampling:
 
 def for_others(request: ChatRequest) -> ChatRequest:
     """The request as another dialect may be asked it."""
+    for turn in request.turns:
+        if turn.role == "system":
+            request = _settled(request)
+            break
+    if request.system and request.system[0].text.startswith(_BILLING):
+        # It is another in each conversation, and would keep other vendors from caching what follows.
+        request = msgspec.structs.replace(request, system=request.system[1:])
     return as_functions(request) if request.hosted else request
+
+
+def _settled(request: ChatRequest) -> ChatRequest:
+    """The request with what the system's messages in its midst mean by now: those that are shown until the
+    next user's message are gone with it, and the tools are those that were added and not removed.
+    """
+    tools, hosted = {tool.name: tool for tool in request.tools}, list(request.hosted)
+    turns: list[Turn] = []
+    last = max((number for number, turn in enumerate(request.turns) if turn.role == "user"), default=0)
+    for number, turn in enumerate(request.turns):
+        if turn.role == "system":
+            extras = dict(turn.extras)
+            passing = text_of(extras.pop("clear_at", NULL)) == "next_user_message"
+            parts = [] if passing and number < last else [p for p in turn.parts if not _is_change(p)]
+            for part in turn.parts:
+                if isinstance(part, Opaque) and _is_change(part):
+                    _change(part, tools, hosted)
+            if not parts and not extras:
+                continue
+            turn = Turn(turn.role, tuple(parts), extras)
+        turns.append(turn)
+    return msgspec.structs.replace(
+        request, turns=tuple(turns), tools=tuple(tools.values()), hosted=tuple(hosted)
+    )
+
+
+def _is_change(part: Part) -> bool:
+    return isinstance(part, Opaque) and part.kind in ("tool_addition", "tool_removal")
+
+
+def _change(part: Opaque, tools: dict[str, Tool], hosted: list[HostedTool]) -> None:
+    """Add or remove a tool. One that is only referred to is declared already."""
+    tool = Fields(part.raw, part.kind).take_object("tool")
+    name = tool.take("name", str) if tool is not None else None
+    definition = tool.take_raw("definition") if tool is not None else None
+    if part.kind == "tool_removal":
+        tools.pop(name or "", None)
+    elif definition is not None:
+        found = _tools(Fields(to_raw({"tools": [definition]}), part.kind))
+        tools.update((one.name, one) for one in found["tools"])
+        hosted += found.get("hosted", ())
 
 
 def _system(raw: Json | None) -> tuple[Text, ...]:

@@ -27,8 +27,10 @@ from ampproxy.dialects.json import (
     bad_answer,
     encode,
     loads,
+    mended,
     object_or_empty,
     read_answer,
+    read_or_none,
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
@@ -59,7 +61,7 @@ def parse_response(body: bytes) -> ChatResponse:
     words = _text(message, "content")
     blocks = read_answer(ITEMS, bytes(message["content"])) if words is None else ()
     parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
-    usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
+    usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)
@@ -95,6 +97,9 @@ def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:
     try:
         part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
+        place, _, why = fault.error.message.partition(": ")
+        if fixed := mended(bytes(raw), place.removeprefix("content."), why):
+            return answer_part(Json(fixed), index, answer)
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
     if isinstance(part, ToolCall) and not part.id:
         seed = hashlib.sha256(b"%d|%b" % (index, answer))

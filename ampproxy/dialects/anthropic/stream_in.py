@@ -25,6 +25,7 @@ from ampproxy.dialects.json import (
     loads,
     no_answer,
     read_answer,
+    read_or_none,
     to_raw,
     without_nulls,
 )
@@ -313,13 +314,8 @@ _STEPS: Final[dict[str, _Step]] = {
 
 
 def _members(raw: Json) -> Members:
-    """The members of an object of an event, detached from its bytes.
-
-    :raises ampproxy.errors.UpstreamFault: it is not an object.
-    """
-    if raw == NULL:
-        return {}
-    return without_nulls(read_answer(MEMBERS, bytes(raw), "event"))
+    """The members of an object of an event, detached from its bytes; none of anything else."""
+    return without_nulls(read_or_none(MEMBERS, bytes(raw)) or {})
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:

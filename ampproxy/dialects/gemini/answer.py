@@ -17,7 +17,6 @@ from ampproxy.dialects.gemini.wire import (
     CHUNK,
     MADE,
     RAW_CHUNK,
-    SKIP_SIGNATURE,
     Candidate,
     Chunk,
     FunctionCall,
@@ -32,7 +31,7 @@ from ampproxy.dialects.gemini.wire import (
     usage_of,
 )
 from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
-from ampproxy.dialects.proof import unwrap_signature
+from ampproxy.dialects.proof import SKIP_SIGNATURE, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     AnswerPart,

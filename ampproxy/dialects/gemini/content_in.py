@@ -12,13 +12,12 @@ from typing import Any, TypeGuard
 
 import msgspec
 
-from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, CamelFields, args_text, standard_base64
+from ampproxy.dialects.gemini.wire import MADE, CamelFields, args_text, listed, standard_base64
 from ampproxy.dialects.json import (
     Fields,
     Members,
     bad_request,
     encode,
-    items,
     loads,
     members,
     raw_str,
@@ -27,7 +26,7 @@ from ampproxy.dialects.json import (
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
 from ampproxy.dialects.places import Waiting
-from ampproxy.dialects.proof import is_bare, unwrap_signature
+from ampproxy.dialects.proof import SKIP_SIGNATURE, is_bare, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -88,7 +87,7 @@ class History(msgspec.Struct):
         :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
         """
         at = "contents"
-        found = [CamelFields(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
+        found = [CamelFields(content, f"{at}[{n}]") for n, content in enumerate(listed(raw, at))]
         self._ids = set(_ids_in(found))
         rows: list[list[Turn]] = []
         for content in found:
@@ -112,7 +111,7 @@ class History(msgspec.Struct):
 
     def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
         """The parts of a content."""
-        texts = items(raw, at) if raw is not None else ()
+        texts = listed(raw, at) if raw is not None else ()
         parts = [self._part(text, f"{at}[{n}]") for n, text in enumerate(texts)]
         return _joined([part for part in parts if part is not None], role)
 
@@ -189,7 +188,7 @@ class History(msgspec.Struct):
         texts, is_error = _words(response)
         media: list[Text | Image | Document | Audio] = []
         given = result.take_raw("parts")
-        for n, raw in enumerate(items(given, result.path("parts")) if given is not None else ()):
+        for n, raw in enumerate(listed(given, result.path("parts")) if given is not None else ()):
             part = self._part(raw, f"{result.path('parts')}[{n}]")
             if isinstance(part, (Text, Image, Document, Audio)):
                 media.append(part)
@@ -325,7 +324,8 @@ def _ids_in(contents: list[CamelFields]) -> list[str]:
         text = bytes(content.left.get("parts", b"[]"))
         if MADE.encode() not in text:
             continue
-        for part in loads(text, []):
+        parts = loads(text, [])
+        for part in [parts] if isinstance(parts, dict) else parts:
             call = part.get("functionCall") or part.get("function_call") if isinstance(part, dict) else None
             if isinstance(call, dict) and isinstance(call.get("id"), str):
                 found.append(call["id"])

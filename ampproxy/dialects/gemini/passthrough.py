@@ -31,6 +31,16 @@ _EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
 _CALLS = (b'"finish', b'"function', b'eedback"')
 _ENDS = (*_CALLS, b'"error"')
 _VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
+#: Ends that need no look. Others are known to the vendor's clients, too, and pass.
+GOOD_ENDS = frozenset(("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"))
+_BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASON_UNSPECIFIED")')
+#: Any of these makes an object part of an answer.
+_OF_AN_ANSWER = frozenset(
+    (
+        *("candidates", "usageMetadata", "promptFeedback", "modelVersion"),
+        *("responseId", "createTime", "modelStatus", "error"),
+    )
+)
 
 
 class GeminiRules(msgspec.Struct):
@@ -98,20 +108,6 @@ class _NamedCalls(msgspec.Struct):
         return False
 
 
-#: Ends that need no look. Others are known to the vendor's clients, too, and pass.
-GOOD_ENDS = frozenset(("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"))
-_BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASON_UNSPECIFIED")')
-
-
-#: Any of these makes an object part of an answer.
-_OF_AN_ANSWER = frozenset(
-    (
-        *("candidates", "usageMetadata", "promptFeedback", "modelVersion"),
-        *("responseId", "createTime", "modelStatus", "error"),
-    )
-)
-
-
 class GenerateMonitor(StreamMonitor):
     """Looks for a finish reason, a block, an error, calls and the usage."""
 
@@ -135,10 +131,19 @@ class GenerateMonitor(StreamMonitor):
             self.close()
         if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
             self.doubtful = True
-        if not self.content:
-            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
-            self.spoken = self.content
+        if not self.spoken:
+            parts = [part for held in candidates for part in items(inner(held, "content"), "parts")]
+            self.content = self.content or bool(parts)
+            self.spoken = any(map(_has_content, parts))
+            stopped = [string(held.get("finishReason", NULL)) for held in candidates] == ["STOP"]
+            self.empty = stopped and self.counts_nothing()
         return not _OF_AN_ANSWER.isdisjoint(values)
+
+
+def _has_content(part: msgspec.Raw) -> bool:
+    """Whether a part is more than an empty text."""
+    values = members(part) or {}
+    return values.keys() != {"text"} or string(values["text"]) != ""
 
 
 def with_content(data: bytes, values: Members) -> bytes:

@@ -7,18 +7,8 @@ from typing import Any
 
 from ampproxy.dialects.gemini.content_in import History, plain_texts
 from ampproxy.dialects.gemini.schema import raise_gemini
-from ampproxy.dialects.gemini.wire import SAMPLING, CamelFields
-from ampproxy.dialects.json import (
-    NULL,
-    Members,
-    bad_request,
-    encode,
-    is_string,
-    items,
-    loads,
-    raw_text,
-    to_raw,
-)
+from ampproxy.dialects.gemini.wire import SAMPLING, CamelFields, listed
+from ampproxy.dialects.json import NULL, Members, bad_request, encode, is_string, loads, raw_text, to_raw
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -136,10 +126,10 @@ def _system(asked: CamelFields) -> tuple[Text, ...]:
 def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
-    for n, entry in enumerate(items(raw, "tools") if raw is not None else ()):
+    for n, entry in enumerate(listed(raw, "tools") if raw is not None else ()):
         found = CamelFields(entry, f"tools[{n}]")
         declared, at = found.take_raw("functionDeclarations"), found.path("functionDeclarations")
-        for m, one in enumerate(items(declared, at) if declared is not None else ()):
+        for m, one in enumerate(listed(declared, at) if declared is not None else ()):
             tools.append(_tool(CamelFields(one, f"{at}[{m}]")))
         if not found.left.keys().isdisjoint(_FOREIGN):
             tools.append(_of_others(found))

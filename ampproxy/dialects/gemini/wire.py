@@ -14,7 +14,7 @@ import msgspec
 
 from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.errors import by_word
-from ampproxy.dialects.json import Decoder, Fields, encode, is_object, loads, raw_text, to_raw
+from ampproxy.dialects.json import Decoder, Fields, encode, first, is_object, items, loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
@@ -141,8 +141,8 @@ RAW_CHUNK: Final = Decoder(_RawChunk)
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
     {
-        "length": "MAX_TOKENS",
-        "pause": "CONTINUATION",
+        # The second one: there is more, which only Gemini's own clients can ask for.
+        "length": "MAX_TOKENS CONTINUATION",
         "blocked": (
             "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR ESCALATION "
             "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION PUP_LIMITED_DISABLED"
@@ -260,10 +260,6 @@ SAMPLING: Final = {
     "candidateCount": "candidates",
 }
 
-#: Google's documented value for a function call that has no signature because another model made it
-#: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.
-SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-
 #: What ids that were made here begin with: Gemini's own calls may have none.
 MADE: Final = "call_g"
 
@@ -323,10 +319,18 @@ class CamelFields(Fields):
         self.left = {camel(name): value for name, value in self.left.items()}
 
 
+def listed(raw: Json, at: str) -> list[Json]:
+    """The items of a list. Google's API takes an object for a list of one, as its guides write it.
+
+    :raises ampproxy.errors.ClientFault: it is neither.
+    """
+    return [raw] if first(raw) == b"{" else items(raw, at)
+
+
 def args_text(raw: Json | None) -> str:
     """A call's arguments as JSON text."""
     text = bytes(raw or b"").decode("utf-8", "replace")
     if text[:1] == '"' and is_object(inner := str(loads(text.encode()))):
         # A text that holds the object.
         return inner
-    return text if text and text != "null" else "{}"
+    return text if text not in ("", "null", '""') else "{}"

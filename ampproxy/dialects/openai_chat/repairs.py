@@ -23,12 +23,13 @@ from ampproxy.wire.json import NULL, elements, members, natural, replace_members
 _STOP = b'"stop"'
 _TOOL_CALLS = b'"tool_calls"'
 _NULL = b"null"
-#: Of a content that is a list.
-_LIST = re.compile(rb"\[")
+#: A content that is no text, and none is ``null``.
+_NO_TEXT = re.compile(rb'[^"n]')
+_NUMBER = re.compile(rb"-?[0-9]")
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
-    rb'|"finish_reason"\s*:\s*"(?!(?:stop|length|tool_calls|function_call|content_filter)")'
+    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
+    rb'|"finish_reason"\s*:\s*(?!null|\s|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
 SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)"|"usage"\s*:\s*\{')
@@ -65,7 +66,8 @@ class _Calls:
         self.seen = True
         known, name = natural(values.get("index", NULL)), string(values.get("id", NULL))
         if known is not None:
-            index = self._at.get(known, known)
+            # Clients number from zero, without gaps (Vercel's AI SDK fails at others).
+            index = self._at.get(known, min(known, self._next))
             another = index in self.identified and _names(values)
             if name in self._by_id or (name and another):
                 index = self._by_id.get(name or "", self._next)
@@ -154,7 +156,7 @@ class ChatMending(msgspec.Struct):
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
         word = string(values.get("finish_reason", NULL))
-        if word is not None and word not in _OWN:
+        if word not in _OWN and reason != _NULL:
             reason = _reason(word, reason)
             changes["finish_reason"] = reason
         if reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
@@ -167,7 +169,7 @@ class ChatMending(msgspec.Struct):
         :param calls: those of the stream so far; ``None``: the message is whole.
         :param ended: whether the answer ends here.
         """
-        changes = _as_text(values) if _LIST.match(values.get("content", NULL)) else {}
+        changes = _as_text(values) if _NO_TEXT.match(values.get("content", NULL)) else {}
         pieces, kept = elements(values.get("tool_calls")), list[bytes | Raw]()
         for raw in pieces:
             held = members(raw)
@@ -205,8 +207,13 @@ class ChatMending(msgspec.Struct):
         return changes
 
 
-def _reason(word: str, raw: bytes) -> bytes:
-    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet."""
+def _reason(word: str | None, raw: bytes) -> bytes:
+    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet.
+
+    :param word: ``None``: it is no text.
+    """
+    if word is None:
+        return _STOP if raw == b"true" else _NULL
     # Not at the top: hardly any answer needs it.
     from ampproxy.dialects.openai_answers import FINISH_WORDS, broken_end, reason_of
 
@@ -217,12 +224,13 @@ def _reason(word: str, raw: bytes) -> bytes:
 
 
 def _as_text(message: Members) -> Changes:
-    """A content that is a list of parts, as Mistral's and some servers' is."""
+    """A content that is a list of parts, as Mistral's and some servers' is, or a number."""
     # Not at the top: it is part of a translation, and hardly any answer needs it.
     from ampproxy.dialects.openai_chat.wire import content_pieces, image_part
 
     parts = elements(message["content"])
-    words = {"text": "", "reasoning": ""}
+    digits = bytes(message["content"]).decode() if _NUMBER.match(message["content"]) else ""
+    words = {"text": digits, "reasoning": ""}
     for kind, text in content_pieces(parts):
         words[kind] += text
     changes: Changes = {"content": to_raw(words["text"])}

@@ -81,7 +81,7 @@ class ChoiceWire(msgspec.Struct):
 
     delta: DeltaWire | None = None
     index: int | None = None
-    finish_reason: str | None = None
+    finish_reason: str | bool | None = None
     logprobs: LogprobsWire | None = None
     #: Where Kimi reports the usage.
     usage: Any = None
@@ -139,11 +139,12 @@ class Choice:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
         if is_error(wire.error):
             return error_from(loads(wire.error))
-        if wire.finish_reason and wire.finish_reason != "null":
-            if error := broken_end(wire.finish_reason):
+        word = "stop" if wire.finish_reason is True else wire.finish_reason
+        if word and word != "null":
+            if error := broken_end(word):
                 return error
             self.ended = True
-            self._word = self._word or wire.finish_reason
+            self._word = self._word or word
             self._close_all(out)
         return None
 
@@ -394,9 +395,11 @@ class Choice:
 
 def as_delta(message: DeltaWire, numbers: Iterator[int]) -> DeltaWire:
     """A whole message as a delta, whose calls are numbered."""
-    if message.function_call is not None:
-        message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
+    if (called := message.function_call) is not None:
         message.function_call = None
+        # Servers write an empty one where nothing is called.
+        if called.name or text_of(called.arguments):
+            message.tool_calls = message.tool_calls or [CallDelta(function=called)]
     for call in message.tool_calls or ():
         call.index = next(numbers)
     content = message.content

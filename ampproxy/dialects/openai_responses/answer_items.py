@@ -13,7 +13,7 @@ from typing import ClassVar
 import msgspec
 
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, is_cut_off
-from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, text_of, to_raw
+from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, read_answer, text_of, to_raw
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
@@ -158,7 +158,7 @@ class MessageItem(AnswerItem):
     _phase: dict[str, Json] = {}
 
     def add(self, item: Json) -> list[Event]:
-        self._read_phase(_message.decode(item))
+        self._read_phase(read_answer(_message, item))
         return []
 
     def _read_phase(self, message: _Message) -> None:
@@ -196,7 +196,7 @@ class MessageItem(AnswerItem):
         return events
 
     def finish(self, item: Json) -> list[Event]:
-        message = _message.decode(item)
+        message = read_answer(_message, item)
         self._read_phase(message)
         events: list[Event] = []
         contents = message.content or []
@@ -232,7 +232,7 @@ class CallItem(AnswerItem):
     cut: bool = False
 
     def add(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         return self._open(call) if call.name else []
 
     def _open(self, call: _Call) -> list[Event]:
@@ -242,14 +242,15 @@ class CallItem(AnswerItem):
         return [PartStarted(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         if self.part is None and not call.name:
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
-        # Some servers write the object itself.
-        arguments = None if call.arguments == NULL else text_of(call.arguments) or raw_str(call.arguments)
-        text = call.input if self.freeform else arguments
+        text = call.input if self.freeform else text_of(call.arguments)
+        if text is None and not self.freeform and call.arguments != NULL:
+            # Some servers write the object itself.
+            text = raw_str(call.arguments)
         events += self.part.rest(text)
         self.cut = not self.freeform and is_cut_off(text or "".join(self.part.pieces or ()))
         return [*events, *self.abandon()]
@@ -325,7 +326,7 @@ class ReasoningItem(AnswerItem):
         return [PartStarted(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
-        whole = _reasoning.decode(item)
+        whole = read_answer(_reasoning, item)
         source = self._source or ("content" if whole.content else "summary")
         events: list[Event] = []
         last = max(self._sections, default=-1)

@@ -61,6 +61,15 @@ _ADDED = "response.output_item.added"
 _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
 #: How pieces of a call begin; custom tools take any text, which shows no end.
 _PIECE = b"event: response.function_call_arguments."
+_CALLS = frozenset(("function_call", "custom_tool_call"))
+_CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
+#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+_HANDSHAKE = frozenset(
+    (
+        *("response.created", "response.queued", "response.in_progress", "response.metadata"),
+        *("response.failed", "keepalive", "error"),
+    )
+)
 
 
 def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
@@ -130,19 +139,6 @@ def _ends_well(answer: Members) -> bool:
     return not any(call in text for call in _CALLING) or not (NO_NAME.search(text) or may_be_cut(text))
 
 
-_CALLS = frozenset(("function_call", "custom_tool_call"))
-_CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
-
-
-#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
-_HANDSHAKE = frozenset(
-    (
-        *("response.created", "response.queued", "response.in_progress", "response.metadata"),
-        *("response.failed", "keepalive", "error"),
-    )
-)
-
-
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, calls that never end, and the usage."""
 
@@ -176,6 +172,8 @@ class ResponsesMonitor(StreamMonitor):
                     self._end_items(response)
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
+                nothing = not (self.content or unplain or elements(response.get("output", NULL)))
+                self.empty = nothing and self.counts_nothing()
         elif kind == "response.output_item.added":
             self._announced.add(bytes(values.get("output_index", NULL)))
             if string(inner(values, "item").get("type", NULL)) in _CALLS:

@@ -5,26 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import bad_answer
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Signature
-from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.values import whole_surrogates
 
 
 def parse_response(body: bytes) -> ChatResponse:
     """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
-    try:
-        events = ResponsesStreamParser().whole(body)
-    except BAD_JSON as error:
-        if (fixed := whole_surrogates(body)) is not None:
-            return parse_response(fixed)
-        raise bad_answer(f"The vendor's answer could not be read: {error}") from None
-    return fold(events)
+    return fold(ResponsesStreamParser().whole(body))
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:

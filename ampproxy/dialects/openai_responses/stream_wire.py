@@ -18,7 +18,7 @@ _NOTHING = (b"null", b"[]", b"{}")
 class DeltaEvent(msgspec.Struct):
     """More of a text."""
 
-    delta: str
+    delta: str = ""
     output_index: int = NOWHERE
     content_index: int = 0
     summary_index: int = 0
@@ -82,7 +82,7 @@ class ResponseWire(Beside):
     created_at: float | None = None
     status: str | None = None
     output: list[Json] | None = None
-    usage: dict[str, Any] | None = None
+    usage: Any = None
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
