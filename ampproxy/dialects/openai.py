@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message, retry_after
 from ampproxy.dialects.errors import parse_count as parse_count
@@ -51,7 +50,11 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
         "name": model.display_name,
         "context_length": family.context,
         "max_completion_tokens": family.max_output,
-        "architecture": _architecture(family),
+        # The media, as OpenRouter writes them.
+        "architecture": _known(
+            input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
+            output_modalities=None if family.output is None else list(family.output),
+        ),
         "capabilities": _known(
             tools=family.tools,
             vision=None if family.input is None else "image" in family.input,
@@ -69,14 +72,6 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
 def _known(**members: Any) -> dict[str, Any] | None:
     """The members of which anything is known; ``None``: of none."""
     return {name: value for name, value in members.items() if value is not None} or None
-
-
-def _architecture(family: Family) -> dict[str, Any] | None:
-    """The media, as OpenRouter writes them."""
-    return _known(
-        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
-        output_modalities=None if family.output is None else list(family.output),
-    )
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -226,12 +221,8 @@ def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
     if isinstance(inner, dict):
         value = inner
     elif isinstance(inner, str):
-        return (
-            _word(value, "message", "error_description") or inner,
-            _word(value, "type"),
-            _word(value, "code"),
-            None,
-        )
+        words = _word(value, "message", "error_description") or inner
+        return words, _word(value, "type"), _word(value, "code"), None
     message = _word(value, "message", "msg", "detail", "error_msg", "title") or _validation(value)
     return message or "", _word(value, "type"), _word(value, "code", "status"), _word(value, "param")
 
@@ -249,11 +240,8 @@ def _validation(value: dict[str, Any]) -> str | None:
     detail = value.get("detail")
     if not isinstance(detail, list):
         return None
-    lines = [
-        f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}"
-        for entry in detail
-        if isinstance(entry, dict) and isinstance(entry.get("loc"), list)
-    ]
+    placed = [entry for entry in detail if isinstance(entry, dict) and isinstance(entry.get("loc"), list)]
+    lines = [f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}" for entry in placed]
     return "; ".join(lines) or None
 
 

@@ -335,7 +335,7 @@ _KIND_OF_TOOL = re.compile(
 )
 _TYPE_OF_TOOL = re.compile(r"\btools(?:\[\d{1,4}\]|\.\d{1,4})(?:\.type)?\b|\bof tool\b|\btool type\b", re.I)
 #: Thinking of earlier turns that is to be sent back.
-_NO_THOUGHT = re.compile(
+WANTS_THOUGHTS = re.compile(
     r"\breasoning_content\b.{0,60}\b(?:must be (?:passed|sent) back|is (?:missing|required))"
     r"|\b(?:missing|must include) ['\"`]?reasoning_content\b",
     re.I,
@@ -346,7 +346,7 @@ _BAD_SIGNATURE = re.compile(
     re.I,
 )
 #: A last turn of an assistant's that the model would have to go on with.
-_NO_PREFILL = re.compile(
+REFUSES_PREFILL = re.compile(
     r"\bassistant message prefill\b|\bconversation must end with a user message\b"
     r"|\bexpected last role user or tool\b|\bthe last message is from the assistant\b",
     re.I,
@@ -405,11 +405,6 @@ def kind_of_tool(text: str, *, named: bool = False) -> str:
     return (found[1] or found[2]) if found and (named or _TYPE_OF_TOOL.search(text)) else ""
 
 
-def wants_thoughts(text: str) -> bool:
-    """Whether messages of assistants need their thinking."""
-    return _NO_THOUGHT.search(text) is not None
-
-
 def signatures_in(text: str) -> tuple[str, ...] | None:
     """Whether calls need signatures of Gemini's, and, if there are words, others than they have; ``None``:
     that is not the matter.
@@ -425,11 +420,6 @@ def betas_in(text: str, asked: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     named = tuple(beta for beta in asked if beta in text)
     return named or tuple(beta for beta in asked if _LONG_CONTEXT not in text or "context-1m" in beta)
-
-
-def refuses_prefill(text: str) -> bool:
-    """Whether the last turn must not be an assistant's."""
-    return _NO_PREFILL.search(text) is not None
 
 
 def room_in(text: str, size: int) -> int | None:

@@ -23,20 +23,20 @@ from ampproxy.dialects.refusal_words import (
     MAX_TEXT_CHARS,
     REFUSES_BLANKS,
     REFUSES_PICTURES,
+    REFUSES_PREFILL,
     WANTS_TEXT,
+    WANTS_THOUGHTS,
     Terms,
     exclusive_in,
     kind_of_tool,
     kinds_of_tools,
     listed,
     names_in,
-    refuses_prefill,
     room_in,
     signatures_in,
     terms_in,
     thinking_refused_in,
     turns_in,
-    wants_thoughts,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
@@ -218,9 +218,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
         return Lesson((turns,), "turns", roles)
     if "messages" in body and REFUSES_BLANKS.search(text):
         return Lesson(("messages",), "no-blanks")
-    if "messages" in body and wants_thoughts(text):
+    if "messages" in body and WANTS_THOUGHTS.search(text):
         return Lesson(("messages",), "thoughts")
-    if "messages" in body and refuses_prefill(text):
+    if "messages" in body and REFUSES_PREFILL.search(text):
         return Lesson(("messages",), "no-prefill")
     if "contents" in body and (words := signatures_in(text)) is not None:
         # What one conversation holds says nothing of another.

@@ -41,12 +41,9 @@ def target_at(
     if dialect not in shipped_hosts().table.dialects:
         return target
     host = _host(base_url, profile, target)
-    return msgspec.structs.replace(
-        target,
-        host=host,
-        thinks=_thinks((families or shipped()).find(model)),
-        chat_tools=target.chat_tools if host.vendor_rules else "always",
-    )
+    thinks = _thinks((families or shipped()).find(model))
+    chat_tools = target.chat_tools if host.vendor_rules else "always"
+    return msgspec.structs.replace(target, host=host, thinks=thinks, chat_tools=chat_tools)
 
 
 def _over_messages(target: Target, host: Host | None) -> Target:

@@ -266,12 +266,8 @@ def _system(raw: Json | None) -> tuple[Text, ...]:
 
 
 def _turns(raw: Json) -> tuple[Turn, ...]:
-    return tuple(
-        [
-            parse_message(message) or _turn(message, f"messages[{number}]")
-            for number, message in enumerate(items(raw, "messages"))
-        ]
-    )
+    messages = enumerate(items(raw, "messages"))
+    return tuple([parse_message(one) or _turn(one, f"messages[{number}]") for number, one in messages])
 
 
 def _of_chat(message: Fields, role: str) -> str:
@@ -438,7 +434,5 @@ def _choice(top: Fields) -> dict[str, Any]:
 def _metadata(top: Fields) -> dict[str, Any]:
     fields = top.need_object("metadata")
     user = fields.take("user_id", str)
-    return {
-        "user": user,
-        "metadata": {name: text for name, raw in fields.left.items() if (text := text_of(raw)) is not None},
-    }
+    labels = {name: text for name, raw in fields.left.items() if (text := text_of(raw)) is not None}
+    return {"user": user, "metadata": labels}

@@ -252,7 +252,11 @@ class AnthropicStreamParser(EventParser):
         if block is None:
             return
         if block.opaque is not None:
-            out.append(PartStarted(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
+            if (text := "".join(block.input)) and is_object(text):
+                # Its input came in fragments.
+                raw = Json(encode({**block.opaque, "input": Json(text.encode())}))
+                block.part = Opaque(block.part.dialect, block.part.kind, raw)
+            out.append(PartStarted(index, block.part))
         elif isinstance(block.part, ToolCall):
             self._called = True
             text = "".join(block.input)
@@ -327,10 +331,3 @@ def _bare(part: Any) -> tuple[Any, str | None]:
     if isinstance(part, Reasoning) and not part.redacted:
         return Reasoning(""), part.signature.value if part.signature else None
     return part, None
-
-
-def _whole_opaque(part: Opaque, block: Members, text: str) -> Opaque:
-    """A block that only this dialect knows, with the input that came in fragments."""
-    if not text or not is_object(text):
-        return part
-    return Opaque(part.dialect, part.kind, Json(encode({**block, "input": Json(text.encode())})))

@@ -29,7 +29,7 @@ from ampproxy.model.parts import (
     ToolCall,
     ToolResult,
 )
-from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice, Turn
+from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, Tool, ToolChoice, Turn
 
 #: A part as it is sent.
 Wire = dict[str, Any]
@@ -47,11 +47,11 @@ class ContentWriter:
 
     def contents(self, turns: Sequence[Turn]) -> list[Wire]:
         """All contents of a request."""
-        return [self._content(turn) for turn in turns]
-
-    def _content(self, turn: Turn) -> Wire:
-        role = "model" if turn.role == "assistant" else "user"
-        return {"role": role, "parts": [self.part(part) for part in turn.parts], **turn.extras}
+        found: list[Wire] = []
+        for turn in turns:
+            role = "model" if turn.role == "assistant" else "user"
+            found.append({"role": role, "parts": list(map(self.part, turn.parts)), **turn.extras})
+        return found
 
     def part(self, part: Part) -> Wire | Json:
         """One part."""
@@ -154,8 +154,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body: dict[str, Any] = {"contents": writer.contents(request.turns)}
     if request.system:
         body["systemInstruction"] = {"parts": [writer.part(text) for text in request.system]}
-    if tools := _tools(request, names):
-        body["tools"] = tools
+    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
+    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
+    put(body, {"tools": [*functions, *(hosted.raw for hosted in request.hosted)] or None})
     if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
     if config := _generation_config(request, extras.pop("generationConfig", None)):
@@ -168,12 +169,6 @@ def for_counting(body: bytes, model: str) -> bytes:
     """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
     rest = body.lstrip()[1:]
     return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
-
-
-def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
-    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
-    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
-    return [*functions, *(hosted.raw for hosted in request.hosted)]
 
 
 def _declaration(tool: Tool, name: str) -> dict[str, Any]:
@@ -202,20 +197,15 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any]:
-    config = _sampling(request.sampling)
+    config: dict[str, Any] = {}
+    put(config, {member: getattr(request.sampling, field) for member, field in SAMPLING.items()})
+    put(config, {"stopSequences": request.sampling.stop or None})
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config if more is None else config | members(more)
-
-
-def _sampling(sampling: Sampling) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    put(found, {member: getattr(sampling, field) for member, field in SAMPLING.items()})
-    put(found, {"stopSequences": sampling.stop or None})
-    return found
 
 
 def _output(output: OutputFormat | None) -> dict[str, Any]:

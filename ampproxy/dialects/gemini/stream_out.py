@@ -187,10 +187,8 @@ class GeminiStreamRenderer(Renderer):
             found: Wire = blocked_members(first, self._extras)
         else:
             ends = self._finished or {0: Finished("stop")}
-            found = {
-                "candidates": [self._end(number, ends[number]) for number in sorted(ends)],
-                **self._extras,
-            }
+            candidates = [self._end(number, ends[number]) for number in sorted(ends)]
+            found = {"candidates": candidates, **self._extras}
         tail = tail_members(self._usage, self._context.model, self._answer_id(), own=self._own)
         self._emit(encode({**found, **tail}), out)
         self._end_all(out)

@@ -71,12 +71,8 @@ def _file(part: Fields) -> Part:
 def _tool_use(part: Fields) -> Part:
     """Anthropic's call, which Cursor writes among the parts here."""
     arguments = part.take_raw("input")
-    return ToolCall(
-        part.need("id", str),
-        part.need("name", str),
-        "{}" if arguments is None else raw_str(arguments),
-        cache=_cache(part),
-    )
+    text = "{}" if arguments is None else raw_str(arguments)
+    return ToolCall(part.need("id", str), part.need("name", str), text, cache=_cache(part))
 
 
 def _tool_result(part: Fields) -> Part:

@@ -199,11 +199,8 @@ class ChatMending(msgspec.Struct):
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
         if function and "function" not in changes and not arguments.startswith(b'"'):
             text = "" if arguments == _NULL else arguments.decode()
-            changes["function"] = replace_members(
-                values["function"],
-                {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))},
-                function,
-            )
+            as_text = {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))}
+            changes["function"] = replace_members(values["function"], as_text, function)
         return changes
 
 

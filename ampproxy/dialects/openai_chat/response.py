@@ -107,12 +107,8 @@ def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> d
     if candidate.logprobs:
         logprobs = logprobs_body(candidate.logprobs, "refusal" if refuses else "content")
     word = finish_word(candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy)
-    return {
-        "index": number,
-        "message": _message_body(candidate, calls, refusal, context, legacy=legacy),
-        "logprobs": logprobs,
-        "finish_reason": word,
-    }
+    message = _message_body(candidate, calls, refusal, context, legacy=legacy)
+    return {"index": number, "message": message, "logprobs": logprobs, "finish_reason": word}
 
 
 def _message_body(

@@ -128,12 +128,8 @@ def _read(signature: Signature | None) -> dict[str, Any]:
 
 def has_words(state: dict[str, Any]) -> bool:
     """Whether the thinking itself stands in a state."""
-    return any(
-        _words(detail)
-        for name in (DETAILS, BLOCKS)
-        for detail in state.get(name, ())
-        if isinstance(detail, dict)
-    )
+    details = (*state.get(DETAILS, ()), *state.get(BLOCKS, ()))
+    return any(_words(detail) for detail in details if isinstance(detail, dict))
 
 
 def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Signature | None:

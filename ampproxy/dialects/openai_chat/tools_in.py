@@ -105,10 +105,8 @@ def is_foreign_choice(choice: bytes) -> bool:
 
 def parse_functions(functions: Sequence[Json], at: str = "functions") -> tuple[Tool, ...]:
     """``functions``, which ``tools`` took the place of."""
-    return tuple(
-        _function(Fields(raw, f"{at}[{number}]", nulls=False), None, {})
-        for number, raw in enumerate(functions)
-    )
+    declared = (Fields(raw, f"{at}[{number}]", nulls=False) for number, raw in enumerate(functions))
+    return tuple(_function(one, None, {}) for one in declared)
 
 
 def parse_choice(raw: Json) -> ToolChoice | None:

@@ -197,9 +197,6 @@ def image_part(raw: Json) -> Image | None:
 
 def audio_part(audio: AudioWire) -> Audio:
     """Sound. Its format is the one that the request asked for: the answer does not name it."""
-    extras = {
-        name: to_raw(value)
-        for name, value in (("id", audio.id), ("expires_at", audio.expires_at))
-        if value is not None
-    }
+    known = {"id": audio.id, "expires_at": audio.expires_at}
+    extras = {name: to_raw(value) for name, value in known.items() if value is not None}
     return Audio(Inline("application/octet-stream", audio.data or ""), audio.transcript, extras)

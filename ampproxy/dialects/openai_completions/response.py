@@ -53,9 +53,5 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
 def _choice(candidate: Candidate, number: int, before: str) -> dict[str, Any]:
     text = before + "".join(part.text for part in candidate.parts if isinstance(part, Text | Refusal))
     logprobs = logprobs_body(candidate.logprobs, len(before)) if candidate.logprobs else None
-    return {
-        "text": text,
-        "index": number,
-        "logprobs": logprobs,
-        "finish_reason": finish_word(candidate.finish),
-    }
+    word = finish_word(candidate.finish)
+    return {"text": text, "index": number, "logprobs": logprobs, "finish_reason": word}

@@ -19,7 +19,7 @@ import msgspec
 from ampproxy.adapt.names import Unique
 from ampproxy.dialects.json import encode, is_object, loads, raw_str, to_raw
 from ampproxy.dialects.openai_responses.tools import parse_tools
-from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.base import RESPONSES
 from ampproxy.model.parts import Opaque, ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, Known, Tool, ToolChoice, Turn
 
@@ -65,11 +65,8 @@ def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
     command = found.get("command", found.get("commands"))
     argv = ["bash", "-lc", command] if isinstance(command, str) else _texts(command)
     environment = found.get("env")
-    action: dict[str, Any] = {
-        "type": "exec",
-        "command": argv,
-        "env": environment if isinstance(environment, dict) else {},
-    }
+    action: dict[str, Any] = {"type": "exec", "command": argv}
+    action["env"] = environment if isinstance(environment, dict) else {}
     for name, kind in (("timeout_ms", int), ("working_directory", str)):
         action[name] = found.get(name) if isinstance(found.get(name), kind) else None
     return {"action": action}
@@ -78,10 +75,8 @@ def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
-    return [
-        each if isinstance(each, str) else encode(each).decode()
-        for each in (value if isinstance(value, list) else ())
-    ]
+    texts = value if isinstance(value, list) else []
+    return [each if isinstance(each, str) else encode(each).decode() for each in texts]
 
 
 #: Type of the tool -> what it is as a function. ``<type>_call`` is what calls it.
@@ -226,14 +221,10 @@ def _late(turns: Iterable[Turn]) -> Iterator[tuple[Tool | HostedTool, str]]:
     for turn in turns:
         for part in turn.parts:
             if isinstance(part, Opaque) and part.kind in (ADDITIONAL, _FOUND):
-                yield from _declared_in(part.raw)
-
-
-def _declared_in(raw: Json) -> Iterator[tuple[Tool | HostedTool, str]]:
-    found = loads(raw, {})
-    listed = found.get("tools") if isinstance(found, dict) else None
-    if isinstance(listed, list):
-        yield from _flat(*parse_tools(to_raw(listed)))
+                found = loads(part.raw, {})
+                listed = found.get("tools") if isinstance(found, dict) else None
+                if isinstance(listed, list):
+                    yield from _flat(*parse_tools(to_raw(listed)))
 
 
 def _flat(tools: Iterable[Tool], hosted: Iterable[HostedTool]) -> Iterator[tuple[Tool | HostedTool, str]]:

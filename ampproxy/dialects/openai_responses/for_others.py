@@ -86,10 +86,9 @@ def _has_own(request: ChatRequest) -> bool:
         return True
     if "tool_choice" in request.extras:
         return True
+    parts = (part for turn in request.turns for part in turn.parts)
     return any(
-        isinstance(part, Opaque) or (isinstance(part, ToolCall | ToolResult) and part.extras)
-        for turn in request.turns
-        for part in turn.parts
+        type(part) is Opaque or (isinstance(part, ToolCall | ToolResult) and part.extras) for part in parts
     )
 
 
@@ -336,12 +335,9 @@ def not_stored(member: str, instead: str, why: str) -> ExchangeError:
 
     :param instead: what the client can do.
     """
-    return ClientFault.of(
-        "invalid_request",
-        f"`{member}` refers to what OpenAI stores, and {why}. Please {instead}.",
-        code="unsupported_parameter",
-        param=member.partition(" ")[0],
-    )
+    message, param = f"`{member}` refers to what OpenAI stores, and {why}.", member.partition(" ")[0]
+    message = f"{message} Please {instead}."
+    return ClientFault.of("invalid_request", message, code="unsupported_parameter", param=param)
 
 
 def self_contained(request: ChatRequest) -> ChatRequest:

@@ -120,10 +120,8 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
     if kind == "message" and text_of(fields.left.get("role", NULL)) == "tool":
         # A result of Chat Completions.
         kind = "function_call_output"
-        fields.left = {
-            "call_id": fields.take_raw("tool_call_id") or NULL,
-            "output": fields.need_raw("content"),
-        }
+        id_ = fields.take_raw("tool_call_id") or NULL
+        fields.left = {"call_id": id_, "output": fields.need_raw("content")}
     if kind == "message":
         calls = fields.take("tool_calls", list[_ChatCall]) or ()
         role, parts = _parse_message(fields)

@@ -21,20 +21,18 @@ from ampproxy.dialects.openai import not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
+    AnnotationEvent,
     AnswerItem,
     CallItem,
-    Head,
-    MessageItem,
-    Part,
-    ReasoningItem,
-)
-from ampproxy.dialects.openai_responses.stream_wire import (
-    AnnotationEvent,
     DeltaEvent,
+    Head,
     ItemEvent,
     Lifecycle,
+    MessageItem,
     Named,
+    Part,
     PartEvent,
+    ReasoningItem,
     ResponseWire,
     WholeEvent,
 )

@@ -202,12 +202,8 @@ class ResponsesStreamRenderer(Renderer):
         if isinstance(part, Opaque) and part.dialect == RESPONSES:
             return bytes(part.raw)
         if isinstance(part, Image) and isinstance(part.source, Inline):
-            made = {
-                "id": self._context.new_id("ig_"),
-                "type": "image_generation_call",
-                "status": "completed",
-                "result": part.source.data,
-            }
+            made = {"id": self._context.new_id("ig_"), "type": "image_generation_call"}
+            made |= {"status": "completed", "result": part.source.data}
             form = _FORMATS.get(part.source.media_type)
             return encode({**made, "output_format": form} if form else made)
         if isinstance(part, Audio) and part.transcript:

@@ -121,11 +121,8 @@ def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
 def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
     mode = fields.take("mode", str)
     entries = fields.take("tools", list[dict[str, Any]]) or []
-    names = tuple(
-        str(entry["name"])
-        for entry in entries
-        if entry.get("type") in ("function", "custom") and "name" in entry
-    )
+    named = [one for one in entries if one.get("type") in ("function", "custom") and "name" in one]
+    names = tuple(str(one["name"]) for one in named)
     return ToolChoice("required" if mode == "required" else "auto", allowed=names), len(names) == len(entries)
 
 
