@@ -83,8 +83,7 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     text = bytes(choices)
     if _END.search(text):
         return True
-    called = _CALLED.search(text) is not None
-    if called:
+    if _CALLED.search(text):
         return NO_NAME.search(text) is not None or may_be_cut(text)
     return _ENDS_CALLING.search(text) is not None
 

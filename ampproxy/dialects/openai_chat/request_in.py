@@ -11,6 +11,7 @@ from operator import is_
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.json import (
     NULL,
@@ -182,7 +183,7 @@ def for_others(request: ChatRequest) -> ChatRequest:
         thinking = _thinking_in(loads(request.extras.get(name, NULL)))
         if thinking is not None:
             extras = {key: raw for key, raw in request.extras.items() if key != name}
-            return msgspec.structs.replace(request, thinking=thinking, extras=extras)
+            return replace(request, thinking=thinking, extras=extras)
     return request
 
 
@@ -192,7 +193,7 @@ def with_proofs(request: ChatRequest) -> ChatRequest:
     """
     turns = tuple([_proved(turn) if turn.role == "assistant" else turn for turn in request.turns])
     same = all(map(is_, turns, request.turns))
-    return request if same else msgspec.structs.replace(request, turns=turns)
+    return request if same else replace(request, turns=turns)
 
 
 def _proved(turn: Turn) -> Turn:
@@ -205,7 +206,7 @@ def _proved(turn: Turn) -> Turn:
     if thoughts:
         parts = (*thoughts, *(part for part in parts if not isinstance(part, Reasoning)))
     extras = {name: raw for name, raw in turn.extras.items() if name != BLOCKS}
-    return msgspec.structs.replace(turn, parts=parts, extras=extras)
+    return replace(turn, parts=parts, extras=extras)
 
 
 def _thought(block: object) -> Reasoning | None:
@@ -222,7 +223,7 @@ def _with_proof(part: Part) -> Part:
         return part
     proof = proof_beside([pair for pair in part.extras.items() if pair[0] in BESIDE_CALL], GEMINI)
     extras = {name: raw for name, raw in part.extras.items() if name not in BESIDE_CALL}
-    return msgspec.structs.replace(part, signature=proof, extras=extras)
+    return replace(part, signature=proof, extras=extras)
 
 
 def _thinking_in(found: object) -> Thinking | None:
