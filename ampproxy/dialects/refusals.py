@@ -222,9 +222,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
         return Lesson(("messages",), "thoughts")
     if "messages" in body and refuses_prefill(text):
         return Lesson(("messages",), "no-prefill")
-    if "contents" in body and (words := signatures_in(text)) is not None:
+    if turns in body and (words := signatures_in(text)) is not None:
         # What one conversation holds says nothing of another.
-        return Lesson(("contents",), "signatures", words, once=bool(words))
+        return Lesson((turns,), "signatures", words, once=bool(words))
     if refuses_pictures(text):
         return Lesson(
             (next((name for name in ("messages", "contents") if name in body), "input"),), "no-pictures"
