@@ -32,9 +32,10 @@ _PICTURES = frozenset(("image", "image_url", "input_image"))
 #: What holds parts, and how deep.
 _HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
 CONTINUE = {"role": "user", "content": "Continue."}
-_CALLS = frozenset(("functionCall", "function_call"))
-_SIGNATURES = frozenset(("thoughtSignature", "thought_signature"))
-_NO_SIGNATURE = Json(encode(SKIP_SIGNATURE))
+_CALLS = frozenset(("functionCall", "function_call", "function"))
+_SIGNATURES = frozenset(("thoughtSignature", "thought_signature", "extra_content"))
+_NO_SIGNATURE = {"thoughtSignature": Json(encode(SKIP_SIGNATURE))}
+_NO_SIGNATURE_OF_CHAT = {"extra_content": Json(encode({"google": {"thought_signature": SKIP_SIGNATURE}}))}
 #: What the backend of Codex logins has every body say.
 _OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
 _SYSTEM = ("system", "developer")
@@ -53,11 +54,12 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
         if out is not None:
             body = out
             used.append(lesson)
-            losses.append(_loss(lesson))
+            losses.append(loss_of(lesson))
     return body, tuple(losses), tuple(used)
 
 
-def _loss(lesson: Lesson) -> Loss:
+def loss_of(lesson: Lesson) -> Loss:
+    """What an account loses by a lesson."""
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
     if lesson.act in ("rename", "as-text", "no-blanks"):
         return Loss("renamed", lesson.name, why)
@@ -80,7 +82,8 @@ def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     if lesson.act in ("tools", "no-tools"):
         return _of_kinds(body, lesson.words, refused=lesson.act == "no-tools")
     if lesson.act == "signatures":
-        return _changed(body, ("contents", EACH, "parts"), partial(_signed, anew=bool(lesson.words)))
+        within = "parts" if lesson.place[0] == "contents" else "tool_calls"
+        return _changed(body, (*lesson.place, EACH, within), partial(_signed, anew=bool(lesson.words)))
     if lesson.act in _WHOLE:
         out = _by_turns(body, lesson.words) if lesson.act == "turns" else _WHOLE[lesson.act](body)
         return None if out == body else out
@@ -249,7 +252,7 @@ def _with_a_question(body: bytes) -> bytes | None:
 
 
 def _signed(parts: bytes, *, anew: bool) -> bytes | None:
-    """The parts of a turn; its first call has a signature, or what Gemini takes for one.
+    """The parts or calls of a turn; the first call has a signature, or what Gemini takes for one.
 
     :param anew: what it has is not taken, nor are those of other parts.
     """
@@ -258,7 +261,7 @@ def _signed(parts: bytes, *, anew: bool) -> bytes | None:
     kept = [{name: raw for name, raw in values.items() if name not in left_out} for values in found]
     first = next((values for values in kept if _CALLS.intersection(values)), None)
     if first is not None and not _SIGNATURES.intersection(first):
-        first["thoughtSignature"] = _NO_SIGNATURE
+        first.update(_NO_SIGNATURE_OF_CHAT if "function" in first else _NO_SIGNATURE)
     return encode(kept) if kept != found else None
 
 

@@ -221,9 +221,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
         return Lesson(("messages",), "thoughts")
     if "messages" in body and REFUSES_PREFILL.search(text):
         return Lesson(("messages",), "no-prefill")
-    if "contents" in body and (words := signatures_in(text)) is not None:
+    if turns in body and (words := signatures_in(text)) is not None:
         # What one conversation holds says nothing of another.
-        return Lesson(("contents",), "signatures", words, once=bool(words))
+        return Lesson((turns,), "signatures", words, once=bool(words))
     if REFUSES_PICTURES.search(text):
         history = next((name for name in ("messages", "contents") if name in body), "input")
         return Lesson((history,), "no-pictures")

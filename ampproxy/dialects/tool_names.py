@@ -1,9 +1,10 @@
 """The tools that a request declares: their names in the casing that the client knows, which runs ``Bash`` and
-refuses ``bash``, and what they show of what the request is for.
+refuses ``bash`` and ``default_api:Bash``, and what they show of what the request is for.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ from ampproxy.wire.json import Peek
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
 _CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
+
+#: What models leave of their own format around a name: Gemini's module, the namespace of others, the channel.
+_WRAPPED = re.compile(r"\s*(?:to=)?(?:default_api[:.]|functions?[.:])?([^\s<]+?)(?::\d+)?\s*(?:<\|.*)?", re.S)
 
 
 class ToolNames:
@@ -36,6 +40,10 @@ class ToolNames:
     def restore(self, name: str) -> str:
         """The name as the client knows it; the same one if nothing is known of it."""
         lower = name.lower()
+        if lower not in self._by_lower:
+            wrapped = _WRAPPED.fullmatch(lower)
+            if wrapped and wrapped[1] in self._by_lower:
+                lower = wrapped[1]
         if lower in self._by_lower:
             return self._by_lower[lower] or name
         return _CANONICAL.get(lower, name)

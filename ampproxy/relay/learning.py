@@ -15,7 +15,6 @@ from ampproxy.credentials.outcomes import classify_fault
 from ampproxy.errors import ExchangeError
 from ampproxy.model.base import Value
 from ampproxy.model.lesson import STATUSES, Lesson
-from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.record import ExchangeRecord
@@ -112,7 +111,7 @@ class Learner:
         if not lessons:
             return
         # Not at the top: most accounts refuse nothing.
-        from ampproxy.dialects.bending import bent
+        from ampproxy.dialects.bending import bent, loss_of
 
         body, losses, used = bent(bridge.body, lessons)
         if used:
@@ -122,8 +121,7 @@ class Learner:
             if lesson.act == "betas":
                 kept = ",".join(beta for beta in _betas(question) if beta not in lesson.words)
                 bridge.headers = {**bridge.headers, _BETA.decode(): kept}
-                why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
-                bridge.losses = (*bridge.losses, Loss("refused_value", lesson.name, why))
+                bridge.losses = (*bridge.losses, loss_of(lesson))
                 self.lessons.used(key, (lesson,))
 
     def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:

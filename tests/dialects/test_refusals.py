@@ -414,6 +414,9 @@ TOO_LONG = "This model's maximum context length is 32768 tokens"
 CALLING = {"role": "assistant", "content": "", "tool_calls": [{"id": "c", "type": "function"}]}
 ANSWERED = {"role": "tool", "tool_call_id": "c", "content": "x"}
 CALLED = {"functionCall": {"name": "f", "args": {}}}
+FUNCTION = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+GOOGLES = {"extra_content": {"google": {"thought_signature": "eA=="}}}
+SKIPPED = {"extra_content": {"google": {"thought_signature": "skip_thought_signature_validator"}}}
 SIGNED = {**CALLED, "thoughtSignature": "eA=="}
 UNSIGNED = {**CALLED, "thoughtSignature": "skip_thought_signature_validator"}
 OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
@@ -542,6 +545,13 @@ OF_THE_WHOLE: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         google("Corrupted thought signature."),
         {"contents": [{"role": "model", "parts": [{"text": "a", "thoughtSignature": "eA=="}, SIGNED, CALLED]}]},
         {"contents": [{"role": "model", "parts": [{"text": "a"}, UNSIGNED, CALLED]}]},
+    ),
+    "a signature that is missing in a chat": (
+        openai("Function call is missing a thought_signature in functionCall parts. This is required for tools to work."),
+        {"messages": [*HI, {"role": "assistant", "tool_calls": [FUNCTION, FUNCTION]}, ANSWERED,
+                      {"role": "assistant", "tool_calls": [FUNCTION | GOOGLES]}]},
+        {"messages": [*HI, {"role": "assistant", "tool_calls": [FUNCTION | SKIPPED, FUNCTION]}, ANSWERED,
+                      {"role": "assistant", "tool_calls": [FUNCTION | GOOGLES]}]},
     ),
     "the most at Bedrock": (
         anthropic("The maximum tokens you requested exceeds the model limit of 32000. Try again with a maximum tokens"

@@ -51,8 +51,13 @@ from ampproxy.model.request import (
     level_of,
 )
 
-#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's.
-_THINKING: Final = ("reasoning", "thinking")
+#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's, Alibaba's,
+#: Ollama's, that of vLLM and SGLang, and Google's.
+_BESIDE_OTHERS: Final = ("chat_template_kwargs", "extra_body", "google")
+_THINKING: Final = ("reasoning", "thinking", "enable_thinking", "think", *_BESIDE_OTHERS)
+#: Where those have it further in.
+_WITHIN: Final = ("google", "thinking_config", "enable_thinking", "thinking")
+_AMOUNTS: Final = ("max_tokens", "budget_tokens", "thinking_budget")
 
 
 class _Schema(msgspec.Struct):
@@ -180,9 +185,14 @@ def for_others(request: ChatRequest) -> ChatRequest:
     if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
         return request
     for name in _THINKING:
-        thinking = _thinking_in(loads(request.extras.get(name, NULL)))
+        found = loads(request.extras.get(name, NULL))
+        if name == "enable_thinking" and found is True:
+            found = {"enabled": True, "thinking_budget": loads(request.extras.get("thinking_budget", NULL))}
+        thinking = _thinking_in(found)
         if thinking is not None:
-            extras = {key: raw for key, raw in request.extras.items() if key != name}
+            stays = name in _BESIDE_OTHERS and len(found) > 1
+            gone = ("thinking_budget",) if stays else ("thinking_budget", name)
+            extras = {key: raw for key, raw in request.extras.items() if key not in gone}
             return replace(request, thinking=thinking, extras=extras)
     return request
 
@@ -226,18 +236,27 @@ def _with_proof(part: Part) -> Part:
     return replace(part, signature=proof, extras=extras)
 
 
-def _thinking_in(found: object) -> Thinking | None:
+def _thinking_in(found: object, deeper: int = 2) -> Thinking | None:
+    if isinstance(found, bool):
+        found = {"enabled": found}
+    if isinstance(found, str):
+        return _thinking(found)
     if not isinstance(found, dict):
         return None
     effort, enabled, kind = (found.get(member) for member in ("effort", "enabled", "type"))
-    amount = found.get("max_tokens", found.get("budget_tokens"))
-    if enabled is False or kind == "disabled":
+    amount = next((found[name] for name in _AMOUNTS if name in found), None)
+    number = amount if isinstance(amount, int) and not isinstance(amount, bool) else None
+    if enabled is False or kind == "disabled" or (number == 0 and "thinking_budget" in found):
         return Thinking("off")
-    if isinstance(effort, str) and (thinking := _thinking(effort)) is not None:
+    effort = found.get("thinking_level", effort)
+    if isinstance(effort, str) and (thinking := _thinking(effort.lower())) is not None:
         return thinking
-    if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0:
-        return Thinking("budget", budget=amount)
-    return Thinking("auto") if enabled is True or kind in ("enabled", "adaptive") else None
+    if number is not None and number > 0:
+        return Thinking("budget", budget=number)
+    if enabled is True or kind in ("enabled", "adaptive") or number == -1:
+        return Thinking("auto")
+    within = [found.get(name) for name in _WITHIN] if deeper else ()
+    return next((inner for value in within if (inner := _thinking_in(value, deeper - 1))), None)
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:
