@@ -273,8 +273,9 @@ class PartFitter:
 
     def _is_taken(self, source: Source, types: frozenset[str]) -> bool:
         """Whether it is of a type that the vendor takes, as far as that is known of what it fetches."""
-        kind = None if isinstance(source, FileId) else source.media_type
-        return self._own or not types or kind is None or kind in types
+        kind = (source.media_type or "") if not isinstance(source, FileId) else ""
+        known = isinstance(source, Inline) or kind.startswith("video/")
+        return self._own or not types or not known or kind in types
 
     def _words(self, source: Source) -> str | None:
         """The words of a file that is sent as such."""

@@ -421,6 +421,8 @@ class RestTests(RenderCase):
         link = Document(Link("https://example.org/a", "video/mp4"))
         for part in (Image(film), link):
             self.assertEqual(self.render(request(user("see", part)))[1], {"document"})
+        odd = Image(Link("https://example.org/a", "image/jpg"))
+        self.assertEqual(self.render(request(user("see", odd)))[1], set())
 
     def test_counting_request(self) -> None:
         """What is counted is what would be sent, without the members of an answer."""
