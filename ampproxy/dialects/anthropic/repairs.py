@@ -24,7 +24,7 @@ _THINKING = b'"thinking"'
 _END_TURN = b'"end_turn"'
 _NO_USAGE = b'{"input_tokens":0,"output_tokens":0}'
 #: What may have to be mended, whatever came before it.
-_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*"')
+_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*["{]')
 #: The same, what may have to be mended behind a call, and what has a usage.
 SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
 
@@ -99,6 +99,8 @@ class MessagesMending:
         words = string(values.get("content", NULL))
         if words is not None:
             changes["content"] = b'[{"type":"text","text":%b}]' % bytes(values["content"]) if words else b"[]"
+        elif bytes(values.get("content", NULL)).startswith(b"{"):
+            changes["content"] = b"[%b]" % bytes(values["content"])
         else:
             put(
                 changes,
