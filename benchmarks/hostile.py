@@ -442,12 +442,14 @@ async def attacked(gateway: Gateway, kinds: Iterable[str], seconds: float) -> li
         if (worst := _p99(found)) > DELAY
     ]
     faults += [f"refused: {what} ({count})" for what, count in seen.good.items() if not what.endswith(" 200")]
-    # What is kept for the next requests has been taken by the end of the first third.
+    # The most that is needed at a time depends on which requests meet. What is kept shows in the least, and
+    # at the end. What is kept for the next requests has been taken by the end of the first third.
     third = max(1, len(grown) // 3)
-    first, last = max(grown[:third]), max(grown[-third:])
-    if last - first > LEFT or after - first > LEFT:
+    first, last = min(grown[third:][:third]), min(grown[-third:])
+    if last - first > LEFT or after - before > LEFT:
         faults.append(
-            f"memory: {first >> 20} MB in the first third, {last >> 20} in the last, {after >> 20} after"
+            f"memory: {before >> 20} MB before, {after >> 20} after;"
+            f" at least {first >> 20} in the second third, {last >> 20} in the last"
         )
     if fds_after - fds > LEFT_FDS:
         faults.append(f"descriptors: {fds} before, {fds_after} after")
@@ -456,8 +458,8 @@ async def attacked(gateway: Gateway, kinds: Iterable[str], seconds: float) -> li
     print(
         f"  health p99 {_p99(delays['health']) * 1000:.0f} ms, worst {max(delays['health']) * 1000:.0f} ms;"
         f" event p99 {_p99(delays['event']) * 1000:.0f} ms, worst {max(delays['event']) * 1000:.0f} ms;"
-        f" RSS {before >> 20} MB, at most {first >> 20} in the first third, {last >> 20} in the last,"
-        f" {after >> 20} after; fds {fds}, after {fds_after};"
+        f" RSS {before >> 20} MB, at most {max(grown) >> 20}, at least {first >> 20} in the second third,"
+        f" {last >> 20} in the last, {after >> 20} after; fds {fds}, after {fds_after};"
         f" {sum(seen.hostile.values())} hostile, {sum(seen.good.values())} good requests"
     )
     print("   ", ", ".join(f"{what}: {count}" for what, count in sorted(seen.hostile.items())))

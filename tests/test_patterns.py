@@ -25,7 +25,6 @@ from ampproxy.amp import routes, site
 from ampproxy.catalog import hosts
 from ampproxy.config import edit
 from ampproxy.desktop.clients import dotenv
-from ampproxy.resources import vendor_calls as forms
 from ampproxy.routing import vendor_calls
 from ampproxy.wire import json, jsonpath, redact
 from ampproxy.wire.late import LatePattern
@@ -94,9 +93,6 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),
     ("ampproxy.routing.vendor_calls", "_compiled"): lambda: (
         vendor_calls._compiled(route.path) for route in vendor_calls.ROUTES
-    ),
-    ("ampproxy.resources.vendor_calls", "_model_pattern"): lambda: filter(
-        None, (forms._model_pattern(b"multipart/form-data; boundary=B"),)
     ),
     ("ampproxy.wire.redact", "_shapes"): lambda: (pattern for _, pattern, _ in redact._shapes()),
 }

@@ -26,6 +26,20 @@ _Change = Callable[[bytes], bytes | None]
 _EFFORTS: tuple[str, ...] = ("none", *LEVELS)
 #: What all models that take efforts have: where an outer one is refused, the way leads there.
 _USUAL: tuple[Level, ...] = ("low", "medium", "high")
+#: Said in the place of a picture.
+_LEFT_OUT = "[A picture was here, which this model cannot see.]"
+_PICTURES = frozenset(("image", "image_url", "input_image"))
+#: What holds parts, and how deep.
+_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
+CONTINUE = {"role": "user", "content": "Continue."}
+_CALLS = frozenset(("functionCall", "function_call", "function"))
+_SIGNATURES = frozenset(("thoughtSignature", "thought_signature", "extra_content"))
+_NO_SIGNATURE = {"thoughtSignature": Json(encode(SKIP_SIGNATURE))}
+_NO_SIGNATURE_OF_CHAT = {"extra_content": Json(encode({"google": {"thought_signature": SKIP_SIGNATURE}}))}
+#: What the backend of Codex logins has every body say.
+_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
+_SYSTEM = ("system", "developer")
+_DEVELOPER = {b'"system"': b'"developer"'}
 
 
 def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:
@@ -131,12 +145,8 @@ def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
     return _changed(text, rest, change) if rest else None
 
 
-def _as_texts(body: bytes) -> bytes | None:
-    """The contents of messages that are lists of texts, or null, as texts."""
-    return _changed(body, ("messages", EACH, "content"), _as_text)
-
-
 def _as_text(content: bytes) -> bytes | None:
+    """The content of a message that is a list of texts, or null, as a text."""
     value = loads(content)
     if value is None:
         return b'""'
@@ -146,12 +156,8 @@ def _as_text(content: bytes) -> bytes | None:
     return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
 
 
-def _without_blanks(body: bytes) -> bytes | None:
-    """The messages without empty texts, and without those in which nothing else is."""
-    return _changed(body, ("messages",), _filled)
-
-
 def _filled(messages: bytes) -> bytes | None:
+    """The messages without empty texts, and without those in which nothing else is."""
     kept = [found for message in elements(messages) if (found := _filled_message(message)) is not None]
     return encode(kept) if kept else None
 
@@ -173,11 +179,6 @@ def _is_blank(value: Any) -> bool:
     if isinstance(value, dict) and value.get("type") == "text":
         value = value.get("text")
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-#: Said in the place of a picture.
-_LEFT_OUT = "[A picture was here, which this model cannot see.]"
-_PICTURES = frozenset(("image", "image_url", "input_image"))
 
 
 def _without_pictures(body: bytes) -> bytes | None:
@@ -203,18 +204,13 @@ def _seen(value: Any, depth: int = 0) -> tuple[Any, bool]:
         words = {"text": _LEFT_OUT}
         return ({"type": "input_text" if kind == "input_image" else "text", **words} if kind else words), True
     inner = {name: _seen(value[name], depth + 1) for name in _HOLDERS if name in value}
-    return {**value, **{name: part for name, (part, _) in inner.items()}}, any(
-        found for _, found in inner.values()
-    )
+    found = any(found for _, found in inner.values())
+    return {**value, **{name: part for name, (part, _) in inner.items()}}, found
 
 
 def _is_picture(blob: Any) -> bool:
     media = (blob.get("mimeType") or blob.get("mime_type")) if isinstance(blob, dict) else ""
     return isinstance(media, str) and media.startswith("image/")
-
-
-#: What holds parts, and how deep.
-_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
 
 
 def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | None:
@@ -232,12 +228,8 @@ def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | 
     return encode({**out, "tools": kept} if kept else out)
 
 
-def _with_thoughts(body: bytes) -> bytes | None:
-    """The messages of assistants with their thinking; with an empty one where they have none."""
-    return _changed(body, ("messages",), _thought)
-
-
 def _thought(messages: bytes) -> bytes | None:
+    """The messages of assistants with their thinking; with an empty one where they have none."""
     turns = elements(messages)
     out = [turn if (new := _with_thought(turn)) is None else new for turn in turns]
     return encode(out) if out != turns else None
@@ -259,32 +251,18 @@ def _with_a_question(body: bytes) -> bytes | None:
     return _changed(body, ("messages",), lambda text: encode([*elements(text), CONTINUE]))
 
 
-CONTINUE = {"role": "user", "content": "Continue."}
-
-
 def _signed(parts: bytes, *, anew: bool) -> bytes | None:
     """The parts or calls of a turn; the first call has a signature, or what Gemini takes for one.
 
     :param anew: what it has is not taken, nor are those of other parts.
     """
     found = [members(part) or {} for part in elements(parts)]
-    kept = [
-        {name: raw for name, raw in values.items() if not anew or name not in _SIGNATURES} for values in found
-    ]
+    left_out = _SIGNATURES if anew else frozenset()
+    kept = [{name: raw for name, raw in values.items() if name not in left_out} for values in found]
     first = next((values for values in kept if _CALLS.intersection(values)), None)
     if first is not None and not _SIGNATURES.intersection(first):
         first.update(_NO_SIGNATURE_OF_CHAT if "function" in first else _NO_SIGNATURE)
     return encode(kept) if kept != found else None
-
-
-_CALLS = frozenset(("functionCall", "function_call", "function"))
-_SIGNATURES = frozenset(("thoughtSignature", "thought_signature", "extra_content"))
-_NO_SIGNATURE = {"thoughtSignature": Json(encode(SKIP_SIGNATURE))}
-_NO_SIGNATURE_OF_CHAT = {"extra_content": Json(encode({"google": {"thought_signature": SKIP_SIGNATURE}}))}
-
-
-#: What the backend of Codex logins has every body say.
-_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
 
 
 def _as_of_login(body: bytes) -> bytes | None:
@@ -295,14 +273,7 @@ def _as_of_login(body: bytes) -> bytes | None:
         content = [{"type": "input_text", "text": asked}]
         values["input"] = Json(encode([{"type": "message", "role": "user", "content": content}]))
     out = encode(values)
-    return _changed(out, ("input", EACH, "role"), _developer) or out
-
-
-def _developer(role: bytes) -> bytes | None:
-    return b'"developer"' if role == b'"system"' else None
-
-
-_SYSTEM = ("system", "developer")
+    return _changed(out, ("input", EACH, "role"), _DEVELOPER.get) or out
 
 
 def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
@@ -378,11 +349,11 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 
 _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "turns": _by_turns,
-    "as-text": _as_texts,
-    "no-blanks": _without_blanks,
+    "as-text": lambda body: _changed(body, ("messages", EACH, "content"), _as_text),
+    "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
-    "thoughts": _with_thoughts,
+    "thoughts": lambda body: _changed(body, ("messages",), _thought),
     "no-prefill": _with_a_question,
 }
 #: What adds something -> the kind of loss that it is.

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import is_object, loads
-from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS
 from ampproxy.model.events import ErrorKind, Finished, FinishReason, WireError
 

@@ -14,6 +14,13 @@ from typing import Protocol
 
 from ampproxy.dialects.monitor import StreamMonitor
 
+#: How every event ends whose data is an object; half of one is not to pass.
+END = b"}\n\n"
+#: How every event begins whose data is an object and which has no name, and how it follows another.
+DATA = b"data: {"
+NEXT_DATA = b"\n\ndata: {"
+_BLANK = b"\n\n"
+
 
 class FastPath(Protocol):
     """One stream's fast path."""
@@ -32,16 +39,8 @@ class FastPath(Protocol):
         """This event (without its blank line) needed nothing but perhaps the other model name."""
 
 
-#: How every event ends whose data is an object; half of one is not to pass.
-END = b"}\n\n"
-#: How every event begins whose data is an object and which has no name, and how it follows another.
-DATA = b"data: {"
-NEXT_DATA = b"\n\ndata: {"
-_BLANK = b"\n\n"
-
-
 class NamedFastPath:
-    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line.
+    """A :class:`FastPath` for deltas that have nothing to rewrite and are known by their ``event`` line.
 
     :param kept: how those begin that are kept for the end of the stream; ``None``: as :attr:`keeps` says.
     :param monitor: of the stream, where they are kept.
@@ -64,11 +63,9 @@ class NamedFastPath:
 
     @property
     def knows(self) -> bool:
-        """See :attr:`FastPath.knows`."""
         return self._prefix != b""
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         # Every event begins with the two lines that deltas begin with, and has no third.
         if self.shut or not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
             return None
@@ -83,12 +80,10 @@ class NamedFastPath:
         return whole
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         at = whole.rfind(self._next) if self._prefix else -1
         return whole.find(_BLANK, at + len(END)) + 2 if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
-        """See :meth:`FastPath.learn`."""
         match = self._kind.match(block)
         if match is not None:
             self._prefix = match.group()

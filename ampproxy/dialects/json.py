@@ -36,6 +36,10 @@ F = TypeVar("F", bound="Fields")
 #: The members of an object, and the items of an array, uninterpreted.
 MEMBERS: Final = Decoder(Members)
 ITEMS: Final = Decoder(list[Json])
+#: So many members of other kinds than the dialect's are mended in one object of a vendor's.
+MAX_MENDED: Final = 16
+_EXPECTED: Final = re.compile(r"Expected ['`](.+)['`], got ['`]")
+_NAME: Final = LatePattern(r"[^.\[\]]+")
 
 
 def read_request(decoder: Decoder[T], body: bytes | Json, at: str = "") -> T:
@@ -75,12 +79,6 @@ def read_answer(decoder: Decoder[T], body: bytes | Json, what: str = "answer") -
         path, why = explain(problem)
         where = f" at {path}" if path else ""
     raise bad_answer(f"The vendor's {what} could not be read{where}: {why}")
-
-
-#: So many members of other kinds than the dialect's are mended in one object of a vendor's.
-MAX_MENDED: Final = 16
-_EXPECTED: Final = re.compile(r"Expected ['`](.+)['`], got ['`]")
-_NAME: Final = LatePattern(r"[^.\[\]]+")
 
 
 def _loosely(decoder: Decoder[T], body: bytes | Json, *, bent: bool = False) -> T | None:
@@ -238,11 +236,6 @@ def _decoder(kind: Any) -> Decoder[Any]:
     return Decoder(kind | None)
 
 
-def is_null(value: Json) -> bool:
-    """Whether the JSON text is ``null``."""
-    return value == NULL
-
-
 def is_string(value: Json) -> bool:
     """Whether the JSON text is a string."""
     return first(value) == b'"'
@@ -323,7 +316,7 @@ class Fields:
 
     def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
-        return {name: value for name, value in self.left.items() if not is_null(value)}
+        return without_nulls(self.left)
 
 
 def read(text: bytes | Json, kind: type[T], at: str) -> T | None:

@@ -53,6 +53,7 @@ _VERSION = 1
 #: The first byte of a record that holds a summary.
 _SUMMARY = 2
 _HEAD = struct.Struct(">BBBBH")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def _unpadded(encode: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -138,9 +139,6 @@ def _pack(value: str) -> tuple[int, bytes]:
         if encode(data) == raw:
             return number, data
     return 0, raw
-
-
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def _read(value: str) -> tuple[Signature, Place]:

@@ -88,6 +88,24 @@ _ALWAYS = re.compile(
 _WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
 #: Limits it to some calls, which a lesson could not set apart.
 _SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
+_BOTH = re.compile(
+    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
+)
+_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
+_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
+_ONLY_ENABLED = re.compile(r"\bthinking: only type=['\"`]?enabled\b", re.I)
+_ADAPTIVE = re.compile(
+    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
+    re.I,
+)
+#: Few texts have less.
+_BYTES_A_TOKEN = 3
+_BETA = re.compile(
+    r"\b(?:unexpected|unsupported|invalid|unknown) (?:value[^\n]{0,400}\banthropic-beta\b|betas?\b)"
+    r"|\bbeta is not (?:yet )?available\b|\bincompatible with the long context beta\b",
+    re.I,
+)
+_LONG_CONTEXT = "long context"
 
 
 class Terms(NamedTuple):
@@ -250,18 +268,6 @@ def _last_word(text: str) -> str:
     return word.strip("'\"`*,:;().")
 
 
-_BOTH = re.compile(
-    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
-)
-_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
-_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
-_ONLY_ENABLED = re.compile(r"\bthinking: only type=['\"`]?enabled\b", re.I)
-_ADAPTIVE = re.compile(
-    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
-    re.I,
-)
-
-
 def exclusive_in(text: str) -> tuple[str, str] | None:
     """Two members that must not both be there."""
     found = _BOTH.search(text[:MAX_TEXT_CHARS])
@@ -281,7 +287,7 @@ def thinking_refused_in(text: str) -> tuple[str, str] | None:
 
 
 #: A content that has to be a text.
-_AS_TEXT = re.compile(
+WANTS_TEXT = re.compile(
     r"\binvalid type: sequence, expected a string"
     r"|\bcontent\b.{0,40}\b(?:must|should) be (?:a |of type )?(?:valid )?string"
     r"|\bcontent\b.{0,40}\b(?:cannot|must not|may not) be null"
@@ -289,7 +295,7 @@ _AS_TEXT = re.compile(
     re.I,
 )
 #: Texts and messages that must not be empty.
-_NO_BLANKS = re.compile(
+REFUSES_BLANKS = re.compile(
     r"\btext content blocks must (?:be non-empty|contain)|\bmust have non-empty content"
     r"|\btext field in the ContentBlock .{0,80}is blank|\bwith role '?\w{1,20}'? must not be empty",
     re.I,
@@ -307,7 +313,7 @@ _NO_SYSTEM = re.compile(
     re.I,
 )
 #: Pictures that a model or its server does not take.
-_NO_PICTURES = re.compile(
+REFUSES_PICTURES = re.compile(
     r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"
     r"|\bimages? (?:inputs? |content |modality ){0,2}(?:is|are) not (?:supported|enabled)"
     r"|\bunknown variant `image_url`|\bnot a multimodal model|\bat most 0 image",
@@ -329,7 +335,7 @@ _KIND_OF_TOOL = re.compile(
 )
 _TYPE_OF_TOOL = re.compile(r"\btools(?:\[\d{1,4}\]|\.\d{1,4})(?:\.type)?\b|\bof tool\b|\btool type\b", re.I)
 #: Thinking of earlier turns that is to be sent back.
-_NO_THOUGHT = re.compile(
+WANTS_THOUGHTS = re.compile(
     r"\breasoning_content\b.{0,60}\b(?:must be (?:passed|sent) back|is (?:missing|required))"
     r"|\b(?:missing|must include) ['\"`]?reasoning_content\b",
     re.I,
@@ -340,13 +346,13 @@ _BAD_SIGNATURE = re.compile(
     re.I,
 )
 #: A last turn of an assistant's that the model would have to go on with.
-_NO_PREFILL = re.compile(
+REFUSES_PREFILL = re.compile(
     r"\bassistant message prefill\b|\bconversation must end with a user message\b"
     r"|\bexpected last role user or tool\b|\bthe last message is from the assistant\b",
     re.I,
 )
 #: What the backend of Codex logins says where a gateway before it adds nothing of its own.
-_OF_LOGINS = re.compile(
+IS_OF_LOGINS = re.compile(
     r"\b(?:input must be a list|instructions are (?:required|not valid)|stream must be set to true"
     r"|store must be set to false|system messages are not allowed)\b",
     re.I,
@@ -369,11 +375,6 @@ _ALL = re.compile(
 _AT_LEAST_ASKED = re.compile(r"\bat least \d{1,9} input tokens", re.I)
 
 
-def wants_text(text: str) -> bool:
-    """Whether a content has to be a text."""
-    return _AS_TEXT.search(text) is not None
-
-
 def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
     """Roles that are not taken at all, where the roles of messages are refused; ``None``: they are not.
 
@@ -382,16 +383,6 @@ def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
     if _NO_SYSTEM.search(text) or (of_role and "'user'" in text and "'system'" not in text):
         return ("system",)
     return () if _TURNS.search(text) else None
-
-
-def refuses_blanks(text: str) -> bool:
-    """Whether no text or message may be empty."""
-    return _NO_BLANKS.search(text) is not None
-
-
-def refuses_pictures(text: str) -> bool:
-    """Whether pictures are not taken."""
-    return _NO_PICTURES.search(text) is not None
 
 
 def kinds_of_tools(text: str, *, named: bool = False) -> tuple[str, ...]:
@@ -414,11 +405,6 @@ def kind_of_tool(text: str, *, named: bool = False) -> str:
     return (found[1] or found[2]) if found and (named or _TYPE_OF_TOOL.search(text)) else ""
 
 
-def wants_thoughts(text: str) -> bool:
-    """Whether messages of assistants need their thinking."""
-    return _NO_THOUGHT.search(text) is not None
-
-
 def signatures_in(text: str) -> tuple[str, ...] | None:
     """Whether calls need signatures of Gemini's, and, if there are words, others than they have; ``None``:
     that is not the matter.
@@ -434,24 +420,6 @@ def betas_in(text: str, asked: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     named = tuple(beta for beta in asked if beta in text)
     return named or tuple(beta for beta in asked if _LONG_CONTEXT not in text or "context-1m" in beta)
-
-
-_BETA = re.compile(
-    r"\b(?:unexpected|unsupported|invalid|unknown) (?:value[^\n]{0,400}\banthropic-beta\b|betas?\b)"
-    r"|\bbeta is not (?:yet )?available\b|\bincompatible with the long context beta\b",
-    re.I,
-)
-_LONG_CONTEXT = "long context"
-
-
-def refuses_prefill(text: str) -> bool:
-    """Whether the last turn must not be an assistant's."""
-    return _NO_PREFILL.search(text) is not None
-
-
-def is_of_logins(text: str) -> bool:
-    """Whether it is the backend of Codex logins that wants a body to be otherwise."""
-    return _OF_LOGINS.search(text) is not None
 
 
 def room_in(text: str, size: int) -> int | None:
@@ -472,7 +440,3 @@ def room_in(text: str, size: int) -> int | None:
     else:
         return None
     return int(context[1]) - tokens
-
-
-#: Few texts have less.
-_BYTES_A_TOKEN = 3

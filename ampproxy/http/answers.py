@@ -74,7 +74,8 @@ class AnswerReader:
         try:
             head = heads.feed(data)
         except AnswerRefused as refused:
-            self.fault = refused
+            # Its traceback would refer to this object, and with it to all that has come.
+            self.fault = refused.with_traceback(None)
             return b""
         return b"" if head is None else self._begin(head, heads.rest)
 

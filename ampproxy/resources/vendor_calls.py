@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -42,15 +41,13 @@ from ampproxy.tenants.tenant import (
     may_use,
 )
 from ampproxy.upstream.pipe import PipeProducer
+from ampproxy.wire.forms import boundary_of, model_in
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import LOOKED_AT
 
 #: So much of a form is looked through for the model's name. Bytes.
 _FORM_BEGINNING = SLICE // 2
-_BOUNDARY = re.compile(
-    rb'multipart/form-data\s*;.*?\bboundary=(?:"([^"]{1,200})"|([^\s;]{1,200}))', re.IGNORECASE
-)
 
 
 class VendorCallResource(GatewayResource):
@@ -169,12 +166,12 @@ class VendorCallResource(GatewayResource):
         """The model that a form names before its first file, or soon after; empty: none."""
         if request.method not in self._call.route.runs:
             return ""
-        pattern = _model_pattern(_kind(request))
-        if pattern is None:
+        boundary = boundary_of(_kind(request))
+        if boundary is None:
             return ""
         beginning = await ClientWatch(request).wait_for(pipe.beginning(_FORM_BEGINNING))
-        found = pattern.search(beginning)
-        return "" if found is None else found[2].decode("utf-8", "replace")
+        found = model_in(beginning, boundary)
+        return "" if found is None else beginning[slice(*found)].decode("utf-8", "replace")
 
     async def _serve_by(
         self,
@@ -218,10 +215,9 @@ class VendorCallResource(GatewayResource):
         offer: RouteTarget,
     ) -> None:
         """Send a form to an account, which calls the model by its own name."""
-        pattern = _model_pattern(_kind(request))
-        if pattern is not None and offer.upstream_model != model:
-            name = offer.upstream_model.encode()
-            pipe.change_beginning(lambda data: pattern.sub(lambda found: found[1] + name, data, count=1))
+        boundary = boundary_of(_kind(request))
+        if boundary is not None and offer.upstream_model != model:
+            pipe.change_beginning(partial(_renamed, boundary, offer.upstream_model.encode()))
         await exchange.to_one(offer)
 
     def _name_at(self, account: Account, model: str) -> str:
@@ -309,23 +305,10 @@ def _models_of_batch(requests: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(request.params.model for request in found if request.params.model))
 
 
-def _model_pattern(kind: bytes) -> re.Pattern[bytes] | None:
-    """Finds the member ``model`` of a form: what stands before its value, and the value.
-
-    :param kind: the body's type, with its boundary.
-    :return: ``None``: the body is no form.
-    """
-    match = _BOUNDARY.match(kind)
-    if match is None:
-        return None
-    boundary = re.escape(b"--" + (match[1] or match[2]))
-    return re.compile(
-        rb"("
-        + boundary
-        + rb"\r\n(?:[^\r\n]+\r\n){0,8}?Content-Disposition:[^\r\n]*;\s?name=\"?model\"?\s*(?:;[^\r\n]*)?"
-        rb"\r\n(?:[^\r\n]+\r\n){0,8}\r\n)([^\r\n]{1,256})(?=\r\n" + boundary + rb")",
-        re.IGNORECASE,
-    )
+def _renamed(boundary: bytes, name: bytes, form: bytes) -> bytes:
+    """The beginning of a form with another model's name, if it has any."""
+    found = model_in(form, boundary)
+    return form if found is None else form[: found[0]] + name + form[found[1] :]
 
 
 def _kind(request: GatewayRequest) -> bytes:

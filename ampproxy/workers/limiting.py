@@ -27,6 +27,8 @@ class Entrance:
         self._clock = clock
         self._send = send
         self._waiting: dict[int, Deferred[bool]] = {}
+        #: The questions that are answered too late, and whose requests they are about.
+        self._overdue: dict[int, str] = {}
         self._number = 0
         #: Whether there is a supervisor.
         self.open = True
@@ -48,7 +50,7 @@ class Entrance:
         self._waiting[number] = answer
         self._send(Enter(tenant, most, number))
         answer.addTimeout(TIMEOUT, self._clock)
-        return answer.addCallbacks(self._answered, self._late, (tenant,), errbackArgs=(number,))
+        return answer.addCallbacks(self._answered, self._late, (tenant,), errbackArgs=(number, tenant))
 
     def leave(self, tenant: str) -> None:
         """See :meth:`~ampproxy.server.limiter.Limiter.leave`."""
@@ -60,14 +62,22 @@ class Entrance:
         waiting = self._waiting.pop(message.number, None)
         if waiting is not None:
             waiting.callback(message.ok)
+        tenant = self._overdue.pop(message.number, None)
+        if tenant is not None and message.ok:
+            # It was counted twice.
+            self._send(Left(tenant))
 
     def _answered(self, ok: bool, tenant: str) -> bool:
         if not ok:
             self._own_leave(tenant)
         return ok
 
-    def _late(self, _: Failure, number: int) -> bool:
+    def _late(self, _: Failure, number: int, tenant: str) -> bool:
+        """It is served, whatever the answer will be: so it counts in any case."""
         self._waiting.pop(number, None)
+        if self.open:
+            self._overdue[number] = tenant
+            self._send(Enter(tenant, 0, 0))
         return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import dataclass
 from typing import Any
 
@@ -333,3 +335,26 @@ def test_kinds_of_faults() -> None:
         reader.feed(data)
         assert type(reader.fault) is kind
         assert (reader.head is None) is (kind is AnswerRefused)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"x" * 100,
+        b"HTTP/1.1 200 OK\r\n" + b"X-Pad: y\r\n" * 10_000,
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_no_circles(said: bytes) -> None:
+    """What is no answer is gone with whoever read it, without the garbage collector: it may be a megabyte."""
+    gc.collect()
+    gc.disable()
+    try:
+        reader = AnswerReader()
+        reader.feed(said)
+        assert reader.fault is not None
+        gone = weakref.ref(reader.fault)
+        del reader
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -477,3 +477,24 @@ def test_handed_on(made: Callable[..., Listeners]) -> None:
     inherited.close()
     assert is_closed(("127.0.0.1", ports[1]))
     assert greeting(("127.0.0.1", ports[0])) == b"hello"
+
+
+def test_whether_a_port_may_accept() -> None:
+    """Whoever watches one is told: not while another process is to take over."""
+    heard: list[Any] = []
+    listeners = Listeners(
+        Factory.forProtocol(Greeter),
+        reactor,
+        (),
+        Inherited(),
+        Logger(observer=lambda event: None),
+        lambda port, may_accept: heard.append(may_accept),
+    )
+    move(listeners, "port: 0\n")
+    (may_accept,) = heard
+    assert may_accept()
+    in_reactor(listeners.pause)
+    assert not may_accept()
+    in_reactor(listeners.resume)
+    assert may_accept()
+    in_reactor(listeners.close)

@@ -19,10 +19,15 @@ class Worker:
     def __init__(self, gate: Gate, *, deaf: bool = False) -> None:
         self.gate, self.deaf = gate, deaf
         self.clock = Clock()
+        #: What the supervisor reads later; ``None``: it reads at once.
+        self.late: list[Any] | None = None
         self.limiter = kept_nowhere(lambda: 0.0)
         self.entrance = Entrance(self.limiter, self.clock, self.to_gate)
 
     def to_gate(self, message: Any) -> None:
+        if self.late is not None:
+            self.late.append(message)
+            return
         found: Any = from_worker(encode(message))
         if self.deaf:
             return
@@ -94,3 +99,26 @@ def test_no_answer() -> None:
     assert found == [True]
     worker.entrance.open = False
     assert [worker.enter(2), worker.enter(2)] == [True, False]
+
+
+def test_a_late_answer() -> None:
+    """What a worker serves meanwhile counts once for all, whether it would have been let in or not."""
+    running: Counter[str] = Counter()
+    gate = Gate(running)
+    one, two = Worker(gate), Worker(gate)
+    for most, served in ((3, 1), (2, 2)):
+        gate.enter(two, Enter("a", 0, 0))
+        one.late = []
+        entered = one.limiter.enter("a", most)
+        assert isinstance(entered, Deferred)
+        found: list[bool] = []
+        entered.addCallback(found.append)
+        one.clock.advance(TIMEOUT)
+        assert found == [True]
+        late, one.late = one.late, None
+        for message in late:
+            one.to_gate(message)
+        assert running["a"] == 2 * served
+    one.limiter.leave("a")
+    one.limiter.leave("a")
+    assert running["a"] == 2

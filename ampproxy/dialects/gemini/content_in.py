@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
+import msgspec
+
 from ampproxy.dialects.gemini.wire import MADE, CamelFields, args_text, listed, standard_base64
 from ampproxy.dialects.json import (
     Fields,
@@ -23,8 +25,8 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
+from ampproxy.dialects.places import Waiting
 from ampproxy.dialects.proof import SKIP_SIGNATURE, is_bare, unwrap_signature
-from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -71,14 +73,13 @@ def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
     return texts, len(texts) != len(parts)
 
 
-class History:
+class History(msgspec.Struct):
     """Reads contents one after the other, and remembers which calls wait for their results."""
 
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._count = 0
-        #: Of the newest model turn.
-        self._waiting = Waiting()
+    _ids: set[str] = set()
+    _count: int = 0
+    #: Of the newest model turn.
+    _waiting: Waiting = msgspec.field(default_factory=Waiting)
 
     def turns(self, raw: Json) -> tuple[Turn, ...]:
         """All turns.
@@ -131,8 +132,10 @@ class History:
             # Of other dialects' parts.
             found.pop("type", None)
         thought = loads(found.pop("thought", b"false")) is True
-        signature = part.take("thoughtSignature", str)
-        return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
+        proof = part.take("thoughtSignature", str) or ""
+        signature = unwrap_signature(proof, GEMINI) if proof and proof != SKIP_SIGNATURE else None
+        around = _Around(raw, found, signature, is_bare(proof), thought)
+        return _READ[kind](self, value, part.path(kind), around)
 
     def _text(self, value: Json, at: str, around: _Around) -> Part:
         text = text_of(value)
@@ -192,9 +195,7 @@ class History:
             elif isinstance(part, Opaque):
                 media.append(Text(raw_str(part.raw)))
         extras = _beside("functionResponse", result, around)
-        return ToolResult(
-            call, (*texts, *media), is_error=is_error, name=name, structured=response, extras=extras
-        )
+        return ToolResult(call, (*texts, *media), is_error, name=name, structured=response, extras=extras)
 
     def _made(self) -> str:
         while True:
@@ -211,17 +212,14 @@ def _as_parts(content: Json | None) -> Json | None:
     return content if text is None else to_raw([{"text": text}])
 
 
-class _Around:
+class _Around(msgspec.Struct):
     """What stands beside a part's own member."""
 
-    __slots__ = ("bare", "raw", "rest", "signature", "thought")
-
-    def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
-        self.raw = raw
-        self.rest = rest
-        self.signature = _signature(signature)
-        self.bare = is_bare(signature or "")
-        self.thought = thought
+    raw: Json
+    rest: Members
+    signature: Signature | None
+    bare: bool
+    thought: bool
 
 
 _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
@@ -246,9 +244,8 @@ def _one_turn(row: list[Turn]) -> Turn:
     extras: Members = {}
     for turn in row:
         extras.update(turn.extras)
-    return Turn(
-        "assistant", tuple(_joined([part for turn in row for part in turn.parts], "assistant")), extras
-    )
+    parts = _joined([part for turn in row for part in turn.parts], "assistant")
+    return Turn("assistant", tuple(parts), extras)
 
 
 def _joined(parts: list[Part], role: Role) -> list[Part]:
@@ -292,12 +289,6 @@ def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = Fal
 
 def _is_plain(part: Part) -> TypeGuard[Text]:
     return isinstance(part, Text) and part.signature is None and not part.extras
-
-
-def _signature(signature: str | None) -> Signature | None:
-    if not signature or signature == SKIP_SIGNATURE:
-        return None
-    return unwrap_signature(signature, GEMINI)
 
 
 def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:

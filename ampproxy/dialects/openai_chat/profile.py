@@ -55,10 +55,7 @@ SERVERS: Final = DialectProfile(
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
     chat_tools=True,
-    sampling_members={
-        **{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}},
-        "n": "candidates",
-    },
+    sampling_members={**{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}}, "n": "candidates"},
     other_members={
         "response_format": "output",
         "parallel_tool_calls": "parallel",
@@ -126,10 +123,7 @@ _TRUSTED: Final = msgspec.structs.replace(SERVERS, metadata=_OPENAI.metadata, al
 
 
 def profile_of(target: Target, dialect: str) -> DialectProfile:
-    """The rules that a target's server follows.
-
-    :param dialect: the client's.
-    """
+    """The rules that a target's server follows, for a client of that dialect."""
     if is_openai_own(target):
         return _SEARCHING if is_known(target, "searches") else _OPENAI
     return _TRUSTED if dialect == CHAT and not target.host.known else SERVERS

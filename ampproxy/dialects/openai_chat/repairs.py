@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+import msgspec
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given, inner
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
@@ -36,23 +38,12 @@ SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)
 
 #: Characters of arguments that are kept until their call is named.
 MAX_EARLY = 1024 * 1024
+_EMPTY = Raw(b'""')
+_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
-
-    __slots__ = (
-        "_at",
-        "_by_id",
-        "_early",
-        "_held",
-        "_last",
-        "_named",
-        "_next",
-        "_whole",
-        "identified",
-        "seen",
-    )
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -63,9 +54,7 @@ class _Calls:
         #: What came of calls that have no name yet, and those that have.
         self._early: dict[int, list[tuple[str, str]]] = {}
         self._named: set[int] = set()
-        self._held = 0
-        self._last = 0
-        self._next = 0
+        self._held = self._last = self._next = 0
         self.seen = False
         #: The numbers of those that have an id.
         self.identified: set[int] = set()
@@ -142,34 +131,28 @@ def _names(call: Members) -> bool:
     return bool(string(inner(call, "function").get("name", NULL)))
 
 
-class ChatMending:
+class ChatMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._calls: dict[bytes, _Calls] = {}
+    _new_id: Callable[[str], str]
+    _calls: dict[bytes, _Calls] = {}
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         if not self._calls and "choices" in values and _ODD.search(data) is None:
             return data
-        changes: Changes = {}
-        choices = values.get("choices", NULL)
-        if bytes(choices) == _NULL:
-            if "usage" in values and not given(values, "error"):
-                changes["choices"] = b"[]"
+        if bytes(values.get("choices", NULL)) != _NULL:
+            changes = in_each(values, "choices", self._choice)
         else:
-            put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._choice)))
+            counts = "usage" in values and not given(values, "error")
+            changes = {"choices": b"[]"} if counts else {}
         return replace_members(data, changes, values) if changes else data
 
     def _choice(self, values: Members) -> Changes:
         index = bytes(values.get("index", Raw(b"0")))
-        changes: Changes = {}
         calls = self._calls.get(index) or _Calls()
         ended = given(values, "finish_reason")
-        put(
-            changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls, ended))
-        )
-        put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
+        changes = inside(values, "delta", lambda held: self._message(held, calls, ended))
+        changes |= inside(values, "message", lambda held: self._message(held, None))
         if calls.seen:
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
@@ -222,16 +205,9 @@ class ChatMending:
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
         if function and "function" not in changes and not arguments.startswith(b'"'):
             text = "" if arguments == _NULL else arguments.decode()
-            changes["function"] = replace_members(
-                values["function"],
-                {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))},
-                function,
-            )
+            as_text = {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))}
+            changes["function"] = replace_members(values["function"], as_text, function)
         return changes
-
-
-_EMPTY = Raw(b'""')
-_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
 def _reason(word: str | None, raw: bytes) -> bytes:
@@ -276,11 +252,10 @@ def _as_text(message: Members) -> Changes:
     return changes
 
 
-class ChatRules:
+class ChatRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         out = self.whole(data, values)
@@ -295,23 +270,14 @@ class ChatRules:
     def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)
         if calls:
-            edited = edit_list(values.get("choices"), lambda raw: edit_object(raw, self._choice))
-            put(changes, "choices", edited)
+            changes |= in_each(values, "choices", self._choice)
         return changes
 
     def _choice(self, values: Members) -> Changes:
-        changes: Changes = {}
-        for name in ("delta", "message"):
-            put(changes, name, edit_object(values.get(name), self._message))
-        return changes
+        return inside(values, "delta", self._message) | inside(values, "message", self._message)
 
     def _message(self, values: Members) -> Changes:
-        changes: Changes = {}
-        calls = edit_list(values.get("tool_calls"), lambda raw: edit_object(raw, self._call))
-        put(changes, "tool_calls", calls)
-        return changes
+        return in_each(values, "tool_calls", self._call)
 
     def _call(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
-        return changes
+        return inside(values, "function", self._exchange.tool_name_changes)

@@ -51,6 +51,13 @@ from ampproxy.model.request import (
     level_of,
 )
 
+#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's, Alibaba's,
+#: Ollama's, that of vLLM and SGLang, and Google's.
+_BESIDE_OTHERS: Final = ("chat_template_kwargs", "extra_body", "google")
+_THINKING: Final = ("reasoning", "thinking", "enable_thinking", "think", *_BESIDE_OTHERS)
+#: Where those have it further in.
+_WITHIN: Final = ("google", "thinking_config", "enable_thinking", "thinking")
+
 
 class _Schema(msgspec.Struct):
     name: str | None = None
@@ -103,10 +110,7 @@ _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a client's request (:meth:`~ampproxy.dialects.base.Dialect.parse_request`).
-
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     asked = read_request(_BODY, body)
     name = model or asked.model
     if not name:
@@ -172,14 +176,6 @@ def _thinking(effort: str | None) -> Thinking | None:
     return None if level is None else Thinking("level", level=level)
 
 
-#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's, Alibaba's,
-#: Ollama's, that of vLLM and SGLang, and Google's.
-_BESIDE_OTHERS: Final = ("chat_template_kwargs", "extra_body", "google")
-_THINKING: Final = ("reasoning", "thinking", "enable_thinking", "think", *_BESIDE_OTHERS)
-#: Where those have it further in.
-_WITHIN: Final = ("google", "thinking_config", "enable_thinking", "thinking")
-
-
 def for_others(request: ChatRequest) -> ChatRequest:
     """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
     servers of this dialect may know as it is; likewise its proofs of thinking, and media in forms that
@@ -242,9 +238,8 @@ _MEDIA: Final = frozenset(("video_url", "audio_url"))
 
 def _proved(turn: Turn) -> Turn:
     blocks = loads(turn.extras.get(BLOCKS, NULL))
-    thoughts = (
-        [part for block in blocks or () if (part := _thought(block))] if isinstance(blocks, list) else []
-    )
+    listed = blocks if isinstance(blocks, list) else []
+    thoughts = [part for block in listed if (part := _thought(block))]
     parts = tuple([_with_proof(part) for part in turn.parts])
     if not thoughts and all(map(is_, parts, turn.parts)):
         return turn

@@ -14,10 +14,7 @@ from ampproxy.model.parts import Reasoning, Signature
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read an answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports that the vendor failed.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     return fold(ResponsesStreamParser().whole(body))
 
 
@@ -26,11 +23,8 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     summary = context.request is not None and context.request.compacts
     renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
     events = unfold(response)
-    proofs = {
-        number: part.signature
-        for number, part in enumerate(part for candidate in response.candidates for part in candidate.parts)
-        if isinstance(part, Reasoning)
-    }
+    parts = enumerate(part for candidate in response.candidates for part in candidate.parts)
+    proofs = {number: part.signature for number, part in parts if isinstance(part, Reasoning)}
     renderer.feed([_with_proof(event, proofs) for event in events])
     assert renderer.final is not None  # unfold ends with Completed
     return renderer.final

@@ -17,28 +17,25 @@ import msgspec
 from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or_none
-from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.openai import not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
+    AnnotationEvent,
     AnswerItem,
     CallItem,
-    Head,
-    MessageItem,
-    Part,
-    ReasoningItem,
-)
-from ampproxy.dialects.openai_responses.stream_wire import (
-    AnnotationEvent,
     DeltaEvent,
+    Head,
     ItemEvent,
     Lifecycle,
+    MessageItem,
     Named,
+    Part,
     PartEvent,
+    ReasoningItem,
     ResponseWire,
     WholeEvent,
 )
-from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import RESPONSES, Json
@@ -54,6 +51,11 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
+
+_NO_LOGPROBS = Json(b"[]")
+_delta = Decoder(DeltaEvent).decode
+_named = Decoder(Named)
+_lifecycle = Decoder(Lifecycle)
 
 
 class _Type(msgspec.Struct):
@@ -172,7 +174,9 @@ class ResponsesStreamParser(EventParser):
             if name not in _EVENTS:
                 kind = read_answer(_type, data, "event").type.encode() if data != b"[DONE]" else name
                 if not (name or kind) and data != b"[DONE]":
-                    return self._foreign(data)
+                    # An object that names no type is no event.
+                    fault = not_an_answer(loads(data), "The vendor's stream has an object without a type.")
+                    return self._fail(fault.error)
                 name = kind
             if (known := _EVENTS.get(name)) is None:
                 return []
@@ -200,12 +204,6 @@ class ResponsesStreamParser(EventParser):
         goes_on = name.endswith(b"done") and last is not None and not last.done
         return self._last if goes_on and last is not None and last.head.type == head.type else self._last + 1
 
-    def _foreign(self, data: bytes) -> list[Event]:
-        """An object that names no type is no event."""
-        return self._fail(
-            not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
-        )
-
     def _start(self, response: ResponseWire) -> list[Event]:
         if self._started:
             return []
@@ -229,7 +227,8 @@ class ResponsesStreamParser(EventParser):
         """What the terminal event is the first to report, and the end."""
         self._over = True
         reported = response.usage if isinstance(response.usage, dict) else None
-        usage: list[Event] = [UsageReport(usage_from(reported, response.service_tier))] if reported else []
+        tier = response.service_tier
+        usage: list[Event] = [UsageReport(responses_usage(reported, tier))] if reported else []
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
         if response.output is None and not self._items:
@@ -378,10 +377,7 @@ class ResponsesStreamParser(EventParser):
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
         self._growing[name, event.output_index, 0] = item.part
-        item.part.sent_length += len(event.delta)
-        if item.part.pieces is not None:
-            item.part.pieces.append(event.delta)
-        return [Delta(item.part.index, event.delta)]
+        return [*self._grown(item.part, [event.delta])]
 
     def _thought(self, event: DeltaEvent, name: bytes) -> list[Event]:
         item = self._items.get(event.output_index)
@@ -429,12 +425,6 @@ def _wire_error(value: dict[str, Any]) -> WireError:
     return parse_error(0, {}, encode(value))
 
 
-_NO_LOGPROBS = Json(b"[]")
-_delta = Decoder(DeltaEvent).decode
-_named = Decoder(Named)
-_lifecycle = Decoder(Lifecycle)
-
-
 def _life(data: bytes) -> ResponseWire:
     """The response of an event, whose members some servers write beside its type."""
     return read_answer(_lifecycle, data, "event").response or read_answer(_response, data, "event")
@@ -467,10 +457,7 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.content_part.added": (_part, ResponsesStreamParser._part_added),
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
     _TEXT: (_words, ResponsesStreamParser._text),
-    b"response.output_text.annotation.added": (
-        _reader(AnnotationEvent),
-        ResponsesStreamParser._annotation,
-    ),
+    b"response.output_text.annotation.added": (_reader(AnnotationEvent), ResponsesStreamParser._annotation),
     _REFUSAL: (_words, ResponsesStreamParser._text),
     b"response.function_call_arguments.delta": (_words, ResponsesStreamParser._arguments),
     b"response.custom_tool_call_input.delta": (_words, ResponsesStreamParser._arguments),
