@@ -41,6 +41,8 @@ T = TypeVar("T", bound=Part)
 #: What stays where a part was left out, so that parts keep their numbers.
 NOTHING: Final = Text("")
 
+_NO_PICTURES: Final = ("video/", "text/", "application/pdf")
+
 
 def fit_parts(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
     """Parts that can be sent: each fitted, or with :data:`NOTHING` in its place."""
@@ -225,6 +227,9 @@ class PartFitter:
 
     def _image(self, part: Image, role: Role, at: str) -> Part:
         profile, source = self._profile, part.source
+        if isinstance(source, Inline) and source.media_type.startswith(_NO_PICTURES) and not self._own:
+            # Clients put files and films where pictures belong.
+            return self._document(Document(source, cache=part.cache, extras=part.extras), role, at)
         part = self._plain(part, at, proofs=profile.part_proofs)
         if isinstance(source, Inline) and picture_type(source.data, source.media_type) != source.media_type:
             source = Inline(picture_type(source.data, source.media_type), source.data)
@@ -260,8 +265,10 @@ class PartFitter:
         return self._named(part, at, profile.file_names and (isinstance(source, Inline) or profile.all_names))
 
     def _is_taken(self, source: Source, types: frozenset[str]) -> bool:
-        """Whether bytes are of a type that the vendor takes; what it fetches itself is not known."""
-        return self._own or not types or not isinstance(source, Inline) or source.media_type in types
+        """Whether it is of a type that the vendor takes, as far as that is known of what it fetches."""
+        kind = (source.media_type or "") if not isinstance(source, FileId) else ""
+        known = isinstance(source, Inline) or kind.startswith("video/")
+        return self._own or not types or not known or kind in types
 
     def _words(self, source: Source) -> str | None:
         """The words of a file that is sent as such."""

@@ -102,8 +102,9 @@ def _loosely(decoder: Decoder[T], body: bytes | Json, *, bent: bool = False) -> 
 
 def mended(body: bytes, path: str, why: str) -> bytes | None:
     """A vendor's JSON without the member that is of another kind than its dialect's, if nothing is lost
-    with it: an empty value, a truth value, or what is no number though it should be one. A number in
-    the place of a text is written as one. ``None``: there is nothing of that.
+    with it: an empty value, a truth value, or what is no number though it should be one. A number and
+    parts with words in the place of a text are written as one, and an object alone is a list, or one
+    in a list an object, where that belongs there. ``None``: there is nothing of that.
 
     :param path: the member, and ``why``: what is wrong with it, as :func:`explain` says.
     """
@@ -117,13 +118,30 @@ def mended(body: bytes, path: str, why: str) -> bytes | None:
     except (LookupError, TypeError, ValueError):
         return None
     kinds = expected[1].split(" | ") if expected else ["str"]
-    if "str" in kinds and isinstance(found, int | float) and not isinstance(found, bool):
-        holder[names[-1]] = str(found)
-    elif not found or found is True or not {"str", "array", "object"}.intersection(kinds):
+    if "str" in kinds and (words := _words(found)):
+        holder[names[-1]] = words
+    elif not found or found is True or not _KINDS.intersection(kinds):
         del holder[names[-1]]
+    elif isinstance(found, dict) and "array" in kinds and "str" not in kinds:
+        holder[names[-1]] = [found]
+    elif isinstance(found, list) and "object" in kinds and len(found) == 1:
+        holder[names[-1]] = found[0]
     else:
         return None
     return encode(value)
+
+
+_KINDS: Final = frozenset(("str", "array", "object"))
+
+
+def _words(found: Any) -> str:
+    """A number as a text, or what parts say; empty: it is neither."""
+    if isinstance(found, int | float):
+        return "" if isinstance(found, bool) else str(found)
+    parts = found if isinstance(found, list) else [found]
+    found = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [text for text in found if isinstance(text, str)]
+    return "".join(texts) if len(texts) == len(parts) else ""
 
 
 @lru_cache(maxsize=256)

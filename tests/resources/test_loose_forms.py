@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.cases import each
@@ -117,6 +118,69 @@ def test_words_of_another_kind_are_not_dropped() -> None:
     body = whole_chat({"index": 0, "message": {"content": {"words": "Hello"}}, "finish_reason": "stop"})
     _, connection = served(CHAT, "anthropic", "whole", body, mime="application/json")
     assert connection.status == 502
+
+
+PART = {"type": "text", "text": "Hello"}
+
+
+@each("client", CLIENTS)
+@each("shape", SHAPES)
+def test_a_part_alone_is_its_words(client: str, shape: str) -> None:
+    """A content that is one part; and thinking in a list of parts, where a text belongs."""
+    said = {"role": "assistant", "reasoning_content": [{"type": "text", "text": "Hm"}], "content": PART}
+    if shape == "whole":
+        pieces = [whole_chat({"index": 0, "message": said, "finish_reason": "stop"})]
+    else:
+        pieces = [chunk(said, False), chunk({}, True), DONE]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "Hello"
+
+
+LONE = {
+    MESSAGES: {"type": "message", "role": "assistant", "content": PART, "stop_reason": "end_turn"},
+    GEMINI: {"candidates": {"content": {"parts": {"text": "Hello"}}, "finishReason": "STOP"}},
+    RESPONSES: {
+        "id": "resp_1",
+        "status": "completed",
+        "output": {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "Hello"}],
+        },
+    },
+    CHAT: {"choices": {"index": 0, "message": [{"content": "Hello"}], "finish_reason": "stop"}},
+}
+
+
+SAME = ((GEMINI, "gemini"), (RESPONSES, "responses"), (CHAT, "chat"))
+
+
+@each("vendor, client", [(one, other) for one in LONE for other in CLIENTS if (one, other) not in SAME])
+def test_an_object_alone_is_a_list_of_one(vendor: str, client: str) -> None:
+    """In answers that are translated."""
+    body = json.dumps(LONE[vendor]).encode()
+    world, connection = served(vendor, client, "whole", body, mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert texts(client, "whole", connection.body) == "Hello"
+
+
+@each("client", CLIENTS)
+@each("shape", SHAPES)
+def test_a_call_alone(client: str, shape: str) -> None:
+    """An object in place of the list of calls."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = {"role": "assistant", "content": None, "tool_calls": call}
+    if shape == "whole":
+        pieces = [whole_chat({"index": 0, "message": said, "finish_reason": "tool_calls"})]
+    else:
+        pieces = [chunk(said, False), chunk({}, True), DONE]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert connection.body.count(b'"f"') >= 1
+    assert client != CHAT or re.search(rb'"tool_calls":\s*\[\{', connection.body)
 
 
 @each("client", CLIENTS)

@@ -26,7 +26,7 @@ _THINKING = b'"thinking"'
 _END_TURN = b'"end_turn"'
 _NO_USAGE = b'{"input_tokens":0,"output_tokens":0}'
 #: What may have to be mended, whatever came before it.
-_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*"')
+_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*["{]')
 #: The same, what may have to be mended behind a call, and what has a usage.
 SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
 
@@ -92,7 +92,9 @@ class MessagesMending(msgspec.Struct):
     def _message(self, values: Members) -> Changes:
         """A whole answer."""
         words = string(values.get("content", NULL))
-        if words is None:
+        if words is None and bytes(values.get("content", NULL)).startswith(b"{"):
+            changes: Changes = {"content": b"[%b]" % bytes(values["content"])}
+        elif words is None:
             changes = in_each(values, "content", self._block)
         else:
             text = b'[{"type":"text","text":%b}]' % bytes(values["content"])

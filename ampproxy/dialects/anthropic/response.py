@@ -59,7 +59,9 @@ def parse_response(body: bytes) -> ChatResponse:
     if (_text(message, "type") or _text(message, "role")) not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     words = _text(message, "content")
-    blocks = read_answer(ITEMS, bytes(message["content"])) if words is None else ()
+    content = bytes(message["content"])
+    alone = content.startswith(b"{")
+    blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
     parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
     usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")

@@ -26,9 +26,10 @@ _NULL = b"null"
 #: A content that is no text, and none is ``null``.
 _NO_TEXT = re.compile(rb'[^"n]')
 _NUMBER = re.compile(rb"-?[0-9]")
+_OBJECT = re.compile(rb"\{")
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
+    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*(?:\[\s*)?\{|"choices"\s*:\s*null'
     rb'|"finish_reason"\s*:\s*(?!null|\s|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
@@ -169,7 +170,7 @@ class ChatMending(msgspec.Struct):
         :param ended: whether the answer ends here.
         """
         changes = _as_text(values) if _NO_TEXT.match(values.get("content", NULL)) else {}
-        pieces, kept = elements(values.get("tool_calls")), list[bytes | Raw]()
+        pieces, kept = _listed(values.get("tool_calls")), list[bytes | Raw]()
         for raw in pieces:
             held = members(raw)
             edit = {} if held is None else self._call(held, calls)
@@ -177,7 +178,12 @@ class ChatMending(msgspec.Struct):
                 kept.append(replace_members(raw, edit, held) if edit else raw)
         if ended and calls is not None:
             kept += calls.nameless()
-        if len(kept) != len(pieces) or any(new is not raw for new, raw in zip(kept, pieces, strict=True)):
+        alone = _OBJECT.match(values.get("tool_calls", NULL))
+        if (
+            alone
+            or len(kept) != len(pieces)
+            or any(new is not raw for new, raw in zip(kept, pieces, strict=True))
+        ):
             changes["tool_calls"] = join(kept)
         return changes
 
@@ -219,16 +225,23 @@ def _reason(word: str | None, raw: bytes) -> bytes:
     return raw if meant == "unknown" or broken_end(word) else bytes(to_raw(FINISH_WORDS[meant]))
 
 
+def _listed(value: Raw | None) -> list[Raw]:
+    """The elements of a list, or an object that stands in its place."""
+    return [value] if value is not None and _OBJECT.match(value) else elements(value)
+
+
 def _as_text(message: Members) -> Changes:
-    """A content that is a list of parts, as Mistral's and some servers' is, or a number."""
+    """A content that is a list of parts, as Mistral's and some servers' is, one of them, or a number."""
     # Not at the top: it is part of a translation, and hardly any answer needs it.
     from ampproxy.dialects.openai_chat.wire import content_pieces, image_part
 
-    parts = elements(message["content"])
+    parts = _listed(message["content"])
     digits = bytes(message["content"]).decode() if _NUMBER.match(message["content"]) else ""
     words = {"text": digits, "reasoning": ""}
     for kind, text in content_pieces(parts):
         words[kind] += text
+    if _OBJECT.match(message["content"]) and not any(words.values()):
+        return {}
     changes: Changes = {"content": to_raw(words["text"])}
     if words["reasoning"] and not given(message, "reasoning_content"):
         changes["reasoning_content"] = to_raw(words["reasoning"])

@@ -6,7 +6,7 @@ routers have added (``top_k``, ``reasoning_content``, ``cache_control``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Final
 
@@ -36,14 +36,15 @@ from ampproxy.dialects.openai_chat.tools_in import (
     parse_functions,
     parse_tools,
 )
-from ampproxy.dialects.openai_requests import SamplingBody
+from ampproxy.dialects.openai_requests import SamplingBody, source_of
 from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, Json
-from ampproxy.model.parts import Part, Reasoning, Text, ToolCall
+from ampproxy.model.parts import Audio, Document, Link, Opaque, Part, Reasoning, Text, ToolCall
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
     OutputFormat,
+    Role,
     Thinking,
     Tool,
     ToolChoice,
@@ -179,9 +180,10 @@ def _thinking(effort: str | None) -> Thinking | None:
 
 def for_others(request: ChatRequest) -> ChatRequest:
     """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
-    servers of this dialect may know as it is; likewise its proofs of thinking.
+    servers of this dialect may know as it is; likewise its proofs of thinking, and media in forms that
+    routers and vLLM have.
     """
-    request = with_proofs(request)
+    request = _each_turn(with_proofs(request), "user", _with_media)
     if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
         return request
     for name in _THINKING:
@@ -201,9 +203,36 @@ def with_proofs(request: ChatRequest) -> ChatRequest:
     """The request with the proofs that other servers left in the history as their vendors' own: LiteLLM's
     blocks of Anthropic's thinking, and Gemini's beside calls.
     """
-    turns = tuple([_proved(turn) if turn.role == "assistant" else turn for turn in request.turns])
+    return _each_turn(request, "assistant", _proved)
+
+
+def _each_turn(request: ChatRequest, role: Role, change: Callable[[Turn], Turn]) -> ChatRequest:
+    """The request with the turns of a role changed; the same object where they stay."""
+    turns = tuple([change(turn) if turn.role == role else turn for turn in request.turns])
     same = all(map(is_, turns, request.turns))
     return request if same else replace(request, turns=turns)
+
+
+def _with_media(turn: Turn) -> Turn:
+    if not any(isinstance(part, Opaque) and part.kind in _MEDIA for part in turn.parts):
+        return turn
+    return msgspec.structs.replace(turn, parts=tuple([_medium(part) for part in turn.parts]))
+
+
+def _medium(part: Part) -> Part:
+    if not isinstance(part, Opaque) or part.kind not in _MEDIA:
+        return part
+    found = loads(part.raw).get(part.kind)
+    url = found.get("url") if isinstance(found, dict) else found
+    if not isinstance(url, str):
+        return part
+    source = source_of(url)
+    if part.kind == "audio_url":
+        return Audio(source)
+    return Document(Link(url, "video/mp4") if isinstance(source, Link) else source)
+
+
+_MEDIA: Final = frozenset(("video_url", "audio_url"))
 
 
 def _proved(turn: Turn) -> Turn:

@@ -13,8 +13,10 @@ from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.base import Target
 from ampproxy.model.base import ANTHROPIC, CHAT, RESPONSES, Json
 from ampproxy.model.parts import (
+    Document,
     Image,
     Inline,
+    Link,
     Reasoning,
     Refusal,
     Signature,
@@ -409,6 +411,18 @@ class RestTests(RenderCase):
         """A picture in a format that Claude cannot read is left out and said, not a 400."""
         _, lost = self.render(request(user("see", Image(Inline("image/svg+xml", "PHN2Zy8+"), "low"))))
         self.assertEqual(lost, {"image", "detail"})
+
+    def test_file_in_the_place_of_a_picture(self) -> None:
+        """A PDF is sent as one; a film is left out, as bytes and as a link."""
+        pdf, film = Inline("application/pdf", "aGk="), Inline("video/mp4", "aGk=")
+        body, lost = self.render(request(user("see", Image(pdf))))
+        self.assertEqual(body["messages"][0]["content"][1]["type"], "document")
+        self.assertEqual(lost, set())
+        link = Document(Link("https://example.org/a", "video/mp4"))
+        for part in (Image(film), link):
+            self.assertEqual(self.render(request(user("see", part)))[1], {"document"})
+        odd = Image(Link("https://example.org/a", "image/jpg"))
+        self.assertEqual(self.render(request(user("see", odd)))[1], set())
 
     def test_counting_request(self) -> None:
         """What is counted is what would be sent, without the members of an answer."""

@@ -83,6 +83,21 @@ class Messages(unittest.TestCase):
         self.assertIsInstance(odd, Opaque)
         self.assertEqual(json.loads(bytes(odd.raw))["video_url"], {"url": "u"})
 
+    def test_media_of_routers_for_others(self) -> None:
+        """Films and sound beside pictures, as other dialects are asked; what has no address stays."""
+        film, watch = Inline("video/mp4", "aGk="), "https://example.org/watch"
+        cases: list[tuple[str, Any, Any]] = [
+            ("video_url", {"url": "data:video/mp4;base64,aGk="}, Document(film)),
+            ("video_url", watch, Document(Link(watch, "video/mp4"))),
+            ("audio_url", {"url": "data:audio/wav;base64,aGk="}, Audio(Inline("audio/wav", "aGk="))),
+            ("video_url", {"id": 1}, None),
+        ]
+        for kind, value, wanted in cases:
+            asked = parse({"role": "user", "content": [{"type": kind, kind: value}]})
+            part = asked.turns[0].parts[0]
+            assert isinstance(part, Opaque)
+            self.assertEqual(DIALECT.for_others(asked).turns[0].parts, (wanted or part,))
+
     def test_assistant(self) -> None:
         """Reasoning under either name comes first; then words, refusal, sound and calls."""
         for name in ("reasoning_content", "reasoning"):
