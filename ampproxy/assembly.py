@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
@@ -26,6 +26,7 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.generation import Generation, InForce
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.making import make_ledger
 from ampproxy.ledger.recorder import Recorder
@@ -315,6 +316,7 @@ def _runtime(
         discovery.share(shared)
     return Runtime(
         clock=outside.reactor,
+        deadlines=Deadlines(outside.reactor),
         client=client,
         environ=outside.environ,
         home=outside.home,

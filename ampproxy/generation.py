@@ -11,14 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ampproxy.amp.site import Site
 from ampproxy.catalog.families import NOTHING, Families
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.runtime import Runtime
 from ampproxy.server.guard import Guard
@@ -26,7 +24,9 @@ from ampproxy.tenants.costs import Costs, NoCosts, needs_costs
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
+    from ampproxy.amp.site import Site
     from ampproxy.dialects.base import ModelInfo
+    from ampproxy.providers import Provider
     from ampproxy.relay.amp_users import AmpUsers
     from ampproxy.relay.settings import ExchangeSettings
     from ampproxy.relay.vendor_accounts import VendorAccounts
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 InForce = Callable[["Generation", Collection[Secret]], None]
 
 #: What is made when a request, or the idle service, first needs it.
-_OF_REQUESTS = ("exchanges", "vendor_accounts", "router")
+_OF_REQUESTS = ("providers", "exchanges", "vendor_accounts", "router")
 #: By how many names one gateway may be called at a time. There are few; a client could make some up.
 _SITES = 64
 
@@ -46,7 +46,6 @@ class Generation:
     """What the resources need to serve a request under one configuration.
 
     :param before: the previous one: who its clients are, Amp need not be asked again.
-    :ivar providers: how each account is reached, by its label.
 
     What only requests need is made, and its code loaded, when it is first needed: a service listens before.
     """
@@ -55,9 +54,6 @@ class Generation:
         self.config = config
         self.runtime = runtime
         self.guard = Guard(config, runtime.names_salt, runtime.wall)
-        self.providers: Mapping[str, Provider] = {
-            account.label: PROVIDERS[account.kind](account) for account in config.accounts
-        }
         _configure(config, runtime)
         self._logs_requests = runtime.logs_exchanges and config.logging.level in ("debug", "info")
         self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
@@ -84,9 +80,16 @@ class Generation:
         return all(name in vars(self) for name in _OF_REQUESTS)
 
     @cached_property
+    def providers(self) -> Mapping[str, Provider]:
+        """How each account is reached, by its label."""
+        from ampproxy.providers import PROVIDERS
+
+        return {account.label: PROVIDERS[account.kind](account) for account in self.config.accounts}
+
+    @cached_property
     def exchanges(self) -> ExchangeSettings:
         """What every exchange of a model request goes by."""
-        # Not at the top: this is most of what the service is made of.
+        # Not at the top, as all of this: it is most of what the service is made of.
         from ampproxy.relay.bridges import BridgeMaker
         from ampproxy.relay.learning import Learner
         from ampproxy.relay.pinning import Pinning
@@ -159,6 +162,8 @@ class Generation:
         :param here: the origin that a client used.
         """
         if here not in self._sites:
+            from ampproxy.amp.site import Site
+
             if len(self._sites) >= _SITES:
                 self._sites.clear()
             try:

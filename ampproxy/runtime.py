@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.resource import IResource
@@ -21,6 +21,7 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.http.deadlines import Deadlines
+from ampproxy.model.base import Value
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.remembered import Remembered
@@ -52,12 +53,11 @@ class Alerting(Protocol):
         """Send a test; gives how that went."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Value, frozen=True, kw_only=True, eq=False):
     """What all configurations share, from the start of the process to its end.
 
     :param clock: the reactor's, or a test's.
-    :ivar deadlines: of the clock's, for what hardly ever passes.
+    :param deadlines: of the clock's, for what hardly ever passes.
     :param client: sends requests.
     :param wall: seconds since the epoch.
     :param new_id: makes an unguessable id for a prefix.
@@ -97,7 +97,7 @@ class Runtime:
     """
 
     clock: IReactorTime
-    deadlines: Deadlines = field(init=False)
+    deadlines: Deadlines
     client: UpstreamClient
     environ: Mapping[str, str]
     home: Path
@@ -109,23 +109,23 @@ class Runtime:
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
     departing: Observer | None = None
-    live: dict[int, ExchangeRecord] = field(default_factory=dict)
+    live: dict[int, ExchangeRecord] = msgspec.field(default_factory=dict)
     brief: bool = False
     logs_exchanges: bool = True
     state: Path | None = None
     names_salt: bytes = b""
-    held: Held = field(default_factory=Held)
-    allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
-    lessons: Lessons = field(default_factory=Lessons)
-    pins: Pins = field(default_factory=Pins)
-    remembered: Remembered = field(default_factory=lambda: Remembered(time.monotonic))
-    stored: StoredAnswers = field(default_factory=lambda: StoredAnswers(time.monotonic))
-    limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
+    held: Held = msgspec.field(default_factory=Held)
+    allowance: Allowance = msgspec.field(default_factory=lambda: Allowance(None, lambda: ""))
+    lessons: Lessons = msgspec.field(default_factory=Lessons)
+    pins: Pins = msgspec.field(default_factory=Pins)
+    remembered: Remembered = msgspec.field(default_factory=lambda: Remembered(time.monotonic))
+    stored: StoredAnswers = msgspec.field(default_factory=lambda: StoredAnswers(time.monotonic))
+    limiter: Limiter = msgspec.field(default_factory=lambda: kept_nowhere(time.time))
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
-    workers: Workers = field(default_factory=Workers)
-    failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
-    cloud_notes: CloudNotes = field(default_factory=lambda: CloudNotes(time.time))
-    pool_state: PoolState = field(default_factory=PoolState)
+    workers: Workers = msgspec.field(default_factory=Workers)
+    failures: Failures = msgspec.field(default_factory=lambda: Failures(time.monotonic))
+    cloud_notes: CloudNotes = msgspec.field(default_factory=lambda: CloudNotes(time.time))
+    pool_state: PoolState = msgspec.field(default_factory=PoolState)
     shared: Shared = ALONE
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
@@ -133,10 +133,7 @@ class Runtime:
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
     alerts: Alerting | None = None
-    owners: Owners = field(default_factory=Owners)
+    owners: Owners = msgspec.field(default_factory=Owners)
     mount: Callable[[Any], IResource | None] = lambda generation: None
     elsewhere: Callable[[Any], IResource | None] = lambda generation: None
     kept_elsewhere: Elsewhere | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "deadlines", Deadlines(self.clock))

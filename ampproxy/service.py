@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
@@ -451,10 +451,10 @@ class GatewayService(Service):
 
     def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
-            generation = self.current
-            self._discovery.watch(
-                generation.config, generation.providers, generation.find_models, again=again
-            )
+            now = self.current
+            # What asks vendors is not loaded where nobody is asked.
+            providers = {} if all(each.models for each in now.config.accounts) else now.providers
+            self._discovery.watch(now.config, providers, now.find_models, again=again)
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""

@@ -167,6 +167,18 @@ def test_restoring_names() -> None:
         "glob",
         "unknown",
     ]
+    bent = (
+        "default_api:Bash",
+        "default_api.bash",
+        "functions.Bash:0",
+        "Bash:3",
+        " bash\n",
+        "to=functions.Bash",
+        "Bash<|channel|>commentary",
+    )
+    assert {ToolNames(["Bash"]).restore(name) for name in bent} == {"Bash"}
+    kept = ("default_api:Other", "functions.", "<|channel|>")
+    assert tuple(ToolNames(["Bash", "functions.Other"]).restore(name) for name in kept) == kept
 
 
 CALLS = {
@@ -313,8 +325,8 @@ def test_chat_repairs() -> None:
     assert calls({"id": "a", "function": {"name": "x"}}, {"id": "b", "function": {"name": "y"}}) == [0, 1]
     assert calls({"function": {"arguments": "1"}}) == [1]
     assert calls({"id": "a", "function": {"arguments": "1"}}) == [0]
-    assert calls({"index": 7, "id": "q", "function": {"name": "z"}}) == [7]
-    assert calls({"id": "new", "function": {"name": "z"}}) == [8]
+    assert calls({"index": 7, "id": "q", "function": {"name": "z"}}) == [2]
+    assert calls({"id": "new", "function": {"name": "z"}}) == [3]
     assert mended(end) == end.replace(b"stop", b"tool_calls")
     other = end.replace(b'"index":0', b'"index":1')
     assert mended(other) is other

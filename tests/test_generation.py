@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -18,9 +17,9 @@ def test_nothing_is_kept_twice() -> None:
     """What the process holds is found in one place, so that nobody looks at a copy that is out of date."""
     world = World()
     shared = {
-        id(value): field.name
-        for field in fields(world.generation.runtime)
-        if type(value := getattr(world.generation.runtime, field.name)).__module__ != "builtins"
+        id(value): name
+        for name in world.generation.runtime.__struct_fields__
+        if type(value := getattr(world.generation.runtime, name)).__module__ != "builtins"
     }
     assert {"clock", "client", "log", "running"} <= set(shared.values())
     assert [name for name, value in vars(world.generation).items() if id(value) in shared] == []

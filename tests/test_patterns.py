@@ -254,7 +254,7 @@ def patterns() -> tuple[Found, ...]:
         used = uses(place) if any(inner for _, inner in kept.values()) else {}
         for name, (value, inner) in kept.items():
             methods = used.get(name, set()) & METHODS
-            plain = isinstance(value, re.Pattern)
+            plain = isinstance(value, (re.Pattern, LatePattern))
             for pattern in inner:
                 _keep(
                     found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import ampproxy
 from ampproxy.dialects.registry import ROWS, directions
 from ampproxy.resources.gate import PIECES
 from tests.cases import each
@@ -86,7 +88,14 @@ NEVER = (
     "sqlalchemy",
 )
 #: What requests need, and a service that listens does not yet.
-LATER = ("treq", *PIECES, *(row.module for row in ROWS))
+LATER = (
+    "ampproxy.amp.site",
+    "ampproxy.providers",
+    "treq",
+    "twisted.web.server",
+    *PIECES,
+    *(row.module for row in ROWS),
+)
 
 
 @cache
@@ -113,6 +122,20 @@ def test_loaded_when_there_is_time(name: str) -> None:
     listening, idle = loaded()
     assert name not in listening
     assert name in idle
+
+
+def test_patterns_are_compiled_when_they_are_used() -> None:
+    """Those of what is loaded before it listens: all of them take longer than to read the modules."""
+    listening, _ = loaded()
+    places = [name.replace(".", "/") for name in listening if name.startswith("ampproxy")]
+    package = Path(ampproxy.__file__).parent.parent
+    compiled = [
+        f"{place}: {name}"
+        for place in sorted(places)
+        if (source := package / f"{place}.py").exists() and place != "ampproxy/wire/late"
+        for name in re.findall(r"^(\w+)(?:: [^=]+)? = re\.compile\([^)]*\)$", source.read_text(), re.M)
+    ]
+    assert compiled == []
 
 
 @each("name", NEVER)

@@ -26,6 +26,10 @@ from ampproxy.model.request import ChatRequest, Role, Turn
 
 _WHY = "A system text in mid-conversation became a user's text, marked as a reminder."
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"
+#: What the assistant says between results of tools and the user, where one of its turns must stand.
+_ANSWERED: Final = "OK."
+#: The number of a turn that there is not: after all others.
+_NEVER: Final = sys.maxsize
 
 
 def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
@@ -72,12 +76,6 @@ def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
     return number if 0 <= number < len(turns) and turns[number].role == "user" else None
 
 
-#: What the assistant says between results of tools and the user, where one of its turns must stand.
-_ANSWERED: Final = "OK."
-#: The number of a turn that there is not: after all others.
-_NEVER: Final = sys.maxsize
-
-
 class _Placed(NamedTuple):
     """A part and where it stands in the client's request."""
 
@@ -100,8 +98,7 @@ class _Turn:
         self.extras = extras
         self.parts: list[_Placed] = []
         self.answers: list[_Placed] = []
-        self.has_calls = False
-        self.left_out = False
+        self.has_calls = self.left_out = False
 
     def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
         """Go on with these, but for empty texts of another dialect's client."""
@@ -212,7 +209,7 @@ class _Settling:
                 index,
                 _Placed(at, self._interrupted(call, at)),
             )
-            if results.next_assistant(number) <= where < _NEVER:
+            if results.next_assistant[number] <= where < _NEVER:
                 self._losses("result_order", answer.at, "A result was moved up to the call it answers.")
             changed = {"name": call.name} if self._profile.named_results else {}
             if self._profile.unique_calls and (id_ := self._unique(call.id, used, at)) != call.id:
@@ -226,9 +223,8 @@ class _Settling:
         return [answer for _, _, answer in answers]
 
     def _interrupted(self, call: ToolCall, at: str) -> ToolResult:
-        self._losses(
-            "unanswered_call", at, f"The call {call.id} has no result; it was answered as interrupted."
-        )
+        why = f"The call {call.id} has no result; it was answered as interrupted."
+        self._losses("unanswered_call", at, why)
         return ToolResult(
             call.id,
             (Text(self._profile.interrupted),),
@@ -326,9 +322,8 @@ class _Settling:
         assert isinstance(call, ToolCall)
         if call.signature is not None or self._profile.proof_extra in call.extras:
             return parts
-        self._losses(
-            "missing_signature", turn.parts[first].at, "The call is not Gemini's; its check is skipped."
-        )
+        why = "The call is not Gemini's; its check is skipped."
+        self._losses("missing_signature", turn.parts[first].at, why)
         signed = msgspec.structs.replace(call, signature=proof)
         return (*parts[:first], signed, *parts[first + 1 :])
 
@@ -361,9 +356,8 @@ class _Settling:
             self._losses(kind, at, "Thinking that nothing followed is refused.")
         end = parts[-1] if parts else None
         if last and type(end) is Text and not self._profile.blank_texts and end.text != end.text.rstrip():
-            self._losses(
-                "trailing_blanks", at, "The end of an assistant's turn to be continued must not be blank."
-            )
+            why = "The end of an assistant's turn to be continued must not be blank."
+            self._losses("trailing_blanks", at, why)
             parts = (*parts[:-1], msgspec.structs.replace(end, text=end.text.rstrip()))
         return turn if parts is turn.parts else msgspec.structs.replace(turn, parts=parts)
 
@@ -428,6 +422,7 @@ class _Results:
     """The results in a conversation, each of which answers the call of its id that stands before it.
 
     :ivar found: whether there are any; ``taken``: where those stand that were given to a call.
+    :ivar next_assistant: by the number of a turn, that of the assistant's next one.
     """
 
     def __init__(self, turns: Sequence[_Turn]) -> None:
@@ -435,10 +430,10 @@ class _Results:
         self.taken: set[str] = set()
         self._calls: dict[str, deque[int]] = {}
         self._known: dict[str, deque[tuple[int, int, _Placed]]] = {}
-        self._next: list[int] = [_NEVER] * len(turns)
+        self.next_assistant: list[int] = [_NEVER] * len(turns)
         after = _NEVER
         for number in range(len(turns) - 1, -1, -1):
-            self._next[number] = after
+            self.next_assistant[number] = after
             after = number if turns[number].role == "assistant" else after
         for number, turn in enumerate(turns):
             for index, placed in enumerate(turn.parts) if turn.left_out else ():
@@ -448,10 +443,6 @@ class _Results:
                 elif type(part) is ToolResult:
                     self.found = True
                     self._known.setdefault(part.call, deque()).append((number, index, placed))
-
-    def next_assistant(self, number: int) -> int:
-        """The assistant's next turn after a turn."""
-        return self._next[number]
 
     def take(self, call: str, number: int) -> tuple[int, int, _Placed] | None:
         """The result of a call of a turn, with its place, if it stands before the same id is called again. To

@@ -1,12 +1,18 @@
-"""A freeform tool (its input is text) at a vendor that only has functions with JSON arguments: it is declared
-as a function with one string member, and its calls are wrapped the same way.
+"""A freeform tool (its input is text) at a vendor that only has functions with JSON arguments.
+
+It is declared as a function with one string member, :data:`MEMBER`; its calls are wrapped the same way, and
+the calls in the answer are unwrapped. ``Rendered.freeform`` has the names as sent.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from ampproxy.model.base import Json
+from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
+from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import Tool
 from ampproxy.wire.values import encode, loads
 
@@ -33,3 +39,50 @@ def described(tool: Tool) -> str | None:
 def wrap(text: str) -> str:
     """The arguments that stand for a freeform call's text."""
     return encode({MEMBER: text}).decode()
+
+
+def unwrap(arguments: str) -> str:
+    """The text of a call to a wrapped tool; a model that did not keep to the schema is taken literally."""
+    value = loads(arguments.encode("utf-8", "surrogatepass"))
+    text = value.get(MEMBER) if isinstance(value, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
+class FreeformCalls:
+    """Turns the calls of wrapped tools in a stream back into freeform calls.
+
+    Their arguments are held until the call is whole (the text is inside a JSON string); everything
+    else passes untouched.
+
+    :param names: the tools' names as the events carry them.
+    """
+
+    __slots__ = ("_names", "_open")
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._open: dict[int, list[str]] = {}
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        """Take the next events; give them with freeform calls."""
+        if not self._names:
+            return events
+        out: list[Event] = []
+        for event in events:
+            out += self._one(event)
+        return out
+
+    def _one(self, event: Event) -> list[Event]:
+        if isinstance(event, PartStarted):
+            part = event.part
+            if isinstance(part, ToolCall) and part.name in self._names:
+                self._open[event.index] = [part.arguments]
+                bare = msgspec.structs.replace(part, arguments="", freeform=True)
+                return [msgspec.structs.replace(event, part=bare)]
+        elif isinstance(event, Delta) and event.index in self._open:
+            self._open[event.index].append(event.text)
+            return []
+        elif isinstance(event, PartClosed) and event.index in self._open:
+            text = unwrap("".join(self._open.pop(event.index)))
+            return [Delta(event.index, text), event]
+        return [event]

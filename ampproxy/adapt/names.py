@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest
@@ -21,21 +23,17 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[: limit - 9]}_{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-class Unique:
+class Unique(msgspec.Struct):
     """Gives names of which no two are the same: ``name``, or ``name_2``, ``name_3``, ... : the first that
     was not given yet.
-
-    :param limit: the longest name.
     """
 
-    __slots__ = ("_given", "_limit", "_next")
-
-    def __init__(self, limit: int = 64) -> None:
-        self._limit = limit
-        self._given: set[str] = set()
-        #: The number to go on from, of each name that was asked for more than once: counting up from 2
-        #: each time would make many namesakes quadratic.
-        self._next: dict[str, int] = {}
+    #: The longest name.
+    _limit: int
+    _given: set[str] = set()
+    #: The number to go on from, of each name that was asked for more than once: counting up from 2
+    #: each time would make many namesakes quadratic.
+    _next: dict[str, int] = {}
 
     def __call__(self, name: str) -> str:
         """The name to use."""

@@ -117,7 +117,9 @@ class PartFitter:
         return NOTHING
 
     def _reasoning(self, part: Reasoning, role: Role, at: str) -> Part:
-        if not self._profile.stores and _is_remembered(part):
+        signature = part.signature
+        if signature is not None and signature.item and not (signature.value or self._profile.stores):
+            # It is there by its id alone: its vendor remembers it, and no other knows it.
             if not part.text:
                 why = "Thinking that its vendor stores, sent only as an id, was dropped."
                 self._losses("orphan_reasoning", at, why)
@@ -136,9 +138,8 @@ class PartFitter:
         """Thinking without what another server of a dialect that has no proofs keeps in it."""
         if self._profile.unsigned or part.signature is None or self._state:
             return part
-        self._losses(
-            "foreign_proof", at, "What another server keeps of its thinking means nothing to this one."
-        )
+        why = "What another server keeps of its thinking means nothing to this one."
+        self._losses("foreign_proof", at, why)
         return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
 
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
@@ -148,16 +149,13 @@ class PartFitter:
             return "foreign_proof", f"The proof of this thinking is {signature.vendor}'s."
         if not profile.unsigned:
             read = not part.text or (signature is not None and self._state)
-            return (
-                None
-                if read or thought_member(self._target, own=self._own)
-                else ("reasoning", "The history's reasoning is not sent to this vendor.")
-            )
+            if read or thought_member(self._target, own=self._own):
+                return None
+            return "reasoning", "The history's reasoning is not sent to this vendor."
         if signature is None:
-            kept = self._own and profile.own_unsigned
-            return (
-                None if kept else (profile.unsigned, f"{profile.vendor} takes no thinking without its proof.")
-            )
+            if self._own and profile.own_unsigned:
+                return None
+            return profile.unsigned, f"{profile.vendor} takes no thinking without its proof."
         if profile.thinkers_alone and not self._thinks:
             return "reasoning", "The model does not think and takes no thinking back."
         if not (signature.value or (self._stored and signature.item)):
@@ -173,21 +171,17 @@ class PartFitter:
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         if part.freeform:
-            kept = self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
-            return (
-                part
-                if kept
-                else msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
-            )
+            if self._profile.custom_tools or (self._own and self._profile.own_custom_tools):
+                return part
+            return msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
         if not self._profile.object_arguments or (self._own and self._profile.own_arguments):
             return part
         arguments = raw_str(object_or_empty(part.arguments))
         if arguments == part.arguments:
             return part
         if part.arguments.strip():
-            self._losses(
-                "arguments", f"{at}.arguments", "Arguments that are no JSON object went under '_raw'."
-            )
+            why = "Arguments that are no JSON object went under '_raw'."
+            self._losses("arguments", f"{at}.arguments", why)
         return msgspec.structs.replace(part, arguments=arguments)
 
     def _result(self, part: ToolResult, role: Role, at: str) -> Part:
@@ -216,9 +210,8 @@ class PartFitter:
             changed["signature"] = None
         if not self._own:
             if getattr(part, "cache", None) is not None and not self._profile.cache_marks:
-                self._losses(
-                    "cache_control", at, f"{self._profile.vendor} caches by itself and takes no marks."
-                )
+                why = f"{self._profile.vendor} caches by itself and takes no marks."
+                self._losses("cache_control", at, why)
                 changed["cache"] = None
             if extras := getattr(part, "extras", None):
                 changed["extras"] = kept = {name: extras[name] for name in extras if name in self._shared}
@@ -312,9 +305,8 @@ class PartFitter:
             self._losses("audio", at, "An assistant's sound can only be named by its id.")
             return False
         if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
-            self._losses(
-                "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
-            )
+            why = f"{profile.vendor} does not accept audio there; its transcript is sent."
+            self._losses("audio", at, why)
             return False
         if "*" in profile.sounds:
             return self._reaches(source, "audio", at, files=True, links=profile.links)
@@ -406,8 +398,3 @@ def _words(value: Any, depth: int) -> Iterator[str]:
         for name, inner in value.items():
             if name in _WORDS:
                 yield from _words(inner, depth + 1)
-
-
-def _is_remembered(part: Reasoning) -> bool:
-    """Whether thinking is there by its id alone: its vendor remembers it, and no other knows it."""
-    return part.signature is not None and bool(part.signature.item) and not part.signature.value

@@ -25,6 +25,9 @@ _MOST_BRANCHES = 256
 #: that is larger itself may have as much again.
 _MOST_REFERRED = 1024 * 1024
 _COMBINERS = ("allOf", "anyOf", "oneOf")
+#: One schema: its members by name, each as exact text.
+Node: TypeAlias = dict[str, Json]
+_STRICT_DEPTH = 64
 
 
 def lower(schema: bytes | Json, path: str = "schema") -> tuple[bytes, tuple[Loss, ...]]:
@@ -86,9 +89,8 @@ class _Flattening:
             if not branches:
                 continue
             if key != "allOf":
-                self._losses(
-                    "schema_choice", f"{self._path}/{key}", "Top-level alternatives became one object."
-                )
+                why = "Top-level alternatives became one object."
+                self._losses("schema_choice", f"{self._path}/{key}", why)
             merged = [self.flat(node_of(branch) or {}, depth + 1) for branch in branches]
             merged = [one for one in merged if member(one, "type") != "null"]
             found = merge(found, merged, every=key == "allOf")
@@ -179,10 +181,6 @@ class _Properties:
         return {**self._found, **mixed}
 
 
-#: One schema: its members by name, each as exact text.
-Node: TypeAlias = dict[str, Json]
-
-
 def node_of(text: bytes | Json | None) -> Node | None:
     """The members of a JSON object; ``{}`` for ``true``; ``None`` for anything else."""
     if text is None:
@@ -211,9 +209,6 @@ def with_description(schema: Json, description: str | None) -> Json:
         return schema
     text = f"{description}\n\n{inner}" if isinstance(inner, str) else description
     return Json(encode({**node, "description": to_raw(text)}))
-
-
-_STRICT_DEPTH = 64
 
 
 def is_strict(schema: bytes | Json) -> bool:

@@ -25,6 +25,8 @@ _NOTHING = ChatRequest(dialect="", model="", turns=())
 #: Extras that are notes, or are written with something else.
 _NOTES = ("functions", "stream_options")
 _KINDS: Mapping[str, str] = {"output": "output_format"}
+#: An answer of fewer tokens leaves no room for thinking.
+_SMALL: Final = 1024
 
 
 def leave_out_refused(
@@ -235,10 +237,6 @@ def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, loss
     return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
 
 
-#: An answer of fewer tokens leaves no room for thinking.
-_SMALL: Final = 1024
-
-
 def is_small(request: ChatRequest) -> bool:
     """Whether a model that thinks unless asked not to would spend the whole answer on it, which a client of
     another dialect that did not ask for thinking does not expect.
@@ -320,7 +318,9 @@ def without_preferences(
     if openai and {request.dialect, spoken} == {CHAT, RESPONSES}:
         sent |= {"text", "prompt_cache_options"}
     if openai and request.dialect == ANTHROPIC and loads(request.extras.get("speed", b"null")) == "fast":
-        request = _hurried(request)
+        # OpenAI has it as a tier.
+        extras = _kept(request.extras, ("speed",))
+        request = msgspec.structs.replace(request, extras=extras, service_tier="fast")
     wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
@@ -334,12 +334,6 @@ def without_preferences(
     if not found:
         return request, ()
     return msgspec.structs.replace(request, extras=extras, tools=tools, turns=turns), found
-
-
-def _hurried(request: ChatRequest) -> ChatRequest:
-    """Anthropic's wish for speed, which OpenAI has as a tier."""
-    extras = _kept(request.extras, ("speed",))
-    return msgspec.structs.replace(request, extras=extras, service_tier="fast")
 
 
 def _is_wish(members: frozenset[str] | None, value: Json) -> bool:

@@ -22,6 +22,11 @@ from ampproxy.model.thinking import budget_of, budget_wanted, clamp_budget, leve
 from ampproxy.wire.values import NULL
 
 _PATH = "thinking"
+#: The budget that leaves the amount to the model.
+DYNAMIC = -1
+#: An answer of fewer tokens does not matter: so few warm a cache, or try a key. The least that OpenAI takes,
+#: to which a limit of one is raised before, is one less.
+_MATTERS = 17
 
 
 def settle_level(
@@ -131,10 +136,7 @@ def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int
 def _with_room(
     request: ChatRequest, tokens: int, target: Target, losses: Losses, least: int = 1
 ) -> ChatRequest:
-    """With room for thinking.
-
-    :param least: the least limit for which that matters.
-    """
+    """With room for thinking, where the limit is not less than ``least``."""
     limit = request.sampling.max_tokens
     if limit is None or limit < least:
         return request
@@ -150,13 +152,6 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
         return request
     losses("thinking", _PATH, f"{target.model} takes tools over Chat Completions only without thinking.")
     return _with(request, Thinking("off"))
-
-
-#: The budget that leaves the amount to the model.
-DYNAMIC = -1
-#: An answer of fewer tokens does not matter: so few warm a cache, or try a key. The least that OpenAI takes,
-#: to which a limit of one is raised before, is one less.
-_MATTERS = 17
 
 
 def settle_amount(
@@ -372,7 +367,12 @@ def _plan(
     if wish is None:
         if request.dialect != profile.dialect and is_small(request) and target.thinks_unasked:
             return _small_plan(profile, target, limit, losses)
-        return _unasked(target, limit, losses, forbidden.unasked)
+        # It is left to the model, unless it would think where it must not.
+        why = forbidden.unasked
+        if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
+            losses("thinking", "thinking", why)
+            return _Plan(Thinking("off"), limit)
+        return _Plan(None, limit)
     if target.thinking == "none":
         if wish.mode != "off":
             losses("thinking", "thinking", "This model does not think.")
@@ -391,14 +391,6 @@ def _plan(
 
 def _takes_levels(target: Target) -> bool:
     return target.thinking in ("level", "both")
-
-
-def _unasked(target: Target, limit: int, losses: Losses, why: str | None) -> _Plan:
-    """Leave it to the model, unless it would think where it must not."""
-    if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
-        losses("thinking", "thinking", why)
-        return _Plan(Thinking("off"), limit)
-    return _Plan(None, limit)
 
 
 def _small_plan(profile: DialectProfile, target: Target, limit: int, losses: Losses) -> _Plan:

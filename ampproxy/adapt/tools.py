@@ -25,6 +25,15 @@ _SUBSCHEMAS: Final = (*_NAMED, "items", "prefixItems", "anyOf", "allOf", "oneOf"
 _DEEPEST: Final = 100
 #: A function's schema that has what every one needs; most begin so, and are not taken apart.
 _USUAL_SCHEMA: Final = re.compile(rb'\{\s*"type"\s*:\s*"object"\s*,\s*"properties"\s*:')
+_FORCED = ("required", "named")
+#: The schema of any object.
+ANY_OBJECT: Final = Json(b'{"type":"object","properties":{}}')
+_NEEDED: Final = {"type": Json(b'"object"'), "properties": Json(b"{}")}
+#: What names a tool, or is for the cache, sets nothing.
+_NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
+_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
+#: How the tool is loaded and who may call it, where all are declared at once.
+_OF_LOADING: Final = ("allowed_callers", "defer_loading")
 
 
 def fit_output(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -96,9 +105,6 @@ def _close(node: Any, depth: int = 0) -> bool:
     return changed
 
 
-_FORCED = ("required", "named")
-
-
 def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
     """A choice that the server takes: one call that is demanded, or the model's own choice.
 
@@ -120,7 +126,9 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
         losses("tool_choice", "choice", "The server cannot be asked for no call: it was shown no tools.")
         return msgspec.structs.replace(request, choice=None, tools=(), hosted=())
     if choice.mode == "named" and "required" in host.choices:
-        return _only(request, choice)
+        # Some call must be made, and the one tool that was named is the only one that may be.
+        only = (choice.name,) if choice.name is not None else choice.allowed
+        return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
     return free_choice(request, losses, "The server lets the model choose whether to call.")
 
 
@@ -153,17 +161,6 @@ def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:
     losses("tool_choice", "choice", why)
     allowed = request.choice.allowed if request.choice is not None else ()
     return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=allowed))
-
-
-def _only(request: ChatRequest, choice: ToolChoice) -> ChatRequest:
-    """Some call must be made, and the one tool that was named is the only one that may be."""
-    only = (choice.name,) if choice.name is not None else choice.allowed
-    return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
-
-
-#: The schema of any object.
-ANY_OBJECT: Final = Json(b'{"type":"object","properties":{}}')
-_NEEDED: Final = {"type": Json(b'"object"'), "properties": Json(b"{}")}
 
 
 def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -236,9 +233,8 @@ class _Fitting:
         changed: dict[str, Any] = {}
         if not self._own:
             self._drop_foreign(tool, at, changed)
-        if tool.freeform and not (
-            self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
-        ):
+        takes_text = self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
+        if tool.freeform and not takes_text:
             self._as_function(tool, at, changed)
         elif not tool.freeform:
             self._fit_schema(tool, at, changed)
@@ -252,9 +248,8 @@ class _Fitting:
             changed["cache"] = None
         if tool.extras:
             for name in tool.extras:
-                self._losses(
-                    "extras", f"{at}.extras.{name}", f"Only the client's own dialect knows '{name}'."
-                )
+                why = f"Only the client's own dialect knows '{name}'."
+                self._losses("extras", f"{at}.extras.{name}", why)
             changed["extras"] = {}
 
     def _as_function(self, tool: Tool, at: str, changed: dict[str, Any]) -> None:
@@ -359,11 +354,6 @@ def _with_stubs(request: ChatRequest, losses: Losses) -> ChatRequest:
     return msgspec.structs.replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
 
 
-#: What names a tool, or is for the cache, sets nothing.
-_NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
-_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
-
-
 def settings_of(hosted: HostedTool) -> dict[str, Any]:
     """The settings of a tool that another dialect declared; those of one dialect alone by their own names."""
     found = loads(hosted.raw, {})
@@ -393,15 +383,8 @@ def _is_usual(name: str, value: Any) -> bool:
     return name in _OF_LOADING or (name == "container" and value == {"type": "auto"})
 
 
-#: How the tool is loaded and who may call it, where all are declared at once.
-_OF_LOADING: Final = ("allowed_callers", "defer_loading")
-
-
 def carried(hosted: HostedTool, taken: tuple[str, ...], path: str, losses: Losses) -> dict[str, Any]:
-    """The settings that the target has a place for; each other one is a loss.
-
-    :param taken: the names of those.
-    """
+    """The settings that the target has a place for, by their names; each other one is a loss."""
     found = settings_of(hosted)
     if lost := sorted(name for name in found if name not in taken and not _is_usual(name, found[name])):
         losses("hosted_settings", path, _WHY.format(names=", ".join(lost), kind=hosted.kind))

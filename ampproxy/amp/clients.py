@@ -14,6 +14,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 #: Gives all values of a header, by its lower-case name.
 GetHeader = Callable[[bytes], Sequence[bytes] | None]
@@ -56,10 +57,10 @@ class AmpClient(Value, frozen=True):
 NEWEST_CLASSIC = 1_777_897_475
 OLDEST_NEO = 1_784_106_548
 
-_VERSION = re.compile(r"[0-9]+\.[0-9]+\.(?P<built>[0-9]{9,11})(?:-g[0-9a-f]{4,40})?\Z")
-_VERSION_WITHIN = re.compile(r"(?<![0-9.])[0-9]+\.[0-9]+\.[0-9]{9,11}-g[0-9a-f]{4,40}(?![0-9A-Za-z])")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+()/-]{0,39}\Z")
-_NAMED = re.compile(
+_VERSION = LatePattern(r"[0-9]+\.[0-9]+\.(?P<built>[0-9]{9,11})(?:-g[0-9a-f]{4,40})?\Z")
+_VERSION_WITHIN = LatePattern(r"(?<![0-9.])[0-9]+\.[0-9]+\.[0-9]{9,11}-g[0-9a-f]{4,40}(?![0-9A-Za-z])")
+_NAME = LatePattern(r"[A-Za-z0-9][A-Za-z0-9 ._+()/-]{0,39}\Z")
+_NAMED = LatePattern(
     r'"(?:client_?name|application|client(?:"\s*:\s*\{\s*"name)?)"\s*:\s*"([^"\\]{1,40})"', re.IGNORECASE
 )
 

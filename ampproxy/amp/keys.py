@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable
 
 import msgspec
 
+from ampproxy.wire.late import LatePattern
+
 #: Of users, and of service accounts (``sgamp_sa_``), Git (``sgamp_git_user_``) and what else Amp may add.
-_KEY = re.compile(rb"sgamp_[A-Za-z0-9_-]{8,500}\Z")
+_KEY = LatePattern(rb"sgamp_[A-Za-z0-9_-]{8,500}\Z")
 #: A JSON Web Signature in its compact form (RFC 7515, section 3.1) whose header and claims are objects. A
 #: client that signed in with OAuth presents one.
-_JWT = re.compile(
+_JWT = LatePattern(
     rb"eyJ[A-Za-z0-9_-]{2,1000}\.(?P<claims>eyJ[A-Za-z0-9_-]{2,6000})\.[A-Za-z0-9_-]{16,1500}\Z"
 )
 
 
 #: Who issues the tokens of model vendors' logins. A client that presents one of those by mistake must not
 #: have it shown to Amp.
-_VENDORS = re.compile(
+_VENDORS = LatePattern(
     r"(?i)(?:https?://)?(?:[a-z0-9-]+\.)*(?:openai|anthropic|claude|google|googleapis|x|microsoftonline|amazonaws)\."
     r"(?:com|ai)(?:[:/]|\Z)"
 )

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
 from ampproxy.catalog.names import Pattern, bare, exact
-from ampproxy.model.base import Value
+from ampproxy.model.base import Noted, Value
 from ampproxy.model.request import Level
 
 Medium: TypeAlias = Literal["text", "image", "audio", "video", "pdf"]
@@ -140,15 +139,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     families: tuple[Family, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Noted, frozen=True, eq=False):
     """What is known of models besides the table.
 
     :param origin: from where: ``config.yaml:12``. It is no difference between two configurations.
     """
 
+    notes: ClassVar[frozenset[str]] = frozenset(("origin",))
+
     family: Family
-    origin: str = field(compare=False)
+    origin: str
 
 
 #: What is known of single models, by :func:`~ampproxy.catalog.names.exact` of their vendors' names.

@@ -11,17 +11,17 @@ minor version follows that the pattern does not have: ``gpt-5`` is also ``gpt-5-
 
 from __future__ import annotations
 
-import re
+from ampproxy.wire.late import LatePattern
 
-_SUFFIX = re.compile(r"\([^()]*\)$")
+_SUFFIX = LatePattern(r"\([^()]*\)$")
 #: Bedrock's: where it is, and whose it is.
-_REGION = re.compile(
+_REGION = LatePattern(
     r"(?:[a-z]{2,6}\.)?(?:anthropic|openai|deepseek|google|meta|minimax|mistral|moonshot|moonshotai|qwen|zai)\.(?=[a-z])"
 )
-_POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
-_POINT_IN_PATTERN = re.compile(r"(?<=[0-9])\.(?=[0-9*])")
+_POINT = LatePattern(r"(?<=[0-9])\.(?=[0-9])")
+_POINT_IN_PATTERN = LatePattern(r"(?<=[0-9])\.(?=[0-9*])")
 #: What makes the text before it another name: more of the word, or one or two digits of a minor version.
-_GOES_ON = re.compile(r"[a-z0-9]|[-.][0-9]{1,2}(?![a-z0-9])")
+_GOES_ON = LatePattern(r"[a-z0-9]|[-.][0-9]{1,2}(?![a-z0-9])")
 #: Longer names are nobody's; comparing stays cheap whatever a client asks for.
 _MAX_NAME_CHARS = 256
 

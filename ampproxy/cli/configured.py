@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from ampproxy.config.load import find, load, not_found, read_file
 from ampproxy.config.run_file import RunNote, read_note, run_file

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import click
+from msgspec.structs import replace
 
 from ampproxy.cli.check import summary
 from ampproxy.cli.configured import OWNER_KEY

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ampproxy.cli.service_client import NotAnswered, ServiceClient
 from ampproxy.config.schema import Config

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Tls
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.words import local_time, span
 
 #: Seconds before its end from which on a certificate is told of.
 _SOON = 14 * 86400.0
 #: Those of a file; the first is the listener's own.
-CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+CERTIFICATE = LatePattern(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
 def certificate_trouble(tls: Tls, wall: float) -> str:

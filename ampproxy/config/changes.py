@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,7 +96,7 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
 
 def _has_fields(value: Any) -> bool:
     """Whether a value is made of fields: what a section of the file becomes."""
-    return isinstance(value, Struct) or is_dataclass(value)
+    return isinstance(value, Struct)
 
 
 def _of_logins(name: str, field: str, old: OAuth, new: OAuth) -> Iterator[str]:
@@ -294,21 +293,21 @@ def _accounts(old: Iterable[Account], new: Iterable[Account]) -> Iterator[str]:
 
 
 def _bare(account: Account) -> Account:
-    return replace(account, label="", line=0)
+    return structs.replace(account, label="", line=0)
 
 
 def _account(old: Account, new: Account) -> Iterator[str]:
-    for field in fields(Account):
-        if field.name in ("label", "line"):
+    for field in Account.__struct_fields__:
+        if field in ("label", "line"):
             continue
-        before, after = getattr(old, field.name), getattr(new, field.name)
+        before, after = getattr(old, field), getattr(new, field)
         if before == after:
             continue
-        name = field.name.replace("_", "-")
-        if field.name == "models":
+        name = field.replace("_", "-")
+        if field == "models":
             yield f"models {_models(before, after)}"
-        elif field.name in _SHOWN:
-            type = "URL" if field.name == "base_url" else ""
+        elif field in _SHOWN:
+            type = "URL" if field == "base_url" else ""
             yield f"{name} {_text(type, before)} -> {_text(type, after)}"
         else:
             yield f"{name} changed"

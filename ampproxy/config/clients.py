@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from datetime import datetime, timezone
+
+from msgspec.structs import replace
 
 from ampproxy.config import fields
 from ampproxy.config.document import Scalar, Sequence, YamlMapping, is_null
@@ -21,16 +21,17 @@ from ampproxy.config.parsing import (
 )
 from ampproxy.model.base import Value
 from ampproxy.model.clients import MICRO, ROUTES, ClientKey, KeyLimit, Period, Unit, marks_of
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret, Unseen
 
 _SERVE_ALL = "put one there, or write api-keys: [] to accept all local requests"
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
 _PLACEHOLDERS = {f"your-api-key-{number}" for number in (1, 2, 3)}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+_NAME = LatePattern(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 #: How the log names a key without a name.
-_DIGEST_NAME = re.compile(r"key-[0-9a-f]{8}\Z")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
+_DIGEST_NAME = LatePattern(r"key-[0-9a-f]{8}\Z")
+_HASH = LatePattern(r"sha256:[0-9a-f]{64}\Z")
+_USD = LatePattern(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
 _AMOUNT = fields.whole("a whole number, 1 or more", 1, 10**12)
 #: The amounts that can be limited, by unit; and the periods of each.
 _UNITS: dict[Unit, str] = {

@@ -6,7 +6,6 @@ loses: the line of every key, the text of a scalar as it was written, and keys t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ import yaml
 from yaml.reader import Reader as _YamlReader
 
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 #: libyaml's loader where it was built in, else the slower one in Python.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -23,7 +23,7 @@ _MERGE = _STANDARD_TAG + "merge"
 
 #: A scalar's or a collection's anchor could be a secret that lost its quotes (``api-key: *abc``);
 #: token names such as '<block end>' and single characters cannot.
-_QUOTED = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
+_QUOTED = LatePattern(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
 
 #: No setting lies deeper than six collections.
 _MAX_DEPTH = 50
@@ -98,7 +98,7 @@ KINDS: dict[type, str] = {
 }
 
 
-_WORD = re.compile(r"[\w.*-]{1,60}\Z")
+_WORD = LatePattern(r"[\w.*-]{1,60}\Z")
 
 
 def below(path: str, key: str) -> str:

@@ -6,7 +6,6 @@ stand: never of URLs, headers or secrets, and never what an environment variable
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,13 +17,14 @@ from ampproxy.config.parsing import Absent, AlreadyReported, InvalidValue, ListO
 from ampproxy.config.secrets import expand_home
 from ampproxy.wire.authority import parse_authority, shown_authority
 from ampproxy.wire.headers import CONNECTION
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret
 
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z")
+_WHOLE = LatePattern(r"[-+]?[0-9]{1,18}\Z")
+_NUMBER = LatePattern(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z")
 #: Go's time.ParseDuration: a sequence of decimal numbers, each with a unit; and days, which it has not.
-_GO_DURATION = re.compile(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h|d))+\Z")
-_GO_PART = re.compile(r"(?<![0-9.])([0-9.]+)(ns|us|µs|μs|ms|s|m|h|d)")
+_GO_DURATION = LatePattern(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h|d))+\Z")
+_GO_PART = LatePattern(r"(?<![0-9.])([0-9.]+)(ns|us|µs|μs|ms|s|m|h|d)")
 _SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -36,7 +36,7 @@ _SECONDS = {
     "h": 3600.0,
     "d": 86400.0,
 }
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)\Z")
+_SIZE = LatePattern(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)\Z")
 _BYTES = {
     "": 1,
     "b": 1,
@@ -49,11 +49,11 @@ _BYTES = {
 }
 _TRUE = {"true", "yes", "on"}
 _FALSE = {"false", "no", "off"}
-_HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}\Z")
+_HOST = LatePattern(r"(?!-)[A-Za-z0-9_.-]{1,253}\Z")
 #: RFC 9110, section 5.6.2: a field name is a token.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_TOKEN = LatePattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 #: What a header's value must not hold: RFC 9110, section 5.5, and anything that is not ASCII.
-_NOT_IN_HEADER = re.compile(r"[^\x20-\x7e\t]")
+_NOT_IN_HEADER = LatePattern(r"[^\x20-\x7e\t]")
 #: Headers that belong to the connection or to the body's framing, not to an account.
 _FRAMING = {*map(bytes.decode, CONNECTION), "content-length", "host"}
 #: Where vendors take keys.
@@ -333,7 +333,7 @@ def _host(place: Location) -> str:
 
 
 #: A host with a port: of two colons and more an IPv6 address is made, unless it has brackets.
-_WITH_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]/@]+):\d+")
+_WITH_PORT = LatePattern(r"(?:\[[^\[\]]*\]|[^:\[\]/@]+):\d+")
 
 
 def _allowed_host(place: Location) -> str:

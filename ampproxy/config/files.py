@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import select
 import stat
@@ -15,6 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ampproxy.wire.late import LatePattern
 
 #: The largest configuration; it is read in the reactor. Bytes.
 MAX_CONFIG = 1024 * 1024
@@ -24,7 +25,7 @@ MAX_SECRET = 256 * 1024
 READ_TIMEOUT = 30.0
 _PIECE = 1024 * 1024
 #: A descriptor of this process: ``<(command)`` in a shell, ``/dev/stdin``.
-_DESCRIPTOR = re.compile(r"/dev/(?:stdin|fd/[0-9]+)|/proc/(?:self|[0-9]+)/fd/[0-9]+")
+_DESCRIPTOR = LatePattern(r"/dev/(?:stdin|fd/[0-9]+)|/proc/(?:self|[0-9]+)/fd/[0-9]+")
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ampproxy.config import fields
 from ampproxy.config.parsing import InvalidValue, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import Logging, Metrics
+from ampproxy.wire.late import LatePattern
 
-_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})\Z")
+_ADDRESS = LatePattern(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})\Z")
 _EXPECTED = "an address with a port, such as 127.0.0.1:9317 or [::1]:9317"
 
 

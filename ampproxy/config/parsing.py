@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -85,7 +85,6 @@ class Remarks:
             yield sys.maxsize, f"{self._name}:{self._at}: file: {message}"
 
 
-@dataclass(frozen=True, slots=True)
 class ParseContext:
     """What reading one file needs from outside, and what it has found fault with so far.
 
@@ -97,23 +96,31 @@ class ParseContext:
     :ivar literal: the settings whose secrets stand in the file itself.
     """
 
-    name: str
-    environ: MappingOf[str, str]
-    home: Path
-    read_secret: Callable[[Path], str]
-    read_pem: Callable[[Path], bytes]
-    folder: Path = Path("/")
-    elsewhere: MappingOf[str, str] = field(default_factory=dict)
-    lenient: bool = False
-    pems: bool = True
-    unseen: list[Unseen] = field(default_factory=list)
-    literal: list[str] = field(default_factory=list)
-    complaints: Remarks = field(init=False)
-    warnings: Remarks = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "complaints", Remarks(self.name))
-        object.__setattr__(self, "warnings", Remarks(self.name))
+    def __init__(
+        self,
+        name: str,
+        environ: MappingOf[str, str],
+        home: Path,
+        read_secret: Callable[[Path], str],
+        read_pem: Callable[[Path], bytes],
+        folder: Path = Path("/"),
+        elsewhere: MappingOf[str, str] = MappingProxyType({}),
+        lenient: bool = False,
+        pems: bool = True,
+    ) -> None:
+        self.name = name
+        self.environ = environ
+        self.home = home
+        self.read_secret = read_secret
+        self.read_pem = read_pem
+        self.folder = folder
+        self.elsewhere = elsewhere
+        self.lenient = lenient
+        self.pems = pems
+        self.unseen: list[Unseen] = []
+        self.literal: list[str] = []
+        self.complaints = Remarks(name)
+        self.warnings = Remarks(name)
 
     def complain(self, line: int, key: str, message: Words) -> None:
         """Note what keeps the configuration from being used."""

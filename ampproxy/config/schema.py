@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
+import msgspec
+
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
-from ampproxy.model.base import Guarded, Value
+from ampproxy.model.base import Guarded, Noted, Value
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.ledger import Ledger
 from ampproxy.model.neo import Neo
@@ -77,8 +78,7 @@ class ModelAlias(Value, frozen=True, kw_only=True):
     fork: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Guarded, frozen=True, kw_only=True):
     """One credential at one vendor.
 
     :param label: how logs and errors name it; never holds a secret: ``claude-api-key[0]``,
@@ -101,6 +101,8 @@ class Account:
     :param beta: of a login at Anthropic: what is added to ``anthropic-beta``.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("proxy_url", "headers", "token"))
+
     label: str
     kind: AccountKind
     dialect: str
@@ -108,8 +110,8 @@ class Account:
     api_key: Secret
     priority: int = 0
     prefix: str = ""
-    proxy_url: str | None = field(default=None, repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    proxy_url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     models: tuple[ModelName, ...] = ()
     aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ class Account:
     profile: str = ""
     weight: int = 1
     line: int = 0
-    token: TokenSource | None = field(default=None, repr=False)
+    token: TokenSource | None = None
     tenant: str = ""
     beta: str = ""
 
@@ -376,8 +378,7 @@ class OAuth(Value, frozen=True, kw_only=True):
     gemini: OAuthClient = GEMINI_OAUTH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Noted, frozen=True, kw_only=True, eq=False):
     """Everything that the service is told.
 
     :param clients: the entries of ``api-keys``; none: everybody on this machine is served.
@@ -393,6 +394,9 @@ class Config:
     :param literal: the settings whose secrets stand in the file itself.
     """
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("proxy_url", "lines", "written"))
+    notes: ClassVar[frozenset[str]] = frozenset(("lines", "keyless", "written", "unseen", "literal"))
+
     host: str = "127.0.0.1"
     port: int = 8317
     tls: Tls | None = None
@@ -403,37 +407,37 @@ class Config:
     state_dir: Path = Path("~/.local/state/ampproxy")
     workers: int = 1
     state: StateSettings | None = None
-    proxy_url: str | None = field(default=None, repr=False)
+    proxy_url: str | None = None
     request_retry: int = 0
     max_retry_credentials: int = 0
     max_retry_interval: int = 0
     disable_cooling: bool = False
     force_model_prefix: bool = False
     passthrough_headers: bool = False
-    streaming: Streaming = field(default_factory=Streaming)
+    streaming: Streaming = Streaming()
     translation: Literal["lenient", "strict"] = "lenient"
-    routing: Routing = field(default_factory=Routing)
-    ampcode: AmpCode = field(default_factory=AmpCode)
+    routing: Routing = Routing()
+    ampcode: AmpCode = AmpCode()
     accounts: tuple[Account, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    logging: Logging = field(default_factory=Logging)
-    metrics: Metrics = field(default_factory=Metrics)
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    logging: Logging = Logging()
+    metrics: Metrics = Metrics()
     alerts: Alerts | None = None
-    oauth: OAuth = field(default_factory=OAuth)
-    learning: Learning = field(default_factory=Learning)
-    ledger: Ledger = field(default_factory=Ledger)
-    page: Page = field(default_factory=Page)
-    payload: Payload = field(default_factory=Payload)
+    oauth: OAuth = OAuth()
+    learning: Learning = Learning()
+    ledger: Ledger = Ledger()
+    page: Page = Page()
+    payload: Payload = Payload()
     catalog: tuple[Override, ...] = ()
     neo: Neo | None = None
     warnings: tuple[str, ...] = ()
     source: Path | None = None
-    lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
-    keyless: bool = field(default=False, compare=False)
-    written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
-    unseen: tuple[Unseen, ...] = field(default=(), compare=False)
-    literal: tuple[str, ...] = field(default=(), compare=False)
+    lines: MappingOf[str, int] = msgspec.field(default_factory=dict)
+    keyless: bool = False
+    written: MappingOf[str, str] = msgspec.field(default_factory=dict)
+    unseen: tuple[Unseen, ...] = ()
+    literal: tuple[str, ...] = ()
 
     @property
     def api_keys(self) -> tuple[Secret, ...]:

@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-_REFERENCE = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+from ampproxy.wire.late import LatePattern
+
+_REFERENCE = LatePattern(r"\$\$\{|\$\{([^}]*)(\}?)")
+_NAME = LatePattern(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _FILE = "file:"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msgspec import structs
+from msgspec.structs import replace
 
 from ampproxy.config import fields
 from ampproxy.config.accounts import ACCOUNT_SETTINGS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,11 +17,12 @@ from ampproxy.config.parsing import (
 )
 from ampproxy.config.schema import Config
 from ampproxy.model.sharing import REDIS_PORT, SENTINEL_PORT, RedisAddress, StateSettings
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret, Unseen
 
 _SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
 _EXAMPLE = "redis://HOST:6379/0, rediss://HOST/0, unix:///PATH or redis+sentinel://HOST,HOST/SERVICE/0"
-_PREFIX = re.compile(r"[A-Za-z0-9._:{}-]{1,64}\Z")
+_PREFIX = LatePattern(r"[A-Za-z0-9._:{}-]{1,64}\Z")
 
 
 def redis_address(text: str) -> RedisAddress:

@@ -103,7 +103,7 @@ class Rule(Value, frozen=True):
     verdict: Verdict
     statuses: frozenset[int] = frozenset()
     kinds: frozenset[ErrorKind] = frozenset()
-    words: LatePattern | None = None
+    words: LatePattern[str] | None = None
 
     def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
         """Whether a failure is this row's."""
@@ -114,7 +114,7 @@ class Rule(Value, frozen=True):
         return self.words is None or self.words.search(text) is not None
 
 
-def _words(*alternatives: str) -> LatePattern:
+def _words(*alternatives: str) -> LatePattern[str]:
     return LatePattern("|".join(alternatives), re.IGNORECASE)
 
 
@@ -140,6 +140,7 @@ _NOT_FOR_THIS_ACCOUNT = _words(
     r"\bnot (?:available|supported|included|allowed) (?:on|in|with|for|by|under) (?:this|your) (?:current )?"
     r"(?:plan|subscription|account|tier|api key|organization)",
     r"\bnot have access to (?:the |this )?model",
+    r"\bonly supported (?:in|via|through) (?:the )?/?v1/responses\b",
 )
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
@@ -163,7 +164,9 @@ _FLAGGED = _words(
     r"\bcontent_filter\b",
 )
 _NO_MONEY = _words(
-    r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
+    *(r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"),
+    *(r"\barrearage\b", r"\baccountoverdue", r"balance is (?:insufficient|not enough)", r"余额不足|欠费"),
+    *(r"\bextra usage\b", r"\bused all available credits\b"),
 )
 _CLOSED = _words(r"\bsuspended\b", r"\bdeactivated\b", r"\bbanned\b", r"organization has been disabled")
 _SPENDING_LIMIT = _words(
@@ -360,7 +363,7 @@ def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) 
 
 
 #: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
-_IN_BODY: tuple[tuple[LatePattern, Callable[[str, float], float | None]], ...] = (
+_IN_BODY: tuple[tuple[LatePattern[str], Callable[[str, float], float | None]], ...] = (
     (LatePattern(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
     (LatePattern(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
     (LatePattern(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),

@@ -9,12 +9,12 @@ of a 429.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 
 class HasHeader(Protocol):
@@ -50,11 +50,11 @@ _OPENAI_MARKS = (
     b"x-codex-primary-used-percent",
 )
 
-_ANTHROPIC = re.compile(r"anthropic-ratelimit-([a-z0-9_-]{1,40}?)-(limit|remaining|reset|utilization)")
-_OPENAI = re.compile(r"x-ratelimit-(limit|remaining|reset)-([a-z0-9_-]{1,40})")
-_CODEX = re.compile(r"x-codex-(primary|secondary)-(used-percent|reset-after-seconds|reset-at)")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(ms|us|µs|ns|s|m|h|d)")
+_ANTHROPIC = LatePattern(r"anthropic-ratelimit-([a-z0-9_-]{1,40}?)-(limit|remaining|reset|utilization)")
+_OPENAI = LatePattern(r"x-ratelimit-(limit|remaining|reset)-([a-z0-9_-]{1,40})")
+_CODEX = LatePattern(r"x-codex-(primary|secondary)-(used-percent|reset-after-seconds|reset-at)")
+_DURATION = LatePattern(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|s|m|h|d))+")
+_DURATION_PART = LatePattern(r"(?<![\d.])(\d+(?:\.\d+)?)(ms|us|µs|ns|s|m|h|d)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 #: From here on a number is a time of day, not a span: the year 2001 in seconds.
 _EPOCH = 1e9

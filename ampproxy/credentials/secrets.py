@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 from ampproxy.config.schema import Config
 from ampproxy.model.databases import passwords_in
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret, Unseen
 
 #: Headers of an account that are credentials of its owner's: those whose name says so.
-_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
+_CREDENTIAL = LatePattern(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
 
 
 def embedded_secrets(config: Config) -> list[str]:

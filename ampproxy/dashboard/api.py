@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.credentials.report import Forgotten, Report
 from ampproxy.dashboard import questions, shapes
@@ -19,6 +18,7 @@ from ampproxy.dashboard.questions import Asked
 from ampproxy.dashboard.usage import DIMENSIONS
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.http.server_request import NOT_DONE_YET
 from ampproxy.model.base import Value
 from ampproxy.model.clients import ADMIN
 from ampproxy.model.roles import ROLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import Literal, Protocol, TypeAlias, TypedDict, cast
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -15,9 +15,8 @@ from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.messages import Messages
 from ampproxy.dialects.monitor import Members, StreamMonitor
-from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.state import STATELESS, VendorState
-from ampproxy.dialects.tool_names import ToolNames, no_names
+from ampproxy.dialects.tool_names import ToolNames, flat_shown, no_names
 from ampproxy.model.base import Value
 from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
@@ -26,8 +25,22 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
 from ampproxy.wire.late import Late
+from ampproxy.wire.values import encode
 
 Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
+#: What of a :class:`Dialect` is found in the same modules of all their folders, and in one of any name.
+_TRANSLATING = {
+    "parse_request": "request_in",
+    "render_request": "request_out",
+    "parse_response": "response",
+    "render_response": "response",
+}
+_BODIES = ("error_body", "parse_error", "models_body", "parse_count", "count_body")
+#: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
+LONGEST_SLEEP_SECONDS = 60.0
+Mend: TypeAlias = Callable[[bytes, Members], bytes]
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
 
 
 class ModelInfo(Value, frozen=True):
@@ -73,7 +86,7 @@ class Rendered(Value, frozen=True):
     :param headers: extra request headers that this body needs (``anthropic-beta``).
     :param freeform: the names, as sent, of freeform tools that were written as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
-        :mod:`ampproxy.dialects.freeform`).
+        :mod:`ampproxy.adapt.freeform`).
     """
 
     body: bytes
@@ -112,14 +125,7 @@ class AnswerRules(Protocol):
         """
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """The whole answer likewise.
-
-        :param values: its members, where they have been read already.
-        """
-
-
-#: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
-LONGEST_SLEEP_SECONDS = 60.0
+        """The whole answer likewise; ``values``: its members, where they have been read already."""
 
 
 class EventStream(Value, frozen=True, kw_only=True):
@@ -165,9 +171,6 @@ def one_of(*values: bytes) -> Callable[[bytes], bool]:
     return values.__contains__
 
 
-Mend: TypeAlias = Callable[[bytes, Members], bytes]
-
-
 class Mending(Value, frozen=True, kw_only=True):
     """How an answer is mended that is written otherwise than its dialect has it, at which clients fail.
 
@@ -193,10 +196,6 @@ class OwnCleaning(Protocol):
         :param families: what is known of models; ``None``: the shipped table.
         :param cleaned: whether :attr:`Passthrough.clean` has had the body.
         """
-
-
-#: How a client stands with its limits, and the seconds since the epoch -> headers.
-LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
 
 
 class Storing(Value, frozen=True, kw_only=True):
@@ -253,7 +252,6 @@ class Passthrough(Value, frozen=True, kw_only=True):
     :param traces: texts without which no request's history holds thinking or a proof of it.
     :param look: what routing must know of a body, and whether its history may hold thinking, in one pass;
         ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
-    :param look_from: bytes from which on that is cheaper.
     :param may_not_fit: whether a request may have what a target does not take at its server; by a search, for
         most bodies pass as they are. ``None``: it never has.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
@@ -293,7 +291,6 @@ class Passthrough(Value, frozen=True, kw_only=True):
     ends_well: Callable[[Members], bool] = lambda answer: False
     traces: tuple[bytes, ...] = ()
     look: Callable[[bytes], tuple[Peek, bool] | None] = lambda body: None
-    look_from: int = 64 * 1024
     may_not_fit: Callable[[bytes, Target], bool] | None = None
     is_renamed: Callable[[bytes, Target], bool] = lambda body, target: False
     own: OwnCleaning = lambda body, model, families, *, cleaned: (body, ())
@@ -315,16 +312,13 @@ class Passthrough(Value, frozen=True, kw_only=True):
     messages: Messages | None = None
 
 
-class Opening:
+class Opening(msgspec.Struct):
     """How the thinking of one model begins at one account, as its answers show.
 
     :ivar unmarked: in the content, with no tag: its end alone shows; ``None``: no answer has shown it yet.
     """
 
-    __slots__ = ("unmarked",)
-
-    def __init__(self) -> None:
-        self.unmarked: bool | None = None
+    unmarked: bool | None = None
 
 
 class StreamParser(Protocol):
@@ -385,41 +379,17 @@ class ParseRequest(Protocol):
         """
 
 
-class Translation(TypedDict):
-    """What of a dialect is found in the same place in all of their folders; see :class:`Dialect`."""
-
-    parse_request: ParseRequest
-    render_request: Callable[[ChatRequest, Target], Rendered]
-    parse_response: Callable[[bytes], ChatResponse]
-    render_response: Callable[[ChatResponse, AnswerContext], bytes]
-
-
-def translation(package: str) -> Translation:
+def translation(package: str) -> dict[str, Any]:
     """The requests and whole answers of the dialect in a package, each way loaded when it is first needed:
     where bytes pass, none is.
     """
-    return Translation(
-        parse_request=Late(f"{package}.request_in", "parse_request"),
-        render_request=Late(f"{package}.request_out", "render_request"),
-        parse_response=Late(f"{package}.response", "parse_response"),
-        render_response=Late(f"{package}.response", "render_response"),
-    )
+    return {name: Late(f"{package}.{module}", name) for name, module in _TRANSLATING.items()}
 
 
-class Bodies(TypedDict):
-    """What of a dialect a module of it has under the same names; see :class:`Dialect`."""
-
-    error_body: Callable[[WireError], bytes]
-    parse_error: Callable[[int, Mapping[str, str], bytes], WireError]
-    models_body: Callable[[Sequence[ModelInfo]], bytes]
-    model_body: Callable[[ModelInfo], bytes]
-    parse_count: Callable[[bytes], int]
-    count_body: Callable[[int], bytes]
-
-
-def bodies(module: ModuleType) -> Bodies:
+def bodies(module: ModuleType) -> dict[str, Any]:
     """The errors, lists and counts that a module writes and reads."""
-    return cast("Bodies", {name: getattr(module, name) for name in Bodies.__annotations__})
+    found = {name: getattr(module, name) for name in _BODIES}
+    return {**found, "model_body": lambda model: encode(module.model_members(model))}
 
 
 class Dialect(Value, frozen=True, kw_only=True):

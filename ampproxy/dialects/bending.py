@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from ampproxy.adapt.conversation import REMINDER
 from ampproxy.dialects.json import NULL, encode, loads
 from ampproxy.dialects.monitor import given
+from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.dialects.refusal_places import is_empty, may_change
 from ampproxy.model.base import Json
 from ampproxy.model.lesson import EACH, Lesson, Place
@@ -24,6 +26,20 @@ _Change = Callable[[bytes], bytes | None]
 _EFFORTS: tuple[str, ...] = ("none", *LEVELS)
 #: What all models that take efforts have: where an outer one is refused, the way leads there.
 _USUAL: tuple[Level, ...] = ("low", "medium", "high")
+#: Said in the place of a picture.
+_LEFT_OUT = "[A picture was here, which this model cannot see.]"
+_PICTURES = frozenset(("image", "image_url", "input_image"))
+#: What holds parts, and how deep.
+_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
+CONTINUE = {"role": "user", "content": "Continue."}
+_CALLS = frozenset(("functionCall", "function_call", "function"))
+_SIGNATURES = frozenset(("thoughtSignature", "thought_signature", "extra_content"))
+_NO_SIGNATURE = {"thoughtSignature": Json(encode(SKIP_SIGNATURE))}
+_NO_SIGNATURE_OF_CHAT = {"extra_content": Json(encode({"google": {"thought_signature": SKIP_SIGNATURE}}))}
+#: What the backend of Codex logins has every body say.
+_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
+_SYSTEM = ("system", "developer")
+_DEVELOPER = {b'"system"': b'"developer"'}
 
 
 def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:
@@ -38,16 +54,19 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
         if out is not None:
             body = out
             used.append(lesson)
-            losses.append(_loss(lesson))
+            losses.append(loss_of(lesson))
     return body, tuple(losses), tuple(used)
 
 
-def _loss(lesson: Lesson) -> Loss:
+def loss_of(lesson: Lesson) -> Loss:
+    """What an account loses by a lesson."""
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
     if lesson.act in ("rename", "as-text", "no-blanks"):
         return Loss("renamed", lesson.name, why)
-    if lesson.act == "tools":
+    if lesson.act in ("tools", "no-tools"):
         return Loss("hosted_tool", lesson.name, why)
+    if lesson.act in _ADDING:
+        return Loss(_ADDING[lesson.act], lesson.name, why)
     if lesson.act == "no-pictures":
         return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
@@ -58,10 +77,13 @@ def _loss(lesson: Lesson) -> Loss:
 def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     """The changed body; ``None``: nothing is to be changed."""
     values = members(body)
-    if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
+    if values is None or lesson.act == "betas" or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
-    if lesson.act == "tools":
-        return _of_kinds(body, lesson.words)
+    if lesson.act in ("tools", "no-tools"):
+        return _of_kinds(body, lesson.words, refused=lesson.act == "no-tools")
+    if lesson.act == "signatures":
+        within = "parts" if lesson.place[0] == "contents" else "tool_calls"
+        return _changed(body, (*lesson.place, EACH, within), partial(_signed, anew=bool(lesson.words)))
     if lesson.act in _WHOLE:
         out = _by_turns(body, lesson.words) if lesson.act == "turns" else _WHOLE[lesson.act](body)
         return None if out == body else out
@@ -123,12 +145,8 @@ def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
     return _changed(text, rest, change) if rest else None
 
 
-def _as_texts(body: bytes) -> bytes | None:
-    """The contents of messages that are lists of texts, or null, as texts."""
-    return _changed(body, ("messages", EACH, "content"), _as_text)
-
-
 def _as_text(content: bytes) -> bytes | None:
+    """The content of a message that is a list of texts, or null, as a text."""
     value = loads(content)
     if value is None:
         return b'""'
@@ -138,12 +156,8 @@ def _as_text(content: bytes) -> bytes | None:
     return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
 
 
-def _without_blanks(body: bytes) -> bytes | None:
-    """The messages without empty texts, and without those in which nothing else is."""
-    return _changed(body, ("messages",), _filled)
-
-
 def _filled(messages: bytes) -> bytes | None:
+    """The messages without empty texts, and without those in which nothing else is."""
     kept = [found for message in elements(messages) if (found := _filled_message(message)) is not None]
     return encode(kept) if kept else None
 
@@ -165,11 +179,6 @@ def _is_blank(value: Any) -> bool:
     if isinstance(value, dict) and value.get("type") == "text":
         value = value.get("text")
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-#: Said in the place of a picture.
-_LEFT_OUT = "[A picture was here, which this model cannot see.]"
-_PICTURES = frozenset(("image", "image_url", "input_image"))
 
 
 def _without_pictures(body: bytes) -> bytes | None:
@@ -195,9 +204,8 @@ def _seen(value: Any, depth: int = 0) -> tuple[Any, bool]:
         words = {"text": _LEFT_OUT}
         return ({"type": "input_text" if kind == "input_image" else "text", **words} if kind else words), True
     inner = {name: _seen(value[name], depth + 1) for name in _HOLDERS if name in value}
-    return {**value, **{name: part for name, (part, _) in inner.items()}}, any(
-        found for _, found in inner.values()
-    )
+    found = any(found for _, found in inner.values())
+    return {**value, **{name: part for name, (part, _) in inner.items()}}, found
 
 
 def _is_picture(blob: Any) -> bool:
@@ -205,27 +213,56 @@ def _is_picture(blob: Any) -> bool:
     return isinstance(media, str) and media.startswith("image/")
 
 
-#: What holds parts, and how deep.
-_HOLDERS, _DEEPEST = ("content", "parts", "output"), 6
-
-
-def _of_kinds(body: bytes, kinds: tuple[str, ...]) -> bytes | None:
-    """The body with tools of these types alone, and a choice among those."""
+def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | None:
+    """The body with tools of these types alone, or with those of others, and a choice among them."""
     values = members(body) or {}
     tools = elements(values.get("tools", NULL))
-    kept = [tool for tool in tools if string((members(tool) or {}).get("type", NULL)) in kinds]
+    kept = [t for t in tools if (string((members(t) or {}).get("type", NULL)) in kinds) is not refused]
     if len(kept) == len(tools):
         return None
     choice = loads(values.get("tool_choice", NULL))
     gone = {"tools"} if kept else {"tools", "tool_choice", "parallel_tool_calls"}
-    if isinstance(choice, dict) and choice.get("type") not in kinds:
+    if isinstance(choice, dict) and (choice.get("type") in kinds) is refused:
         gone.add("tool_choice")
     out = {name: value for name, value in values.items() if name not in gone}
     return encode({**out, "tools": kept} if kept else out)
 
 
-#: What the backend of Codex logins has every body say.
-_OF_LOGINS = {"stream": Json(b"true"), "store": Json(b"false")}
+def _thought(messages: bytes) -> bytes | None:
+    """The messages of assistants with their thinking; with an empty one where they have none."""
+    turns = elements(messages)
+    out = [turn if (new := _with_thought(turn)) is None else new for turn in turns]
+    return encode(out) if out != turns else None
+
+
+def _with_thought(turn: Json) -> Json | None:
+    values = members(turn) or {}
+    if string(values.get("role", NULL)) != "assistant" or given(values, "reasoning_content"):
+        return None
+    return Json(encode({**values, "reasoning_content": ""})) if "reasoning_content" not in values else None
+
+
+def _with_a_question(body: bytes) -> bytes | None:
+    """The messages with a user's at the end."""
+    found = loads((members(body) or {}).get("messages", NULL))
+    last = found[-1] if isinstance(found, list) and found else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
+        return None
+    return _changed(body, ("messages",), lambda text: encode([*elements(text), CONTINUE]))
+
+
+def _signed(parts: bytes, *, anew: bool) -> bytes | None:
+    """The parts or calls of a turn; the first call has a signature, or what Gemini takes for one.
+
+    :param anew: what it has is not taken, nor are those of other parts.
+    """
+    found = [members(part) or {} for part in elements(parts)]
+    left_out = _SIGNATURES if anew else frozenset()
+    kept = [{name: raw for name, raw in values.items() if name not in left_out} for values in found]
+    first = next((values for values in kept if _CALLS.intersection(values)), None)
+    if first is not None and not _SIGNATURES.intersection(first):
+        first.update(_NO_SIGNATURE_OF_CHAT if "function" in first else _NO_SIGNATURE)
+    return encode(kept) if kept != found else None
 
 
 def _as_of_login(body: bytes) -> bytes | None:
@@ -236,14 +273,7 @@ def _as_of_login(body: bytes) -> bytes | None:
         content = [{"type": "input_text", "text": asked}]
         values["input"] = Json(encode([{"type": "message", "role": "user", "content": content}]))
     out = encode(values)
-    return _changed(out, ("input", EACH, "role"), _developer) or out
-
-
-def _developer(role: bytes) -> bytes | None:
-    return b'"developer"' if role == b'"system"' else None
-
-
-_SYSTEM = ("system", "developer")
+    return _changed(out, ("input", EACH, "role"), _DEVELOPER.get) or out
 
 
 def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
@@ -252,7 +282,10 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
 
     :param refused: roles that are not taken anywhere.
     """
-    found = loads((members(body) or {}).get("messages", NULL))
+    values = members(body) or {}
+    if "contents" in values:
+        return _instructed(values) if refused else None
+    found = loads(values.get("messages", NULL))
     if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
         return None
     rows: list[list[dict[str, Any]]] = []
@@ -268,6 +301,22 @@ def _by_turns(body: bytes, refused: tuple[str, ...] = ()) -> bytes | None:
             rows.append([message])
     turns = list(map(_as_one, rows))
     return _changed(body, ("messages",), lambda text: encode(turns)) if turns != found else None
+
+
+def _instructed(values: dict[str, Json]) -> bytes | None:
+    """The contents with the system's instruction as the beginning of the first user's (Gemma at Gemini)."""
+    name = next((name for name in ("systemInstruction", "system_instruction") if name in values), "")
+    instruction = members(values.get(name, NULL)) or {}
+    parts, turns = instruction.get("parts", NULL), elements(values["contents"])
+    first = members(turns[0]) if turns else None
+    if not name or first is None:
+        return None
+    rest = {key: value for key, value in values.items() if key != name}
+    if string(first.get("role", NULL)) == "model":
+        turns.insert(0, Json(encode({"role": "user", "parts": parts})))
+    else:
+        turns[0] = Json(encode({**first, "parts": [*elements(parts), *elements(first.get("parts", NULL))]}))
+    return encode({**rest, "contents": turns})
 
 
 def _go_together(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -300,11 +349,15 @@ def _parts(content: Any) -> list[dict[str, Any]]:
 
 _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "turns": _by_turns,
-    "as-text": _as_texts,
-    "no-blanks": _without_blanks,
+    "as-text": lambda body: _changed(body, ("messages", EACH, "content"), _as_text),
+    "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
+    "thoughts": lambda body: _changed(body, ("messages",), _thought),
+    "no-prefill": _with_a_question,
 }
+#: What adds something -> the kind of loss that it is.
+_ADDING = {"thoughts": "renamed", "signatures": "missing_signature", "no-prefill": "prefill"}
 
 
 def _change(text: bytes, lesson: Lesson) -> bytes | None:
@@ -313,7 +366,12 @@ def _change(text: bytes, lesson: Lesson) -> bytes | None:
     if lesson.act == "leave-out":
         if lesson.was and not _was(value, lesson.was):
             return None
-        return GONE if is_empty(value) or may_change(lesson.place, unknown=True, value=value) else None
+        default = lesson.place == ("tool_choice",) and value in ("auto", {"type": "auto"})
+        return (
+            GONE
+            if default or is_empty(value) or may_change(lesson.place, unknown=True, value=value)
+            else None
+        )
     if not may_change(lesson.place, unknown=False) or (lesson.was and not _was(value, lesson.was)):
         return None
     return _BENDS[lesson.act](value, lesson)

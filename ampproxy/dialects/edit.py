@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -15,6 +16,9 @@ from ampproxy.wire.values import encode
 Raw = msgspec.Raw
 #: What is to change of an object: name -> new text.
 Changes: TypeAlias = dict[str, bytes]
+_MODELS = ("model", "modelVersion")
+#: Objects in which those, or some of them, stand as well.
+_WITHIN = {"message": ("model",), "response": _MODELS}
 
 
 def edit_object(
@@ -41,10 +45,7 @@ def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> b
 
 
 def edit_items(
-    body: bytes | Raw,
-    name: str,
-    rule: Callable[[int, Raw], bytes | Raw | None],
-    known: Members | None = None,
+    body: bytes | Raw, name: str, rule: Callable[[int, Raw], bytes | Raw | None], known: Members | None = None
 ) -> bytes | Raw:
     """An object with the elements of one of its lists as ``rule`` gives them, by their numbers: the very same
     element: it stays; ``None``: it is left out.
@@ -60,15 +61,21 @@ def edit_items(
     return replace_members(body, {name: join(new for new in edited if new is not None)}, values)
 
 
+def inside(values: Members, name: str, rule: Callable[[Members], Changes]) -> Changes:
+    """The change of a member that is an object, if ``rule`` makes one."""
+    new = edit_object(values.get(name), rule)
+    return {} if new is None else {name: new}
+
+
+def in_each(values: Members, name: str, rule: Callable[[Members], Changes]) -> Changes:
+    """The change of a member that is a list of objects, if ``rule`` makes one in any of them."""
+    new = edit_list(values.get(name), lambda raw: edit_object(raw, rule))
+    return {} if new is None else {name: new}
+
+
 def join(pieces: Iterable[bytes | Raw]) -> bytes:
     """A JSON list of elements that are JSON text."""
     return b"[" + b",".join(map(bytes, pieces)) + b"]"
-
-
-def put(changes: Changes, name: str, value: bytes | None) -> None:
-    """Note a change, if it is one."""
-    if value is not None:
-        changes[name] = value
 
 
 class Exchange:
@@ -104,9 +111,8 @@ class Exchange:
 
     def tool_name_changes(self, values: Members) -> Changes:
         """The change of a ``name`` member."""
-        changes: Changes = {}
-        put(changes, "name", self.tool_name(values.get("name")))
-        return changes
+        name = self.tool_name(values.get("name"))
+        return {} if name is None else {"name": name}
 
     def model_changes(self, values: Members) -> Changes:
         """The asked name in ``model``, ``modelVersion``, ``message.model``, ``response.model`` and
@@ -115,17 +121,10 @@ class Exchange:
         if self.model is None:
             return {}
         changes = self._named(values, _MODELS)
-        if "message" in values:
-            put(changes, "message", edit_object(values["message"], self._named_in_message))
-        if "response" in values:
-            put(changes, "response", edit_object(values["response"], self._named_in_response))
+        for name, names in _WITHIN.items():
+            if name in values:
+                changes |= inside(values, name, partial(self._named, names=names))
         return changes
-
-    def _named_in_message(self, values: Members) -> Changes:
-        return self._named(values, _MODEL)
-
-    def _named_in_response(self, values: Members) -> Changes:
-        return self._named(values, _MODELS)
 
     def _named(self, values: Members, names: tuple[str, ...]) -> Changes:
         model, changes = self.model or b"", {}
@@ -135,22 +134,15 @@ class Exchange:
         return changes
 
 
-_MODEL = ("model",)
-_MODELS = ("model", "modelVersion")
+class ModelOnly(msgspec.Struct):
+    """:class:`~ampproxy.dialects.base.AnswerRules` for an answer of which the model's name alone matters."""
 
-
-class ModelOnly:
-    """Rules for an answer of which nothing but the model's name matters."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
-        """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data, values)
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
-        """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         values = members(body) if values is None else values
         changes = self._exchange.model_changes(values) if values else None
         return replace_members(body, changes, values) if changes else body

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import is_object, loads
-from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS
 from ampproxy.model.events import ErrorKind, Finished, FinishReason, WireError
 
@@ -78,6 +78,10 @@ BENT: Final[dict[FinishReason, str]] = {
 #: A call without a name cannot be run, and neither a client nor the next turn takes it.
 NAMELESS: Final = WireError(
     "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"
+)
+#: An agent takes an answer that is nothing for its work being done.
+EMPTY: Final = WireError(
+    "unavailable", "The vendor's answer is empty: it ended, and has no token.", 502, "empty_answer"
 )
 CUT_CALL: Final = WireError(
     "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"

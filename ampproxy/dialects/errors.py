@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final, TypeVar
 
+import msgspec
+
+from ampproxy.dialects.json import Decoder, read_answer
 from ampproxy.model.events import ErrorKind
 from ampproxy.wire.headers import http_date
+
+T = TypeVar("T")
+
+
+def by_word(words: Mapping[T, str]) -> dict[str, T]:
+    """What each word means, of the words of each meaning, with blanks between them."""
+    return {word: meaning for meaning, listed in words.items() for word in listed.split()}
+
 
 #: HTTP status -> kind; others by :func:`kind_of_status`.
 KINDS: Final[dict[int, ErrorKind]] = {
@@ -42,6 +53,22 @@ _TOO_LONG = re.compile(
 )
 #: So much of a vendor's message is searched for words: its sentences begin with what they are about.
 SEARCHED = 4096
+#: Characters of a foreign error body that are shown.
+_LONGEST_SENTENCE: Final = 500
+#: The title of a page; a title has no markup.
+_TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
+
+
+class _Count(msgspec.Struct):
+    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
+
+
+_COUNT: Final = Decoder(_Count)
+
+
+def parse_count(body: bytes) -> int:
+    """Input tokens, of the answer to a counting request of Anthropic's or OpenAI's."""
+    return read_answer(_COUNT, body, "token count").input_tokens
 
 
 def kind_of_status(status: int) -> ErrorKind:
@@ -54,13 +81,6 @@ def kind_of_status(status: int) -> ErrorKind:
 def is_context_length(message: str) -> bool:
     """Whether a vendor's refusal means that the prompt does not fit the model."""
     return _TOO_LONG.search(message, 0, SEARCHED) is not None
-
-
-#: Characters of a foreign error body that are shown.
-_LONGEST_SENTENCE: Final = 500
-
-#: The title of a page; a title has no markup.
-_TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
 
 
 def plain_message(status: int, body: bytes) -> str:

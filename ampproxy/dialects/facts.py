@@ -69,7 +69,7 @@ def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     :raises ValueError: it is not valid JSON (the message names the byte), or not an object.
     """
     known = dialect.passthrough
-    looked = known.look(body) if len(body) > known.look_from else None
+    looked = known.look(body)
     if looked is None:
         found = peek(body)
         thinks = False

@@ -14,6 +14,13 @@ from typing import Protocol
 
 from ampproxy.dialects.monitor import StreamMonitor
 
+#: How every event ends whose data is an object; half of one is not to pass.
+END = b"}\n\n"
+#: How every event begins whose data is an object and which has no name, and how it follows another.
+DATA = b"data: {"
+NEXT_DATA = b"\n\ndata: {"
+_BLANK = b"\n\n"
+
 
 class FastPath(Protocol):
     """One stream's fast path."""
@@ -32,23 +39,16 @@ class FastPath(Protocol):
         """This event (without its blank line) needed nothing but perhaps the other model name."""
 
 
-#: How every event ends whose data is an object; half of one is not to pass.
-END = b"}\n\n"
-#: How every event begins whose data is an object and which has no name, and how it follows another.
-DATA = b"data: {"
-NEXT_DATA = b"\n\ndata: {"
-_BLANK = b"\n\n"
-
-
 class NamedFastPath:
-    """For dialects whose deltas hold nothing to rewrite and are known by their ``event`` line.
+    """A :class:`FastPath` for deltas that have nothing to rewrite and are known by their ``event`` line.
 
     :param kept: how those begin that are kept for the end of the stream; ``None``: as :attr:`keeps` says.
     :param monitor: of the stream, where they are kept.
     :ivar keeps: whether what goes by now is kept.
+    :ivar shut: whether nothing may go by now: no block is open to which a delta could add.
     """
 
-    __slots__ = ("_keep", "_kept", "_kind", "_next", "_prefix", "keeps")
+    __slots__ = ("_keep", "_kept", "_kind", "_next", "_prefix", "keeps", "shut")
 
     def __init__(
         self, kind: re.Pattern[bytes], kept: bytes | None = None, monitor: StreamMonitor | None = None
@@ -59,16 +59,15 @@ class NamedFastPath:
         self._kept = kept
         self._keep = None if monitor is None else monitor.keep
         self.keeps = False
+        self.shut = False
 
     @property
     def knows(self) -> bool:
-        """See :attr:`FastPath.knows`."""
         return self._prefix != b""
 
     def forward(self, whole: bytes) -> bytes | None:
-        """See :meth:`FastPath.forward`."""
         # Every event begins with the two lines that deltas begin with, and has no third.
-        if not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
+        if self.shut or not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(END):
             return None
         last = whole.rfind(_BLANK, 0, -2)
         if last > 0 and not whole.startswith(self._prefix, last + 2):
@@ -81,12 +80,10 @@ class NamedFastPath:
         return whole
 
     def reach(self, whole: bytes) -> int:
-        """See :meth:`FastPath.reach`."""
         at = whole.rfind(self._next) if self._prefix else -1
         return whole.find(_BLANK, at + len(END)) + 2 if at >= 0 else 0
 
     def learn(self, block: bytes, out: bytes) -> None:
-        """See :meth:`FastPath.learn`."""
         match = self._kind.match(block)
         if match is not None:
             self._prefix = match.group()

@@ -40,15 +40,8 @@ class Frame:
     """
 
     __slots__ = (
-        "_close",
-        "_digits",
-        "_head",
-        "_keys",
-        "_middle",
-        "_misses_left",
-        "_open_at",
-        "_start",
-        "_tail",
+        *("_close", "_digits", "_head", "_keys", "_middle"),
+        *("_misses_left", "_open_at", "_start", "_tail"),
     )
 
     def __init__(self, *keys: bytes, open_at: tuple[bytes, ...] = ()) -> None:
@@ -75,7 +68,8 @@ class Frame:
         pieces = pieces or self._pieces(events, at)
         try:
             # Of a stream that is read as it comes, a read brings one.
-            words = [_text(b'"%b"' % pieces[0])] if len(pieces) == 1 else _decoded(pieces)
+            one = [_text(b'"%b"' % pieces[0])] if len(pieces) == 1 else []
+            words = one or _at_once(pieces) or _one_by_one(pieces)
         except BAD_JSON:
             return []
         if words:
@@ -200,10 +194,6 @@ class Frame:
         self._start = start
         self._misses_left -= 1
         return True
-
-
-def _decoded(pieces: list[bytes]) -> list[str]:
-    return _at_once(pieces) or _one_by_one(pieces)
 
 
 def _at_once(pieces: list[bytes]) -> list[str]:

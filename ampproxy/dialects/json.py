@@ -5,6 +5,7 @@ What is taken is typed; what is left keeps its exact text. No wire format of any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -15,6 +16,7 @@ from msgspec.json import Decoder as Decoder
 from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
 from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.values import NULL as NULL
 from ampproxy.wire.values import Members as Members
 from ampproxy.wire.values import bytes_of, sound, whole_surrogates
@@ -34,6 +36,10 @@ F = TypeVar("F", bound="Fields")
 #: The members of an object, and the items of an array, uninterpreted.
 MEMBERS: Final = Decoder(Members)
 ITEMS: Final = Decoder(list[Json])
+#: So many members of other kinds than the dialect's are mended in one object of a vendor's.
+MAX_MENDED: Final = 16
+_EXPECTED: Final = re.compile(r"Expected ['`](.+)['`], got ['`]")
+_NAME: Final = LatePattern(r"[^.\[\]]+")
 
 
 def read_request(decoder: Decoder[T], body: bytes | Json, at: str = "") -> T:
@@ -57,7 +63,7 @@ def read_request(decoder: Decoder[T], body: bytes | Json, at: str = "") -> T:
     return bad_request(path, why)
 
 
-def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
+def read_answer(decoder: Decoder[T], body: bytes | Json, what: str = "answer") -> T:
     """Decode a vendor's JSON.
 
     :param what: names the thing in the message: ``answer``, ``event``.
@@ -66,23 +72,58 @@ def read_answer(decoder: Decoder[T], body: bytes, what: str = "answer") -> T:
     try:
         return decoder.decode(body)
     except BAD_JSON as problem:
-        if fixed := sound(body):
+        if fixed := sound(bytes_of(body)):
             return read_answer(decoder, fixed, what)
-        if isinstance(problem, ValidationError) and (loose := _loosely(decoder, body)) is not None:
+        if isinstance(problem, ValidationError) and (loose := _loosely(decoder, body, bent=True)) is not None:
             return loose
         path, why = explain(problem)
         where = f" at {path}" if path else ""
     raise bad_answer(f"The vendor's {what} could not be read{where}: {why}")
 
 
-def _loosely(decoder: Decoder[T], body: bytes | Json) -> T | None:
-    """The value where numbers and truth values may be written as texts; ``None``: that does not help."""
+def _loosely(decoder: Decoder[T], body: bytes | Json, *, bent: bool = False) -> T | None:
+    """The value where numbers and truth values may be written as texts; ``None``: that does not help.
+
+    :param bent: whether members of other kinds may be mended, too.
+    """
     kind: Any = decoder.type
+    fixed: bytes | Json | None = body
+    for _ in range(MAX_MENDED if bent else 1):
+        try:
+            found: T = _loose(kind).decode(fixed)  # type: ignore[arg-type]
+        except BAD_JSON as problem:
+            fixed = mended(bytes_of(fixed), *explain(problem)) if bent and fixed is not None else None
+            if fixed is None:
+                break
+        else:
+            return found
+    return None
+
+
+def mended(body: bytes, path: str, why: str) -> bytes | None:
+    """A vendor's JSON without the member that is of another kind than its dialect's, if nothing is lost
+    with it: an empty value, a truth value, or what is no number though it should be one. A number in
+    the place of a text is written as one. ``None``: there is nothing of that.
+
+    :param path: the member, and ``why``: what is wrong with it, as :func:`explain` says.
+    """
+    expected = _EXPECTED.match(why)
+    value: Any = loads(body)
+    holder, names = value, _NAME.findall(path)
     try:
-        found: T = _loose(kind).decode(body)
-    except BAD_JSON:
+        for name in names[:-1]:
+            holder = holder[int(name) if isinstance(holder, list) else name]
+        found = holder[names[-1]]
+    except (LookupError, TypeError, ValueError):
         return None
-    return found
+    kinds = expected[1].split(" | ") if expected else ["str"]
+    if "str" in kinds and isinstance(found, int | float) and not isinstance(found, bool):
+        holder[names[-1]] = str(found)
+    elif not found or found is True or not {"str", "array", "object"}.intersection(kinds):
+        del holder[names[-1]]
+    else:
+        return None
+    return encode(value)
 
 
 @lru_cache(maxsize=256)
@@ -177,11 +218,6 @@ def _decoder(kind: Any) -> Decoder[Any]:
     return Decoder(kind | None)
 
 
-def is_null(value: Json) -> bool:
-    """Whether the JSON text is ``null``."""
-    return value == NULL
-
-
 def is_string(value: Json) -> bool:
     """Whether the JSON text is a string."""
     return first(value) == b'"'
@@ -262,7 +298,7 @@ class Fields:
 
     def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
-        return {name: value for name, value in self.left.items() if not is_null(value)}
+        return without_nulls(self.left)
 
 
 def read(text: bytes | Json, kind: type[T], at: str) -> T | None:

@@ -17,6 +17,22 @@ Raw = msgspec.Raw
 Members: TypeAlias = Mapping[str, Raw]
 #: OpenAI's end mark; servers of other dialects send it behind their last event.
 DONE = b"[DONE]"
+#: Data by which servers and proxies only show that they live, and which has no place in any dialect.
+_SIGN_OF_LIFE = re.compile(
+    rb'\s*(?:null|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
+)
+#: Values that stand for none.
+NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))
+#: What OpenAI reports beside the usage, and Gemini in it.
+TIER = "service_tier"
+#: So much of a stream's calls is kept at most. Bytes.
+MOST_KEPT = 1024 * 1024
+#: How far behind its bracket the first object of a list is looked for. Bytes.
+_GLANCE = 4096
+_OBJECTS = re.compile(rb"\[\s*\{")
+_NO_OBJECTS = re.compile(rb"\[\s*\]")
+#: A name that is empty: calls what cannot be called. Within a string each quote has a backslash before it.
+NO_NAME = re.compile(rb'"name"\s*:\s*""')
 
 
 def inner(values: Members, name: str) -> Members:
@@ -35,19 +51,9 @@ def plain(values: Members) -> dict[str, Any]:
     return {name: loads(raw) for name, raw in values.items()}
 
 
-#: Data by which servers and proxies only show that they live, and which has no place in any dialect.
-_SIGN_OF_LIFE = re.compile(
-    rb'\s*(?:null|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
-)
-
-
 def is_sign_of_life(data: bytes) -> bool:
     """Whether an event's data is a mere sign of life, though its name does not say so."""
     return len(data) < 64 and _SIGN_OF_LIFE.fullmatch(data) is not None
-
-
-#: Values that stand for none.
-NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))
 
 
 def given(values: Members, name: str) -> bool:
@@ -55,17 +61,9 @@ def given(values: Members, name: str) -> bool:
     return bytes(values.get(name, NULL)) not in NOTHING
 
 
-#: What OpenAI reports beside the usage, and Gemini in it.
-TIER = "service_tier"
-
-
 def tiered(usage: Members, answer: Members) -> Members:
     """A usage that is there, and what its answer reports of how it was served."""
     return {**usage, TIER: answer[TIER]} if usage and TIER in answer else usage
-
-
-#: So much of a stream's calls is kept at most. Bytes.
-MOST_KEPT = 1024 * 1024
 
 
 class StreamMonitor:
@@ -75,7 +73,7 @@ class StreamMonitor:
     :ivar terminal: the dialect's terminal event, or an error event, was seen.
     :ivar failed: that was an error event.
     :ivar unended: it came though the vendor never declared how the answer ended, which may be cut off.
-    :ivar empty: it came though nothing of an answer had.
+    :ivar empty: it came though nothing of an answer had, or the answer is nothing.
     :ivar finished: the answer is complete, and the stream may end here, though something may follow.
     :ivar doubtful: an event ended the answer, or a part of it, in a way that is not plainly good: the
         dialect's own reader has to judge, from that event and those that were kept.
@@ -86,32 +84,16 @@ class StreamMonitor:
     """
 
     __slots__ = (
-        "_kept_size",
-        "_usage",
-        "content",
-        "doubtful",
-        "empty",
-        "failed",
-        "finished",
-        "kept",
-        "lacking",
-        "spoken",
-        "terminal",
-        "unended",
+        *("_kept_size", "_usage", "content", "doubtful", "empty", "failed"),
+        *("finished", "kept", "lacking", "spoken", "terminal", "unended"),
     )
 
     #: Makes one usage of all that was reported.
     read: Callable[[Members], Usage]
 
     def __init__(self) -> None:
-        self.terminal = False
-        self.finished = False
-        self.empty = False
-        self.content = False
-        self.failed = False
-        self.unended = False
-        self.doubtful = False
-        self.spoken = False
+        self.terminal = self.finished = self.failed = self.empty = self.unended = self.doubtful = False
+        self.content = self.spoken = False
         self.kept: list[bytes] = []
         self.lacking: list[bytes] = []
         self._kept_size = 0
@@ -137,10 +119,7 @@ class StreamMonitor:
         raise NotImplementedError
 
     def learn(self, usage: Raw, answer: Members | None = None) -> None:
-        """Add what an event reports of the usage.
-
-        :param answer: what stands beside it.
-        """
+        """Add what an event reports of the usage, and what stands beside it in ``answer``."""
         # Later reports are cumulative and may leave out what did not change.
         found: Members = members(usage) or {}
         if answer is not None:
@@ -159,6 +138,10 @@ class StreamMonitor:
         """What was kept is not needed any more."""
         if self.kept:
             self.kept, self._kept_size = [], 0
+
+    def counts_nothing(self) -> bool:
+        """Whether the answer is empty by the vendor's own count."""
+        return not self.spoken and (usage := self.usage) is not None and usage.answers_nothing
 
     def close(self) -> None:
         """This was the terminal event."""
@@ -181,12 +164,6 @@ def made(name: str, **values: Any) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
-#: How far behind its bracket the first object of a list is looked for. Bytes.
-_GLANCE = 4096
-_OBJECTS = re.compile(rb"\[\s*\{")
-_NO_OBJECTS = re.compile(rb"\[\s*\]")
-
-
 def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
     """Whether the members of a whole answer have a list of objects and no error, by a glance that builds
     nothing. Where this is false the dialect's own reader decides: it may be a refusal, an error, or no
@@ -197,7 +174,3 @@ def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
     beginning = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
     listed = _OBJECTS.match(beginning) or (may_be_empty and _NO_OBJECTS.match(beginning))
     return bool(listed) and not given(values, "error")
-
-
-#: A name that is empty: calls what cannot be called. Within a string each quote has a backslash before it.
-NO_NAME = re.compile(rb'"name"\s*:\s*""')

@@ -8,21 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
-from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
-from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, read_answer, to_raw
-from ampproxy.dialects.words import by_word
+from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message, retry_after
+from ampproxy.dialects.errors import parse_count as parse_count
+from ampproxy.dialects.json import bad_answer, encode, loads, to_raw
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 
+_MEDIA = {"pdf": "file"}
+#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
+#: Any of these makes an object without them an error's.
+OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
+#: Names of events that say no more than that the server is there, whatever their data.
+SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+_OTHERS: Final = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "input_tokens": "prompt_tokens",
+    "output_tokens": "completion_tokens",
+}
+#: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
+#: take them from clients of either.
+SHARED: Final = ("prompt_cache_options", "moderation")
+#: Likewise of parts.
+SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
 
-def model_object(model: ModelInfo) -> dict[str, Any]:
+
+def model_members(model: ModelInfo) -> dict[str, Any]:
     """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
     in common for what is known of it.
     """
@@ -31,7 +50,11 @@ def model_object(model: ModelInfo) -> dict[str, Any]:
         "name": model.display_name,
         "context_length": family.context,
         "max_completion_tokens": family.max_output,
-        "architecture": _architecture(family),
+        # The media, as OpenRouter writes them.
+        "architecture": _known(
+            input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
+            output_modalities=None if family.output is None else list(family.output),
+        ),
         "capabilities": _known(
             tools=family.tools,
             vision=None if family.input is None else "image" in family.input,
@@ -51,20 +74,9 @@ def _known(**members: Any) -> dict[str, Any] | None:
     return {name: value for name, value in members.items() if value is not None} or None
 
 
-def _architecture(family: Family) -> dict[str, Any] | None:
-    """The media, as OpenRouter writes them."""
-    return _known(
-        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
-        output_modalities=None if family.output is None else list(family.output),
-    )
-
-
-_MEDIA = {"pdf": "file"}
-
-
 def models_body(models: Sequence[ModelInfo]) -> bytes:
     """The answer to ``GET /v1/models``."""
-    return encode({"object": "list", "data": [model_object(model) for model in models]})
+    return encode({"object": "list", "data": [model_members(model) for model in models]})
 
 
 def codex_models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -74,12 +86,7 @@ def codex_models_body(models: Sequence[ModelInfo]) -> bytes:
     ChatGPT login entries take the place of all of them; an answer without the list is logged as an error.
     Source: https://github.com/openai/codex, codex-rs/models-manager.
     """
-    return encode({"object": "list", "data": [model_object(model) for model in models], "models": []})
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """The answer to ``GET /v1/models/{id}``."""
-    return encode(model_object(model))
+    return encode({"object": "list", "data": [model_members(model) for model in models], "models": []})
 
 
 #: How each kind is reported to a client: ``type`` and ``code``.
@@ -183,13 +190,7 @@ def error_from(value: object, status: int | None = None) -> WireError:
     if status is None or status < 400:
         status = _status_in(value)
     kind = _kind(status, type_, code, message)
-    return WireError(
-        kind,
-        message,
-        STATUS[kind] if status is None else status,
-        code or type_,
-        param,
-    )
+    return WireError(kind, message, STATUS[kind] if status is None else status, code or type_, param)
 
 
 def _status_in(value: object) -> int | None:
@@ -220,12 +221,8 @@ def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
     if isinstance(inner, dict):
         value = inner
     elif isinstance(inner, str):
-        return (
-            _word(value, "message", "error_description") or inner,
-            _word(value, "type"),
-            _word(value, "code"),
-            None,
-        )
+        words = _word(value, "message", "error_description") or inner
+        return words, _word(value, "type"), _word(value, "code"), None
     message = _word(value, "message", "msg", "detail", "error_msg", "title") or _validation(value)
     return message or "", _word(value, "type"), _word(value, "code", "status"), _word(value, "param")
 
@@ -243,11 +240,8 @@ def _validation(value: dict[str, Any]) -> str | None:
     detail = value.get("detail")
     if not isinstance(detail, list):
         return None
-    lines = [
-        f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}"
-        for entry in detail
-        if isinstance(entry, dict) and isinstance(entry.get("loc"), list)
-    ]
+    placed = [entry for entry in detail if isinstance(entry, dict) and isinstance(entry.get("loc"), list)]
+    lines = [f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}" for entry in placed]
     return "; ".join(lines) or None
 
 
@@ -273,16 +267,6 @@ def _wait_in(message: str) -> float | None:
         return None
     part = float(found[2] or 0)
     return int(found[1] or 0) * 60 + (part / 1000 if (found[3] or "").lower() == "ms" else part)
-
-
-#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
-_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
-#: Any of these makes an object without them an error's.
-OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
-
-
-#: Names of events that say no more than that the server is there, whatever their data.
-SIGNS_OF_LIFE = frozenset((b"ping", b"heartbeat", b"keepalive", b"keep-alive"))
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:
@@ -352,17 +336,6 @@ def total_input(usage: Usage) -> int:
     return usage.input + usage.cache_read + usage.cache_write
 
 
-_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
-
-
-_OTHERS: Final = {
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "input_tokens": "prompt_tokens",
-    "output_tokens": "completion_tokens",
-}
-
-
 def chat_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
     """``usage`` of chat and completions."""
     return usage_of(body, "prompt_tokens", "completion_tokens", tier, extras=True)
@@ -399,33 +372,29 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
     return body
 
 
-class _Count(msgspec.Struct):
-    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-_COUNT: Final = Decoder(_Count)
-
-
-#: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
-#: take them from clients of either.
-SHARED: Final = ("prompt_cache_options", "moderation")
-#: Likewise of parts.
-SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
-
-
 def error_event(error: WireError) -> bytes:
     """``data: {"error": ...}``: chat and completions; Responses has its own."""
     return b"data: " + error_body(error) + b"\n\n"
 
 
-def parse_count(body: bytes) -> int:
-    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
-    return read_answer(_COUNT, body, "count of tokens").input_tokens
-
-
 def count_body(tokens: int) -> bytes:
     """The answer to a client's counting request (``InputTokenCountResponse``)."""
     return encode({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def responses_usage(body: Mapping[str, Any], tier: object = None) -> Usage:
+    """``usage`` of Responses."""
+    return usage_of(body, "input_tokens", "output_tokens", tier)
+
+
+def responses_usage_body(usage: Usage) -> dict[str, Any]:
+    """``usage`` as Responses reports it; the types want all details."""
+    given = total_input(usage)
+    cached = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
+    return {
+        "input_tokens": given,
+        "input_tokens_details": cached,
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": given + usage.output,
+    }

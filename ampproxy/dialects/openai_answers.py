@@ -13,6 +13,7 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import broke, read_end
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import MEMBERS, NULL, Decoder, encode, loads, read_answer
 from ampproxy.dialects.monitor import NOTHING
 from ampproxy.dialects.openai import (
@@ -25,7 +26,6 @@ from ampproxy.dialects.openai import (
     not_an_answer,
 )
 from ampproxy.dialects.streams import LONGEST_ID, Renderer, repeated
-from ampproxy.dialects.words import by_word
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -68,6 +68,16 @@ FINISH_WORDS: Final[dict[str, str]] = by_word(
         "content_filter": "refusal blocked",
     }
 )
+#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
+_MINIMAX: Final[dict[str, ErrorKind]] = by_word(
+    {
+        "timeout": "1001",
+        "rate_limit": "1002 1039 1041 2045 2056",
+        "authentication": "1004 2049",
+        "billing": "1008",
+        "invalid_request": "1026 1027 1042 2013",
+    }
+)
 
 
 def end_of(word: str | None) -> FinishReason | WireError:
@@ -95,9 +105,7 @@ def reason_of(word: str | None) -> FinishReason:
     return "unknown" if isinstance(meant, WireError) else meant
 
 
-class TopWire(msgspec.Struct):
-    """One of the likeliest tokens in a place."""
-
+class _TopWire(msgspec.Struct):
     token: str | None = ""
     logprob: float | None = 0.0
 
@@ -107,7 +115,7 @@ class TokenWire(msgspec.Struct):
 
     token: str
     logprob: float = 0.0
-    top_logprobs: list[TopWire] | None = None
+    top_logprobs: list[_TopWire] | None = None
 
 
 def read_logprobs(tokens: Iterable[TokenWire] | None) -> tuple[TokenLogprob, ...]:
@@ -244,10 +252,7 @@ def fault_in(chunk: Any, data: bytes) -> WireError | None:
 
 
 class ChunkRenderer(Renderer):
-    """A renderer of chunks.
-
-    :cvar FORM: how the dialect names its answers.
-    """
+    """A renderer of chunks; ``FORM`` is how the dialect names its answers."""
 
     FORM: ClassVar[Form]
 
@@ -299,18 +304,6 @@ class ChunkRenderer(Renderer):
             out.append(self._head + b'],"usage":' + usage + b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._end()
-
-
-#: Its numbers (platform.minimax.io, "Error Code"); others are faults of its own.
-_MINIMAX: Final[dict[str, ErrorKind]] = by_word(
-    {
-        "timeout": "1001",
-        "rate_limit": "1002 1039 1041 2045 2056",
-        "authentication": "1004 2049",
-        "billing": "1008",
-        "invalid_request": "1026 1027 1042 2013",
-    }
-)
 
 
 def error_in(value: object) -> WireError | None:

@@ -30,6 +30,32 @@ from ampproxy.dialects.openai import SIGNS_OF_LIFE, is_chunk, usage_of
 from ampproxy.model.events import Usage
 from ampproxy.wire.json import members, string
 
+#: See :class:`ampproxy.dialects.base.Passthrough`.
+is_answer = partial(has_list, name="choices", may_be_empty=False)
+#: OpenAI's own words for the end of a choice; what others mean by theirs the dialect's reader knows.
+_OWN_ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+_END = re.compile(
+    rb'"finish_reason"\s*:\s*(?!null|"(?:stop|length|tool_calls|function_call|content_filter)")'
+)
+_CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
+#: Choices beyond this are not searched. Bytes.
+_SEARCHED = 256 * 1024
+_ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')
+_ZERO = msgspec.Raw(b"0")
+_OF_CALLS = (b'"tool_calls"', b'"function_call"')
+#: Of so many calls of one answer it is known whether they have a name.
+_MOST_CALLS = 1024
+#: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
+#: before ``model`` can only open a member's name, so this cannot lie within a string.
+_HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
+#: The beginning of a call that has a name.
+_CALL = re.compile(rb'"tool_calls": ?\[\{[^{}\[\]]*?"index": ?(?P<index>[0-9]+)[,}][^\[\]]*?"name": ?"[^"]')
+#: The beginning of an answer, which only names its role.
+_BARE = re.compile(
+    rb'"delta": ?\{(?:"role": ?"assistant", ?"content": ?""|"content": ?"", ?"role": ?"assistant")'
+    rb'(?:, ?"[a-z_]+": ?null)*\}'
+)
+
 
 def chunk_usage(usage: Members) -> Usage:
     """``prompt_tokens`` and ``completion_tokens``, and what the answer reports of how it was served."""
@@ -43,23 +69,9 @@ def answer_usage(answer: Members) -> Usage | None:
     return chunk_usage(usage) if usage else None
 
 
-#: See :class:`ampproxy.dialects.base.Passthrough`.
-is_answer = partial(has_list, name="choices", may_be_empty=False)
-
-
 def ends_well(answer: Members) -> bool:
     """See :class:`ampproxy.dialects.base.Passthrough`."""
     return not _is_doubtful(answer["choices"])
-
-
-#: OpenAI's own words for the end of a choice; what others mean by theirs the dialect's reader knows.
-_OWN_ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
-_END = re.compile(
-    rb'"finish_reason"\s*:\s*(?!null|"(?:stop|length|tool_calls|function_call|content_filter)")'
-)
-_CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
-#: Choices beyond this are not searched. Bytes.
-_SEARCHED = 256 * 1024
 
 
 def _is_doubtful(choices: msgspec.Raw) -> bool:
@@ -77,19 +89,18 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     return _ENDS_CALLING.search(text) is not None
 
 
-_ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')
-
-
 class ChunkMonitor(StreamMonitor):
     """Looks for ``[DONE]``, a finish reason, an error, calls and the usage."""
 
-    __slots__ = ("_any", "_called", "_named")
+    __slots__ = ("_any", "_called", "_named", "_stopped")
     read = staticmethod(chunk_usage)
 
     def __init__(self) -> None:
         super().__init__()
         self._any = False
         self._called = False
+        #: Whether a choice ended, and none otherwise than well.
+        self._stopped = False
         #: Each call's choice and index -> whether it was named.
         self._named: dict[tuple[bytes, bytes], bool] = {}
 
@@ -122,9 +133,12 @@ class ChunkMonitor(StreamMonitor):
             self.finished = bool(ends)
             self._look_closer(choices)
             if ends:
+                self._stopped = {string(end) for end in ends} == {"stop"}
                 self.doubtful = self._is_doubtful({string(end) or "?" for end in ends}) or (
                     self._called and may_be_cut(*self.kept, bytes(values["choices"]))
                 )
+        if self._stopped and "usage" in values and not self._called:
+            self.empty = self.counts_nothing()
         return is_chunk(values)
 
     def _is_doubtful(self, ends: set[str]) -> bool:
@@ -140,7 +154,7 @@ class ChunkMonitor(StreamMonitor):
                 self._name_calls(choice, delta)
             words = given(choice, "text") or any(map(_has_content, delta.items()))
             self.spoken = self.spoken or words
-            self.content = self.content or self.finished or words
+            self.content = self.content or words
 
     def _name_calls(self, choice: Members, delta: Members) -> None:
         number = bytes(choice.get("index", _ZERO))
@@ -162,15 +176,6 @@ def _has_content(member: tuple[str, msgspec.Raw]) -> bool:
     return member[0] != "role" and bytes(member[1]) not in (b"null", b'""', b"[]", b"{}")
 
 
-_ZERO = msgspec.Raw(b"0")
-_OF_CALLS = (b'"tool_calls"', b'"function_call"')
-#: Of so many calls of one answer it is known whether they have a name.
-_MOST_CALLS = 1024
-#: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
-#: before ``model`` can only open a member's name, so this cannot lie within a string.
-_HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
-
-
 class ChunkFastPath:
     """For chunks that all hold the model's name, before any bracket. A :class:`FastPath`.
 
@@ -182,18 +187,8 @@ class ChunkFastPath:
     """
 
     __slots__ = (
-        "_anchor",
-        "_call",
-        "_ends",
-        "_head",
-        "_joint",
-        "_list",
-        "_model",
-        "_monitor",
-        "_new",
-        "_new_head",
-        "_new_joint",
-        "_old",
+        *("_anchor", "_call", "_ends", "_head", "_joint", "_list"),
+        *("_model", "_monitor", "_new", "_new_head", "_new_joint", "_old"),
     )
 
     def __init__(self, model: str, monitor: StreamMonitor) -> None:
@@ -255,10 +250,7 @@ class ChunkFastPath:
         return differing if b"%b%b%b" % (head, joint.join(differing), anchor) == whole else None
 
     def _each_known(self, whole: bytes, count: int) -> bytes | None:
-        """The events as they go on, if each is known.
-
-        :param count: of their lines.
-        """
+        """The events as they go on, if each is known; ``count``: of their lines."""
         # The anchor is the mark of a choice that did not end.
         if 2 * whole.count(self._anchor) != count or not (self._ends or 2 * whole.count(END) == count):
             return None
@@ -310,17 +302,6 @@ class ChunkFastPath:
             self._joint = b""
 
 
-#: The beginning of a call that has a name.
-_CALL = re.compile(rb'"tool_calls": ?\[\{[^{}\[\]]*?"index": ?(?P<index>[0-9]+)[,}][^\[\]]*?"name": ?"[^"]')
-
-
-#: The beginning of an answer, which only names its role.
-_BARE = re.compile(
-    rb'"delta": ?\{(?:"role": ?"assistant", ?"content": ?""|"content": ?"", ?"role": ?"assistant")'
-    rb'(?:, ?"[a-z_]+": ?null)*\}'
-)
-
-
 def _at_top(piece: bytes) -> bool:
     """Whether what ends here began a line of data and opened no bracket since."""
     at = piece.rfind(b"{")
@@ -336,8 +317,5 @@ _ANCHOR = re.compile(
 
 
 EVENTS = EventStream(
-    monitor=ChunkMonitor,
-    fast_path=ChunkFastPath,
-    keepalive=b": keep-alive\n\n",
-    done=b"data: [DONE]\n\n",
+    monitor=ChunkMonitor, fast_path=ChunkFastPath, keepalive=b": keep-alive\n\n", done=b"data: [DONE]\n\n"
 )

@@ -14,6 +14,11 @@ from ampproxy.model.base import Json
 from ampproxy.model.parts import Inline, Link, Part, Refusal, Source, Text, picture_type
 from ampproxy.model.request import Sampling
 
+#: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
+AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+#: What a file's bare base64 is that comes without its type; OpenAI's first clients sent nothing else.
+_BARE = "application/pdf"
+
 
 class SamplingBody(msgspec.Struct):
     """The members that set how tokens are drawn."""
@@ -52,13 +57,6 @@ class SamplingBody(msgspec.Struct):
             top_logprobs=top_logprobs,
             candidates=self.n,
         )
-
-
-#: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
-AUDIO_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-
-#: What a file's bare base64 is that comes without its type; OpenAI's first clients sent nothing else.
-_BARE = "application/pdf"
 
 
 def source_of(url: str) -> Source:

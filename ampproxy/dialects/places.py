@@ -1,8 +1,9 @@
-"""Finds places for parts that travelled apart from where they belong."""
+"""Finds places for parts that travelled apart from where they belong, and calls for results without ids."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +11,13 @@ import msgspec
 
 from ampproxy.dialects.proof import Place
 from ampproxy.model.parts import Image, Part, Reasoning, Text, ToolCall
+
+#: Where a carried proof belongs, and whether that part stands after its carrier.
+_HOMES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
+    "call": (ToolCall, True),
+    "text": (Text, False),
+    "image": (Image, False),
+}
 
 
 class Places:
@@ -59,14 +67,6 @@ class Carrier(Reasoning, frozen=True):
     place: Place = "call"
 
 
-#: Where a carried proof belongs, and whether that part stands after its carrier.
-_HOMES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
-    "call": (ToolCall, True),
-    "text": (Text, False),
-    "image": (Image, False),
-}
-
-
 def carried(part: Reasoning, place: Place) -> Reasoning:
     """Thinking of a client's, as the carrier that it is where its proof sat on something else."""
     return part if place not in _HOMES else Carrier(**msgspec.structs.asdict(part), place=place)
@@ -83,8 +83,10 @@ def settle(parts: Sequence[Part]) -> list[Part]:
     for at, carrier in enumerate(parts):
         if isinstance(carrier, Carrier):
             kind, after = _HOMES[carrier.place]
-            home = _home(free[kind], at, after=after)
-            if home is not None:
+            places = free[kind]
+            # The nearest part on the side on which it belongs, else on the other.
+            first, second = (places.after, places.before) if after else (places.before, places.after)
+            if (home := first(at)) is not None or (home := second(at)) is not None:
                 found[home] = msgspec.structs.replace(found[home], signature=carrier.signature)
     return [part for part in found if not isinstance(part, Carrier)]
 
@@ -94,8 +96,27 @@ def _unproven(parts: Sequence[Part], kind: type[ToolCall | Text | Image]) -> lis
     return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.signature is None]
 
 
-def _home(free: Places, at: int, *, after: bool) -> int | None:
-    """The nearest part on the side on which it belongs, else on the other."""
-    first, second = (free.after, free.before) if after else (free.before, free.after)
-    home = first(at)
-    return second(at) if home is None else home
+class Waiting(msgspec.Struct):
+    """Calls in their order, each of which is answered once."""
+
+    _calls: list[ToolCall] = []
+    #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
+    #: dropped when they come up.
+    _numbers: dict[tuple[str, str] | None, deque[int]] = {}
+    _answered: set[int] = set()
+
+    def add(self, call: ToolCall) -> None:
+        """One more call."""
+        for key in (("id", call.id), ("name", call.name), None):
+            self._numbers.setdefault(key, deque()).append(len(self._calls))
+        self._calls.append(call)
+
+    def take(self, id: str | None, name: str | None) -> ToolCall | None:
+        """The first call of an id, else of a name, else of all; ``None``: none of these waits."""
+        numbers = self._numbers.get(("id", id) if id else ("name", name) if name else None)
+        while numbers:
+            number = numbers.popleft()
+            if number not in self._answered:
+                self._answered.add(number)
+                return self._calls[number]
+        return None

@@ -35,6 +35,9 @@ from ampproxy.model.parts import Reasoning, Signature
 
 Place = Literal["reasoning", "call", "text", "image", "bare"]
 
+#: Google's documented value for a function call that has no signature because another model made it
+#: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.
+SKIP_SIGNATURE = "skip_thought_signature_validator"
 #: What every marked value begins with. Sixteen base64 characters: the record after it stays aligned.
 #: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
 #: that search skip.
@@ -50,6 +53,7 @@ _VERSION = 1
 #: The first byte of a record that holds a summary.
 _SUMMARY = 2
 _HEAD = struct.Struct(">BBBBH")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def _unpadded(encode: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -135,9 +139,6 @@ def _pack(value: str) -> tuple[int, bytes]:
         if encode(data) == raw:
             return number, data
     return 0, raw
-
-
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def _read(value: str) -> tuple[Signature, Place]:

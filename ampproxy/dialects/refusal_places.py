@@ -39,15 +39,8 @@ _INNER = frozenset(
         *("tooluseid", "functionresponse", "inlinedata", "filedata", "fileid", "fileuri", "mimetype", "file"),
         *("parameters", "inputschema", "schema", "properties", "required", "items", "enum", "description"),
         *(
-            "anyof",
-            "oneof",
-            "allof",
-            "defs",
-            "summary",
-            "encryptedcontent",
-            "signature",
-            "thinking",
-            "iserror",
+            *("anyof", "oneof", "allof", "defs", "summary"),
+            *("encryptedcontent", "signature", "thinking", "iserror"),
         ),
     )
 )
@@ -90,6 +83,7 @@ _STEP = re.compile(r"[^.\[\]\s]{1,100}")
 _DEEPEST = 24
 #: Where a vendor's place begins that is none of the body's.
 _ROOTS = frozenset(("body", "request", "generatecontentrequest", "parameter", "parameters", "params", "$"))
+_INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def steps_of(text: str) -> tuple[str, ...]:
@@ -134,9 +128,6 @@ def places_of(named: tuple[str, ...], body: Any) -> tuple[Place, ...]:
 def _key(values: dict[str, Any], word: str) -> str | None:
     """The member whose name is that word, however it is spelled."""
     return next((key for key in values if isinstance(key, str) and plain(key) == word), None)
-
-
-_INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def _walked(named: tuple[str, ...], value: Any) -> Place | None:

@@ -49,6 +49,7 @@ _AT_MOST = (
     re.compile(rf"<= ?{_NUMBER}"),
     re.compile(rf"\bcannot be greater than (?:\w{{1,40}}=)?{_NUMBER}", re.I),
     re.compile(rf"> {_NUMBER}, which is the max"),
+    re.compile(rf"\bexceeds the model limit of {_NUMBER}", re.I),
     re.compile(rf"\bmax(?:imum)? (?:allowed|value|length|output)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
 )
 _AT_LEAST = (
@@ -62,7 +63,7 @@ _RANGES = (
     ),
     re.compile(rf"\bin (?:the )?range [\[(]{_NUMBER}, ?{_NUMBER}([\])])", re.I),
     re.compile(rf"\brange is from {_NUMBER} \((?:in|ex)clusive\) to {_NUMBER} \((in|ex)clusive\)", re.I),
-    re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}(\b)", re.I),
+    re.compile(rf"\b(?:between|integers from) {_NUMBER} (?:and|to) {_NUMBER}(\b)", re.I),
 )
 _ONLY = (
     re.compile(
@@ -80,11 +81,31 @@ _VALUE = re.compile(
     re.I,
 )
 #: Thinking that cannot be switched off.
-_ALWAYS = re.compile(r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mode\b", re.I)
+_ALWAYS = re.compile(
+    r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mode\b|\brestricted to true\b", re.I
+)
 #: Terms of requests that ask for thinking, and of no other.
 _WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
 #: Limits it to some calls, which a lesson could not set apart.
 _SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
+_BOTH = re.compile(
+    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
+)
+_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
+_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
+_ONLY_ENABLED = re.compile(r"\bthinking: only type=['\"`]?enabled\b", re.I)
+_ADAPTIVE = re.compile(
+    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
+    re.I,
+)
+#: Few texts have less.
+_BYTES_A_TOKEN = 3
+_BETA = re.compile(
+    r"\b(?:unexpected|unsupported|invalid|unknown) (?:value[^\n]{0,400}\banthropic-beta\b|betas?\b)"
+    r"|\bbeta is not (?:yet )?available\b|\bincompatible with the long context beta\b",
+    re.I,
+)
+_LONG_CONTEXT = "long context"
 
 
 class Terms(NamedTuple):
@@ -190,7 +211,7 @@ _BEHIND = tuple(
         r"(?:parameter|argument|field|property|key|value|option)(?:s|\(s\))?(?: supplied)?(?: for)?"
         rf":? ?{_QUOTE}{_NAME}",
         rf"\bargument not supported on this model: ?{_QUOTE}{_NAME}",
-        rf"\bnot support (?:the )?parameters? {_QUOTE}{_NAME}",
+        rf"\bnot support (?:the )?parameters?:? \[?{_QUOTE}{_NAME}",
         rf"\bnot support (?:the )?{_QUOTE}([\w.]{{1,80}}){_QUOTE} parameter",
         rf"\bparameter[ =]{_QUOTE}{_NAME}",
         r"\b(\w{1,40})=\d{1,12} cannot be greater",
@@ -203,7 +224,7 @@ _BEHIND = tuple(
         rf"\bnot support {_QUOTE}(\w{{1,60}})",
     )
 )
-_TWO_WORDS = re.compile(r"\b(thinking|reasoning)[ _](budget|level|effort|config)\b", re.I)
+_TWO_WORDS = re.compile(r"\b(thinking|reasoning|media)[ _](budget|level|effort|config|resolution)\b", re.I)
 _ONE_WORD = re.compile(
     r"\b(budget|level|think value)\b(?= [\"'`]?\w{1,20}[\"'`]? (?:is )?(?:invalid|not ))", re.I
 )
@@ -247,17 +268,6 @@ def _last_word(text: str) -> str:
     return word.strip("'\"`*,:;().")
 
 
-_BOTH = re.compile(
-    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
-)
-_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
-_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
-_ADAPTIVE = re.compile(
-    r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not|\binput tag '(adaptive)' found",
-    re.I,
-)
-
-
 def exclusive_in(text: str) -> tuple[str, str] | None:
     """Two members that must not both be there."""
     found = _BOTH.search(text[:MAX_TEXT_CHARS])
@@ -270,19 +280,22 @@ def thinking_refused_in(text: str) -> tuple[str, str] | None:
     if found := _THINKING_TYPE.search(text):
         instead = _THINKING_INSTEAD.search(text)
         return found[1], instead[1] if instead else ""
+    if _ONLY_ENABLED.search(text):
+        return "disabled", "enabled"
     found = _ADAPTIVE.search(text)
     return ((found[1] or found[2] or found[3]).lower(), "") if found else None
 
 
 #: A content that has to be a text.
-_AS_TEXT = re.compile(
+WANTS_TEXT = re.compile(
     r"\binvalid type: sequence, expected a string"
     r"|\bcontent\b.{0,40}\b(?:must|should) be (?:a |of type )?(?:valid )?string"
-    r"|\bcontent\b.{0,40}\b(?:cannot|must not|may not) be null",
+    r"|\bcontent\b.{0,40}\b(?:cannot|must not|may not) be null"
+    r"|\bcontent\b.{0,40}\bexpected a string,? (?:but )?got null",
     re.I,
 )
 #: Texts and messages that must not be empty.
-_NO_BLANKS = re.compile(
+REFUSES_BLANKS = re.compile(
     r"\btext content blocks must (?:be non-empty|contain)|\bmust have non-empty content"
     r"|\btext field in the ContentBlock .{0,80}is blank|\bwith role '?\w{1,20}'? must not be empty",
     re.I,
@@ -294,9 +307,13 @@ _TURNS = re.compile(
     r"|\binvalid value: 'developer'|\bunknown variant [`'\"]?(?:system|developer)\b",
     re.I,
 )
-_NO_SYSTEM = re.compile(r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported", re.I)
+_NO_SYSTEM = re.compile(
+    r"\b(?:system role|role ['\"`]?system['\"`]?) (?:is )?not supported"
+    r"|\bdeveloper instruction is not enabled",
+    re.I,
+)
 #: Pictures that a model or its server does not take.
-_NO_PICTURES = re.compile(
+REFUSES_PICTURES = re.compile(
     r"\b(?:not support|no support for) (?:any )?(?:images?|vision|multimodal)\b"
     r"|\bimages? (?:inputs? |content |modality ){0,2}(?:is|are) not (?:supported|enabled)"
     r"|\bunknown variant `image_url`|\bnot a multimodal model|\bat most 0 image",
@@ -305,21 +322,49 @@ _NO_PICTURES = re.compile(
 #: Kinds of tools that a server of Responses takes, where others are refused.
 _KINDS_OF_TOOLS = re.compile(
     r"'type' of tool must be (?P<one>'\w{1,40}')"
-    r"|\binvalid value: '\w{1,40}'\. supported values are: (?P<all>.{1,400})",
+    r"|\bonly [`'\"]{0,2}(?:type: ?)?(?P<only>['\"`]\w{1,40}['\"`]{1,2}) tools (?:are|is) supported"
+    r"|\b(?:invalid value: '\w{1,40}'\. supported values are: |input should be "
+    r"|unknown variant `\w{1,40}`, expected (?:one of )?)(?P<all>.{1,400})",
     re.I | re.DOTALL,
 )
+#: One that it does not take, where the others are left open.
+_KIND_OF_TOOL = re.compile(
+    r"\b(?:unsupported|unknown|invalid) tool type:? ['\"`]?(\w{1,40})"
+    r"|\btool(?: type)? ['\"`]?(\w{1,40})['\"`]? is not supported\b",
+    re.I,
+)
+_TYPE_OF_TOOL = re.compile(r"\btools(?:\[\d{1,4}\]|\.\d{1,4})(?:\.type)?\b|\bof tool\b|\btool type\b", re.I)
+#: Thinking of earlier turns that is to be sent back.
+WANTS_THOUGHTS = re.compile(
+    r"\breasoning_content\b.{0,60}\b(?:must be (?:passed|sent) back|is (?:missing|required))"
+    r"|\b(?:missing|must include) ['\"`]?reasoning_content\b",
+    re.I,
+)
+_NO_SIGNATURE = re.compile(r"\bmissing (?:a |the )?thought_?signature\b", re.I)
+_BAD_SIGNATURE = re.compile(
+    r"\b(?:corrupted|invalid) thought[ _]?signature\b|\bthought[ _]?signature is (?:not valid|invalid)\b",
+    re.I,
+)
+#: A last turn of an assistant's that the model would have to go on with.
+REFUSES_PREFILL = re.compile(
+    r"\bassistant message prefill\b|\bconversation must end with a user message\b"
+    r"|\bexpected last role user or tool\b|\bthe last message is from the assistant\b",
+    re.I,
+)
 #: What the backend of Codex logins says where a gateway before it adds nothing of its own.
-_OF_LOGINS = re.compile(
+IS_OF_LOGINS = re.compile(
     r"\b(?:input must be a list|instructions are (?:required|not valid)|stream must be set to true"
     r"|store must be set to false|system messages are not allowed)\b",
     re.I,
 )
 #: What a model can hold, question and answer together; and what the question is of it, or all and the answer.
 _CONTEXT = re.compile(
-    r"\b(?:maximum context length (?:is|of)|exceed context limit: [\d +]{3,24}>) (\d{1,9})\b", re.I
+    r"\b(?:maximum context length (?:is|of)|exceed context limit: [\d +]{3,24}>|max_new_tokens` must be <=)"
+    r" (\d{1,9})\b",
+    re.I,
 )
 _ASKED = re.compile(
-    r"\b(\d{1,9}) (?:input tokens|in the messages|tokens in the (?:prompt|messages))"
+    r"\b(\d{1,9}) (?:input tokens|`inputs` tokens|in the messages|tokens in the (?:prompt|messages))"
     r"|\blimit: (\d{1,9}) \+",
     re.I,
 )
@@ -328,11 +373,6 @@ _ALL = re.compile(
 )
 #: What that is at least, where it was not counted to its end.
 _AT_LEAST_ASKED = re.compile(r"\bat least \d{1,9} input tokens", re.I)
-
-
-def wants_text(text: str) -> bool:
-    """Whether a content has to be a text."""
-    return _AS_TEXT.search(text) is not None
 
 
 def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
@@ -345,25 +385,41 @@ def turns_in(text: str, *, of_role: bool = False) -> tuple[str, ...] | None:
     return () if _TURNS.search(text) else None
 
 
-def refuses_blanks(text: str) -> bool:
-    """Whether no text or message may be empty."""
-    return _NO_BLANKS.search(text) is not None
+def kinds_of_tools(text: str, *, named: bool = False) -> tuple[str, ...]:
+    """The types of tools that are taken, where the type of one is refused.
 
-
-def refuses_pictures(text: str) -> bool:
-    """Whether pictures are not taken."""
-    return _NO_PICTURES.search(text) is not None
-
-
-def kinds_of_tools(text: str) -> tuple[str, ...]:
-    """The types of tools that are taken, where the type of one is refused."""
+    :param named: whether it is known that the type of a tool is meant.
+    """
     found = _KINDS_OF_TOOLS.search(text)
-    return listed(found["one"] or found["all"]) if found else ()
+    if found is None or not (named or found["only"] or _TYPE_OF_TOOL.search(text)):
+        return ()
+    return listed(found["one"] or found["only"] or found["all"])
 
 
-def is_of_logins(text: str) -> bool:
-    """Whether it is the backend of Codex logins that wants a body to be otherwise."""
-    return _OF_LOGINS.search(text) is not None
+def kind_of_tool(text: str, *, named: bool = False) -> str:
+    """The type of tools that is not taken; empty: others, or none, are meant.
+
+    :param named: as :func:`kinds_of_tools`.
+    """
+    found = _KIND_OF_TOOL.search(text)
+    return (found[1] or found[2]) if found and (named or _TYPE_OF_TOOL.search(text)) else ""
+
+
+def signatures_in(text: str) -> tuple[str, ...] | None:
+    """Whether calls need signatures of Gemini's, and, if there are words, others than they have; ``None``:
+    that is not the matter.
+    """
+    if _BAD_SIGNATURE.search(text):
+        return ("all",)
+    return () if _NO_SIGNATURE.search(text) else None
+
+
+def betas_in(text: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the values of ``anthropic-beta`` that were asked for, those that are refused; none: they are not."""
+    if not asked or not _BETA.search(text):
+        return ()
+    named = tuple(beta for beta in asked if beta in text)
+    return named or tuple(beta for beta in asked if _LONG_CONTEXT not in text or "context-1m" in beta)
 
 
 def room_in(text: str, size: int) -> int | None:
@@ -384,7 +440,3 @@ def room_in(text: str, size: int) -> int | None:
     else:
         return None
     return int(context[1]) - tokens
-
-
-#: Few texts have less.
-_BYTES_A_TOKEN = 3

@@ -19,20 +19,24 @@ from ampproxy.dialects.bending import bent
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
+    IS_OF_LOGINS,
     MAX_TEXT_CHARS,
+    REFUSES_BLANKS,
+    REFUSES_PICTURES,
+    REFUSES_PREFILL,
+    WANTS_TEXT,
+    WANTS_THOUGHTS,
     Terms,
     exclusive_in,
-    is_of_logins,
+    kind_of_tool,
     kinds_of_tools,
     listed,
     names_in,
-    refuses_blanks,
-    refuses_pictures,
     room_in,
+    signatures_in,
     terms_in,
     thinking_refused_in,
     turns_in,
-    wants_text,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
 
@@ -52,6 +56,10 @@ _SWITCHES = ("enabled", "think", "enable_thinking")
 _REPR = re.compile(
     r"'type': '(\w{1,60})', 'loc': \(([^()]{1,300})\), 'msg': (?:\"([^\"]{1,300})\"|'([^']{1,300})')"
 )
+#: Where the limit of an answer stands.
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+#: With less room than that for an answer, its client has to shorten the question. Tokens.
+_LEAST_ROOM = 1024
 
 
 class Complaint(NamedTuple):
@@ -176,7 +184,9 @@ def _violations(details: Any) -> Iterator[Complaint]:
 def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[Lesson]:
     text = complaint.text[:MAX_TEXT_CHARS]
     if (two := exclusive_in(text)) is not None:
-        yield from _exclusive(two, body)
+        kept, out = (places_of((name,), body) for name in two)
+        if kept and out:
+            yield Lesson(out[0], "leave-out", beside=kept[0])
         return
     if (thinking := thinking_refused_in(text)) is not None:
         yield _thinking(*thinking)
@@ -197,32 +207,38 @@ def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[L
             yield _beside_thinking(lesson, body) if terms.thinking else lesson
 
 
-#: Where the limit of an answer stands.
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-#: With less room than that for an answer, its client has to shorten the question. Tokens.
-_LEAST_ROOM = 1024
-
-
 def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: int) -> Lesson | None:
     """What is wrong with more than a member's name or value."""
     messages: Place = ("messages", EACH, "content")
-    if "messages" in body and (wants_text(text) or _is_content(complaint)):
+    if "messages" in body and (WANTS_TEXT.search(text) or _is_content(complaint)):
         return Lesson(messages, "as-text")
     of_role = complaint.steps[-1:] == ("role",)
-    if "messages" in body and (roles := turns_in(text, of_role=of_role)) is not None:
-        return Lesson(("messages",), "turns", roles)
-    if "messages" in body and refuses_blanks(text):
+    turns = "messages" if "messages" in body else "contents"
+    if turns in body and (roles := turns_in(text, of_role=of_role)) is not None:
+        return Lesson((turns,), "turns", roles)
+    if "messages" in body and REFUSES_BLANKS.search(text):
         return Lesson(("messages",), "no-blanks")
-    if refuses_pictures(text):
-        return Lesson(
-            (next((name for name in ("messages", "contents") if name in body), "input"),), "no-pictures"
-        )
+    if "messages" in body and WANTS_THOUGHTS.search(text):
+        return Lesson(("messages",), "thoughts")
+    if "messages" in body and REFUSES_PREFILL.search(text):
+        return Lesson(("messages",), "no-prefill")
+    if turns in body and (words := signatures_in(text)) is not None:
+        # What one conversation holds says nothing of another.
+        return Lesson((turns,), "signatures", words, once=bool(words))
+    if REFUSES_PICTURES.search(text):
+        history = next((name for name in ("messages", "contents") if name in body), "input")
+        return Lesson((history,), "no-pictures")
     named = complaint.steps[:1] == ("tools",) and complaint.steps[-1:] == ("type",)
-    if "input" in body and (named or "of tool" in text) and "function" in (kinds := kinds_of_tools(text)):
+    if "input" in body and "function" in (kinds := kinds_of_tools(text, named=named)):
         return Lesson(("tools",), "tools", kinds)
-    if "input" in body and is_of_logins(text):
+    if "input" in body and (kind := kind_of_tool(text, named=named)) not in ("", "function"):
+        return Lesson(("tools",), "no-tools", (kind,))
+    if "input" in body and IS_OF_LOGINS.search(text):
         return Lesson(("input",), "login")
     limit = next((name for name in _LIMITS if isinstance(body.get(name), int)), "")
+    if limit and "maximum tokens you requested" in text:
+        # Bedrock's, which names no member.
+        return _lesson((limit,), body[limit], terms_in(text))
     room = room_in(text, size) if limit else None
     if room is None or not _LEAST_ROOM <= room < body[limit]:
         return None
@@ -290,12 +306,6 @@ def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
 
 def _may_be_named(new: str, old: str) -> bool:
     return new != old and plain(new) not in MEANING and plain(old) not in MEANING
-
-
-def _exclusive(two: tuple[str, str], body: dict[str, Any]) -> Iterator[Lesson]:
-    kept, out = (places_of((name,), body) for name in two)
-    if kept and out:
-        yield Lesson(out[0], "leave-out", beside=kept[0])
 
 
 def _thinking(refused: str, wanted: str) -> Lesson:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.tool_names import flat_shown
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
@@ -77,10 +77,7 @@ class Registry(Mapping[str, "Dialect"]):
         return len(self._rows)
 
     def row(self, name: str) -> Row:
-        """The row of a dialect, without loading it.
-
-        :raises KeyError: there is none.
-        """
+        """The row of a dialect, without loading it; :class:`KeyError`: there is none."""
         return self._rows[name]
 
 
@@ -88,9 +85,6 @@ DIALECTS = Registry(ROWS)
 
 
 def shown_in(dialect: str, found: Peek, body: bytes) -> Shown:
-    """What a request's body shows of what it is for.
-
-    :param dialect: empty where the request's path names none.
-    """
+    """What a request's body shows of what it is for; ``dialect`` is empty where its path names none."""
     shown = DIALECTS[dialect].passthrough.shown if dialect else flat_shown
     return shown(found, body)

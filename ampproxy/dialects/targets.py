@@ -21,6 +21,8 @@ _OF_REQUESTS = tuple(
     for name in Target.__struct_fields__
     if name in Family.__struct_fields__ and name not in (*_EVERYWHERE, "thinks")
 )
+#: From what takes least.
+_TAKEN: tuple[Taken, ...] = ("never", "not-thinking", "always")
 
 
 @lru_cache(maxsize=256)
@@ -39,12 +41,9 @@ def target_at(
     if dialect not in shipped_hosts().table.dialects:
         return target
     host = _host(base_url, profile, target)
-    return msgspec.structs.replace(
-        target,
-        host=host,
-        thinks=_thinks((families or shipped()).find(model)),
-        chat_tools=target.chat_tools if host.vendor_rules else "always",
-    )
+    thinks = _thinks((families or shipped()).find(model))
+    chat_tools = target.chat_tools if host.vendor_rules else "always"
+    return msgspec.structs.replace(target, host=host, thinks=thinks, chat_tools=chat_tools)
 
 
 def _over_messages(target: Target, host: Host | None) -> Target:
@@ -58,10 +57,6 @@ def _over_messages(target: Target, host: Host | None) -> Target:
         can_disable=target.can_disable and host.switch != "none",
         forced_tools=min(target.forced_tools, host.forced_tools, key=_TAKEN.index),
     )
-
-
-#: From what takes least.
-_TAKEN: tuple[Taken, ...] = ("never", "not-thinking", "always")
 
 
 def _host(base_url: str, profile: str, target: Target) -> Host:

@@ -1,16 +1,24 @@
-"""Tool names in the casing that the client knows: it runs ``Bash`` and refuses ``bash``."""
+"""The tools that a request declares: their names in the casing that the client knows, which runs ``Bash`` and
+refuses ``bash`` and ``default_api:Bash``, and what they show of what the request is for.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from ampproxy.dialects.json import Decoder, read_or
+from ampproxy.model.roles import Shown
+from ampproxy.wire.json import Peek
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
 _CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
+
+#: What models leave of their own format around a name: Gemini's module, the namespace of others, the channel.
+_WRAPPED = re.compile(r"\s*(?:to=)?(?:default_api[:.]|functions?[.:])?([^\s<]+?)(?::\d+)?\s*(?:<\|.*)?", re.S)
 
 
 class ToolNames:
@@ -32,6 +40,10 @@ class ToolNames:
     def restore(self, name: str) -> str:
         """The name as the client knows it; the same one if nothing is known of it."""
         lower = name.lower()
+        if lower not in self._by_lower:
+            wrapped = _WRAPPED.fullmatch(lower)
+            if wrapped and wrapped[1] in self._by_lower:
+                lower = wrapped[1]
         if lower in self._by_lower:
             return self._by_lower[lower] or name
         return _CANONICAL.get(lower, name)
@@ -77,3 +89,60 @@ def flat_names(request: Declaring) -> Iterator[Any]:
 def no_names(body: bytes) -> ToolNames:
     """For a dialect without tools."""
     return ToolNames()
+
+
+class _Function(msgspec.Struct):
+    name: str = ""
+
+
+class _Tool(msgspec.Struct):
+    name: str = ""
+    function: _Function | None = None
+
+
+class _Choice(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    function: _Function | None = None
+
+
+_tools = Decoder(list[_Tool])
+_choice = Decoder(_Choice)
+
+
+def only(names: list[str]) -> str:
+    """Where some tool must be called and there is one, it is that one."""
+    return names[0] if len(names) == 1 else ""
+
+
+def flat(tools: msgspec.Raw) -> list[str]:
+    """``tools[].name``."""
+    return [tool.name for tool in read_or(_tools, tools, []) if tool.name]
+
+
+def functions(tools: msgspec.Raw) -> list[str]:
+    """``tools[].function.name``."""
+    return [tool.function.name for tool in read_or(_tools, tools, []) if tool.function is not None]
+
+
+def flat_shown(found: Peek, body: bytes) -> Shown:
+    """Of a dialect of which nothing but the members' usual names is known."""
+    return Shown(declared=lambda: flat(found.tools))
+
+
+def shown_by(names: Callable[[msgspec.Raw], list[str]]) -> Callable[[Peek, bytes], Shown]:
+    """Of a dialect with ``tools`` and a ``tool_choice``; ``names`` reads the names of the tools."""
+
+    def shown(found: Peek, body: bytes) -> Shown:
+        return Shown(declared=lambda: names(found.tools), forced=_forced(names, found))
+
+    return shown
+
+
+def _forced(names: Callable[[msgspec.Raw], list[str]], found: Peek) -> str:
+    if bytes(found.choice) == b'"required"':
+        return only(names(found.tools))
+    choice = read_or(_choice, found.choice, _Choice())
+    if choice.type == "any":
+        return only(names(found.tools))
+    return choice.name or (choice.function.name if choice.function is not None else "")

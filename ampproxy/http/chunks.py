@@ -8,7 +8,6 @@ line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -17,6 +16,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 from ampproxy.http.heads import MAX_HEAD, MAX_LINES
 from ampproxy.wire.framing import MAX_LENGTH, BadMessage, check_begun, check_trailer
+from ampproxy.wire.late import LatePattern
 
 #: Bytes of extensions that any chunk may have, beside twice its own size: some sign every chunk there.
 _FREE = 16
@@ -27,13 +27,13 @@ _FEW = 4
 _MANY_BYTES = 1024
 
 #: A chunk's size of a length that fits in memory.
-_SIZE = re.compile(rb"[0-9a-fA-F]{1,7}")
+_SIZE = LatePattern(rb"[0-9a-fA-F]{1,7}")
 #: Any line with a chunk's size, or the beginning of one.
-_SIZE_LINE = re.compile(rb"([0-9a-fA-F]{0,16})((?<=.);[\t\x20-\x7e\x80-\xff]*)?(\r\n?)?")
+_SIZE_LINE = LatePattern(rb"([0-9a-fA-F]{0,16})((?<=.);[\t\x20-\x7e\x80-\xff]*)?(\r\n?)?")
 #: What llhttp's last whole chunk may be followed by: nothing, or a line that has not ended.
-_LINE_BEGUN = re.compile(rb"[0-9a-fA-F]{0,7}\r?")
+_LINE_BEGUN = LatePattern(rb"[0-9a-fA-F]{0,7}\r?")
 #: The line before a chunk that is not whole yet.
-_LINE = re.compile(rb"[0-9a-fA-F]{1,7}\r\n")
+_LINE = LatePattern(rb"[0-9a-fA-F]{1,7}\r\n")
 #: How many digits the size of a chunk has, for all that come by the dozen.
 _DIGITS = (
     b"\0" + b"".join(bytes([digits]) * (15 << 4 * (digits - 1)) for digits in range(1, 4)) + b"\4" * 12288

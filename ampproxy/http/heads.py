@@ -7,7 +7,6 @@ two readers may understand differently.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -18,6 +17,7 @@ from ampproxy.wire.framing import (
     answer_length,
     check_status_line,
 )
+from ampproxy.wire.late import LatePattern
 
 #: Bytes that the head of an answer may have, those of interim answers before it included.
 MAX_HEAD = 64 * 1024
@@ -35,10 +35,10 @@ _OF_CONNECTION = frozenset((b"keep-alive", b"proxy-connection", b"te", b"trailer
 _MAX_REMEMBERED_LINES = 256
 _known: dict[bytes, tuple[tuple[bytes, int, int], int, bytes]] = {}
 
-_MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
+_MAY_BE_HTTP = LatePattern(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 #: A CR at the end may be half of a line's end.
-_NO_LINE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)")
-_BARE_LF = re.compile(rb"(?<!\r)\n")
+_NO_LINE = LatePattern(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n|\Z)")
+_BARE_LF = LatePattern(rb"(?<!\r)\n")
 
 
 class AnswerRefused(Exception):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from socket import socket
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.task import CooperativeTask, cooperate
-from twisted.python.components import Componentized
+from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import NO_BODY_CODES, RESPONSES, datetimeToString, parse_qs
+from twisted.web.error import UnsupportedMethod
+from twisted.web.http import (
+    INTERNAL_SERVER_ERROR,
+    NO_BODY_CODES,
+    NOT_ALLOWED,
+    RESPONSES,
+    Request,
+    datetimeToString,
+    parse_qs,
+)
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
 from zope.interface import implementer
 
 from ampproxy.errors import ExchangeError
@@ -23,6 +34,11 @@ if TYPE_CHECKING:
     from ampproxy.http.server_channel import HttpChannel
     from ampproxy.http.server_heads import Head
 
+#: What the ``render`` of a resource returns that answers later: that of ``twisted.web.server``, which takes
+#: a twentieth of the start to load.
+NOT_DONE_YET = 1
+
+_log = Logger(namespace="ampproxy")
 _STATUS_LINES = {code: b"HTTP/1.1 %d %b\r\n" % (code, phrase) for code, phrase in RESPONSES.items()}
 
 
@@ -34,11 +50,13 @@ def answer_head(version: bytes, code: int, phrase: bytes, headers: Headers) -> b
     return b"".join([line, *lines_of(headers), b"\r\n"])
 
 
+@implementer(IRequest)
 class HttpRequest(Request):
     """One request, and its answer.
 
-    It is twisted.web's in all that is public; what is called for each request, and for each piece of an
-    answer, is done here: the head and what is written first leave in one piece. Whoever serves it overrides
+    It is twisted.web's in all that is public, but has no sessions; what is called for each request, and for
+    each piece of an answer, is done here: the head and what is written first leave in one piece. Whoever
+    serves it overrides
     :meth:`gotLength`, :meth:`handleContentChunk` and :meth:`requestReceived`, by which the channel reports
     what comes.
 
@@ -51,6 +69,9 @@ class HttpRequest(Request):
     """
 
     channel: HttpChannel  # type: ignore[assignment]  # in place of twisted.web's
+    site: Any = None
+    prepath: list[bytes]
+    postpath: list[bytes]
     requestHeaders: LowerHeaders
     responseHeaders: LowerHeaders
     content = None
@@ -61,11 +82,11 @@ class HttpRequest(Request):
     chunked = 0
     producer: Any = None
     _bodiless = False
+    _root: bytes | None = None
     _pulled: _Pulled | None = None
 
     # Not the base class's, which makes much that nobody here asks for.
     def __init__(self, channel: HttpChannel, head: Head) -> None:
-        Componentized.__init__(self)
         self.channel = channel
         self.client = channel.peer or channel.getPeer()
         self.method, self.uri, self.clientproto = head.method, head.target, head.version
@@ -149,6 +170,69 @@ class HttpRequest(Request):
         notifications, self.notifications = self.notifications, []
         for deferred in notifications:
             deferred.errback(reason)
+
+    # What a tree of resources asks of it, besides.
+
+    def render(self, resrc: IResource) -> None:
+        """Have a resource answer: with what it returns, or in its own time.
+
+        :raises Exception: whatever it raises, but that it does not know the method.
+        """
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            self.setResponseCode(NOT_ALLOWED)
+            self.responseHeaders.setRawHeaders(b"Allow", [b", ".join(sorted(error.allowedMethods))])
+            body = b""
+        if body is not NOT_DONE_YET:
+            self.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+            self.write(body)
+            self.finish()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """A resource has failed: the log gets the traceback, the client only a status, or a broken answer."""
+        _log.failure("Unhandled error while serving {path}", reason, path=self.uri.decode("latin-1"))
+        if self.startedWriting:
+            self.channel.abortConnection()
+        else:
+            self.setResponseCode(INTERNAL_SERVER_ERROR)
+            self.responseHeaders.setRawHeaders(b"Content-Length", [b"0"])
+            self.finish()
+        return reason
+
+    def prePathURL(self) -> bytes:
+        """The URL of the resource that was found last."""
+        return self._url(self.prepath)
+
+    def _url(self, parts: Iterable[bytes]) -> bytes:
+        secure: bool = self.isSecure()  # type: ignore[no-untyped-call]
+        name: bytes = self.getRequestHostname()  # type: ignore[no-untyped-call]
+        port = self.host.port
+        shown = b"" if port == (443 if secure else 80) else b":%d" % port
+        path = b"/".join(quote(part, safe="").encode() for part in parts)
+        return b"%b://%b%b/%b" % (b"https" if secure else b"http", name, shown, path)
+
+    def URLPath(self) -> Any:
+        """The URL that was asked for, as a ``twisted.python.urlpath.URLPath``."""
+        # Not at the top: nobody here asks for it.
+        from twisted.python.urlpath import URLPath
+
+        return URLPath.fromRequest(self)
+
+    def rememberRootURL(self) -> None:
+        """Have :meth:`getRootURL` give the URL of the parent of the resource that was found last."""
+        self._root = self._url(self.prepath[:-1])
+
+    def getRootURL(self) -> bytes | None:
+        """What :meth:`rememberRootURL` has noted, if it was called."""
+        return self._root
+
+    def getSession(self, sessionInterface: Any = None) -> Any:
+        """There are none.
+
+        :raises RuntimeError: always.
+        """
+        raise RuntimeError("This server keeps no sessions.")
 
     # What goes.
 
@@ -297,7 +381,7 @@ class _Pulled:
             except Exception:
                 failure = Failure()
                 self._request.unregisterProducer()
-                self._request.processingFailed(failure)  # type: ignore[no-untyped-call]
+                self._request.processingFailed(failure)
             yield None
 
     def stop(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import printable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MAX_TOKENS = 10**12
 #: largest of these that it exceeds.
 STEPS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
 
-_THREAD = re.compile(r"T-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_THREAD = LatePattern(r"T-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 class Series(NamedTuple):

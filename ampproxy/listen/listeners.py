@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable
 from errno import EADDRNOTAVAIL, EINVAL
@@ -32,9 +31,10 @@ from ampproxy.listen.sockets import (
     every_interface,
 )
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 #: Where an endpoint string says which mode a socket's file is to have.
-_MODE = re.compile(r"(?<!\\):mode=")
+_MODE = LatePattern(r"(?<!\\):mode=")
 
 
 #: What the listener for Amp's cloud is opened for, before its port and address.

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Redactor, Secret, printable
 
 #: Fields that hold several lines of our own making; in all others a line's end is somebody else's.
 OWN_LINES = frozenset(("complaints", "lines", "remedy", "steps"))
 
 #: Fields whose name says that their value is a secret.
-_SECRET_FIELD = re.compile(
+_SECRET_FIELD = LatePattern(
     r"(?:^|_)(?:authorization|api_?key|access_token|refresh_token|id_token|token|secret|password|cookie)\Z",
     re.IGNORECASE,
 )

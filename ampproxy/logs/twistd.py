@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,8 +10,9 @@ from twisted.logger import LogEvent
 
 from ampproxy.logs.observer import Output
 from ampproxy.logs.outputs import FileOutput, SyslogOutput, standard_output
+from ampproxy.wire.late import LatePattern
 
-_PORTS = re.compile(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z|\AMain loop terminated\.\Z")
+_PORTS = LatePattern(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z|\AMain loop terminated\.\Z")
 
 
 def is_about_port(event: LogEvent) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
-from ampproxy.model.base import Value
+from ampproxy.model.base import Noted, Value
 from ampproxy.wire.redact import Secret, Unseen
 
 #: The classes of routes: requests to models; what vendors store for all clients of an account, as files and
@@ -55,8 +54,7 @@ class KeyLimit(Value, frozen=True):
         return f"{self.unit}-per-{self.period}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientKey:
+class ClientKey(Noted, frozen=True, kw_only=True, eq=False):
     """One entry of ``api-keys``.
 
     :param secret: the key; ``None`` where only its hash is stored.
@@ -76,6 +74,8 @@ class ClientKey:
     :param index: its place in the list, from 0: several may stand in one line.
     """
 
+    notes: ClassVar[frozenset[str]] = frozenset(("line", "index"))
+
     secret: Secret | None = None
     hash: str = ""
     name: str = ""
@@ -89,8 +89,8 @@ class ClientKey:
     concurrent: int | None = None
     amp: bool = True
     upstream: Secret | None = None
-    line: int = field(default=0, compare=False)
-    index: int = field(default=0, compare=False)
+    line: int = 0
+    index: int = 0
 
     @property
     def current_hash(self) -> str:

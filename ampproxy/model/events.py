@@ -66,6 +66,11 @@ class Usage(Value, frozen=True):
         own = self.input + self.cache_read + self.cache_write + self.output
         return own + sum(part.usage.total for part in self.beside) if self.beside else own
 
+    @property
+    def answers_nothing(self) -> bool:
+        """Whether the vendor counted the question, and no token of an answer."""
+        return self.output == 0 and not self.beside and self.total > 0
+
 
 class Beside(Value, frozen=True):
     """Tokens that are billed beside those of an answer.

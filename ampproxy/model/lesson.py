@@ -14,10 +14,14 @@ STATUSES = frozenset((400, 422))
 #: ``as-text``: a list of texts as one; ``no-blanks``: no empty texts and messages; ``no-pictures``: words in
 #: the place of earlier ones; ``login``: as the backend of logins wants a whole body; ``turns``: the system
 #: first or, with ``words``, not at all, and then users and assistants by turns; ``tools``: those of the types
-#: ``words`` alone.
+#: ``words`` alone; ``no-tools``: none of the types ``words``; ``betas``: of a header, all but ``words``;
+#: ``thoughts``: an empty thought in each assistant's message that has none; ``signatures``: Gemini's word for
+#: a missing one on calls, with ``words`` on those that have one, too; ``no-prefill``: a user's turn behind an
+#: assistant's last one.
 Act: TypeAlias = (
     Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
-    | Literal["as-text", "no-blanks", "no-pictures", "login", "turns", "tools"]
+    | Literal["as-text", "no-blanks", "no-pictures", "login", "turns", "tools", "no-tools", "betas"]
+    | Literal["thoughts", "signatures", "no-prefill"]
 )
 
 #: A member's place in a body, from the top; ``*`` for each element of a list, or each member of an object.
@@ -72,4 +76,9 @@ _ABOUT: dict[str, str] = {
     "turns": "is sent as turns of users and assistants",
     "login": "is sent as the backend of logins takes it",
     "tools": "is sent with tools of the types {words} alone",
+    "no-tools": "is sent without tools of the types {words}",
+    "betas": "is sent without {words}",
+    "thoughts": "is sent with an empty thought where an assistant's message has none",
+    "signatures": "is sent with Gemini's word for a missing signature on calls",
+    "no-prefill": "is sent with a user's turn at the end",
 }

@@ -33,10 +33,12 @@ USER_AGENT = f"ampproxy/{__version__}".encode()
 
 #: What a client may tell a vendor in any dialect.
 _COMMON = frozenset((b"idempotency-key", b"x-request-id"))
+#: On whose behalf an account's key is used, and in which of its workspaces; no login has such.
+OF_KEYS = frozenset((b"anthropic-user-profile-id", b"anthropic-workspace-id"))
 _OPENAI = _COMMON | {b"accept", b"openai-beta"}
 #: What it may tell a vendor of its own dialect.
 CLIENT_HEADERS: dict[str, frozenset[bytes]] = {
-    ANTHROPIC: _COMMON | {b"accept", b"anthropic-beta", b"anthropic-version"},
+    ANTHROPIC: _COMMON | {b"accept", b"anthropic-beta", b"anthropic-version"} | OF_KEYS,
     CHAT: _OPENAI,
     COMPLETIONS: _OPENAI,
     RESPONSES: _OPENAI,
@@ -314,7 +316,9 @@ class Provider:
         if self._copied:
             sent += self._from_client(tuple(headers))
         if extra:
-            sent += self._extra(extra)
+            more = self._extra(extra)
+            given = {name for name, _ in more}
+            sent = [pair for pair in sent if pair[0] not in given] + [pair for pair in more if pair[1]]
         by_name = dict(sent)
         if b"accept" not in by_name and b"accept" not in self._custom:
             sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)

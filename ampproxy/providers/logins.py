@@ -7,14 +7,15 @@ pretends to be the vendor's own program.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, ClassVar
+
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.providers.anthropic import Anthropic
-from ampproxy.providers.base import Call, Envelope, Header, Paths, Provider
+from ampproxy.providers.base import OF_KEYS, Call, Envelope, Header, Paths, Provider
 from ampproxy.providers.envelope import CodeAssistEnvelope, CodexEnvelope
 from ampproxy.providers.gemini import Gemini
 from ampproxy.providers.openai import OpenAI
@@ -35,6 +36,7 @@ class LoginProvider(Provider):
         # A key would be put into the fixed headers; a login has none.
         super().__init__(replace(account, api_key=Secret("")))
         self.account = account
+        self._forwarded = {dialect: names - OF_KEYS for dialect, names in self._forwarded.items()}
         self._scope = Scope(account.base_url)
 
     def call(self, *asked: Any, **more: Any) -> Call:

@@ -270,6 +270,8 @@ class PassthroughBridge:
 
         :raises UpstreamFault: it broke, and its client would not know.
         """
+        if _PREWARM in self._question.body:
+            return
         events = self._dialect.passthrough.events
         ending = self._endings.of_whole(body)
         ending.check(own_breaks=events is not None and events.own_breaks)
@@ -317,6 +319,8 @@ class PassthroughBridge:
         )
 
 
+#: Of a request that only fills OpenAI's cache, whose answer is empty.
+_PREWARM = b'"prewarm"'
 #: What the answer of a call for embeddings has, in the dialects that have such calls.
 _EMBEDDINGS = frozenset(("data", "embedding", "embeddings"))
 

@@ -16,7 +16,6 @@ from twisted.web.http_headers import Headers
 from ampproxy.catalog.families import Family, Layer
 from ampproxy.config.schema import Account, Config
 from ampproxy.errors import UpstreamFault
-from ampproxy.providers import Call, Provider
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.sharing import DECLARED, MODELS, ListTopic, account_key, by_key, place_key
 from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, declared
@@ -24,6 +23,7 @@ from ampproxy.state.shared import ALONE, Shared
 from ampproxy.wire.words import counted
 
 if TYPE_CHECKING:
+    from ampproxy.providers import Call, Provider
     from ampproxy.relay.forward import Sends
 
 #: Seconds between two questions to one vendor; up to a tenth more or less, so that they spread.
@@ -172,14 +172,17 @@ class Discovery:
         """Ask for these accounts from now on, and for no others: those at once of which nothing is known
         or only something old.
 
+        :param providers: of the accounts that name no models, by their labels.
         :param changed: called when :meth:`models` gives others than before.
         :param again: ask for all of them at once.
         """
         self._changed = changed
         before, self._asked = self._asked, {}
         for account in config.accounts:
+            if account.models:
+                continue
             provider = providers[account.label]
-            if account.models or provider.LISTING is None:
+            if provider.LISTING is None:
                 continue
             identity = self._book.identity(account)
             asked = before.pop(identity, None) or self._asked.get(identity)

@@ -5,7 +5,7 @@ plain, so that an answer that broke is never passed on, or logged, as one that e
 from __future__ import annotations
 
 from ampproxy.dialects.base import Dialect
-from ampproxy.dialects.ends import CUT, CUT_CALL, NAMELESS
+from ampproxy.dialects.ends import CUT, CUT_CALL, EMPTY, NAMELESS
 from ampproxy.errors import ExchangeError, TruncatedStream, UpstreamFault
 from ampproxy.model.base import Value
 from ampproxy.model.events import ChatResponse, Completed, Event, Failed, Finished, WireError
@@ -27,10 +27,10 @@ class Ending(Value, frozen=True):
     def check(self, *, own_breaks: bool) -> None:
         """
         :param own_breaks: whether the dialect has words for an answer that broke, which its clients know: but
-            a call without a name they run into.
+            a call without a name they run into, and an empty answer has no such word.
         :raises ampproxy.errors.UpstreamFault: it broke, and its client would not know.
         """
-        if self.error is not None and not (own_breaks and self.error != NAMELESS):
+        if self.error is not None and not (own_breaks and self.error not in (NAMELESS, EMPTY)):
             raise UpstreamFault(self.error, retryable=True)
 
 

@@ -31,7 +31,7 @@ _OF_TEMPLATES = ("System message must be", "roles must alternate", "Jinja Except
 #: The kinds of errors that may teach something.
 _TEACHING = frozenset(("invalid_request", "context_length"))
 #: What takes nothing from what a request says.
-_HARMLESS = frozenset(("rename", "as-text", "no-blanks"))
+_HARMLESS = frozenset(("rename", "as-text", "no-blanks", "thoughts"))
 #: So much of a refusal is kept until it has been read. Bytes.
 MAX_READ_BYTES = 64 * 1024
 
@@ -111,12 +111,18 @@ class Learner:
         if not lessons:
             return
         # Not at the top: most accounts refuse nothing.
-        from ampproxy.dialects.bending import bent
+        from ampproxy.dialects.bending import bent, loss_of
 
         body, losses, used = bent(bridge.body, lessons)
         if used:
             bridge.body, bridge.losses = body, (*bridge.losses, *losses)
             self.lessons.used(key, used)
+        for lesson in lessons:
+            if lesson.act == "betas":
+                kept = ",".join(beta for beta in _betas(question) if beta not in lesson.words)
+                bridge.headers = {**bridge.headers, _BETA.decode(): kept}
+                bridge.losses = (*bridge.losses, loss_of(lesson))
+                self.lessons.used(key, (lesson,))
 
     def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:
         """Whether a failure is of those that can teach."""
@@ -152,6 +158,8 @@ class Learner:
     ) -> Taught | None:
         """Learn what :meth:`look` found; ``None``: it was nothing."""
         key = self._key(question, offer, spoken)
+        if not found and spoken == question.endpoint.dialect and not self._strict:
+            found = _of_betas(refusal, question)
         if not found:
             self._doubt(key, refusal.error.message)
             return None
@@ -169,12 +177,7 @@ class Learner:
 
     def _key(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> Key:
         call = f"{spoken} {question.endpoint.operation.value}"
-        betas = sorted(
-            item.strip().decode("latin-1")
-            for name, value in question.headers
-            if name.lower() == _BETA
-            for item in value[:LOOKED_AT].split(b",")
-        )
+        betas = sorted(_betas(question))
         name = self._providers[offer.account.label].name
         return Key(name, offer.upstream_model, " ".join((call, *betas)))
 
@@ -187,6 +190,25 @@ class Learner:
         doubtful = [lesson for lesson in self.lessons.of(key) if lesson.place[-1] in message]
         if doubtful:
             self.lessons.disprove(key, doubtful)
+
+
+def _betas(question: ModelRequest) -> list[str]:
+    """The values of the client's ``anthropic-beta``."""
+    return [
+        item.strip().decode("latin-1")
+        for name, value in question.headers
+        if name.lower() == _BETA
+        for item in value[:LOOKED_AT].split(b",")
+    ]
+
+
+def _of_betas(refusal: ExchangeError, question: ModelRequest) -> tuple[Lesson, ...]:
+    """What a refusal teaches of betas, which stand in a header."""
+    # Not at the top: its patterns take long to compile, and most accounts refuse nothing.
+    from ampproxy.dialects.refusal_words import betas_in
+
+    refused = betas_in(refusal.error.message, tuple(filter(None, _betas(question))))
+    return (Lesson((_BETA.decode(),), "betas", refused),) if refused else ()
 
 
 def _words(refusal: ExchangeError) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream, Mending
+from ampproxy.dialects.ends import EMPTY
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import DONE, Members, is_sign_of_life
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
@@ -35,8 +36,6 @@ from ampproxy.wire.values import encode, sound, whole_surrogates
 _HALVED = 2048
 #: By so many of its first events a stream mostly shows how its ordinary ones look.
 _FIRST = 16
-
-
 #: So much is held back at most before the answer itself begins. Bytes.
 _MAX_HANDSHAKE_BYTES = 64 * 1024
 
@@ -280,7 +279,7 @@ class PassthroughFilter:
                 return b""
             raise self._unreadable(block)
         if self._monitor.empty:
-            raise UnreadableAnswer("The model's server ended its stream without an answer.")
+            raise UpstreamFault(EMPTY, retryable=True)
         if self._monitor.unended and not self._unended:
             raise UpstreamFault(UNENDED, retryable=True)
         if self._monitor.failed:
@@ -495,6 +494,6 @@ def rewrite_whole(
         usage = dialect.passthrough.usage(found or {})
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
-    elif judge is not None and not dialect.passthrough.ends_well(found or {}):
+    elif judge and ((usage and not usage.output) or not dialect.passthrough.ends_well(found or {})):
         judge(body)
     return (body if rewriter is None else rewriter.whole(body, found)), usage

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.ends import NAMELESS
+from ampproxy.dialects.ends import EMPTY, NAMELESS
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
     Completed,
@@ -211,7 +211,8 @@ class Settling:
                 return _failed("The vendor's answer ends with a tool call and has none.", "no_call")
             return msgspec.structs.replace(end, reason="stop")
         if end.reason != "unknown":
-            return end
+            nothing = end.reason == "stop" and not self.content and self._usage.answers_nothing
+            return Failed(EMPTY) if nothing else end
         if end.detail is None and not self._unended:
             return Failed(UNENDED)
         word = (end.detail or "")[:100]

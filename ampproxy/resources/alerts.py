@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.errors import ClientFault
+from ampproxy.http.server_request import NOT_DONE_YET
 from ampproxy.resources.admin import AdminResource, OrderResource
 from ampproxy.runtime import Alerting
 from ampproxy.server.site import GatewayRequest

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
 from ampproxy.generation import Generation
+from ampproxy.http.server_request import NOT_DONE_YET
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.server.coroutines import begin

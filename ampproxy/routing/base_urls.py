@@ -6,7 +6,7 @@ twice, ended in a slash, written the whole path, or kept what another gateway ha
 
 from __future__ import annotations
 
-import re
+from ampproxy.wire.late import LatePattern
 
 _VERSION = rb"v1(?:alpha|beta1|beta)?"
 _FIRST = (
@@ -14,7 +14,7 @@ _FIRST = (
     rb"|videos|conversations|vector_stores|containers|interactions|cachedContents|projects|publishers)"
 )
 #: Slashes between the parts of a base URL and a path, as joining the two may double them.
-_SLASHES = re.compile(
+_SLASHES = LatePattern(
     rb"/{1,2}(?:(?:openai|anthropic|google|gemini)/{1,2})?(?:"
     + _VERSION
     + rb"/{1,2}){0,2}(?="
@@ -22,15 +22,15 @@ _SLASHES = re.compile(
     + rb"(?:[/:]|\Z))"
 )
 #: What other gateways, Azure, and Google for OpenAI's SDKs, have before a path.
-_PREFIX = re.compile(
+_PREFIX = LatePattern(
     rb"/(?:" + _VERSION + rb"/)?(?:openai(?:/deployments/([^/]+))?|anthropic|google|gemini)(?=/)"
 )
 #: Where a prefix stands, the first segments of such paths.
 PREFIXES = frozenset((b"openai", b"anthropic", b"google", b"gemini"))
 #: The SDKs of Anthropic and Google add a version to a base URL that ends in one already.
-_TWO_VERSIONS = re.compile(rb"/" + _VERSION + rb"(?=/" + _VERSION + rb"/)")
+_TWO_VERSIONS = LatePattern(rb"/" + _VERSION + rb"(?=/" + _VERSION + rb"/)")
 #: A base URL that is the whole path of a call, to which an SDK adds the path once more.
-_TWICE = re.compile(
+_TWICE = LatePattern(
     rb"(/chat/completions|/completions|/responses|/messages|/embeddings)(?:/" + _VERSION + rb")?\1"
 )
 

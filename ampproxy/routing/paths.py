@@ -15,12 +15,13 @@ from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 from ampproxy.errors import ClientFault
 from ampproxy.model.events import WireError
+from ampproxy.wire.late import LatePattern
 
 _UNRESERVED = rb"A-Za-z0-9._~-"
 #: Matches a path that is already in that form: no escape, no empty or dot segment but an empty one at the
 #: end, nothing to be quoted.
-is_canonical = re.compile(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?").fullmatch
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+is_canonical = LatePattern(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?").fullmatch
+_ESCAPE = LatePattern(rb"%([0-9A-Fa-f]{2})")
 #: What stays as it is of bytes that a path may hold (RFC 3986, section 3.3), escapes included.
 _PATH_SAFE = "/!$&'()*+,=:@~%"
 #: Likewise of a query (section 3.4), and what browsers leave there.
@@ -28,7 +29,7 @@ _QUERY_SAFE = "!$&'()*+,;=:@/?~%[]|\\^`{}"
 #: Of a model's name. A plus sign is a space to some.
 _NAME_SAFE = "/@,()~!*'$=&"
 #: Up to a model's name. Such a name may hold slashes, and clients encode them.
-_MODEL_STEM = re.compile(
+_MODEL_STEM = LatePattern(
     rb"/(?:api/provider/[^/]+/)?(?:v1(?:alpha|beta1|beta)?/)?"
     rb"(?:(?:projects/[^/]+/locations/[^/]+/)?publishers/[^/]+/)?models/(?=.)",
     re.DOTALL,
@@ -40,7 +41,7 @@ _ROUNDS = 4
 
 
 #: What Bedrock has before a model's name: a region, a vendor.
-_VENDOR = re.compile(r"(?<![a-z.-])(?:[a-z-]+\.)+(?=[a-z])")
+_VENDOR = LatePattern(r"(?<![a-z.-])(?:[a-z-]+\.)+(?=[a-z])")
 
 
 class PathRefused(ClientFault):
@@ -93,7 +94,7 @@ def misleading(name: str) -> bool:
 
 
 #: Names as nearly all are, in which nothing needs a closer look.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]*")
+_PLAIN_NAME = LatePattern(r"[A-Za-z0-9][A-Za-z0-9._:@-]*")
 
 
 def readings(text: str) -> Iterator[str]:
@@ -132,10 +133,10 @@ def _check(path: bytes, *, slashes: bool) -> None:
             first = text
 
 
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\;]")
+_FORBIDDEN = LatePattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\;]")
 _WORDS = {"\\": "a backslash", ";": "a semicolon"}
 #: An empty or a dot segment. Some take blanks off before they look.
-_MISLEADING = re.compile(r"(?:\A|/)\s*(?:\.\.?\s*)?(?=/|\Z)")
+_MISLEADING = LatePattern(r"(?:\A|/)\s*(?:\.\.?\s*)?(?=/|\Z)")
 
 
 def _refused(what: str) -> PathRefused:
@@ -147,8 +148,8 @@ def _refused(what: str) -> PathRefused:
 
 
 #: A percent sign that begins no escape.
-_STRAY = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_PLAIN = re.compile(rb"[%b]" % _UNRESERVED)
+_STRAY = LatePattern(rb"%(?![0-9A-Fa-f]{2})")
+_PLAIN = LatePattern(rb"[%b]" % _UNRESERVED)
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
@@ -33,6 +32,7 @@ from ampproxy.wire.authority import (
     shown_authority,
     with_port,
 )
+from ampproxy.wire.late import LatePattern
 from ampproxy.wire.redact import Secret, printable
 
 if TYPE_CHECKING:
@@ -418,7 +418,7 @@ def _bare(address: str) -> str:
 
 
 #: The client of one hop (RFC 7239, section 5.2).
-_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
+_FOR = LatePattern(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
 
 
 def _is_loopback(address: str) -> bool:

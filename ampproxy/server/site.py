@@ -8,7 +8,6 @@ it arrives.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from socket import socket
 from typing import Any, cast
@@ -47,6 +46,7 @@ from ampproxy.tenants.tenant import Tenant
 from ampproxy.upstream.held import Held, Share
 from ampproxy.upstream.pipe import PipeProducer
 from ampproxy.wire.framing import MAX_LENGTH
+from ampproxy.wire.late import LatePattern
 
 #: How long a connection may be idle while the service ends, so that few clients meet one that is just being
 #: closed. Seconds.
@@ -61,7 +61,7 @@ REQUEST_ID_HEADER = b"X-Ampproxy-Request-Id"
 _GENERATION, _REQUEST_ID = GENERATION_HEADER.lower(), REQUEST_ID_HEADER.lower()
 
 #: An id that a client may give its request: what needs no quoting anywhere, and no more than a line of it.
-_GOOD_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
+_GOOD_ID = LatePattern(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
 
 #: So long is an id of our own: that two of a million are the same has a probability of one in 37 million.
 _ID_LENGTH = 16
@@ -94,7 +94,7 @@ class GatewayRequest(Revocable, HttpRequest):
     :ivar on_leave: called when the client leaves before its answer is out; whoever serves it sets it.
     """
 
-    site: GatewaySite  # type: ignore[assignment]  # in place of twisted.web's
+    site: GatewaySite
     query: bytes = b""
     length: int | None = 0
     pending: AwaitingAuth | None = None

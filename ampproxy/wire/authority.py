@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ampproxy.model.base import Value
+from ampproxy.wire.late import LatePattern
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: ``uri-host [":" port]`` (RFC 9110, section 7.2), of which nobody here needs escapes or user names.
-_AUTHORITY = re.compile(
+_AUTHORITY = LatePattern(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]{2,45}(?:%(?:25)?[A-Za-z0-9._~-]{1,32})?)\]|(?P<name>[A-Za-z0-9_.-]{1,254}))"
     r"(?::(?P<port>[0-9]{0,5}))?"
 )
-_ORIGIN = re.compile(r"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?#@]+)")
+_ORIGIN = LatePattern(r"(?P<scheme>[Hh][Tt][Tt][Pp][Ss]?)://(?P<authority>[^/?#@]+)")
 
 
 class Authority(Value, frozen=True):

@@ -6,10 +6,10 @@ two ways is refused, never repaired.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ampproxy.wire.headers import CONNECTION, CREDENTIALS
+from ampproxy.wire.late import LatePattern
 
 #: The longest body that anybody can mean, in bytes: up to here JavaScript's numbers are exact.
 MAX_LENGTH = 2**53
@@ -22,11 +22,11 @@ _SURELY = 16
 #: What is in no line: all of C0 but the tab, and DEL (RFC 9110, section 5.5).
 CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != 9)
 _PRINTABLE = bytes(range(32, 127))
-_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] [1-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
+_VERSION = LatePattern(rb"HTTP/[0-9]\.[0-9]")
+_NAME = LatePattern(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_STATUS_LINE = LatePattern(rb"HTTP/1\.[0-9] [1-9][0-9][0-9](?: [^\x00-\x08\x0a-\x1f\x7f]*)?")
 #: A carriage return at the end may be half of a line's end.
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f]|\r(?!\Z)")
+_CONTROL = LatePattern(rb"[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f]|\r(?!\Z)")
 
 #: What no trailer may bring: framing, routing, credentials, and how the body is to be read (RFC 9110,
 #: section 6.5.1).

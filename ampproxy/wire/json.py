@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import msgspec
 
+from ampproxy.wire.late import LatePattern
+
 #: How far from either end of a large body a member is looked for before the body is written anew.
 _NEAR = 8192
 
@@ -220,8 +222,8 @@ def _rewritten(body: bytes, value: bytes) -> bytes:
 
 _SCALAR = rb'("[^"\\]*(?:\\.[^"\\]*)*"|[^"\s,{}\[\]]+)'
 # The first such member, which mostly is the first of all.
-_HEAD = re.compile(rb"\s*\{" + _FLAT + rb'?(?<!\\)"model"\s*:\s*' + _SCALAR)
-_TAIL = re.compile(rb'(?<!\\)"model"\s*:\s*' + _SCALAR + rb"\s*(?:," + _FLAT + rb")?\}\s*\Z")
+_HEAD = LatePattern(rb"\s*\{" + _FLAT + rb'?(?<!\\)"model"\s*:\s*' + _SCALAR)
+_TAIL = LatePattern(rb'(?<!\\)"model"\s*:\s*' + _SCALAR + rb"\s*(?:," + _FLAT + rb")?\}\s*\Z")
 
 
 _MODEL = b'"model"'

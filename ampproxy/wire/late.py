@@ -5,9 +5,10 @@ process may need none of them. Compiling an expression takes a quarter of a mill
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, AnyStr, Generic
 
 
 class Late:
@@ -34,25 +35,41 @@ class Late:
         return self.found(*args, **named)
 
 
-class LatePattern:
-    """A regular expression over text.
+class LatePattern(Generic[AnyStr]):
+    """A regular expression that is compiled when it is first used; from then on it is as fast as any other.
+
+    Its methods are those of :class:`re.Pattern`.
 
     :param source: what :func:`re.compile` takes.
     :param flags: likewise.
     """
 
-    def __init__(self, source: str, flags: int = 0) -> None:
-        self._source = source
+    search: Callable[..., re.Match[AnyStr] | None]
+    match: Callable[..., re.Match[AnyStr] | None]
+    fullmatch: Callable[..., re.Match[AnyStr] | None]
+    sub: Callable[..., AnyStr]
+    split: Callable[..., list[AnyStr]]
+    findall: Callable[..., list[Any]]
+    finditer: Callable[..., Iterator[re.Match[AnyStr]]]
+
+    def __init__(self, source: AnyStr, flags: int = 0) -> None:
+        self._source: AnyStr = source
         self._flags = flags
 
     @cached_property
-    def compiled(self) -> re.Pattern[str]:
+    def compiled(self) -> re.Pattern[AnyStr]:
         """The pattern itself.
 
         :raises re.error: the source is none.
         """
         return re.compile(self._source, self._flags)
 
-    def search(self, text: str) -> re.Match[str] | None:
-        """See :meth:`re.Pattern.search`."""
-        return self.compiled.search(text)
+    if not TYPE_CHECKING:  # It would hide from the checker what there is not.
+
+        def __getattr__(self, name: str) -> Any:
+            # Asked only for what is not there yet: the next use finds the pattern's own method.
+            if name not in LatePattern.__annotations__:
+                raise AttributeError(name)
+            method = getattr(self.compiled, name)
+            setattr(self, name, method)
+            return method

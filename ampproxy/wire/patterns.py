@@ -7,9 +7,10 @@ else is served meanwhile. The ``regex`` module reads the same patterns and takes
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from typing import Protocol
+
+from ampproxy.wire.late import LatePattern
 
 #: Seconds of the processor that all patterns together may take for one text.
 BUDGET = 0.02
@@ -69,7 +70,7 @@ def slow_text(source: str, longest: int) -> str:
 
 _FILLERS = ("a", "0", "-", ".", "a-", "a0", "ab", "A.", "/", " ", ",")
 _ENDS = ("", "!", "\n")
-_NO_LITERAL = re.compile(r"\\[a-zA-Z]|\(\?[:=!<#P]*|\{[0-9,]*\}|[][()|?*+^$.\\]")
+_NO_LITERAL = LatePattern(r"\\[a-zA-Z]|\(\?[:=!<#P]*|\{[0-9,]*\}|[][()|?*+^$.\\]")
 
 
 def _texts(source: str, longest: int) -> Iterator[str]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
+from ampproxy.wire.late import LatePattern
+
 
 class Secret:
     """A credential. ``repr``, ``str`` and formatting never show it; only :meth:`reveal` does.
@@ -231,7 +233,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else _CONTROL.sub(_escaped, text)
 
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = LatePattern("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def _escaped(match: re.Match[str]) -> str:

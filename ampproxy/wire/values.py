@@ -9,6 +9,7 @@ import msgspec
 
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.json import NULL as NULL
+from ampproxy.wire.late import LatePattern
 
 #: JSON that nobody here interprets.
 Json = msgspec.Raw
@@ -25,11 +26,11 @@ _TEXT: Final = msgspec.json.Decoder(str)
 
 #: Backslashes that escape one another, a pair of surrogates, or half of one: in this order, so that a
 #: half is one only where nothing else began.
-_HALVES = re.compile(
+_HALVES = LatePattern(
     rb"(?:\\\\)+|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = LatePattern(rb"\\u[dD][89a-fA-F]")
 _INSTEAD: Final = rb"\ufffd"
 
 
@@ -51,8 +52,8 @@ def whole_surrogates(body: bytes) -> bytes | None:
 
 
 #: Strings, and numbers that are none in JSON.
-_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+_TOKENS = LatePattern(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+_CONTROL = LatePattern(rb"[\x00-\x1f]")
 
 
 def sound(body: bytes) -> bytes | None:

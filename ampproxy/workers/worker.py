@@ -10,11 +10,11 @@ import socket
 import sys
 import time
 from collections.abc import Collection
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from msgspec import structs
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
 from zope.interface import implementer

@@ -22,7 +22,6 @@ REASONS = {
     "dialects/*/stream_out.py": "of an answer: made while its events are written",
     "dialects/*/response.py": "of an answer",
     "dialects/openai_answers.py": "of an answer: made while its chunks are written",
-    "dialects/anthropic/proofs.py": "of bytes that pass, which are not taken apart",
     "dialects/*/passthrough.py": "of bytes that pass, which are not taken apart",
     "dialects/openai_responses/codex.py": "of bytes that pass: what the backend of logins refuses",
     "dialects/bending.py": "of bytes: what an account's refusals taught",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 import trustme
 from msgspec import structs
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from ampproxy.alerts.conditions import Facts, conditions

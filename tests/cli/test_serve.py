@@ -7,11 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from ampproxy.cli import main, status, stop
 from ampproxy.cli.configured import as_running

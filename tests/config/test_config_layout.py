@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.config.changes import changes
 from ampproxy.config.layout import FAMILIES, PLACES

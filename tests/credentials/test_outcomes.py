@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.outcomes import COOLDOWNS, RULES, Action, classify, classify_fault, for_account
@@ -121,6 +121,13 @@ CASES = [
     (A, 400, anthropic("invalid_request_error", "Your credit balance is too low to access the API."),
      ACCOUNT, 30 * MINUTES),
     (A, 402, anthropic("invalid_request_error", "Pay."), ACCOUNT, 30 * MINUTES),
+    (A, 400, anthropic("invalid_request_error", "You're out of extra usage. Add more at claude.ai."),
+     ACCOUNT, 30 * MINUTES),
+    (C, 400, openai("Access denied, please make sure your account is in good standing.", code="Arrearage"),
+     ACCOUNT, 30 * MINUTES),
+    (C, 403, openai("Sorry, your account balance is insufficient"), ACCOUNT, 30 * MINUTES),
+    (C, 400, openai("This model is only supported in v1/responses and not in v1/chat/completions."),
+     MODEL, 30 * MINUTES),
     (C, 429, openai("You exceeded your current quota", type="insufficient_quota", code="insufficient_quota"),
      ACCOUNT, 30 * MINUTES),
     (C, 402, openai("Insufficient Balance"), ACCOUNT, 30 * MINUTES),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.status import Alert, AlertsReport
 from tests.dashboard.owner import HOST, OPENS, SCRIPT, OwnersWorld, headers_of, json_of

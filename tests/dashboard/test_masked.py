@@ -86,7 +86,7 @@ def test_sample() -> None:
 
 def test_configuration(tmp_path: Path) -> None:
     """The file as it is now, and what reading it found, by line."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from ampproxy.status import ReloadReport, Status
 

@@ -7,9 +7,9 @@ import unittest
 import msgspec
 
 from ampproxy.adapt import names as naming
+from ampproxy.adapt.freeform import FreeformCalls, unwrap, wrap
 from ampproxy.dialects import errors
 from ampproxy.dialects import json as reading
-from ampproxy.dialects.freeform import FreeformCalls, unwrap, wrap
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
 from ampproxy.model.parts import Text, ToolCall

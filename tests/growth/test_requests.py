@@ -9,8 +9,8 @@ import pytest
 
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.openai_chat.passthrough import without_reasoning
+from ampproxy.dialects.openai_responses.for_others import self_contained
 from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
-from ampproxy.dialects.openai_responses.state import self_contained
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.request import ChatRequest

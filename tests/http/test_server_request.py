@@ -17,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 from twisted.web.util import Redirect
 from zope.interface.verify import verifyObject
 
+from ampproxy.http import server_request
 from tests.http.server import House, Line, Served
 
 GET = b"GET /%b HTTP/1.1\r\nHost: localhost:8317\r\n\r\n"
@@ -174,6 +175,48 @@ def test_what_resources_ask() -> None:
     }
 
 
+def test_addresses() -> None:
+    """Of the resource that was found, of its parent, and of what was asked for; there are no sessions."""
+    seen: dict[str, Any] = {}
+
+    def serve(request: Any) -> bytes:
+        before = request.getRootURL()
+        request.rememberRootURL()
+        seen.update(
+            found=request.prePathURL(),
+            before=before,
+            parent=request.getRootURL(),
+            asked=str(request.URLPath()),
+        )
+        with pytest.raises(RuntimeError, match="sessions"):
+            request.getSession()
+        return b""
+
+    root, middle = Resource(), Resource()
+    root.putChild(b"a=", middle)
+    middle.putChild(b"b", Page(serve))
+    house(root).connect().send(b"GET /a=/b/c?d HTTP/1.1\r\nHost: example.test\r\n\r\n")
+    assert seen == {
+        "found": b"http://example.test:12345/a%3D/b",
+        "before": None,
+        "parent": b"http://example.test:12345/a%3D",
+        "asked": "http://example.test:12345/a%3D/b",
+    }
+
+
+def test_a_method_that_a_resource_does_not_know() -> None:
+    """The client is told which it knows."""
+    _, head, body = ask(lambda request: b"body", (GET % b"").replace(b"GET", b"PUT"))
+    assert head.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert b"Allow: GET, HEAD" in head
+    assert body == b""
+
+
+def test_answers_later() -> None:
+    """The mark of ours is twisted.web's."""
+    assert server_request.NOT_DONE_YET is NOT_DONE_YET
+
+
 def test_what_resources_set() -> None:
     """Headers, cookies, dates and tags are in the head of the answer."""
 
@@ -317,3 +360,16 @@ def test_a_resource_that_fails() -> None:
     assert head.startswith(b"HTTP/1.1 500 Internal Server Error")
     line.send(GET % b"")
     assert line.said.count(b"HTTP/1.1 500") == 2
+
+
+def test_a_resource_that_fails_in_mid_answer() -> None:
+    """What has gone out is no whole answer, and does not look like one."""
+
+    def fail(request: Any) -> bytes:
+        request.write(b"half")
+        raise ZeroDivisionError
+
+    line, head, body = ask(fail)
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == b"4\r\nhalf\r\n"
+    assert line.aborted

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from msgspec import structs
+from msgspec.structs import replace
 
 from ampproxy.cli import main
 from ampproxy.cli.status import used_today

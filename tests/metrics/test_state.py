@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from twisted.internet.task import Clock
 

@@ -352,6 +352,18 @@ def test_anthropic_version():
     assert versions(GENERATE[CHAT], [(b"anthropic-version", b"2099-01-01")]) == [b"2023-06-01"]
 
 
+def test_whom_a_key_is_used_for():
+    """A user's profile and a workspace are Anthropic's, and are told with keys only, in its own dialect."""
+    named = [(b"Anthropic-User-Profile-Id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
+
+    def told(kind, asked):
+        headers = dict(provider(kind).call(asked, "M-1", headers=named).headers)
+        return [headers.get(name.lower()) for name, _ in named]
+
+    assert told("claude", GENERATE[ANTHROPIC]) == [b"uprof_1", b"wrkspc_1"]
+    assert told("claude", GENERATE[CHAT]) == told("claude-login", GENERATE[ANTHROPIC]) == [None, None]
+
+
 def test_accept():
     """Without a word of the client the vendor is told which kind of answer is awaited."""
 
@@ -385,6 +397,10 @@ def test_headers_of_the_body():
     """What a rendered body needs is sent beside it."""
     call = provider("claude").call(GENERATE[CHAT], "M-1", extra={"Anthropic-Beta": "x-2025"})
     assert (b"anthropic-beta", b"x-2025") in call.headers
+    asked = [(b"anthropic-beta", b"a,b")]
+    for extra, told in (({"anthropic-beta": "a"}, [b"a"]), ({"anthropic-beta": ""}, [])):
+        headers = provider("claude").call(GENERATE[ANTHROPIC], "M-1", headers=asked, extra=extra).headers
+        assert [value for name, value in headers if name == b"anthropic-beta"] == told
 
 
 def test_no_key_no_header():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.catalog.compile import read
 from ampproxy.catalog.families import Family, Override, shipped

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ampproxy import dialects
-from ampproxy.adapt import prompt
+from ampproxy.adapt import passes
 from ampproxy.adapt import settings as settings_pass
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.dialects.base import AnswerContext
@@ -47,7 +47,7 @@ NOTING = {"losses": 0, "_losses": 0, "Loss": 0, "_lose": 0, "add": 1}
 #: Kinds that are not written out where they are noted, by what they are taken from.
 TABLES = {
     *settings_pass.FIELDS,
-    *(kind for kind, _ in prompt.NO_PLACE.values()),
+    *(kind for kind, _ in passes.NO_PLACE.values()),
     *(profile.drawing_kind for profile in PROFILES if profile.drawing_kind),
     *(profile.unsigned for profile in PROFILES if profile.unsigned),
     *(profile.vain_thinking for profile in PROFILES if profile.vain_thinking),

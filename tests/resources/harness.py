@@ -26,6 +26,7 @@ from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.sharing import share_pool
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.listen.listeners import CloudEntrance
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
@@ -254,6 +255,7 @@ class World:
             self.config,
             Runtime(
                 clock=self.clock,
+                deadlines=Deadlines(self.clock),
                 client=self.client,
                 environ={},
                 home=home,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from twisted.web.http_headers import Headers
 
 from ampproxy.generation import Generation

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import unittest
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ampproxy.generation import Generation
 from ampproxy.resources.root import Root

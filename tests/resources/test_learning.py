@@ -116,6 +116,52 @@ def test_refused_member_is_left_out_once(status: int) -> None:
     assert world.generation.pool.state.begun == {}
 
 
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        (
+            "Unexpected value(s) `context-1m-2025-08-07` for the `anthropic-beta` header.",
+            "a-2026-01-01,b-2026-01-01",
+        ),
+        ("The long context beta is not yet available for this subscription.", "a-2026-01-01,b-2026-01-01"),
+        (
+            "This authentication style is incompatible with the long context beta header.",
+            "a-2026-01-01,b-2026-01-01",
+        ),
+        ("invalid beta flag", None),
+    ],
+)
+def test_betas_that_are_refused(message: str, kept: str | None) -> None:
+    """They stand in a header, and are left out of it; the next request with the same has them not."""
+    world = World(CONFIG)
+    told = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    betas = {"anthropic-beta": "a-2026-01-01, context-1m-2025-08-07, b-2026-01-01"}
+    body = json.dumps({**MESSAGES, "model": "claude-local"}).encode()
+    connection = world.request("POST", "/v1/messages", headers=betas, body=body)
+    refuse(world, json.dumps(told).encode())
+    answer(world, MODEL_ANSWER)
+    assert connection.status == 200
+    assert world.exchanges[-1]["losses"] == {"refused_value": 1}
+    world.request("POST", "/v1/messages", headers=betas, body=body)
+    first, *others = [one.header("anthropic-beta") for one in world.client.sent]
+    assert first == [betas["anthropic-beta"]]
+    assert others == [[kept] if kept else []] * 2
+
+
+def test_a_value_is_no_beta() -> None:
+    """Other refusals leave the header as it is."""
+    world = World(CONFIG)
+    body = json.dumps({**MESSAGES, "model": "claude-local"}).encode()
+    told = {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "messages.0: invalid value"},
+    }
+    connection = world.request("POST", "/v1/messages", headers={"anthropic-beta": "a-2026-01-01"}, body=body)
+    refuse(world, json.dumps(told).encode())
+    assert connection.status == 400
+    assert len(world.client.sent) == 1
+
+
 def test_next_request_goes_right_at_once() -> None:
     """Also of another client in another dialect, whose request is translated."""
     world = learned()

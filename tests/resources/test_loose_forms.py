@@ -12,10 +12,14 @@ from tests.resources.test_bent_answers import (
     CLIENTS,
     DONE,
     GEMINI,
+    MESSAGES,
+    RESPONSES,
     SHAPES,
     asked,
     chunk,
     ended_well,
+    event,
+    objects,
     served,
     texts,
     thoughts,
@@ -46,6 +50,149 @@ def test_numbers_that_are_written_as_texts(client: str, shape: str) -> None:
     assert ended_well(world, connection, shape)
     assert texts(client, shape, connection.body) == "Hello"
     assert (world.exchanges[-1]["input"], world.exchanges[-1]["output"]) == (5, 6)
+
+
+@each("client", CLIENTS)
+@each("shape", SHAPES)
+def test_a_content_that_is_a_number(client: str, shape: str) -> None:
+    """A text of digits, from servers that write each value as what it looks like; and an end that is true."""
+    if shape == "whole":
+        pieces = [whole_chat({"index": 0, "message": {"content": 42}, "finish_reason": True})]
+    else:
+        pieces = [chunk({"content": 4}, False), chunk({"content": 2}), chunk({}, True), DONE]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "42"
+
+
+NOTHING = (None, "", [], {}, False)
+
+
+def empty(kind: str, nothing: Any) -> dict[str, Any]:
+    """A vendor's whole answer, of which many members are empty values of another kind."""
+    usage = {"chat": "usage", "gemini": "usageMetadata"}.get(kind, "usage")
+    if kind == CHAT:
+        message = {"content": "Hello", "refusal": nothing, "annotations": nothing, "audio": nothing}
+        choice = {"index": nothing, "message": message, "logprobs": nothing, "finish_reason": "stop"}
+        return {"id": nothing, "created": nothing, "model": nothing, "choices": [choice], usage: nothing}
+    if kind == MESSAGES:
+        content = [{"type": "text", "text": "Hello", "citations": nothing}]
+        head = {"id": nothing, "type": "message", "role": "assistant", "model": nothing}
+        return {
+            **head,
+            "content": content,
+            "stop_reason": "end_turn",
+            "stop_sequence": nothing,
+            usage: nothing,
+        }
+    if kind == GEMINI:
+        parts = [{"text": "Hello", "thought": nothing, "thoughtSignature": nothing}]
+        one = {"content": {"parts": parts}, "finishReason": "STOP", "index": nothing}
+        return {"candidates": [one], usage: nothing, "modelVersion": nothing, "responseId": nothing}
+    content = [{"type": "output_text", "text": "Hello", "annotations": nothing, "logprobs": nothing}]
+    items = [
+        {"type": "reasoning", "id": nothing, "summary": nothing, "encrypted_content": nothing},
+        {"type": "message", "id": nothing, "role": "assistant", "content": content},
+    ]
+    head = {"id": nothing, "created_at": nothing, "model": nothing, "status": "completed", "error": None}
+    return {**head, "incomplete_details": nothing, "output": items, usage: nothing}
+
+
+@each(
+    "vendor, client",
+    [(vendor, client) for vendor in (CHAT, MESSAGES, RESPONSES, GEMINI) for client in CLIENTS],
+)
+def test_empty_values_of_another_kind(vendor: str, client: str) -> None:
+    """An empty list, text or object, or false, where there is nothing: PHP and templates write such."""
+    for nothing in NOTHING:
+        body = json.dumps(empty(vendor, nothing)).encode()
+        world, connection = served(vendor, client, "whole", body, mime="application/json")
+        assert ended_well(world, connection, "whole"), nothing
+        assert texts(client, "whole", connection.body) == "Hello", nothing
+
+
+def test_words_of_another_kind_are_not_dropped() -> None:
+    """What may be part of the answer is no reason to serve the rest of it."""
+    body = whole_chat({"index": 0, "message": {"content": {"words": "Hello"}}, "finish_reason": "stop"})
+    _, connection = served(CHAT, "anthropic", "whole", body, mime="application/json")
+    assert connection.status == 502
+
+
+@each("client", CLIENTS)
+@each("arguments", ["", None, {}])
+def test_a_call_of_responses_without_arguments(client: str, arguments: Any) -> None:
+    """An empty text stands for none."""
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": arguments}
+    body = {"id": "resp_1", "status": "completed", "model": "m", "output": [call]}
+    world, connection = served(RESPONSES, client, "whole", json.dumps(body).encode(), mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert b"_raw" not in connection.body
+    if client == "chat":
+        (choice,) = json.loads(connection.body)["choices"]
+        assert choice["message"]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@each("client", CLIENTS)
+def test_an_empty_function_call(client: str) -> None:
+    """Servers have an empty one in each answer."""
+    message = {"content": "Hello", "function_call": {"name": "", "arguments": ""}}
+    body = whole_chat({"index": 0, "message": message, "finish_reason": "stop"})
+    world, connection = served(CHAT, client, "whole", body, mime="application/json")
+    assert ended_well(world, connection, "whole")
+    assert texts(client, "whole", connection.body) == "Hello"
+    message["function_call"]["arguments"] = "{}"
+    body = whole_chat({"index": 0, "message": message, "finish_reason": "stop"})
+    _, connection = served(CHAT, client, "whole", body, mime="application/json")
+    assert connection.status == 502
+
+
+def test_calls_are_numbered_from_zero() -> None:
+    """Servers count blocks of text, too; Vercel's AI SDK fails where a call has no predecessor."""
+
+    def piece(number: int, **call: Any) -> bytes:
+        return chunk({"tool_calls": [{"index": number, **call}]})
+
+    pieces = [chunk({"content": "Hello"})]
+    for number in (1, 4):
+        begun = {"name": "read_file", "arguments": ""}
+        pieces += [
+            piece(number, id=f"call_{number}", type="function", function=begun),
+            piece(number, function={"arguments": '{"a":'}),
+            piece(number, function={"arguments": f"{number}}}"}),
+        ]
+    _, connection = served(CHAT, "chat", "streamed", *pieces, chunk({}, "tool_calls"), DONE)
+    calls: dict[int, str] = {}
+    for found in objects("streamed", connection.body):
+        for choice in found["choices"]:
+            for call in choice["delta"].get("tool_calls", ()):
+                calls[call["index"]] = calls.get(call["index"], "") + call["function"]["arguments"]
+    assert calls == {0: '{"a":1}', 1: '{"a":4}'}
+
+
+def test_a_later_block_of_messages_without_its_start() -> None:
+    """Though the first one has it, and the second one's words look like the first one's."""
+
+    def delta(index: int, text: str) -> bytes:
+        return event("content_block_delta", index=index, delta={"type": "text_delta", "text": text})
+
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    begun = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": usage}
+    pieces = [
+        event("message_start", message=begun),
+        event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *(delta(0, word) for word in ("a", "b", "c")),
+        event("content_block_stop", index=0),
+        *(delta(1, word) for word in ("d", "e")),
+        event("content_block_stop", index=1),
+        event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 1}),
+        event("message_stop"),
+    ]
+    world, connection = served(MESSAGES, "anthropic", "streamed", *pieces)
+    assert ended_well(world, connection, "streamed")
+    kinds = [(found["type"], found.get("index")) for found in objects("streamed", connection.body)]
+    assert kinds.index(("content_block_start", 1)) < kinds.index(("content_block_delta", 1))
+    assert texts("anthropic", "streamed", connection.body) == "abcde"
 
 
 def test_numbers_of_a_request() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import anthropic.types
 import openai.types
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.catalog.families import Family, Override
 from tests.resources.harness import CLIENT_KEY, World

@@ -14,12 +14,15 @@ from tests.cases import each
 from tests.resources.test_bent_answers import (
     CHAT,
     DONE,
+    GEMINI,
     MESSAGES,
     RESPONSES,
     ROLE,
     SHAPES,
     START,
     STOP,
+    answer,
+    asked,
     both,
     call,
     calls,
@@ -417,3 +420,68 @@ def test_a_part_of_nulls(client: str) -> None:
     assert ended_well(world, connection, "whole")
     assert texts(client, "whole", connection.body) == "fine"
     assert not world.exchanges[-1]["losses"]
+
+
+def nothing(kind: str, shape: str, counted: int) -> list[bytes]:
+    """An answer that ended well and has no word.
+
+    :param counted: the tokens that its vendor counts of it.
+    """
+    used = {"input_tokens": 9, "output_tokens": counted, "total_tokens": 9 + counted}
+    chat = {"prompt_tokens": 9, "completion_tokens": counted, "total_tokens": 9 + counted}
+    if kind == CHAT and shape == "whole":
+        end = {"index": 0, "message": {"role": "assistant", "content": None}, "finish_reason": "stop"}
+        return [whole_chat(end, usage=chat)]
+    if kind == CHAT:
+        last = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
+        return [
+            ROLE,
+            chunk({}, "stop"),
+            b"data: " + json.dumps({**last, "usage": chat}).encode() + b"\n\n",
+            DONE,
+        ]
+    if kind == MESSAGES and shape == "whole":
+        head = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": []}
+        return [json.dumps({**head, "stop_reason": "end_turn", "usage": used}).encode()]
+    if kind == MESSAGES:
+        head = {"id": "m", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": used}
+        end = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": counted})
+        return [event("message_start", message=head), end, event("message_stop")]
+    if kind == GEMINI:
+        said = {"content": {"role": "model", "parts": [{"text": ""}]}, "finishReason": "STOP", "index": 0}
+        usage = {"promptTokenCount": 9, "totalTokenCount": 9 + counted}
+        usage |= {"candidatesTokenCount": counted} if counted else {}
+        body = json.dumps({"candidates": [said], "usageMetadata": usage}).encode()
+        return [body if shape == "whole" else b"data: " + body + b"\r\n\r\n"]
+    body = {
+        "id": "r",
+        "object": "response",
+        "created_at": 1,
+        "model": "m",
+        "status": "completed",
+        "output": [],
+    }
+    done = {**body, "usage": used}
+    if shape == "whole":
+        return [json.dumps(done).encode()]
+    begun = {**body, "status": "in_progress", "usage": None}
+    return [event("response.created", response=begun), event("response.completed", response=done)]
+
+
+@every
+@both
+@each("kind", [CHAT, MESSAGES, RESPONSES, GEMINI])
+def test_an_answer_that_is_nothing(client: str, shape: str, kind: str) -> None:
+    """Where its vendor counts no token of it, another account is asked, and without one that is an error;
+    where tokens are counted, nothing is what the model had to say.
+    """
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = asked(kind, client, shape, count=2)
+    answer(world, *nothing(kind, shape, 0), kind=mime, number=0)
+    assert len(world.client.sent) == 2
+    answer(world, *nothing(kind, shape, 0), kind=mime, number=1)
+    assert connection.status == 502
+    assert b"is empty" in connection.body
+    world, connection = served(kind, client, shape, *nothing(kind, shape, 3), mime=mime)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == ""

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from wsproto.connection import Connection as Frames
 from wsproto.connection import ConnectionType
@@ -39,7 +40,7 @@ class Socket:
         self.world = World(config)
         numbers = iter(range(1, 1000))
         runtime = self.world.generation.runtime
-        object.__setattr__(runtime, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
+        structs.force_setattr(runtime, "new_id", lambda prefix: f"{prefix}{next(numbers)}")
         self.wire = self.world.request("GET", path, UPGRADE)
         self.head, _, rest = self.wire.answer.partition(b"\r\n\r\n")
         self._frames = Frames(ConnectionType.CLIENT)

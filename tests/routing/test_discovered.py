@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from ampproxy.config.schema import Account
 from ampproxy.routing.discovered import MAX_MODELS, Book, Found, cleaned, dump, load

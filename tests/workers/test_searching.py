@@ -40,7 +40,7 @@ class Peer:
             runtime.remembered, runtime.stored, time.monotonic, lambda id_: pins.owner(id_) is not None
         )
         self.seeker = Seeker(keeps, self.world.clock, self.to_supervisor)
-        object.__setattr__(runtime, "kept_elsewhere", self.seeker)
+        msgspec.structs.force_setattr(runtime, "kept_elsewhere", self.seeker)
 
     def to_supervisor(self, message: Message) -> None:
         self.sent.append(message)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec import structs
 
 from ampproxy.amp.connections import Listing
 from ampproxy.catalog.families import Families
@@ -233,7 +235,7 @@ def _with_logins(config: Config, now: float) -> tuple[Config, str, tuple[str, ..
         unserved = unserved_in(config.auth_dir)
     except OSError as error:
         return config, error.strerror or type(error).__name__, ()
-    return replace(config, accounts=(*config.accounts, *logins)), "", unserved
+    return structs.replace(config, accounts=(*config.accounts, *logins)), "", unserved
 
 
 def _router(config: Config, machine: Machine, now: float) -> Router:

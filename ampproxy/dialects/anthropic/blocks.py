@@ -62,8 +62,7 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     text = text_of(raw)
     if text is not None:
         return [Text(text)] if text else []
-    plain = parse_plain(raw)
-    if plain is not None:
+    if (found := read_or_none(_BLOCKS, raw)) is not None and (plain := _parts(found)) is not None:
         return plain
     blocks = enumerate(items(raw, at))
     return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])
@@ -147,11 +146,6 @@ def _input(block: Fields) -> Json | None:
     return arguments
 
 
-def _picture(block: Fields, raw: Json) -> Part:
-    """One in the form of OpenAI's dialects."""
-    return Image(source_of(picture_in(block)[0]))
-
-
 def _tool_use(block: Fields, raw: Json) -> Part:
     arguments = _input(block)
     return ToolCall(
@@ -166,24 +160,18 @@ def _tool_use(block: Fields, raw: Json) -> Part:
 def _tool_result(block: Fields, raw: Json) -> Part:
     call = block.need("tool_use_id", str)
     content = block.take_raw("content")
-    parts = () if content is None else tuple(parse_content(content, block.path("content")))
-    known = tuple(_as_result(part) for part in parts)
-    if any(isinstance(part, Opaque) for part in parts) and content is not None:
-        block.left["content"] = content
-    return ToolResult(
-        call,
-        known,
-        block.take("is_error", bool) is True,
-        cache=block.take_raw("cache_control"),
-        extras=block.left,
-    )
-
-
-def _as_result(part: Part) -> Text | Image | Document:
-    """What stands in a result; a block that only this dialect knows is shown to others as its JSON."""
-    if isinstance(part, Text | Image | Document):
-        return part
-    return Text(raw_str(part.raw)) if isinstance(part, Opaque) else Text("")
+    known: list[Text | Image | Document] = []
+    for part in () if content is None else parse_content(content, block.path("content")):
+        if isinstance(part, Text | Image | Document):
+            known.append(part)
+        elif isinstance(part, Opaque) and content is not None:
+            # A block that only this dialect knows is shown to others as its JSON.
+            known.append(Text(raw_str(part.raw)))
+            block.left["content"] = content
+        else:
+            known.append(Text(""))
+    is_error, cache = block.take("is_error", bool) is True, block.take_raw("cache_control")
+    return ToolResult(call, tuple(known), is_error, cache=cache, extras=block.left)
 
 
 def _thinking(block: Fields, raw: Json) -> Part:
@@ -204,7 +192,7 @@ _READERS: Final[dict[str, Reader]] = {
     "tool_use": _tool_use,
     # As OpenAI's dialects have them.
     **dict.fromkeys(("input_text", "output_text"), _text),
-    **dict.fromkeys(("image_url", "input_image"), _picture),
+    **dict.fromkeys(("image_url", "input_image"), lambda block, raw: Image(source_of(picture_in(block)[0]))),
     "tool_result": _tool_result,
     "thinking": _thinking,
     "redacted_thinking": _redacted,
@@ -219,9 +207,18 @@ class _Block(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
     pass
 
 
-class _Text(_Block, tag="text"):
-    text: str
+class _Cached(_Block):
     cache_control: Json = NULL
+
+    def cache(self) -> Json | None:
+        return None if self.cache_control == NULL else self.cache_control
+
+
+class _Text(_Cached, tag="text", kw_only=True):
+    text: str
+
+    def part(self) -> Part:
+        return Text(self.text, None if self.cache_control == NULL else self.cache_control)
 
 
 class _Bytes(msgspec.Struct, tag_field="type", tag="base64", forbid_unknown_fields=True):
@@ -229,32 +226,56 @@ class _Bytes(msgspec.Struct, tag_field="type", tag="base64", forbid_unknown_fiel
     data: str
 
 
-class _Image(_Block, tag="image"):
+class _Image(_Cached, tag="image", kw_only=True):
     source: _Bytes
-    cache_control: Json = NULL
+
+    def part(self) -> Part:
+        return Image(Inline(self.source.media_type, self.source.data), cache=self.cache())
 
 
 class _Thinking(_Block, tag="thinking"):
     thinking: str
     signature: str
 
+    def part(self) -> Part | None:
+        signature = self.signature
+        if signature.startswith(MARK) or not signature.strip():
+            return None
+        return Reasoning(self.thinking, Signature(ANTHROPIC, signature))
+
 
 class _Redacted(_Block, tag="redacted_thinking"):
     data: str
 
+    def part(self) -> Part | None:
+        marked = self.data.startswith(MARK)
+        return None if marked else Reasoning("", Signature(ANTHROPIC, self.data), redacted=True)
 
-class _Call(_Block, tag="tool_use"):
+
+class _Call(_Cached, tag="tool_use", kw_only=True):
     id: str
     name: str
     input: Json
-    cache_control: Json = NULL
+
+    def part(self) -> Part | None:
+        arguments = bytes(self.input)
+        if not arguments.startswith(b"{"):
+            return None
+        return ToolCall(self.id, self.name, arguments.decode(), cache=self.cache())
 
 
-class _Result(_Block, tag="tool_result"):
+class _Result(_Cached, tag="tool_result", kw_only=True):
     tool_use_id: str
     content: str | list[_Text | _Image] = ""
     is_error: bool = False
-    cache_control: Json = NULL
+
+    def part(self) -> Part:
+        content = self.content
+        if isinstance(content, str):
+            parts: tuple[Any, ...] = (Text(content),) if content else ()
+        else:
+            parts = tuple([inner.part() for inner in content])
+        return ToolResult(self.tool_use_id, parts, self.is_error, cache=self.cache())
 
 
 _Blocks: TypeAlias = list[_Text | _Image | _Thinking | _Redacted | _Call | _Result]
@@ -282,69 +303,11 @@ def parse_message(raw: Json) -> Turn | None:
     return None if parts is None else Turn(found.role, tuple(parts))
 
 
-def parse_plain(raw: Json) -> list[Part] | None:
-    """The parts of a list of blocks; ``None``: read it the long way, which also names what is wrong."""
-    found = read_or_none(_BLOCKS, raw)
-    return None if found is None else _parts(found)
-
-
 def _parts(found: _Blocks) -> list[Part] | None:
     parts: list[Part] = []
     for block in found:
-        part = _PLAIN[type(block)](block)
+        part = block.part()
         if part is None:
             return None
         parts.append(part)
     return parts
-
-
-def _plain_cache(raw: Json) -> Json | None:
-    return None if raw == NULL else raw
-
-
-def _plain_text(block: _Text) -> Part:
-    cache = block.cache_control
-    return Text(block.text, None if cache == NULL else cache)
-
-
-def _plain_image(block: _Image) -> Part:
-    source = Inline(block.source.media_type, block.source.data)
-    return Image(source, cache=_plain_cache(block.cache_control))
-
-
-def _plain_thinking(block: _Thinking) -> Part | None:
-    signature = block.signature
-    if signature.startswith(MARK) or not signature.strip():
-        return None
-    return Reasoning(block.thinking, Signature(ANTHROPIC, signature))
-
-
-def _plain_redacted(block: _Redacted) -> Part | None:
-    data = block.data
-    return None if data.startswith(MARK) else Reasoning("", Signature(ANTHROPIC, data), redacted=True)
-
-
-def _plain_call(block: _Call) -> Part | None:
-    arguments = bytes(block.input)
-    if not arguments.startswith(b"{"):
-        return None
-    return ToolCall(block.id, block.name, arguments.decode(), cache=_plain_cache(block.cache_control))
-
-
-def _plain_result(block: _Result) -> Part:
-    content = block.content
-    if isinstance(content, str):
-        parts: tuple[Any, ...] = (Text(content),) if content else ()
-    else:
-        parts = tuple([_PLAIN[type(inner)](inner) for inner in content])
-    return ToolResult(block.tool_use_id, parts, block.is_error, cache=_plain_cache(block.cache_control))
-
-
-_PLAIN: Final[dict[type, Callable[[Any], Part | None]]] = {
-    _Text: _plain_text,
-    _Image: _plain_image,
-    _Thinking: _plain_thinking,
-    _Redacted: _plain_redacted,
-    _Call: _plain_call,
-    _Result: _plain_result,
-}

@@ -13,6 +13,7 @@ _FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
 _ASSISTANT = msgspec.Raw(b'"assistant"')
 _SIGNATURE = frozenset(("signature",))
 _Raw = msgspec.Raw
+_THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
 
 
 class _Body(msgspec.Struct):
@@ -86,9 +87,6 @@ def without_lost_thinking(body: bytes) -> bytes:
         return body
 
 
-_THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
-
-
 def _began_without(messages: list[_Raw]) -> bool:
     """Whether the messages end with results of calls before which nothing was thought."""
     if len(messages) < 2 or b'"tool_result"' not in bytes(messages[-1]):
@@ -152,10 +150,7 @@ def _clean_block(raw: _Raw) -> _Raw | None:
 
 
 def _signed(signature: _Raw | msgspec.UnsetType) -> bool:
-    if signature is msgspec.UNSET:
-        return False
-    text = string(signature)
-    return text is not None and bool(text.strip())
+    return signature is not msgspec.UNSET and bool((string(signature) or "").strip())
 
 
 def _is_object(raw: _Raw) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
-from ampproxy.dialects.json import Decoder, encode, loads, read_answer
+from ampproxy.dialects.errors import parse_count as parse_count
+from ampproxy.dialects.json import encode, loads
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ErrorKind, WireError
 
@@ -36,13 +37,11 @@ _TYPE_OF: Final[dict[ErrorKind, str]] = {
     "unavailable": "api_error",
     **{kind: name for name, (kind, _) in TYPES.items()},
 }
-
-
-class _Count(msgspec.Struct):
-    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
-
-
-_COUNT: Final = Decoder(_Count)
+#: Where servers that follow Anthropic write the sentence of an error that is none of its form.
+_SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
+#: What only Anthropic's own models have, where this gateway passes it on.
+_OWN = ("citations", "code_execution", "structured_outputs")
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def error_body(error: WireError) -> bytes:
@@ -91,25 +90,16 @@ def read_error(body: bytes) -> WireError | None:
     member = _error_in(whole)
     if member is None or not isinstance(message := member.get("message"), str):
         return None
-    code = member.get("type")
-    kind, status = TYPES.get(code, ("internal", 500)) if isinstance(code, str) else ("internal", 500)
+    code = found if isinstance(found := member.get("type"), str) else None
+    kind, status = TYPES.get(code or "", ("internal", 500))
     if kind == "invalid_request" and is_context_length(message):
         kind = "context_length"
     request = whole.get("request_id")
     if not message.strip():
-        named = f" ({code[:60]})" if isinstance(code, str) and code else ""
+        named = f" ({code[:60]})" if code else ""
         message = f"The vendor reported an error{named} and gave no reason."
-    return WireError(
-        kind,
-        message,
-        status,
-        code if isinstance(code, str) else None,
-        request_id=request if isinstance(request, str) else None,
-    )
-
-
-#: Where servers that follow Anthropic write the sentence of an error that is none of its form.
-_SENTENCES: Final = ("error", "message", "detail", "msg", "error_msg")
+    request_id = request if isinstance(request, str) else None
+    return WireError(kind, message, status, code, request_id=request_id)
 
 
 def _error_in(whole: object) -> dict[str, Any] | None:
@@ -146,10 +136,6 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-#: What only Anthropic's own models have, where this gateway passes it on.
-_OWN = ("citations", "code_execution", "structured_outputs")
-
-
 def _capabilities(model: ModelInfo) -> dict[str, Any]:
     """What a model takes of a client here: ``ModelCapabilities``, all of whose members are always there."""
     family, own = model.family, _supported(model.family.vendor == "anthropic")
@@ -168,9 +154,6 @@ def _capabilities(model: ModelInfo) -> dict[str, Any]:
         "server_tools": {**own, "code_execution": own, "web_search": own},
         "thinking": {**_supported(bool(model.thinks)), "types": _thinking_types(model)},
     }
-
-
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 
 def _thinking_types(model: ModelInfo) -> dict[str, Any]:
@@ -199,19 +182,6 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
             "last_id": models[-1].id if models else None,
         }
     )
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """One model."""
-    return encode(model_members(model))
-
-
-def parse_count(body: bytes) -> int:
-    """Input tokens, from the answer to ``count_tokens``.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
-    return read_answer(_COUNT, body, "token count").input_tokens
 
 
 def count_body(tokens: int) -> bytes:

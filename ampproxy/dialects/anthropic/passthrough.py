@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -11,23 +12,83 @@ from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
-from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import SIGNS, AnthropicRules, MessagesMending
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
+from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import Decoder, loads, to_raw
+from ampproxy.dialects.json import Decoder, encode, loads, to_raw
 from ampproxy.dialects.limits import anthropic_limits
 from ampproxy.dialects.monitor import NO_NAME, Members, StreamMonitor, given, has_list, inner, made
-from ampproxy.dialects.shown import flat, shown_by
-from ampproxy.dialects.state import Issue, Missing, VendorState
-from ampproxy.dialects.tool_names import declared, flat_names
-from ampproxy.model.base import ANTHROPIC
+from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
+from ampproxy.dialects.tool_names import declared, flat, flat_names, shown_by
+from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import Usage
-from ampproxy.model.loss import Loss
-from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, natural, string
+from ampproxy.model.loss import Loss, Losses
+from ampproxy.wire.json import BAD_JSON, NULL, Peek, elements, members, natural, replace_members, string
+
+_WHY = "The account does not accept the signature of this thinking."
+_DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
+#: Events that hold nothing of the answer itself.
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+_TEXT = {"type": "text", "text": ""}
+_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
+#: What begins an answer, but for what is mended of it.
+_MESSAGE = {"type": "message", "role": "assistant", "model": "", "stop_reason": None, "stop_sequence": None}
+_UNSIGNED = Loss("reasoning", "messages", "Thinking without its signature was dropped.")
+_NOT_GOING_ON = Loss("thinking", "thinking", "This tool loop has no thinking that could be sent back.")
+_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
+#: How much to think, in other ways than a budget.
+_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
+_DISABLED = b'"disabled"'
+_CHOICE = b'"tool_choice"'
+
+
+def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
+    """The body without the thinking whose proofs are foreign. A turn that held nothing else is left out; in
+    the middle of a tool loop, where older models want their thinking back, the wish to think is left out too.
+    """
+    found = members(body) or {}
+    losses = Losses()
+
+    left = edit_items(
+        body, "messages", lambda number, turn: _kept(turn, f"messages[{number}]", foreign, losses), found
+    )
+    if left is body:
+        return body, ()
+    turns = elements((members(left) or {}).get("messages"))
+    blocks = elements((members(turns[-1]) or {}).get("content")) if turns else []
+    thinking = loads(found.get("thinking", NULL))
+    asks_to_think = isinstance(thinking, dict) and thinking.get("type") == "enabled"
+    if asks_to_think and any(b'"tool_result"' in bytes(block) for block in blocks):
+        losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
+        left = replace_members(left, {"thinking": encode({"type": "disabled"})})
+    return bytes(left), losses.all()
+
+
+def _kept(turn: Json, at: str, foreign: Foreign, losses: Losses) -> Json | bytes | None:
+    """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
+
+    def own(place: int, block: Json) -> Json | None:
+        if not _is_foreign(block, foreign):
+            return block
+        losses("foreign_proof", f"{at}.content[{place}]", _WHY)
+        return None
+
+    left = edit_items(turn, "content", own)
+    return left if left is turn or elements((members(left) or {}).get("content")) else None
+
+
+def _is_foreign(block: Json, foreign: Foreign) -> bool:
+    if b"thinking" not in bytes(block):
+        return False
+    fields: Any = loads(block)
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    proof = {"thinking": "signature", "redacted_thinking": "data"}.get(str(kind))
+    value = fields.get(proof) if proof else None
+    return isinstance(value, str) and bool(value) and foreign(value)
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -87,9 +148,6 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     return found, thinks
 
 
-_DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
-
-
 def _answer_usage(answer: Members) -> Usage | None:
     usage = usual_usage(answer.get("usage", NULL))
     if usage is None and (found := inner(answer, "usage")):
@@ -106,10 +164,6 @@ def _ends_well(answer: Members) -> bool:
     if reason == "tool_use" and (NO_NAME.search(answer["content"]) or not elements(answer["content"])):
         return False
     return reason is None or reason in REASONS
-
-
-#: Events that hold nothing of the answer itself.
-_HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
 
 class MessagesMonitor(StreamMonitor):
@@ -138,7 +192,6 @@ class MessagesMonitor(StreamMonitor):
         return self._fast
 
     def see(self, name: bytes, data: bytes, values: Members | None = None) -> bool:
-        """See :meth:`StreamMonitor.see`."""
         called = self._calling
         known = super().see(name, data, values)
         if (called or self._calling) and not self.doubtful:
@@ -162,6 +215,7 @@ class MessagesMonitor(StreamMonitor):
         elif kind == "content_block_start":
             self.spoken = True
             self._open.add(bytes(values.get("index", NULL)))
+            self._fast.shut = False
             block = inner(values, "content_block")
             self._calling = self._fast.keeps = string(block.get("type", NULL)) == "tool_use"
             self._input = block.get("input", NULL)
@@ -175,6 +229,7 @@ class MessagesMonitor(StreamMonitor):
             self._called, self._calling = self._called or self._calling, False
             self._fast.keeps = False
             self._open.discard(index)
+            self._fast.shut = not self._open
         elif kind == "content_block_delta":
             if bytes(values.get("index", NULL)) not in self._open:
                 self._announce(values)
@@ -190,6 +245,7 @@ class MessagesMonitor(StreamMonitor):
                 or (reason == "tool_use" and not self.spoken)
                 or (self._cut and reason in ("tool_use", "end_turn"))
             )
+            self.empty = reason == "end_turn" and self.counts_nothing()
         elif kind == "message_stop":
             # Whole calls show an end; words do not.
             self.unended = not (self._reason or (self._called and not self._calling))
@@ -212,12 +268,6 @@ class MessagesMonitor(StreamMonitor):
             self.lacking.append(made("content_block_start", index=index, content_block=block))
 
 
-_TEXT = {"type": "text", "text": ""}
-_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
-#: What begins an answer, but for what is mended of it.
-_MESSAGE = {"type": "message", "role": "assistant", "model": "", "stop_reason": None, "stop_sequence": None}
-
-
 def _own(
     body: bytes, model: str, families: Families | None, *, cleaned: bool
 ) -> tuple[bytes, tuple[Loss, ...]]:
@@ -230,17 +280,6 @@ def _own(
         return body, ()
     settled = without_lost_thinking(kept)
     return (kept, losses) if settled is kept else (settled, (*losses, _NOT_GOING_ON))
-
-
-_UNSIGNED = Loss("reasoning", "messages", "Thinking without its signature was dropped.")
-_NOT_GOING_ON = Loss("thinking", "thinking", "This tool loop has no thinking that could be sent back.")
-
-
-_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
-#: How much to think, in other ways than a budget.
-_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
-_DISABLED = b'"disabled"'
-_CHOICE = b'"tool_choice"'
 
 
 def _may_not_fit(body: bytes, target: Target) -> bool:
@@ -308,7 +347,6 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     look=look,
-    look_from=0,
     is_renamed=_has_system_turn,
     own=_own,
     may_not_fit=_may_not_fit,

@@ -14,7 +14,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+import msgspec
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
@@ -29,12 +31,11 @@ _ODD = re.compile(rb'"tool_use"|"content"\s*:\s*"')
 SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
 
 
-class MessagesMending:
+class MessagesMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._called = False
+    _new_id: Callable[[str], str]
+    _called: bool = False
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         used = b'"output_tokens"' in data and (b'"content"' in data or b'"message_start"' not in data)
@@ -45,9 +46,7 @@ class MessagesMending:
         return replace_members(data, changes, values) if changes else data
 
     def _block_start(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "content_block", edit_object(values.get("content_block"), self._block))
-        return changes
+        return inside(values, "content_block", self._block)
 
     def _block(self, values: Members) -> Changes:
         if bytes(values.get("type", NULL)) != _TOOL_USE:
@@ -58,15 +57,13 @@ class MessagesMending:
             changes["id"] = bytes(to_raw(self._new_id("toolu_")))
         if "input" not in values:
             changes["input"] = b"{}"
-        elif text := string(values["input"]):
+        elif (text := string(values["input"])) and members(text.encode()) is not None:
             # The object, written as a text.
-            put(changes, "input", None if members(text.encode()) is None else text.encode())
+            changes["input"] = text.encode()
         return changes
 
     def _message_start(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "message", edit_object(values.get("message"), self._begun))
-        return changes
+        return inside(values, "message", self._begun)
 
     def _begun(self, message: Members) -> Changes:
         changes: Changes = {}
@@ -79,8 +76,7 @@ class MessagesMending:
         return changes
 
     def _message_delta(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "delta", edit_object(values.get("delta"), self._stop_reason))
+        changes = inside(values, "delta", self._stop_reason)
         usage = members(values.get("usage", NULL))
         if usage is None:
             changes["usage"] = b'{"output_tokens":0}'
@@ -95,16 +91,12 @@ class MessagesMending:
 
     def _message(self, values: Members) -> Changes:
         """A whole answer."""
-        changes: Changes = {}
         words = string(values.get("content", NULL))
-        if words is not None:
-            changes["content"] = b'[{"type":"text","text":%b}]' % bytes(values["content"]) if words else b"[]"
+        if words is None:
+            changes = in_each(values, "content", self._block)
         else:
-            put(
-                changes,
-                "content",
-                edit_list(values.get("content"), lambda raw: edit_object(raw, self._block)),
-            )
+            text = b'[{"type":"text","text":%b}]' % bytes(values["content"])
+            changes = {"content": text if words else b"[]"}
         if "stop_reason" in values and not given(values, "usage"):
             changes["usage"] = _NO_USAGE
         return {**changes, **self._stop_reason(values)}
@@ -118,12 +110,11 @@ class MessagesMending:
     }
 
 
-class AnthropicRules:
+class AnthropicRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._tool_seen = False
+    _exchange: Exchange
+    _tool_seen: bool = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         values = members(data) if values is None else values
@@ -134,7 +125,7 @@ class AnthropicRules:
         if kind == "message_start":
             changes = self._exchange.model_changes(values)
         elif kind == "content_block_start":
-            put(changes, "content_block", edit_object(values.get("content_block"), self._block))
+            changes = inside(values, "content_block", self._block)
         return name, replace_members(data, changes, values) if changes else data
 
     def _block(self, values: Members) -> Changes:
@@ -146,7 +137,7 @@ class AnthropicRules:
             changes["signature"] = b'""'
         if kind == _TOOL_USE:
             self._tool_seen = True
-            put(changes, "name", self._exchange.tool_name(values.get("name")))
+            changes |= self._exchange.tool_name_changes(values)
         return changes
 
     def whole(self, body: bytes, values: Members | None = None) -> bytes:
@@ -156,14 +147,10 @@ class AnthropicRules:
         changes = self._exchange.model_changes(values)
         content = bytes(values.get("content", NULL))
         if _TOOL_USE in content or _THINKING in content:
-            put(changes, "content", edit_list(content, lambda raw: edit_object(raw, self._block)))
+            changes |= in_each(values, "content", self._block)
         if self._tool_seen and self._exchange.drop_thinking:
             blocks = elements(changes.get("content", values.get("content")))
-            kept = [block for block in blocks if not _is_thinking(block)]
+            kept = [block for block in blocks if bytes((members(block) or {}).get("type", NULL)) != _THINKING]
             if len(kept) < len(blocks):
                 changes["content"] = join(kept)
         return changes
-
-
-def _is_thinking(block: Raw) -> bool:
-    return bytes((members(block) or {}).get("type", NULL)) == _THINKING

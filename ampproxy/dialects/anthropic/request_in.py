@@ -1,14 +1,18 @@
-"""A Messages request, read into the vocabulary."""
+"""A Messages request, read into the vocabulary.
+
+Tools that Anthropic's models know by heart and that the client runs itself are, for other vendors' models,
+functions with the schema that Anthropic documents. Calls of them are plain calls here anyway.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
 from ampproxy.dialects.anthropic.blocks import parse_content, parse_message
-from ampproxy.dialects.anthropic.client_tools import as_functions
 from ampproxy.dialects.json import (
     NULL,
     Decoder,
@@ -17,12 +21,14 @@ from ampproxy.dialects.json import (
     first,
     is_string,
     items,
+    loads,
+    members,
     read_or_none,
     text_of,
     to_raw,
 )
 from ampproxy.model.base import ANTHROPIC, Json
-from ampproxy.model.parts import Text
+from ampproxy.model.parts import Opaque, Part, Text
 from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
@@ -36,6 +42,85 @@ from ampproxy.model.request import (
     leading_system,
     level_of,
 )
+
+_TEXT: Final = {"type": "string"}
+_LINES: Final = {
+    "type": "array",
+    "items": {"type": "integer"},
+    "description": "First and last line; -1: end.",
+}
+_EDITS: Final[dict[str, Any]] = {
+    "path": {**_TEXT, "description": "The absolute path of a file or a folder."},
+    "file_text": {**_TEXT, "description": "What is to be in the new file (create)."},
+    "old_str": {**_TEXT, "description": "The text to be replaced, which stands there once (str_replace)."},
+    "new_str": {**_TEXT, "description": "The text that replaces it (str_replace), or is put in (insert)."},
+    "insert_line": {"type": "integer", "description": "The line after which text is put in (insert)."},
+    "view_range": _LINES,
+}
+
+
+def _schema(properties: Mapping[str, Any], *required: str) -> Json:
+    return to_raw({"type": "object", "properties": properties, "required": list(required)})
+
+
+def _command(*names: str) -> dict[str, Any]:
+    return {"command": {"type": "string", "enum": list(names)}}
+
+
+_EDIT_COMMANDS: Final = ("view", "create", "str_replace", "insert")
+_BASH: Final = {
+    "command": {**_TEXT, "description": "The command to be run."},
+    "restart": {"type": "boolean", "description": "Start the shell anew instead."},
+}
+_OF_MEMORY: Final = {
+    **_EDITS,
+    "insert_text": {**_TEXT, "description": "The text that is put in (insert)."},
+    "old_path": {**_TEXT, "description": "What is to be renamed (rename)."},
+    "new_path": {**_TEXT, "description": "Its new path (rename)."},
+}
+#: Beginning of a dated type -> what the tool does, and its arguments.
+_KNOWN: Final[tuple[tuple[str, str, Json], ...]] = (
+    ("bash_", "Runs commands in a bash shell that keeps its state.", _schema(_BASH)),
+    (
+        "text_editor_20250124",
+        "Views, creates and edits files.",
+        _schema({**_command(*_EDIT_COMMANDS, "undo_edit"), **_EDITS}, "command", "path"),
+    ),
+    (
+        "text_editor_",
+        "Views, creates and edits files.",
+        _schema({**_command(*_EDIT_COMMANDS), **_EDITS}, "command", "path"),
+    ),
+    (
+        "memory_",
+        "Keeps notes as files in the folder /memories, over conversations. View it before anything else.",
+        _schema({**_command(*_EDIT_COMMANDS, "delete", "rename"), **_OF_MEMORY}, "command"),
+    ),
+)
+_NOT_EXTRAS: Final = frozenset(("type", "name", "cache_control"))
+
+
+def as_functions(request: ChatRequest) -> ChatRequest:
+    """The request with such tools as functions; the same object where it has none."""
+    found = [(tool, _function(tool)) for tool in request.hosted]
+    functions = tuple(function for _, function in found if function is not None)
+    if not functions:
+        return request
+    left = tuple(tool for tool, function in found if function is None)
+    return msgspec.structs.replace(request, tools=(*request.tools, *functions), hosted=left)
+
+
+def _function(tool: HostedTool) -> Tool | None:
+    if tool.dialect != ANTHROPIC:
+        return None
+    known = next((row for row in _KNOWN if tool.kind.startswith(row[0])), None)
+    fields = members(tool.raw)
+    name = loads(fields.get("name", NULL))
+    if known is None or not isinstance(name, str) or not name:
+        return None
+    extras = {key: value for key, value in fields.items() if key not in _NOT_EXTRAS and value != NULL}
+    return Tool(name, known[1], known[2], cache=fields.get("cache_control"), extras=extras)
+
 
 _ROLES: Final = ("user", "assistant", "system")
 #: A list of contents that begins with a text without a block around it.
@@ -59,6 +144,8 @@ _SAMPLING: Final[tuple[tuple[str, str, Any], ...]] = (
     ("stop_sequences", "stop", tuple[str, ...]),
 )
 
+#: Claude Code's first system text, which only its vendor reads.
+_BILLING: Final = "x-anthropic-billing-header:"
 _ABOUT_THINKING: Final = frozenset(("thinking", "output_config", "output_format"))
 
 #: Beginning of a hosted tool's dated type -> what other vendors call their like of it.
@@ -67,13 +154,12 @@ HOSTED: Final = (
     ("code_execution_", "code_execution"),
     ("web_fetch_", "url_context"),
 )
+#: Of the roles of Chat Completions those that are not this dialect's.
+_OF_CHAT: Final = ("tool", "developer")
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request.
-
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     top = Fields(body, nulls=False)
     asked = top.take("model", str)
     if model is None and not asked:
@@ -104,9 +190,8 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
 
 
 def _sampling(top: Fields) -> Sampling:
-    found: dict[str, Any] = {
-        field: top.take(name, kind) for name, field, kind in _SAMPLING if name in top.left
-    }
+    fields = [row for row in _SAMPLING if row[0] in top.left]
+    found: dict[str, Any] = {field: top.take(name, kind) for name, field, kind in fields}
     for name in ("max_completion_tokens", "max_output_tokens"):
         # As OpenAI's dialects call it.
         limit = top.take(name, int) if name in top.left else None
@@ -119,7 +204,55 @@ def _sampling(top: Fields) -> Sampling:
 
 def for_others(request: ChatRequest) -> ChatRequest:
     """The request as another dialect may be asked it."""
+    for turn in request.turns:
+        if turn.role == "system":
+            request = _settled(request)
+            break
+    if request.system and request.system[0].text.startswith(_BILLING):
+        # It is another in each conversation, and would keep other vendors from caching what follows.
+        request = msgspec.structs.replace(request, system=request.system[1:])
     return as_functions(request) if request.hosted else request
+
+
+def _settled(request: ChatRequest) -> ChatRequest:
+    """The request with what the system's messages in its midst mean by now: those that are shown until the
+    next user's message are gone with it, and the tools are those that were added and not removed.
+    """
+    tools, hosted = {tool.name: tool for tool in request.tools}, list(request.hosted)
+    turns: list[Turn] = []
+    last = max((number for number, turn in enumerate(request.turns) if turn.role == "user"), default=0)
+    for number, turn in enumerate(request.turns):
+        if turn.role == "system":
+            extras = dict(turn.extras)
+            passing = text_of(extras.pop("clear_at", NULL)) == "next_user_message"
+            parts = [] if passing and number < last else [p for p in turn.parts if not _is_change(p)]
+            for part in turn.parts:
+                if isinstance(part, Opaque) and _is_change(part):
+                    _change(part, tools, hosted)
+            if not parts and not extras:
+                continue
+            turn = Turn(turn.role, tuple(parts), extras)
+        turns.append(turn)
+    return msgspec.structs.replace(
+        request, turns=tuple(turns), tools=tuple(tools.values()), hosted=tuple(hosted)
+    )
+
+
+def _is_change(part: Part) -> bool:
+    return isinstance(part, Opaque) and part.kind in ("tool_addition", "tool_removal")
+
+
+def _change(part: Opaque, tools: dict[str, Tool], hosted: list[HostedTool]) -> None:
+    """Add or remove a tool. One that is only referred to is declared already."""
+    tool = Fields(part.raw, part.kind).take_object("tool")
+    name = tool.take("name", str) if tool is not None else None
+    definition = tool.take_raw("definition") if tool is not None else None
+    if part.kind == "tool_removal":
+        tools.pop(name or "", None)
+    elif definition is not None:
+        found = _tools(Fields(to_raw({"tools": [definition]}), part.kind))
+        tools.update((one.name, one) for one in found["tools"])
+        hosted += found.get("hosted", ())
 
 
 def _system(raw: Json | None) -> tuple[Text, ...]:
@@ -133,12 +266,8 @@ def _system(raw: Json | None) -> tuple[Text, ...]:
 
 
 def _turns(raw: Json) -> tuple[Turn, ...]:
-    return tuple(
-        [
-            parse_message(message) or _turn(message, f"messages[{number}]")
-            for number, message in enumerate(items(raw, "messages"))
-        ]
-    )
+    messages = enumerate(items(raw, "messages"))
+    return tuple([parse_message(one) or _turn(one, f"messages[{number}]") for number, one in messages])
 
 
 def _of_chat(message: Fields, role: str) -> str:
@@ -159,10 +288,6 @@ def _of_chat(message: Fields, role: str) -> str:
         blocks.append({"type": "tool_use", **called, "input": function.take_raw("arguments") or {}})
     message.left["content"] = to_raw(blocks)
     return "system" if role == "developer" else role
-
-
-#: Of the roles of Chat Completions those that are not this dialect's.
-_OF_CHAT: Final = ("tool", "developer")
 
 
 def _turn(raw: Json, at: str) -> Turn:
@@ -309,7 +434,5 @@ def _choice(top: Fields) -> dict[str, Any]:
 def _metadata(top: Fields) -> dict[str, Any]:
     fields = top.need_object("metadata")
     user = fields.take("user_id", str)
-    return {
-        "user": user,
-        "metadata": {name: text for name, raw in fields.left.items() if (text := text_of(raw)) is not None},
-    }
+    labels = {name: text for name, raw in fields.left.items() if (text := text_of(raw)) is not None}
+    return {"user": user, "metadata": labels}

@@ -9,16 +9,106 @@ from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import MEMBER, without_member
-from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.json import NULL, Members, encode, loads, members, put
+from ampproxy.dialects.json import NULL, encode, loads, members, put, raw_text
+from ampproxy.dialects.proof import wrap_signature
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.loss import Losses
+from ampproxy.model.parts import (
+    Document,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Signature,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, Tool
+
+Block = dict[str, Any]
+
+
+class BlockWriter:
+    """Writes the parts of one request, which are fitted to the dialect.
+
+    :param names: gives the tool names to send; ``ids``: the calls' ids.
+    """
+
+    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
+        self._names = names
+        self._ids = ids
+
+    def block(self, part: Part) -> Block | Json:
+        """One part."""
+        return _WRITERS[type(part)](self, part)
+
+    def _text(self, part: Text) -> Block:
+        return _marked({"type": "text", "text": part.text}, part)
+
+    def _image(self, part: Image) -> Block:
+        return _marked({"type": "image", "source": _source(part.source)}, part)
+
+    def _document(self, part: Document) -> Block:
+        source: Block = {"type": "text", "media_type": "text/plain", "data": part.text or ""}
+        block: Block = {"type": "document", "source": source if part.source is None else _source(part.source)}
+        put(block, {"title": part.name})
+        return _marked(block, part)
+
+    def _reasoning(self, part: Reasoning) -> Block:
+        signature = part.signature or Signature(ANTHROPIC, "")
+        if part.redacted:
+            return {"type": "redacted_thinking", "data": wrap_signature(ANTHROPIC, signature)}
+        return {"type": "thinking", "thinking": part.text, "signature": signature.value}
+
+    def _call(self, part: ToolCall) -> Block:
+        id_, name = self._ids(part.id), self._names(part.name)
+        return _marked({"type": "tool_use", "id": id_, "name": name, "input": raw_text(part.arguments)}, part)
+
+    def _result(self, part: ToolResult) -> Block:
+        block: Block = {"type": "tool_result", "tool_use_id": self._ids(part.call)}
+        if content := [self.block(inner) for inner in part.parts]:
+            block["content"] = content
+        if part.is_error:
+            block["is_error"] = True
+        return _marked(block, part)
+
+
+def _source(source: Source) -> Block:
+    if isinstance(source, Inline):
+        return {"type": "base64", "media_type": source.media_type, "data": source.data}
+    if isinstance(source, Link):
+        return {"type": "url", "url": source.url}
+    return {"type": "file", "file_id": source.id}
+
+
+def _marked(block: Block, part: Text | Image | Document | ToolCall | ToolResult) -> Block:
+    if part.cache is not None:
+        block["cache_control"] = part.cache
+    block.update(part.extras)
+    return block
+
+
+_WRITERS: Final[dict[type, Callable[[BlockWriter, Any], Block | Json]]] = {
+    Text: BlockWriter._text,
+    Refusal: lambda self, part: self._text(Text(part.text)),
+    Image: BlockWriter._image,
+    Document: BlockWriter._document,
+    Opaque: lambda self, part: part.raw,
+    Reasoning: BlockWriter._reasoning,
+    ToolCall: BlockWriter._call,
+    ToolResult: BlockWriter._result,
+}
+
 
 #: Extras that are written with something else.
 _WRITTEN: Final = frozenset((MEMBER, "output_config", "betas"))
@@ -26,6 +116,7 @@ _WRITTEN: Final = frozenset((MEMBER, "output_config", "betas"))
 _COUNTED: Final = frozenset(
     ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
 )
+_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
 def render_request(asked: ChatRequest, target: Target) -> Rendered:
@@ -41,27 +132,19 @@ def render_request(asked: ChatRequest, target: Target) -> Rendered:
         {"role": turn.role, "content": [writer.block(part) for part in turn.parts], **turn.extras}
         for turn in request.turns
     ]
-    put(body, {"tools": declared(request, names) or None, "tool_choice": choice_of(request, names)})
-    put(body, {"thinking": thinking_member(request)})
-    _write_sampling(request, body)
+    tools = [_tool(tool, names(tool.name)) for tool in request.tools]
+    put(body, {"tools": [*tools, *(hosted.raw for hosted in request.hosted)] or None})
+    put(body, {"tool_choice": _choice(request, names), "thinking": _thinking(request)})
+    put(body, {name: getattr(request.sampling, name) for name in ("temperature", "top_p", "top_k")})
+    put(body, {"stop_sequences": request.sampling.stop or None})
     if request.stream:
         body["stream"] = True
     put(body, {"output_config": _output_config(request) or None})
-    _write_account(request, body)
+    user = {} if request.user is None else {"user_id": request.user}
+    put(body, {"metadata": {**user, **request.metadata} or None, "service_tier": request.service_tier})
     if request.dialect == ANTHROPIC:
         body |= {name: raw for name, raw in request.extras.items() if name not in _WRITTEN}
     return Rendered(encode(body), losses.all(), names.changed, _headers(asked), wrapped)
-
-
-def _write_sampling(request: ChatRequest, body: dict[str, Any]) -> None:
-    found = request.sampling
-    put(body, {name: getattr(found, name) for name in ("temperature", "top_p", "top_k")})
-    put(body, {"stop_sequences": found.stop or None})
-
-
-def _write_account(request: ChatRequest, body: dict[str, Any]) -> None:
-    user = {} if request.user is None else {"user_id": request.user}
-    put(body, {"metadata": {**user, **request.metadata} or None, "service_tier": request.service_tier})
 
 
 def _output_config(request: ChatRequest) -> dict[str, Any]:
@@ -78,26 +161,15 @@ def _output_config(request: ChatRequest) -> dict[str, Any]:
 def _headers(asked: ChatRequest) -> dict[str, str]:
     wished = loads(asked.extras.get("betas", b"[]")) if asked.dialect == ANTHROPIC else []
     own = [beta for beta in wished if isinstance(beta, str)] if isinstance(wished, list) else []
-    wanted = list(dict.fromkeys([*own, *betas(asked)]))
+    # What tools of other vendors' need here.
+    likes = [PROFILE.hosted.get(one.kind) for one in asked.hosted if one.dialect != ANTHROPIC]
+    wanted = dict.fromkeys([*own, *(like.beta for like in likes if like is not None and like.beta)])
     return {"anthropic-beta": ",".join(wanted)} if wanted else {}
 
 
 def for_counting(body: bytes, model: str) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
-    found: Members = members(body)
-    return encode({name: raw for name, raw in found.items() if name in _COUNTED})
-
-
-_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
-
-
-def declared(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
-    """The ``tools`` member.
-
-    :param names: gives the names to send.
-    """
-    tools: list[Any] = [_tool(tool, names(tool.name)) for tool in request.tools]
-    return [*tools, *(hosted.raw for hosted in request.hosted)]
+    return encode({name: raw for name, raw in members(body).items() if name in _COUNTED})
 
 
 def _tool(tool: Tool, name: str) -> dict[str, Any]:
@@ -107,14 +179,7 @@ def _tool(tool: Tool, name: str) -> dict[str, Any]:
     return {**body, **tool.extras}
 
 
-def betas(request: ChatRequest) -> list[str]:
-    """The beta features that tools of other vendors' need here."""
-    likes = [PROFILE.hosted.get(one.kind) for one in request.hosted if one.dialect != ANTHROPIC]
-    return [like.beta for like in likes if like is not None and like.beta]
-
-
-def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
-    """The ``tool_choice`` member."""
+def _choice(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
     choice, single = request.choice, request.parallel is False
     if choice is None:
         return {"type": "auto", "disable_parallel_tool_use": True} if single else None
@@ -126,8 +191,7 @@ def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, An
     return body
 
 
-def thinking_member(request: ChatRequest) -> Json | dict[str, Any] | None:
-    """The member of a request whose thinking is planned; ``None``: it is left out."""
+def _thinking(request: ChatRequest) -> Json | dict[str, Any] | None:
     raw, wish = request.extras.get(MEMBER), request.thinking
     if raw is not None:
         return None if raw == NULL else raw

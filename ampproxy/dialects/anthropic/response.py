@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.unasked import asks_for_none, without
@@ -19,7 +20,6 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.json import (
     ITEMS,
     MEMBERS,
@@ -27,8 +27,10 @@ from ampproxy.dialects.json import (
     bad_answer,
     encode,
     loads,
+    mended,
     object_or_empty,
     read_answer,
+    read_or_none,
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
@@ -44,13 +46,12 @@ _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_
 
 #: What an answer's ``type`` may be, or its ``role`` where it has none.
 _KINDS: Final = frozenset(("message", "assistant"))
+#: Why the last proof of an answer is left out.
+LAST_PROOF: Final = "Nothing follows the text with this signature, and clients show an answer's last block."
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
@@ -60,7 +61,7 @@ def parse_response(body: bytes) -> ChatResponse:
     words = _text(message, "content")
     blocks = read_answer(ITEMS, bytes(message["content"])) if words is None else ()
     parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
-    usage = read_answer(MEMBERS, bytes(message["usage"])) if "usage" in message else None
+    usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)
@@ -96,6 +97,9 @@ def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:
     try:
         part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
+        place, _, why = fault.error.message.partition(": ")
+        if fixed := mended(bytes(raw), place.removeprefix("content."), why):
+            return answer_part(Json(fixed), index, answer)
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
     if isinstance(part, ToolCall) and not part.id:
         seed = hashlib.sha256(b"%d|%b" % (index, answer))
@@ -139,20 +143,12 @@ def message_body(
     }
 
 
-#: Why the last proof of an answer is left out.
-LAST_PROOF: Final = "Nothing follows the text with this signature, and clients show an answer's last block."
-
-
 def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:
     """The blocks without those behind the last text or call that have nothing to show."""
     last = len(blocks)
-    while last and _is_proof(blocks[last - 1]):
+    while last and isinstance(block := blocks[last - 1], dict) and block["type"] == "redacted_thinking":
         last -= 1
     return blocks[:last] if last else blocks
-
-
-def _is_proof(block: dict[str, Any] | Json) -> bool:
-    return isinstance(block, dict) and block["type"] == "redacted_thinking"
 
 
 def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
@@ -163,12 +159,8 @@ def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
         return [*carrier(part.signature, "call"), call_block(part, own=own)]
     if isinstance(part, Text):
         extras = part.extras if own else {}
-        block = {"type": "text", "text": part.text, **extras}
-        return (
-            [block, *carrier(part.signature, "text")]
-            if part.text or extras
-            else carrier(part.signature, "text")
-        )
+        blocks = [{"type": "text", "text": part.text, **extras}] if part.text or extras else []
+        return [*blocks, *carrier(part.signature, "text")]
     if isinstance(part, Refusal):
         return [{"type": "text", "text": part.text}] if part.text else []
     if isinstance(part, Opaque):

@@ -25,6 +25,7 @@ from ampproxy.dialects.json import (
     loads,
     no_answer,
     read_answer,
+    read_or_none,
     to_raw,
     without_nulls,
 )
@@ -96,17 +97,14 @@ def _block(data: bytes) -> _Block:
         return read_answer(_BLOCK, data, "event")
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A block while it grows: what must wait for its end."""
 
-    __slots__ = ("citations", "input", "opaque", "part", "signature")
-
-    def __init__(self, part: Any, opaque: Members | None) -> None:
-        self.part = part
-        self.opaque = opaque
-        self.signature: list[str] = []
-        self.citations: list[Json] = []
-        self.input: list[str] = []
+    part: Any
+    opaque: Members | None
+    signature: list[str] = []
+    citations: list[Json] = []
+    input: list[str] = []
 
 
 class AnthropicStreamParser(EventParser):
@@ -151,12 +149,10 @@ class AnthropicStreamParser(EventParser):
         before = len(out)
         self._delta(_block(data), out)
         if len(out) == before + 1 and data.startswith(_DELTA):
-            self._learn(data, out[before])
-
-    def _learn(self, data: bytes, event: Event) -> None:
-        """A delta may be the first of many of its kind."""
-        if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
-            self._block = event.index
+            # It may be the first of many of its kind.
+            event = out[before]
+            if isinstance(event, Delta) and event.text and self._frame.learn(data, event.text):
+                self._block = event.index
 
     def _grow(self, words: list[str], out: list[Event]) -> None:
         """Deltas that are like the one before; an empty one means something in a text alone."""
@@ -256,7 +252,11 @@ class AnthropicStreamParser(EventParser):
         if block is None:
             return
         if block.opaque is not None:
-            out.append(PartStarted(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
+            if (text := "".join(block.input)) and is_object(text):
+                # Its input came in fragments.
+                raw = Json(encode({**block.opaque, "input": Json(text.encode())}))
+                block.part = Opaque(block.part.dialect, block.part.kind, raw)
+            out.append(PartStarted(index, block.part))
         elif isinstance(block.part, ToolCall):
             self._called = True
             text = "".join(block.input)
@@ -318,13 +318,8 @@ _STEPS: Final[dict[str, _Step]] = {
 
 
 def _members(raw: Json) -> Members:
-    """The members of an object of an event, detached from its bytes.
-
-    :raises ampproxy.errors.UpstreamFault: it is not an object.
-    """
-    if raw == NULL:
-        return {}
-    return without_nulls(read_answer(MEMBERS, bytes(raw), "event"))
+    """The members of an object of an event, detached from its bytes; none of anything else."""
+    return without_nulls(read_or_none(MEMBERS, bytes(raw)) or {})
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:
@@ -336,10 +331,3 @@ def _bare(part: Any) -> tuple[Any, str | None]:
     if isinstance(part, Reasoning) and not part.redacted:
         return Reasoning(""), part.signature.value if part.signature else None
     return part, None
-
-
-def _whole_opaque(part: Opaque, block: Members, text: str) -> Opaque:
-    """A block that only this dialect knows, with the input that came in fragments."""
-    if not text or not is_object(text):
-        return part
-    return Opaque(part.dialect, part.kind, Json(encode({**block, "input": Json(text.encode())})))

@@ -174,16 +174,13 @@ class AnthropicStreamRenderer(Renderer):
     def _on_complete(self, event: Completed, out: list[bytes]) -> None:
         self._begin(out)
         self._drop_waiting(out)
-        self._note_candidates()
+        for choice in sorted(self._sequencer.ignored):
+            why = "Messages has one candidate; the others were dropped."
+            self.losses("candidates", f"candidates[{choice}]", why)
         delta = stop_members(self._finish, called=self._called, own=self._own)
         usage = usage_members(self._usage or NO_USAGE, own=self._own)
         out += (_event("message_delta", delta=delta, usage=usage), _STOP)
         self._over = True
-
-    def _note_candidates(self) -> None:
-        for choice in sorted(self._sequencer.ignored):
-            why = "Messages has one candidate; the others were dropped."
-            self.losses("candidates", f"candidates[{choice}]", why)
 
     def _on_failure(self, event: Failed, out: list[bytes]) -> None:
         self._begin(out)
@@ -207,7 +204,7 @@ class AnthropicStreamRenderer(Renderer):
             self._open(part, {"type": "text", "text": "", **extras}, part.text, out)
         elif isinstance(part, Refusal):
             self._open(part, {"type": "text", "text": ""}, part.text, out)
-        elif isinstance(part, Reasoning) and not _is_redacted(part):
+        elif isinstance(part, Reasoning) and not (part.redacted and part.signature and not part.text):
             self._open(part, {"type": "thinking", "thinking": "", "signature": ""}, part.text, out)
         else:
             self._whole(event, out)
@@ -329,10 +326,6 @@ class AnthropicStreamRenderer(Renderer):
             self._wait(signature, type(part))
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
-
-
-def _is_redacted(part: Reasoning) -> bool:
-    return part.redacted and part.signature is not None and not part.text
 
 
 def _event(name: str, **members: Any) -> bytes:

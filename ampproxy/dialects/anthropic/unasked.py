@@ -45,15 +45,11 @@ def bare(part: _AnyPart) -> _AnyPart:
     return stripped
 
 
-class Unasked:
-    """Takes thinking and proofs out of the events of one answer.
+class Unasked(msgspec.Struct):
+    """Takes thinking and proofs out of the events of one answer; ``dropped``: there was some."""
 
-    :ivar dropped: whether there was any.
-    """
-
-    def __init__(self) -> None:
-        self._thoughts: set[int] = set()
-        self.dropped = False
+    dropped: bool = False
+    _thoughts: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> list[Event]:
         """The events that are left."""

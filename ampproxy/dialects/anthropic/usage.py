@@ -14,12 +14,7 @@ from ampproxy.model.base import Json
 from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
 from ampproxy.wire.json import string
 
-_KNOWN: Final = (
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "output_tokens",
-)
+_KNOWN: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
 
 REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -41,6 +36,15 @@ _WORDS: Final[dict[FinishReason, str]] = {
 
 #: As many digits as are taken for a number of tokens.
 _Tokens = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+#: Members of an answer, and of ``message_delta.delta``, that describe its end.
+END_MEMBERS: Final = ("stop_details", "container")
+#: No vendor's usage comes near these: so many members, and so many bytes of one. What is sent over and over
+#: must not grow without end.
+_MAX_MEMBERS: Final = 64
+_MAX_MEMBER_BYTES: Final = 4096
+#: One that grows with the number of times that the vendor asked its model.
+_MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
+NO_USAGE: Final = Usage()
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -86,7 +90,7 @@ def usual_usage(raw: msgspec.Raw) -> Usage | None:
 def read_usage(found: Mapping[str, Json]) -> Usage:
     """Usage from its members. Input excludes what was read from or written to the cache, as here."""
     rest = without_nulls(dict(found))
-    fresh, read, written, output = (_count(rest.pop(name, None)) for name in _KNOWN)
+    fresh, read, written, output = (_natural(loads(rest.pop(name, NULL))) for name in _KNOWN)
     details = loads(rest.get("output_tokens_details", b"null"))
     thought = details.get("thinking_tokens") if isinstance(details, dict) else None
     if isinstance(details, dict) and set(details) <= {"thinking_tokens"}:
@@ -110,13 +114,7 @@ class _Iteration(msgspec.Struct):
     cache_creation: _Creation | None = None
 
     def usage(self) -> Usage:
-        counts = (
-            self.input_tokens,
-            self.cache_read_input_tokens,
-            self.cache_creation_input_tokens,
-            self.output_tokens,
-        )
-        fresh, read, written, output = map(_natural, counts)
+        fresh, read, written, output = (_natural(getattr(self, name)) for name in _KNOWN)
         kept = 0 if self.cache_creation is None else _natural(self.cache_creation.ephemeral_1h_input_tokens)
         return Usage(fresh, read, written, output, cache_write_1h=min(kept, written))
 
@@ -148,22 +146,15 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
 
 
 def _iterated(iterations: list[_Iteration]) -> dict[str, Any]:
-    counted = [(one, one.usage()) for one in iterations]
-    beside = tuple(
-        Beside(usage, (one.model or "") if _BESIDE[one.type] else "")
-        for one, usage in counted
-        if one.type in _BESIDE
-    )
-    prompts = [
-        usage.input + usage.cache_read + usage.cache_write
-        for one, usage in counted
-        if one.type not in _BESIDE
-    ]
-    return {"beside": beside, "longest": max(prompts) if len(prompts) > 1 else 0}
-
-
-def _count(raw: Json | None) -> int:
-    return _natural(loads(raw)) if raw is not None else 0
+    beside: list[Beside] = []
+    prompts: list[int] = []
+    for one in iterations:
+        usage = one.usage()
+        if one.type in _BESIDE:
+            beside.append(Beside(usage, (one.model or "") if _BESIDE[one.type] else ""))
+        else:
+            prompts.append(usage.input + usage.cache_read + usage.cache_write)
+    return {"beside": tuple(beside), "longest": max(prompts) if len(prompts) > 1 else 0}
 
 
 def _natural(value: Any) -> int:
@@ -171,10 +162,7 @@ def _natural(value: Any) -> int:
 
 
 def usage_members(usage: Usage, *, own: bool) -> dict[str, Any]:
-    """Usage as its members.
-
-    :param own: the answer came from this dialect: its further members go along.
-    """
+    """Usage as its members; ``own``: the answer came from this dialect, and its others go along."""
     body: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
@@ -212,10 +200,7 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     if called and reason == "stop" and not own:
         reason = "tool_calls"
     word = finish.detail if own and finish and finish.detail else _WORDS[reason]
-    body: dict[str, Any] = {
-        "stop_reason": word,
-        "stop_sequence": finish.stop_sequence if finish else None,
-    }
+    body: dict[str, Any] = {"stop_reason": word, "stop_sequence": finish.stop_sequence if finish else None}
     if own and finish:
         body.update(finish.extras)
     if word == "refusal" and finish and finish.detail and "stop_details" not in body:
@@ -223,21 +208,9 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     return body
 
 
-#: Members of an answer, and of ``message_delta.delta``, that describe its end.
-END_MEMBERS: Final = ("stop_details", "container")
-
-
 def ends(found: Members) -> Members:
     """Take what else describes the end out of an answer's members."""
     return {name: found.pop(name) for name in END_MEMBERS if name in found}
-
-
-#: No vendor's usage comes near these: so many members, and so many bytes of one. What is sent over and over
-#: must not grow without end.
-_MAX_MEMBERS: Final = 64
-_MAX_MEMBER_BYTES: Final = 4096
-#: One that grows with the number of times that the vendor asked its model.
-_MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
 
 
 def merged(before: Members, now: Members) -> Members:
@@ -250,6 +223,3 @@ def merged(before: Members, now: Members) -> Members:
         if len(memoryview(raw)) <= longest and (name in found or len(found) < _MAX_MEMBERS):
             found[name] = raw
     return found
-
-
-NO_USAGE: Final = Usage()

@@ -6,6 +6,7 @@ import hashlib
 from itertools import repeat
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.dialects.gemini.errors import parse_error
@@ -13,15 +14,13 @@ from ampproxy.dialects.gemini.wire import (
     ABSENT,
     BROKEN,
     CANDIDATE_EXTRAS,
+    CHUNK,
     MADE,
-    QUICK_CHUNK,
     RAW_CHUNK,
-    SKIP_SIGNATURE,
     Candidate,
     Chunk,
     FunctionCall,
     Part,
-    QuickChunk,
     RawCandidate,
     args_text,
     broken_end,
@@ -32,7 +31,7 @@ from ampproxy.dialects.gemini.wire import (
     usage_of,
 )
 from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
-from ampproxy.dialects.proof import unwrap_signature
+from ampproxy.dialects.proof import SKIP_SIGNATURE, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     AnswerPart,
@@ -55,31 +54,25 @@ _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = ("create_time", "model_status", "prompt_feedback")
 
 
-class _Choice:
+class _Choice(msgspec.Struct):
     """One candidate while it grows.
 
     :ivar open: the number of the part that grows, or -1; ``thought``: whether it is one.
     :ivar held: a call that came without its signature, which the next part may bring, and its arguments.
     """
 
-    __slots__ = ("called", "detail", "extras", "has_content", "held", "number", "open", "thought")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.open = -1
-        self.held: tuple[ToolCall, str] | None = None
-        self.thought = False
-        self.called = False
-        self.has_content = False
-        self.detail: str | None = None
-        self.extras: dict[str, Json] = {}
+    number: int
+    open: int = -1
+    held: tuple[ToolCall, str] | None = None
+    thought: bool = False
+    called: bool = False
+    has_content: bool = False
+    detail: str | None = None
+    extras: dict[str, Json] = {}
 
 
 class Answer:
-    """Takes chunks, gives events.
-
-    :ivar over: an error was reported; nothing follows.
-    """
+    """Takes chunks, gives events; ``over``: an error was reported, and nothing follows."""
 
     def __init__(self) -> None:
         self.over = False
@@ -103,41 +96,9 @@ class Answer:
         return bool(self._choices) and all(choice.detail is not None for choice in self._choices.values())
 
     @property
-    def growing(self) -> bool:
-        """Whether the next chunk may just bring more words, so that :meth:`grow` is worth a try."""
-        return self._current is not None
-
-    def grow(self, chunk: QuickChunk) -> Delta | None:
-        """The event of a chunk that only brings more words of the open part; ``None`` for any other.
-
-        The common case of a stream, apart because it is the one whose speed counts.
-        """
-        current = self._current
-        candidates = chunk.candidates
-        if current is None or not candidates or len(candidates) != 1:
-            return None
-        candidate = candidates[0]
-        content = candidate.content
-        if (
-            content is None
-            or candidate.index != current.number
-            or candidate.finish_reason is not None
-            or candidate.other_finish_reason is not None
-            or candidate.grounding_metadata is not ABSENT
-            or candidate.citation_metadata is not ABSENT
-            or candidate.logprobs_result is not ABSENT
-        ):
-            return None
-        parts = content.parts
-        if not parts or len(parts) != 1:
-            return None
-        part = parts[0]
-        if not part.text or part.thought_signature is not None or part.thought is not current.thought:
-            return None
-        if chunk.usage_metadata is not ABSENT:
-            self._usage = chunk.usage_metadata
-            self._counts = None
-        return Delta(current.open, part.text)
+    def growing(self) -> int:
+        """The number of the part to which the newest chunk added, and that grows; -1: there is none."""
+        return -1 if self._current is None else self._current.open
 
     def grown(self, words: list[str], counts: bytes | None) -> list[Delta]:
         """The events of chunks that are known to bring these words of the open part and nothing else.
@@ -150,10 +111,7 @@ class Answer:
         return list(map(Delta, repeat(self._current.open), words))
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
-        """Add the events of a chunk.
-
-        :param payload: the chunk as it came, for what its record does not hold.
-        """
+        """Add the events of a chunk; ``payload``: as it came, for what its record does not hold."""
         if given(chunk.error):
             self.fail(parse_error(0, {}, payload), out)
             return
@@ -162,11 +120,11 @@ class Answer:
                 bad_answer("The vendor's stream has an object that is no part of an answer.").error, out
             )
             return
-        if not self._started:
-            self._start(chunk, payload, out)
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
             self._counts = None
+        if not self._started:
+            self._start(chunk, payload, out)
         if given(chunk.prompt_feedback):
             feedback = loads(chunk.prompt_feedback)
             reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
@@ -199,8 +157,6 @@ class Answer:
         extras = {camel(name): value for name in _TOP_EXTRAS if given(value := getattr(chunk, name))}
         out.append(Started(chunk.response_id, chunk.model_version, None, GEMINI, extras))
         if chunk.usage_metadata is not ABSENT:
-            self._usage = chunk.usage_metadata
-            self._counts = None
             self._report(out)
 
     def _candidate(self, candidate: Candidate, place: int, payload: bytes, out: list[Event]) -> None:
@@ -334,8 +290,9 @@ class Answer:
 
     def _report(self, out: list[Event]) -> None:
         if self._counts is not None:
-            self._usage = _usage_in(self._counts, self._usage)
-            self._counts = None
+            # Of that chunk only the words were read.
+            chunk, self._counts = read_or_none(CHUNK, self._counts), None
+            self._usage = self._usage if chunk is None else chunk.usage_metadata
         found = loads(self._usage) if given(self._usage) else None
         if isinstance(found, dict):
             out.append(UsageReport(usage_of(found)))
@@ -358,12 +315,6 @@ class Answer:
         content = self._raw[1][place[0]].content
         parts = content.parts if content is not None else None
         return parts[place[1]] if parts else None
-
-
-def _usage_in(payload: bytes, known: Json) -> Json:
-    """The usage in a chunk of which only the words were read."""
-    chunk = read_or_none(QUICK_CHUNK, payload)
-    return known if chunk is None else chunk.usage_metadata
 
 
 def _signature(part: Part) -> Signature | None:

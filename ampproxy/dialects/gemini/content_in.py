@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
-from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, CamelFields, args_text, standard_base64
+import msgspec
+
+from ampproxy.dialects.gemini.wire import MADE, CamelFields, args_text, listed, standard_base64
 from ampproxy.dialects.json import (
     Fields,
     Members,
     bad_request,
     encode,
-    items,
     loads,
     members,
     raw_str,
@@ -24,8 +25,8 @@ from ampproxy.dialects.json import (
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
-from ampproxy.dialects.proof import is_bare, unwrap_signature
-from ampproxy.dialects.waiting import Waiting
+from ampproxy.dialects.places import Waiting
+from ampproxy.dialects.proof import SKIP_SIGNATURE, is_bare, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -72,14 +73,13 @@ def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
     return texts, len(texts) != len(parts)
 
 
-class History:
+class History(msgspec.Struct):
     """Reads contents one after the other, and remembers which calls wait for their results."""
 
-    def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._count = 0
-        #: Of the newest model turn.
-        self._waiting = Waiting()
+    _ids: set[str] = set()
+    _count: int = 0
+    #: Of the newest model turn.
+    _waiting: Waiting = msgspec.field(default_factory=Waiting)
 
     def turns(self, raw: Json) -> tuple[Turn, ...]:
         """All turns.
@@ -87,7 +87,7 @@ class History:
         :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
         """
         at = "contents"
-        found = [CamelFields(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
+        found = [CamelFields(content, f"{at}[{n}]") for n, content in enumerate(listed(raw, at))]
         self._ids = set(_ids_in(found))
         rows: list[list[Turn]] = []
         for content in found:
@@ -111,7 +111,7 @@ class History:
 
     def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
         """The parts of a content."""
-        texts = items(raw, at) if raw is not None else ()
+        texts = listed(raw, at) if raw is not None else ()
         parts = [self._part(text, f"{at}[{n}]") for n, text in enumerate(texts)]
         return _joined([part for part in parts if part is not None], role)
 
@@ -132,8 +132,10 @@ class History:
             # Of other dialects' parts.
             found.pop("type", None)
         thought = loads(found.pop("thought", b"false")) is True
-        signature = part.take("thoughtSignature", str)
-        return _READ[kind](self, value, part.path(kind), _Around(raw, found, signature, thought))
+        proof = part.take("thoughtSignature", str) or ""
+        signature = unwrap_signature(proof, GEMINI) if proof and proof != SKIP_SIGNATURE else None
+        around = _Around(raw, found, signature, is_bare(proof), thought)
+        return _READ[kind](self, value, part.path(kind), around)
 
     def _text(self, value: Json, at: str, around: _Around) -> Part:
         text = text_of(value)
@@ -186,16 +188,14 @@ class History:
         texts, is_error = _words(response)
         media: list[Text | Image | Document | Audio] = []
         given = result.take_raw("parts")
-        for n, raw in enumerate(items(given, result.path("parts")) if given is not None else ()):
+        for n, raw in enumerate(listed(given, result.path("parts")) if given is not None else ()):
             part = self._part(raw, f"{result.path('parts')}[{n}]")
             if isinstance(part, (Text, Image, Document, Audio)):
                 media.append(part)
             elif isinstance(part, Opaque):
                 media.append(Text(raw_str(part.raw)))
         extras = _beside("functionResponse", result, around)
-        return ToolResult(
-            call, (*texts, *media), is_error=is_error, name=name, structured=response, extras=extras
-        )
+        return ToolResult(call, (*texts, *media), is_error, name=name, structured=response, extras=extras)
 
     def _made(self) -> str:
         while True:
@@ -212,17 +212,14 @@ def _as_parts(content: Json | None) -> Json | None:
     return content if text is None else to_raw([{"text": text}])
 
 
-class _Around:
+class _Around(msgspec.Struct):
     """What stands beside a part's own member."""
 
-    __slots__ = ("bare", "raw", "rest", "signature", "thought")
-
-    def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
-        self.raw = raw
-        self.rest = rest
-        self.signature = _signature(signature)
-        self.bare = is_bare(signature or "")
-        self.thought = thought
+    raw: Json
+    rest: Members
+    signature: Signature | None
+    bare: bool
+    thought: bool
 
 
 _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
@@ -247,9 +244,8 @@ def _one_turn(row: list[Turn]) -> Turn:
     extras: Members = {}
     for turn in row:
         extras.update(turn.extras)
-    return Turn(
-        "assistant", tuple(_joined([part for turn in row for part in turn.parts], "assistant")), extras
-    )
+    parts = _joined([part for turn in row for part in turn.parts], "assistant")
+    return Turn("assistant", tuple(parts), extras)
 
 
 def _joined(parts: list[Part], role: Role) -> list[Part]:
@@ -295,12 +291,6 @@ def _is_plain(part: Part) -> TypeGuard[Text]:
     return isinstance(part, Text) and part.signature is None and not part.extras
 
 
-def _signature(signature: str | None) -> Signature | None:
-    if not signature or signature == SKIP_SIGNATURE:
-        return None
-    return unwrap_signature(signature, GEMINI)
-
-
 def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:
     if media.startswith("image/"):
         extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
@@ -334,7 +324,8 @@ def _ids_in(contents: list[CamelFields]) -> list[str]:
         text = bytes(content.left.get("parts", b"[]"))
         if MADE.encode() not in text:
             continue
-        for part in loads(text, []):
+        parts = loads(text, [])
+        for part in [parts] if isinstance(parts, dict) else parts:
             call = part.get("functionCall") or part.get("function_call") if isinstance(part, dict) else None
             if isinstance(call, dict) and isinstance(call.get("id"), str):
                 found.append(call["id"])

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
-from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message
+from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message
 from ampproxy.dialects.errors import retry_after as header_retry_after
 from ampproxy.dialects.json import bad_answer, encode, loads
-from ampproxy.dialects.words import by_word
 from ampproxy.model.events import ErrorKind, WireError
 
 #: Google's codes (google.rpc.Code) and what they mean.
@@ -50,10 +49,11 @@ _KEY = re.compile(r"AIza[0-9A-Za-z_-]{10,}|api_key:[0-9A-Za-z_-]{10,}")
 
 #: Anthropic's status for an overload.
 _NOT_GOOGLES = 529
+_STAGES = {"deprecated": "DEPRECATED", "retired": "RETIRED"}
 
 
-def error_members(error: WireError) -> dict[str, Any]:
-    """An error as the API writes it. ``code`` is a number: the SDK breaks on anything else."""
+def error_body(error: WireError) -> bytes:
+    """The JSON body of an error. ``code`` is a number: the SDK breaks on anything else."""
     found: dict[str, Any] = {
         "code": 503 if error.status == _NOT_GOOGLES else error.status,
         "message": error.message,
@@ -63,12 +63,7 @@ def error_members(error: WireError) -> dict[str, Any]:
         delay = f"{error.retry_after:.3f}".rstrip("0").rstrip(".")
         found["details"] = [{"@type": _RETRY_INFO, "retryDelay": f"{delay}s"}]
     # The SDK knows an error in mid-stream by its being the first member.
-    return {"error": found}
-
-
-def error_body(error: WireError) -> bytes:
-    """The JSON body of an error."""
-    return encode(error_members(error))
+    return encode({"error": found})
 
 
 def error_event(error: WireError, end: bytes = b"\r\n\r\n") -> bytes:
@@ -96,7 +91,8 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
         status = number if isinstance(number, int) and 400 <= number < 600 else 500
     word = error.get("status") if isinstance(error.get("status"), str) else None
     message = _KEY.sub("(key)", str(error.get("message") or "")) or plain_message(status, b"")
-    details = [entry for entry in _list(error.get("details")) if isinstance(entry, dict)]
+    listed = error.get("details")
+    details = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     delay = _delay(details)
     return WireError(
         _kind(status, word, details, message),
@@ -114,15 +110,9 @@ def _kind(status: int, word: str | None, details: list[dict[str, Any]], message:
         if isinstance(reason, str) and reason in _REASONS:
             return _REASONS[reason]
     by_status = kind_of_status(status)
-    if by_status == "invalid_request":
-        if is_context_length(message):
-            return "context_length"
-        return KINDS.get(word or "", by_status) if status == 400 else by_status
-    return by_status
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    if by_status == "invalid_request" and is_context_length(message):
+        return "context_length"
+    return KINDS.get(word or "", by_status) if status == 400 else by_status
 
 
 def _delay(details: list[dict[str, Any]]) -> float | None:
@@ -144,9 +134,6 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
         **_known(model),
     }
-
-
-_STAGES = {"deprecated": "DEPRECATED", "retired": "RETIRED"}
 
 
 def _known(model: ModelInfo) -> dict[str, Any]:
@@ -171,16 +158,8 @@ def models_body(models: Sequence[ModelInfo]) -> bytes:
     return encode({"models": [model_members(model) for model in models]})
 
 
-def model_body(model: ModelInfo) -> bytes:
-    """The answer for one model."""
-    return encode(model_members(model))
-
-
 def parse_count(body: bytes) -> int:
-    """Input tokens, from a vendor's answer to a counting request.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
+    """Input tokens, from a vendor's answer to a counting request."""
     found = loads(body)
     total = found.get("totalTokens") if isinstance(found, dict) else None
     if not isinstance(total, int) or isinstance(total, bool) or total < 0:

@@ -10,22 +10,63 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.base import EventStream, Mending, Passthrough
-from ampproxy.dialects.edit import Changes, edit_list, edit_object
+from ampproxy.dialects.edit import Changes, Exchange, Members, edit_object, in_each, inside
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
-from ampproxy.dialects.gemini.repairs import GeminiRules
 from ampproxy.dialects.gemini.wire import ODD, as_gemini, usage_of
 from ampproxy.dialects.json import NULL, Decoder, encode, read_or
-from ampproxy.dialects.monitor import Members, StreamMonitor, given, has_list, inner, items, plain
-from ampproxy.dialects.shown import only
+from ampproxy.dialects.monitor import StreamMonitor, given, has_list, inner, items, plain
 from ampproxy.dialects.state import Missing, VendorState
-from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects, only
 from ampproxy.model.base import CHAT, GEMINI
 from ampproxy.model.events import Usage
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import BAD_JSON, Peek, members, replace_members, string
 
 _NEXT = b"}" + NEXT_DATA
+_CALL = b'"functionCall"'
+#: The content of a part of an answer that has none.
+_EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
+#: Under either of their names.
+_CALLS = (b'"finish', b'"function', b'eedback"')
+_ENDS = (*_CALLS, b'"error"')
+_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
+#: Ends that need no look. Others are known to the vendor's clients, too, and pass.
+GOOD_ENDS = frozenset(("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"))
+_BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASON_UNSPECIFIED")')
+#: Any of these makes an object part of an answer.
+_OF_AN_ANSWER = frozenset(
+    (
+        *("candidates", "usageMetadata", "promptFeedback", "modelVersion"),
+        *("responseId", "createTime", "modelStatus", "error"),
+    )
+)
+
+
+class GeminiRules(msgspec.Struct):
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
+
+    _exchange: Exchange
+
+    def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
+        return name, self.whole(data, values)
+
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
+        calls = b"functionCall" in body
+        return edit_object(body, lambda values: self._changes(values, calls), values) or body
+
+    def _changes(self, values: Members, calls: bool) -> Changes:
+        changes = self._exchange.model_changes(values)
+        return changes | in_each(values, "candidates", self._candidate) if calls else changes
+
+    def _candidate(self, values: Members) -> Changes:
+        return inside(values, "content", self._content)
+
+    def _content(self, values: Members) -> Changes:
+        return in_each(values, "parts", self._part)
+
+    def _part(self, values: Members) -> Changes:
+        return inside(values, "functionCall", self._exchange.tool_name_changes)
 
 
 def _usage_of(usage: Members) -> Usage:
@@ -48,16 +89,10 @@ def _candidates(answer: Members) -> list[Members]:
     return [members(candidate) or {} for candidate in items(answer, "candidates")]
 
 
-_CALL = b'"functionCall"'
-
-
-class _NamedCalls:
+class _NamedCalls(msgspec.Struct):
     """The calls of one answer: each has a name, but for the further pieces of one that comes in pieces."""
 
-    __slots__ = ("_goes_on",)
-
-    def __init__(self) -> None:
-        self._goes_on = False
+    _goes_on: bool = False
 
     def lacks_name(self, candidates: list[Members]) -> bool:
         """Whether a call in these has none."""
@@ -71,26 +106,6 @@ class _NamedCalls:
                 if not (named or begun):
                     return True
         return False
-
-
-#: Ends that need no look. Others are known to the vendor's clients, too, and pass.
-GOOD_ENDS = frozenset(("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"))
-_BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASON_UNSPECIFIED")')
-
-
-#: Any of these makes an object part of an answer.
-_OF_AN_ANSWER = frozenset(
-    (
-        "candidates",
-        "usageMetadata",
-        "promptFeedback",
-        "modelVersion",
-        "responseId",
-        "createTime",
-        "modelStatus",
-        "error",
-    )
-)
 
 
 class GenerateMonitor(StreamMonitor):
@@ -116,14 +131,19 @@ class GenerateMonitor(StreamMonitor):
             self.close()
         if _CALL in bytes(values.get("candidates", NULL)) and self._calling.lacks_name(candidates):
             self.doubtful = True
-        if not self.content:
-            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
-            self.spoken = self.content
+        if not self.spoken:
+            parts = [part for held in candidates for part in items(inner(held, "content"), "parts")]
+            self.content = self.content or bool(parts)
+            self.spoken = any(map(_has_content, parts))
+            stopped = [string(held.get("finishReason", NULL)) for held in candidates] == ["STOP"]
+            self.empty = stopped and self.counts_nothing()
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
-#: The content of a part of an answer that has none.
-_EMPTY = b'{"parts":[{"text":""}],"role":"model"}'
+def _has_content(part: msgspec.Raw) -> bool:
+    """Whether a part is more than an empty text."""
+    values = members(part) or {}
+    return values.keys() != {"text"} or string(values["text"]) != ""
 
 
 def with_content(data: bytes, values: Members) -> bytes:
@@ -139,13 +159,8 @@ def with_content(data: bytes, values: Members) -> bytes:
         good = string(held.get("finishReason", NULL)) in (None, *GOOD_ENDS)
         return {"content": _EMPTY} if good and not items(inner(held, "content"), "parts") else {}
 
-    candidates = edit_list(values["candidates"], lambda raw: edit_object(raw, content))
-    return data if candidates is None else replace_members(data, {"candidates": candidates}, values)
-
-
-#: Under either of their names.
-_CALLS = (b'"finish', b'"function', b'eedback"')
-_ENDS = (*_CALLS, b'"error"')
+    changes = in_each(values, "candidates", content)
+    return replace_members(data, changes, values) if changes else data
 
 
 class GeminiFastPath:
@@ -203,9 +218,6 @@ class GeminiFastPath:
                 return
             self._tail, self._old, self._new = tail + b"\n\n", match.group(), new
         self._ready = True
-
-
-_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
 
 
 def _names(request: Declaring) -> Iterator[Any]:
@@ -341,7 +353,6 @@ _STATE = VendorState(
 
 PASSTHROUGH = Passthrough(
     look=look,
-    look_from=0,
     mending=Mending(signs=ODD.search, of_one=lambda new_id: lambda data, values: as_gemini(data)),
     events=EventStream(
         monitor=GenerateMonitor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted
-from ampproxy.dialects.gemini.wire import SKIP_SIGNATURE
+from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.model.base import GEMINI
 from ampproxy.model.parts import Signature
 

@@ -7,18 +7,8 @@ from typing import Any
 
 from ampproxy.dialects.gemini.content_in import History, plain_texts
 from ampproxy.dialects.gemini.schema import raise_gemini
-from ampproxy.dialects.gemini.wire import SAMPLING, CamelFields
-from ampproxy.dialects.json import (
-    NULL,
-    Members,
-    bad_request,
-    encode,
-    is_string,
-    items,
-    loads,
-    raw_text,
-    to_raw,
-)
+from ampproxy.dialects.gemini.wire import SAMPLING, CamelFields, listed
+from ampproxy.dialects.json import NULL, Members, bad_request, encode, is_string, loads, raw_text, to_raw
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -45,15 +35,23 @@ HOSTED: dict[str, str] = {
     "codeExecution": "code_execution",
     "urlContext": "url_context",
 }
+#: Members of other dialects' requests, and of the configuration beside it, -> those of the configuration.
+_BESIDE = {
+    "maxTokens": "maxOutputTokens",
+    "maxCompletionTokens": "maxOutputTokens",
+    "stop": "stopSequences",
+    **{name: name for name in (*SAMPLING, "stopSequences") if name != "logprobs"},
+}
+_MODES = {"required": "ANY", "any": "ANY", "function": "ANY", "tool": "ANY"}
+#: Members of tools in the form of OpenAI's dialects, or of Anthropic's.
+_FOREIGN = ("name", "function", "inputSchema")
+_JSON_TYPE = "application/json"
+#: The fields of ``Sampling`` that are whole numbers.
+_WHOLE = frozenset(("max_tokens", "top_k", "seed", "top_logprobs", "candidates"))
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request, or one to count its tokens.
-
-    :param model: the model from the path; the body has none.
-    :param stream: whether the path asks for a stream.
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request, or one to count its tokens; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     asked = CamelFields(body)
     # countTokens, with all that a request has.
     asked = asked.take_object("generateContentRequest") or asked
@@ -94,23 +92,12 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     )
 
 
-#: Members of other dialects' requests, and of the configuration beside it, -> those of the configuration.
-_BESIDE = {
-    "maxTokens": "maxOutputTokens",
-    "maxCompletionTokens": "maxOutputTokens",
-    "stop": "stopSequences",
-    **{name: name for name in (*SAMPLING, "stopSequences") if name != "logprobs"},
-}
-_MODES = {"required": "ANY", "any": "ANY", "function": "ANY", "tool": "ANY"}
-
-
 def _settle(asked: CamelFields, config: CamelFields) -> None:
     """Put members of other dialects where Gemini has them; what is there already counts."""
     for name in _BESIDE.keys() & asked.left.keys():
         value = asked.left.pop(name)
-        config.left.setdefault(
-            _BESIDE[name], to_raw([value]) if name == "stop" and is_string(value) else value
-        )
+        one_stop = name == "stop" and is_string(value)
+        config.left.setdefault(_BESIDE[name], to_raw([value]) if one_stop else value)
     if (system := asked.take_raw("system")) is not None:
         asked.left.setdefault("systemInstruction", system)
     choice = loads(asked.left.pop("toolChoice", NULL))
@@ -139,10 +126,10 @@ def _system(asked: CamelFields) -> tuple[Text, ...]:
 def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
-    for n, entry in enumerate(items(raw, "tools") if raw is not None else ()):
+    for n, entry in enumerate(listed(raw, "tools") if raw is not None else ()):
         found = CamelFields(entry, f"tools[{n}]")
         declared, at = found.take_raw("functionDeclarations"), found.path("functionDeclarations")
-        for m, one in enumerate(items(declared, at) if declared is not None else ()):
+        for m, one in enumerate(listed(declared, at) if declared is not None else ()):
             tools.append(_tool(CamelFields(one, f"{at}[{m}]")))
         if not found.left.keys().isdisjoint(_FOREIGN):
             tools.append(_of_others(found))
@@ -150,10 +137,6 @@ def _tools(raw: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
         for name, value in found.left.items():
             hosted.append(HostedTool(HOSTED.get(name, name), GEMINI, to_raw({name: value})))
     return tuple(tools), tuple(hosted)
-
-
-#: Members of tools in the form of OpenAI's dialects, or of Anthropic's.
-_FOREIGN = ("name", "function", "inputSchema")
 
 
 def _of_others(tool: CamelFields) -> Tool:
@@ -197,11 +180,6 @@ def _choice(config: CamelFields | None) -> tuple[ToolChoice | None, Members]:
     if mode not in ("AUTO", "VALIDATED", "MODE_UNSPECIFIED"):
         bad_request(calling.path("mode"), f"Expected AUTO, ANY, NONE or VALIDATED, got '{mode}'.")
     return ToolChoice("auto", allowed=names), config.left
-
-
-_JSON_TYPE = "application/json"
-#: The fields of ``Sampling`` that are whole numbers.
-_WHOLE = frozenset(("max_tokens", "top_k", "seed", "top_logprobs", "candidates"))
 
 
 def _sampling(config: CamelFields) -> Sampling:

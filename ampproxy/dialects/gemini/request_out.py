@@ -29,17 +29,15 @@ from ampproxy.model.parts import (
     ToolCall,
     ToolResult,
 )
-from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice, Turn
+from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, Tool, ToolChoice, Turn
 
 #: A part as it is sent.
 Wire = dict[str, Any]
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
 class ContentWriter:
-    """Writes turns that are fitted to the dialect.
-
-    :param names: gives the names of functions to send.
-    """
+    """Writes turns that are fitted to the dialect; ``names`` gives the names of functions to send."""
 
     def __init__(self, request: ChatRequest, target: Target, names: Callable[[str], str]) -> None:
         self._own = request.dialect == GEMINI
@@ -49,26 +47,20 @@ class ContentWriter:
 
     def contents(self, turns: Sequence[Turn]) -> list[Wire]:
         """All contents of a request."""
-        return [self._content(turn) for turn in turns]
-
-    def _content(self, turn: Turn) -> Wire:
-        role = "model" if turn.role == "assistant" else "user"
-        return {"role": role, "parts": [self.part(part) for part in turn.parts], **turn.extras}
+        found: list[Wire] = []
+        for turn in turns:
+            role = "model" if turn.role == "assistant" else "user"
+            found.append({"role": role, "parts": list(map(self.part, turn.parts)), **turn.extras})
+        return found
 
     def part(self, part: Part) -> Wire | Json:
         """One part."""
         return _WRITERS[type(part)](self, part)
 
     def _text(self, part: Text) -> Wire:
-        body = {"text": part.text}
-        return (
-            body
-            if part.signature is None and not part.extras
-            else {**body, **_signature(part), **part.extras}
-        )
-
-    def _reasoning(self, part: Reasoning) -> Wire:
-        return {"text": part.text, "thought": True, **_signature(part)}
+        if part.signature is None and not part.extras:
+            return {"text": part.text}
+        return {"text": part.text, **_signature(part), **part.extras}
 
     def _image(self, part: Image) -> Wire:
         extras = dict(part.extras)
@@ -79,16 +71,11 @@ class ContentWriter:
         assert part.source is not None
         return {**self._source(part.source, "application/pdf", part.name), **part.extras}
 
-    def _audio(self, part: Audio) -> Wire:
-        return self._source(part.source, "audio/wav", None)
-
     def _source(self, source: Source, usual: str, name: object) -> Wire:
         named = {} if name is None else {"displayName": name}
         if isinstance(source, Inline):
             return {"inlineData": {"mimeType": source.media_type, "data": source.data, **named}}
-        uri, media = (
-            (source.id, source.media_type) if isinstance(source, FileId) else (source.url, source.media_type)
-        )
+        uri, media = source.id if isinstance(source, FileId) else source.url, source.media_type
         file = {"fileUri": uri}
         if media is None and not isinstance(source, FileId):
             media = mimetypes.guess_type(uri.partition("?")[0])[0] or (None if self._own else usual)
@@ -128,11 +115,11 @@ def _signature(part: Text | Image | Reasoning | ToolCall) -> dict[str, str]:
 
 _WRITERS: dict[type, Callable[[ContentWriter, Any], Wire | Json]] = {
     Text: ContentWriter._text,
-    Reasoning: ContentWriter._reasoning,
+    Reasoning: lambda self, part: {"text": part.text, "thought": True, **_signature(part)},
     Refusal: lambda self, part: {"text": part.text},
     Image: ContentWriter._image,
     Document: ContentWriter._document,
-    Audio: ContentWriter._audio,
+    Audio: lambda self, part: self._source(part.source, "audio/wav", None),
     Opaque: lambda self, part: part.raw,
     ToolCall: ContentWriter._call,
     ToolResult: ContentWriter._result,
@@ -158,9 +145,6 @@ def thinking_config(wish: Thinking | None) -> dict[str, Any]:
     return found
 
 
-_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-
-
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Write a request for a Gemini model. Never raises."""
     losses = Losses()
@@ -170,8 +154,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body: dict[str, Any] = {"contents": writer.contents(request.turns)}
     if request.system:
         body["systemInstruction"] = {"parts": [writer.part(text) for text in request.system]}
-    if tools := _tools(request, names):
-        body["tools"] = tools
+    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
+    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
+    put(body, {"tools": [*functions, *(hosted.raw for hosted in request.hosted)] or None})
     if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
     if config := _generation_config(request, extras.pop("generationConfig", None)):
@@ -184,12 +169,6 @@ def for_counting(body: bytes, model: str) -> bytes:
     """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
     rest = body.lstrip()[1:]
     return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
-
-
-def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
-    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
-    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
-    return [*functions, *(hosted.raw for hosted in request.hosted)]
 
 
 def _declaration(tool: Tool, name: str) -> dict[str, Any]:
@@ -218,21 +197,15 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any]:
-    config = _sampling(request.sampling)
+    config: dict[str, Any] = {}
+    put(config, {member: getattr(request.sampling, field) for member, field in SAMPLING.items()})
+    put(config, {"stopSequences": request.sampling.stop or None})
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config if more is None else config | members(more)
-
-
-def _sampling(sampling: Sampling) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    put(found, {member: getattr(sampling, field) for member, field in SAMPLING.items()})
-    if sampling.stop:
-        found["stopSequences"] = sampling.stop
-    return found
 
 
 def _output(output: OutputFormat | None) -> dict[str, Any]:

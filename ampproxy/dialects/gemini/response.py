@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, as_gemini, given, reason_of, usage_members
 from ampproxy.dialects.json import bad_answer, encode, object_or_empty, read_answer
@@ -30,6 +30,11 @@ from ampproxy.model.parts import (
 )
 
 Wire = dict[str, Any]
+#: Details that are reported by a candidate, not by the prompt's feedback.
+_ENDS_OF_ANSWER = (
+    *("RECITATION", "SPII", "LANGUAGE"),
+    *("ESCALATION", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+)
 
 
 def proof_member(signature: Signature | None, place: Place) -> Wire:
@@ -138,10 +143,7 @@ def tail_members(usage: Usage | None, model: str, answer: str, *, own: bool) -> 
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer, which is one chunk.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports an error.
-    """
+    """Read a vendor's whole answer, which is one chunk; see :class:`~ampproxy.dialects.base.Dialect`."""
     answer, events, body = Answer(), list[Event](), as_gemini(body)
     chunk = read_answer(CHUNK, body)
     if chunk.candidates is None and not given(chunk.prompt_feedback) and not given(chunk.error):
@@ -166,17 +168,6 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
         found = {"candidates": candidates, **extras}
     tail = tail_members(response.usage, context.model, response.id or context.new_id("resp_"), own=own)
     return encode({**found, **tail})
-
-
-#: Details that are reported by a candidate, not by the prompt's feedback.
-_ENDS_OF_ANSWER = (
-    "RECITATION",
-    "SPII",
-    "LANGUAGE",
-    "ESCALATION",
-    "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_RECITATION",
-)
 
 
 def _candidate(number: int, candidate: Candidate, own: bool, losses: Losses) -> Wire:

@@ -6,14 +6,12 @@ import re
 
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.gemini.answer import Answer
-from ampproxy.dialects.gemini.wire import CHUNK, ODD, QUICK_CHUNK, as_gemini
+from ampproxy.dialects.gemini.wire import CHUNK, ODD, as_gemini
 from ampproxy.dialects.json import bad_answer, read_answer
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Delta, Event
-from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
 
-_quick = QUICK_CHUNK.decode
 #: What matters for finding the end of a JSON object: quotes, escapes, braces.
 _MARKS = re.compile(rb'["\\{}]')
 #: Behind these an event's words are all known: its counts are read when they are needed.
@@ -116,7 +114,6 @@ class GeminiStreamParser:
         self._array: ArrayReader | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes, split anywhere; give the events that are complete now."""
         out: list[Event] = []
         if self._answer.over:
             return out
@@ -136,26 +133,22 @@ class GeminiStreamParser:
                 out += answer.grown(words, payloads[at - 1] if self._counts else None)
                 continue
             frame.forget()
-            delta = self._quick(payloads[at]) if answer.growing else None
-            if delta is None:
-                self._slow(payloads[at], out)
-            else:
-                out.append(delta)
+            before = len(out)
+            self._chunk(payloads[at], out)
+            delta = out[before] if len(out) == before + 1 else None
+            if type(delta) is Delta and delta.index == answer.growing and not delta.logprobs:
+                # It may be the first of many of its kind.
                 frame.learn(payloads[at], delta.text)
                 self._counts = _COUNTS in payloads[at]
             at += 1
 
     def end(self) -> list[Event]:
-        """The body ended.
-
-        :raises ampproxy.errors.TruncatedStream: a candidate did not declare its end.
-        """
         out: list[Event] = []
         if self._answer.over:
             return out
         answer = self._answer
         for _, payload in self._sse.end() if self._sse is not None else ():
-            self._slow(payload, out)
+            self._chunk(payload, out)
         if answer.over:
             return out
         cut = (self._sse is not None and self._sse.cut) or (self._array is not None and self._array.pending)
@@ -178,14 +171,7 @@ class GeminiStreamParser:
             self._sse = EventReader()
         return self._payloads(data)
 
-    def _quick(self, payload: bytes) -> Delta | None:
-        try:
-            return self._answer.grow(_quick(payload))
-        except BAD_JSON:
-            return None
-
-    def _slow(self, payload: bytes, out: list[Event]) -> None:
-        """A payload that is more than some words: a part that begins, an end, an error."""
+    def _chunk(self, payload: bytes, out: list[Event]) -> None:
         if payload.strip() == b"[DONE]":
             return
         if ODD.search(payload) is not None:

@@ -46,21 +46,18 @@ from ampproxy.wire.sse import escape_separators
 _CRLF = b"\r\n\r\n"
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A part that is being written.
 
     :ivar head: what stands before its words in an event, ``tail`` what stands after them.
     """
 
-    __slots__ = ("arguments", "choice", "head", "part", "signature", "tail")
-
-    def __init__(self, part: Text | Reasoning | Refusal | ToolCall, choice: int) -> None:
-        self.part = part
-        self.choice = choice
-        self.signature: Signature | None = getattr(part, "signature", None)
-        self.arguments: list[str] = []
-        self.head = b""
-        self.tail = b""
+    part: Text | Reasoning | Refusal | ToolCall
+    choice: int
+    signature: Signature | None
+    arguments: list[str] = []
+    head: bytes = b""
+    tail: bytes = b""
 
 
 class GeminiStreamRenderer(Renderer):
@@ -88,7 +85,6 @@ class GeminiStreamRenderer(Renderer):
         self._with_content: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> bytes:
-        """Whole wire events for these."""
         out: list[bytes] = []
         for event in events:
             if type(event) is Delta and not event.logprobs:
@@ -96,7 +92,7 @@ class GeminiStreamRenderer(Renderer):
                 if part is not None and part.head:
                     out += (part.head, encode(event.text), part.tail)
                     if self._array:
-                        self._separate(out, 3)
+                        self._separate(out)
                     continue
             for ordered in self._sequencer.feed((event,)):
                 if not self._over and (step := self._steps.get(type(ordered))) is not None:
@@ -104,7 +100,6 @@ class GeminiStreamRenderer(Renderer):
         return escape_separators(b"".join(out))
 
     def error(self, error: WireError) -> bytes:
-        """The dialect's own error event, ending the stream."""
         if self._over:
             return b""
         out: list[bytes] = []
@@ -117,9 +112,8 @@ class GeminiStreamRenderer(Renderer):
         self._own = event.dialect == GEMINI
         self._id = event.id if event.id and len(event.id) <= LONGEST_ID else ""
         self._extras = event.extras if self._own else {}
-        self._repeated = repeated(
-            {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
-        )
+        of_chunks = {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
+        self._repeated = repeated(of_chunks)
 
     def _on_part(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
@@ -128,7 +122,8 @@ class GeminiStreamRenderer(Renderer):
             for wire in answer_part(part, self.losses):
                 self._chunk(event.choice, wire, out)
             return
-        grown = self._open[event.index] = _Open(part, event.choice)
+        signature = None if isinstance(part, Refusal) else part.signature
+        grown = self._open[event.index] = _Open(part, event.choice, signature)
         if isinstance(part, ToolCall):
             grown.arguments.append(part.arguments)
             return
@@ -158,11 +153,10 @@ class GeminiStreamRenderer(Renderer):
         self._on_delta(Delta(event.index, SECTION_GAP), out)
 
     def _on_proof(self, event: PartSigned, out: list[bytes]) -> None:
-        part = self._open.get(event.index)
-        if part is not None:
-            part.signature = event.signature
-        else:
+        if (part := self._open.get(event.index)) is None:
             self.losses("foreign_proof", "", "A signature came after its part and was dropped.")
+        else:
+            part.signature = event.signature
 
     def _on_extras(self, event: PartExtras, out: list[bytes]) -> None:
         self.losses("extras", "", "Citations and annotations of a text were dropped.")
@@ -179,8 +173,8 @@ class GeminiStreamRenderer(Renderer):
         elif part.signature is not None:
             thought = isinstance(whole, Reasoning)
             place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
-            mark = proof_member(part.signature, place)
-            self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
+            wire: Wire = {"text": "", "thought": True} if thought else {"text": ""}
+            self._chunk(part.choice, {**wire, **proof_member(part.signature, place)}, out)
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT and not self._own:
@@ -193,10 +187,8 @@ class GeminiStreamRenderer(Renderer):
             found: Wire = blocked_members(first, self._extras)
         else:
             ends = self._finished or {0: Finished("stop")}
-            found = {
-                "candidates": [self._end(number, ends[number]) for number in sorted(ends)],
-                **self._extras,
-            }
+            candidates = [self._end(number, ends[number]) for number in sorted(ends)]
+            found = {"candidates": candidates, **self._extras}
         tail = tail_members(self._usage, self._context.model, self._answer_id(), own=self._own)
         self._emit(encode({**found, **tail}), out)
         self._end_all(out)
@@ -229,10 +221,11 @@ class GeminiStreamRenderer(Renderer):
             payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
         out += (self._before, payload, self._after)
         if self._array:
-            self._separate(out, 3)
+            self._separate(out)
 
-    def _separate(self, out: list[bytes], pieces: int) -> None:
-        out.insert(len(out) - pieces, b",\r\n" if self._wrote else b"[")
+    def _separate(self, out: list[bytes]) -> None:
+        """Before the three pieces of an event."""
+        out.insert(len(out) - 3, b",\r\n" if self._wrote else b"[")
         self._wrote = True
 
     def _end_all(self, out: list[bytes]) -> list[bytes]:

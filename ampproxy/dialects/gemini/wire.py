@@ -13,13 +13,39 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.ends import read_end
-from ampproxy.dialects.json import Decoder, Fields, encode, is_object, loads, raw_text, to_raw
-from ampproxy.dialects.words import by_word
+from ampproxy.dialects.errors import by_word
+from ampproxy.dialects.json import Decoder, Fields, encode, first, is_object, items, loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
 #: Stands for a member that is not there.
 ABSENT: Final = Json()
+#: Members of a candidate that belong to Gemini alone.
+CANDIDATE_EXTRAS: Final = (
+    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
+    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
+)
+_COUNTS: Final = (
+    *("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount"),
+    *("thoughtsTokenCount", "toolUsePromptTokenCount", "totalTokenCount"),
+)
+_TOOL_USE: Final = "toolUsePromptTokenCount"
+#: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
+#: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
+ODD: Final = re.compile(
+    rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
+    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
+)
+#: By their numbers, from one.
+_NUMBERED: Final = (
+    *("STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT"),
+    *("SPII", "MALFORMED_FUNCTION_CALL"),
+)
+#: What holds names that are no proto's, and how deep others are.
+_OF_FUNCTIONS: Final = ("args", "response")
+_MAX_DEPTH: Final = 16
+_REASON: Final = "finishReason"
+EMPTY: Final = raw_text("{}")
 
 
 def given(raw: Json) -> bool:
@@ -37,9 +63,7 @@ class FunctionCall(msgspec.Struct, rename="camel"):
     will_continue: bool | None = None
 
 
-class Blob(msgspec.Struct, rename="camel"):
-    """Bytes in base64."""
-
+class _Blob(msgspec.Struct, rename="camel"):
     mime_type: str = ""
     data: str = ""
 
@@ -51,7 +75,7 @@ class Part(msgspec.Struct, rename="camel"):
     thought: bool | None = None
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    inline_data: Blob | None = None
+    inline_data: _Blob | None = None
 
 
 class Content(msgspec.Struct):
@@ -60,43 +84,7 @@ class Content(msgspec.Struct):
     parts: list[Part] | None = None
 
 
-class QuickPart(msgspec.Struct, rename="camel", gc=False):
-    """What of a part the common event of a stream has."""
-
-    text: str | None = None
-    thought: bool = False
-    thought_signature: str | None = None
-
-
-class QuickContent(msgspec.Struct, gc=False):
-    """Its content."""
-
-    parts: list[QuickPart] | None = None
-
-
-class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
-    """Its candidate."""
-
-    content: QuickContent | None = None
-    index: int = 0
-    finish_reason: str | None = None
-    logprobs_result: Json = ABSENT
-    citation_metadata: Json = ABSENT
-    grounding_metadata: Json = ABSENT
-    #: See :data:`ODD`.
-    other_finish_reason: str | None = msgspec.field(name="finish_reason", default=None)
-
-
-class QuickChunk(msgspec.Struct, rename="camel", gc=False):
-    """The common event of a stream: more words of the same part. Less is read of it, so it is read fast."""
-
-    candidates: list[QuickCandidate] | None = None
-    usage_metadata: Json = ABSENT
-
-
-class RawContent(msgspec.Struct):
-    """The same, with its parts as they came."""
-
+class _RawContent(msgspec.Struct):
     parts: list[Json] | None = None
 
 
@@ -117,17 +105,10 @@ class Candidate(msgspec.Struct, rename="camel"):
     continuation_token: Json = ABSENT
 
 
-#: Members of a candidate that belong to Gemini alone.
-CANDIDATE_EXTRAS: Final = (
-    *("finish_message", "citation_metadata", "grounding_metadata", "url_context_metadata"),
-    *("safety_ratings", "avg_logprobs", "token_count", "continuation_token"),
-)
-
-
 class RawCandidate(msgspec.Struct):
     """A candidate of which only the parts matter, as they came."""
 
-    content: RawContent | None = None
+    content: _RawContent | None = None
 
 
 class Chunk(msgspec.Struct, rename="camel"):
@@ -150,21 +131,18 @@ class Chunk(msgspec.Struct, rename="camel"):
         )
 
 
-class RawChunk(msgspec.Struct):
-    """The same, with its parts as they came."""
-
+class _RawChunk(msgspec.Struct):
     candidates: list[RawCandidate] | None = None
 
 
 CHUNK: Final = Decoder(Chunk)
-QUICK_CHUNK: Final = Decoder(QuickChunk)
-RAW_CHUNK: Final = Decoder(RawChunk)
+RAW_CHUNK: Final = Decoder(_RawChunk)
 
 #: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
 FINISH: Final[dict[str, FinishReason]] = by_word(
     {
-        "length": "MAX_TOKENS",
-        "pause": "CONTINUATION",
+        # The second one: there is more, which only Gemini's own clients can ask for.
+        "length": "MAX_TOKENS CONTINUATION",
         "blocked": (
             "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR ESCALATION "
             "IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION PUP_LIMITED_DISABLED"
@@ -178,26 +156,20 @@ _REASONS_KNOWN: Final = frozenset((*FINISH, "STOP", "OTHER", "IMAGE_OTHER", "NO_
 #: a clean end would make an agent act on half an answer.
 BROKEN: Final = frozenset(
     (
-        "MALFORMED_FUNCTION_CALL",
-        "MALFORMED_RESPONSE",
-        "MISSING_THOUGHT_SIGNATURE",
-        "TOO_MANY_TOOL_CALLS",
-        "UNEXPECTED_TOOL_CALL",
+        *("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE"),
+        *("TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
     )
 )
 
 #: The other way round.
-REASONS: Final[dict[FinishReason, str]] = {
-    "stop": "STOP",
-    "tool_calls": "STOP",
-    "stop_sequence": "STOP",
-    "pause": "STOP",
-    "length": "MAX_TOKENS",
-    "context": "MAX_TOKENS",
-    "refusal": "SAFETY",
-    "blocked": "SAFETY",
-    "unknown": "OTHER",
-}
+REASONS: Final[dict[str, str]] = by_word(
+    {
+        "STOP": "stop tool_calls stop_sequence pause",
+        "MAX_TOKENS": "length context",
+        "SAFETY": "refusal blocked",
+        "OTHER": "unknown",
+    }
+)
 
 #: What ``promptFeedback.blockReason`` may be.
 BLOCK_REASONS: Final = frozenset(
@@ -231,17 +203,6 @@ def reason_of(reason: FinishReason, detail: str | None) -> str:
     return REASONS[reason]
 
 
-_COUNTS: Final = (
-    "promptTokenCount",
-    "cachedContentTokenCount",
-    "candidatesTokenCount",
-    "thoughtsTokenCount",
-    "toolUsePromptTokenCount",
-    "totalTokenCount",
-)
-_TOOL_USE: Final = "toolUsePromptTokenCount"
-
-
 def usage_of(found: Mapping[str, Any]) -> Usage:
     """Read ``usageMetadata``. ``promptTokenCount`` includes what came from the cache, and
     ``candidatesTokenCount`` excludes the thoughts; tokens of the vendor's own tools are input.
@@ -261,10 +222,7 @@ def usage_of(found: Mapping[str, Any]) -> Usage:
 
 
 def usage_members(usage: Usage, *, own: bool) -> dict[str, object]:
-    """Write usage as ``usageMetadata``.
-
-    :param own: the usage is Gemini's own, so its ``extras`` are written again.
-    """
+    """Write usage as ``usageMetadata``; ``own``: it is Gemini's, and its ``extras`` go along."""
     tools = _count(loads(usage.extras.get(_TOOL_USE, b"0"))) if own else 0
     total = usage.input + usage.cache_read + usage.cache_write
     thought = min(usage.reasoning, usage.output)
@@ -302,10 +260,6 @@ SAMPLING: Final = {
     "candidateCount": "candidates",
 }
 
-#: Google's documented value for a function call that has no signature because another model made it
-#: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.
-SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
-
 #: What ids that were made here begin with: Gemini's own calls may have none.
 MADE: Final = "call_g"
 
@@ -323,22 +277,6 @@ def camel(name: str) -> str:
         return name
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
-
-
-#: What shows that an answer has the names of the proto's fields, as SDKs for Python dump them, or another
-#: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
-ODD: Final = re.compile(
-    rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
-    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
-)
-#: By their numbers, from one.
-_NUMBERED: Final = (
-    *("STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT"),
-    *("SPII", "MALFORMED_FUNCTION_CALL"),
-)
-#: What holds names that are no proto's, and how deep others are.
-_OF_FUNCTIONS: Final = ("args", "response")
-_MAX_DEPTH: Final = 16
 
 
 def as_gemini(payload: bytes) -> bytes:
@@ -371,9 +309,6 @@ def _renamed(value: Any, depth: int) -> Any:
     return value
 
 
-_REASON: Final = "finishReason"
-
-
 class CamelFields(Fields):
     """The members of an object by their camelCase names, without those that are null."""
 
@@ -384,13 +319,18 @@ class CamelFields(Fields):
         self.left = {camel(name): value for name, value in self.left.items()}
 
 
+def listed(raw: Json, at: str) -> list[Json]:
+    """The items of a list. Google's API takes an object for a list of one, as its guides write it.
+
+    :raises ampproxy.errors.ClientFault: it is neither.
+    """
+    return [raw] if first(raw) == b"{" else items(raw, at)
+
+
 def args_text(raw: Json | None) -> str:
     """A call's arguments as JSON text."""
     text = bytes(raw or b"").decode("utf-8", "replace")
     if text[:1] == '"' and is_object(inner := str(loads(text.encode()))):
         # A text that holds the object.
         return inner
-    return text if text and text != "null" else "{}"
-
-
-EMPTY: Final = raw_text("{}")
+    return text if text not in ("", "null", '""') else "{}"

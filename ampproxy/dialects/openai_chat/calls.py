@@ -15,6 +15,9 @@ from ampproxy.dialects.openai_chat.thought_state import proof_beside
 from ampproxy.model.base import Json
 from ampproxy.model.parts import Signature
 
+_OUTSIDE: Final = re.compile(r'["{}\[\]]')
+_IN_STRING: Final = re.compile(r'["\\]')
+
 
 class FunctionDelta(msgspec.Struct):
     """A piece of a function's call."""
@@ -24,9 +27,7 @@ class FunctionDelta(msgspec.Struct):
     provider_specific_fields: Json = NULL
 
 
-class CustomDelta(msgspec.Struct):
-    """A piece of a custom tool's call."""
-
+class _CustomDelta(msgspec.Struct):
     name: str | None = None
     input: str | None = None
 
@@ -40,7 +41,7 @@ class CallDelta(msgspec.Struct):
     index: int | float | str | None = None
     id: str | int | None = None
     function: FunctionDelta | None = None
-    custom: CustomDelta | None = None
+    custom: _CustomDelta | None = None
     extra_content: Json = NULL
     provider_specific_fields: Json = NULL
     name: str | None = None
@@ -68,21 +69,14 @@ class CallDelta(msgspec.Struct):
         return index, None if id_ is None else str(id_)
 
 
-_OUTSIDE: Final = re.compile(r'["{}\[\]]')
-_IN_STRING: Final = re.compile(r'["\\]')
-
-
 class Brackets:
     """Follows the brackets of a text, each piece of which is looked at once."""
 
     __slots__ = ("_any", "_depth", "_escaped", "_in_string", "_seen")
 
     def __init__(self) -> None:
-        self._seen = 0
-        self._depth = 0
-        self._any = False
-        self._in_string = False
-        self._escaped = False
+        self._seen = self._depth = 0
+        self._any = self._in_string = self._escaped = False
 
     def closed(self, pieces: Sequence[str]) -> bool:
         """Whether there are brackets in the text, and all of them are closed.
@@ -109,7 +103,7 @@ class Brackets:
                 self._depth += 1 if mark in "{[" else -1
 
 
-class Call:
+class Call(msgspec.Struct):
     """A call while it comes.
 
     :ivar part: its part's number; below zero until its name is known.
@@ -117,24 +111,18 @@ class Call:
     :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
     """
 
-    __slots__ = (
-        *("_brackets", "_broken", "closed", "encoded", "freeform", "given", "name", "number", "part"),
-        *("pieces", "signature"),
-    )
-
-    def __init__(self, number: int, name: str = "") -> None:
-        self.number = number
-        self.part = -1
-        self.given: str | None = None
-        self.name = name
-        self.freeform = False
-        self.closed = False
-        #: Whether the arguments are a JSON text within a JSON text, which shows when they are whole.
-        self.encoded = False
-        self.signature: Signature | None = None
-        self.pieces: list[str] = []
-        self._brackets = Brackets()
-        self._broken = False
+    number: int
+    name: str = ""
+    part: int = -1
+    given: str | None = None
+    freeform: bool = False
+    closed: bool = False
+    #: Whether the arguments are a JSON text within a JSON text, which shows when they are whole.
+    encoded: bool = False
+    signature: Signature | None = None
+    pieces: list[str] = []
+    _brackets: Brackets = msgspec.field(default_factory=Brackets)
+    _broken: bool = False
 
     def repeats(self, piece: str) -> bool:
         """Whether a piece adds nothing: no arguments before any came, or all of them once more, from servers

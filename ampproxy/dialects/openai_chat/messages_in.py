@@ -19,32 +19,19 @@ from ampproxy.dialects.json import (
     without_nulls,
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, pictures, result_parts, text_parts
-from ampproxy.dialects.waiting import Waiting
+from ampproxy.dialects.places import Waiting
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import (
-    Audio,
-    FileId,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolResult,
-)
+from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ampproxy.model.request import Role, Turn
 from ampproxy.wire.json import BAD_JSON
 
 
-class FunctionCall(msgspec.Struct):
-    """The name and arguments of a call, in a request and in an answer."""
-
+class _FunctionCall(msgspec.Struct):
     name: str
     arguments: Json = NULL
 
 
-class CustomCall(msgspec.Struct):
-    """A call to a custom tool, whose input is text."""
-
+class _CustomCall(msgspec.Struct):
     name: str
     input: str = ""
 
@@ -54,8 +41,8 @@ class CallMessage(msgspec.Struct):
 
     id: str | None = None
     type: str | None = None
-    function: FunctionCall | None = None
-    custom: CustomCall | None = None
+    function: _FunctionCall | None = None
+    custom: _CustomCall | None = None
     name: str | None = None
     arguments: Json = NULL
 
@@ -69,7 +56,7 @@ class _Message(msgspec.Struct):
     content: str | list[Json] | None = None
     tool_calls: list[Json] | None = None
     tool_call_id: str | None = None
-    function_call: FunctionCall | None = None
+    function_call: _FunctionCall | None = None
     refusal: str | None = None
     audio: _AudioId | None = None
     reasoning_content: str | None = None
@@ -133,16 +120,15 @@ def _mended(raw: Json, at: str) -> Json:
     return to_raw(found)
 
 
-class _Conversation:
+class _Conversation(msgspec.Struct):
     """The turns so far, and which calls wait for a result."""
 
-    def __init__(self) -> None:
-        self.system: list[Text] = []
-        self.turns: list[Turn] = []
-        self._calls = 0
-        self._waiting = Waiting()
-        #: Results that follow one another: one turn, which is not among the others yet.
-        self._results: list[ToolResult] = []
+    system: list[Text] = []
+    turns: list[Turn] = []
+    _calls: int = 0
+    _waiting: Waiting = msgspec.field(default_factory=Waiting)
+    #: Results that follow one another: one turn, which is not among the others yet.
+    _results: list[ToolResult] = []
 
     def add(self, raw: Json, at: str) -> None:
         try:

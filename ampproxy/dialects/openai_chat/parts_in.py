@@ -71,12 +71,8 @@ def _file(part: Fields) -> Part:
 def _tool_use(part: Fields) -> Part:
     """Anthropic's call, which Cursor writes among the parts here."""
     arguments = part.take_raw("input")
-    return ToolCall(
-        part.need("id", str),
-        part.need("name", str),
-        "{}" if arguments is None else raw_str(arguments),
-        cache=_cache(part),
-    )
+    text = "{}" if arguments is None else raw_str(arguments)
+    return ToolCall(part.need("id", str), part.need("name", str), text, cache=_cache(part))
 
 
 def _tool_result(part: Fields) -> Part:
@@ -84,10 +80,6 @@ def _tool_result(part: Fields) -> Part:
     parts = result_parts(part.take("content", _CONTENT), part.path("content"))
     is_error = part.take("is_error", bool) is True
     return ToolResult(part.need("tool_use_id", str), parts, is_error=is_error, cache=_cache(part))
-
-
-def _anthropic_image(part: Fields) -> Part | None:
-    return media_in(part, lambda source: Image(source, cache=_cache(part)))
 
 
 def _anthropic_document(part: Fields) -> Part | None:
@@ -104,11 +96,6 @@ def _thinking(part: Fields) -> Part:
     return Reasoning(text or "", redacted=not text)
 
 
-def _input_image(part: Fields) -> Part | None:
-    """Responses' image."""
-    return _image(part) if "image_url" in part.left else None
-
-
 def _input_file(part: Fields) -> Part | None:
     """Responses' file."""
     url, data, name = (part.take(member, str) for member in ("file_url", "file_data", "filename"))
@@ -122,9 +109,9 @@ _PARTS: Final[dict[str, Callable[[Fields], Part | None]]] = {
     "text": _text,
     "input_text": _text,
     "output_text": _text,
-    "input_image": _input_image,
+    "input_image": lambda part: _image(part) if "image_url" in part.left else None,
     "input_file": _input_file,
-    "image": _anthropic_image,
+    "image": lambda part: media_in(part, lambda source: Image(source, cache=_cache(part))),
     "document": _anthropic_document,
     "thinking": _thinking,
     "redacted_thinking": _thinking,

@@ -3,38 +3,111 @@
 Servers that think send it as ``reasoning_content``, and clients give messages back as they got them.
 OpenAI's own API takes no such member (400 "Unknown parameter"): for its models it is taken out. Other
 servers need it in the middle of a tool loop, and get it.
+
+Whether a request may have what its server does not take is decided by a search for the members' names, since
+most requests pass as they are and should not be taken apart.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
+from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families, shipped
+from ampproxy.catalog.hosts import DEFAULT, Host
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.json import Decoder, read_or_none
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import Members, given
-from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
+from ampproxy.dialects.openai_chat.profile import SERVERS, is_openai_own
 from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
-from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
-from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.dialects.tool_names import Declaring, an_object, declared, functions, objects, shown_by
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.parts import PICTURES
 from ampproxy.wire.json import NULL, Peek, members, remove_members
 
+_CALLS = b'"tool_calls"'
+_RESULT = b'"tool"'
+_SYSTEM = b'"system"'
+_DEVELOPER = b'"developer"'
+#: Where thinking may stand in a message.
+_THOUGHTS = ("reasoning_content", "reasoning")
+#: What sets how much a model is to think.
+_EFFORT = b'"reasoning_effort"'
+#: The members of a request that some servers refuse, or give another name.
+_REFUSED = (
+    *sorted({*SERVERS.sampling_members, *SERVERS.other_members}),
+    *("safety_identifier", "store", "stream_options", "verbosity"),
+)
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
+_STATE = VendorState(
+    marks=(b'"file_id"',),
+    members=frozenset(("file_id",)),
+    prefixes=("file-", "file_"),
+    missing={"": Missing(code="file_not_found", param="messages")},
+)
+#: Members of other dialects' requests that mean something beside messages, too.
+_BESIDE = ("system", "instructions", "max_output_tokens", "stop_sequences", "input")
+
+
+def may_not_fit(body: bytes, target: Target) -> bool:
+    """Whether a body has anything that is written otherwise, or not at all, to a target."""
+    # From the end: in large bodies that search is several times faster.
+    if any(body.rfind(mark) >= 0 for mark in _marks(target)):
+        return True
+    host = target.host
+    return host.known and host.system == "first" and 0 <= body.find(_SYSTEM) < body.rfind(_SYSTEM)
+
+
+def is_renamed(body: bytes, target: Target) -> bool:
+    """Whether it has what is only called otherwise, which the vocabulary does not show."""
+    return any(body.rfind(mark) >= 0 for mark in _new_names(target))
+
+
+@lru_cache(maxsize=256)
+def _marks(target: Target) -> tuple[bytes, ...]:
+    known = _of_host(target.host) if target.host.known else ()
+    return tuple(dict.fromkeys((*_new_names(target), *known)))
+
+
+def _new_names(target: Target) -> tuple[bytes, ...]:
+    """What OpenAI's own models alone are sure to know."""
+    host = target.host
+    if host.name != DEFAULT:
+        limit, developer = host.output_limit == "max_tokens", not host.developer
+    else:
+        limit = developer = not is_openai_own(target)
+    found = [b'"max_completion_tokens"'] if limit else []
+    return (*found, _DEVELOPER) if developer else tuple(found)
+
+
+def _of_host(host: Host) -> Iterator[bytes]:
+    # With the colon: a value may be the same word, as the role ``user`` is.
+    yield from (b'"%b":' % name.encode() for name in _REFUSED if name in host.renames or not host.takes(name))
+    if host.efforts is not None or host.switch != "effort" or not host.asks_unknown:
+        yield _EFFORT
+    if host.call_ids != "any" or host.needs_thought or host.call_proofs:
+        yield _CALLS
+    if "tool" in host.plain or host.after_results != "any":
+        yield _RESULT
+    if len(host.choices) < len(Host().choices) or host.forced_tools != "always":
+        yield b'"tool_choice"'
+    if not host.strict_tools:
+        yield b'"strict"'
+    if host.thought != "by-model":
+        yield from (b'"%b"' % name.encode() for name in _THOUGHTS if name != host.thought)
 
 
 def without_reasoning(
@@ -58,23 +131,9 @@ def without_reasoning(
     return bytes(edit_items(body, "messages", without)), losses.all()
 
 
-def _own(
-    body: bytes, model: str, families: Families | None, *, cleaned: bool
-) -> tuple[bytes, tuple[Loss, ...]]:
-    return without_reasoning(body, model, families)
-
-
 def _names(request: Declaring) -> Iterator[Any]:
     for tool in (*objects(request.tools), an_object(request.tool_choice)):
         yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
-
-
-_STATE = VendorState(
-    marks=(b'"file_id"',),
-    members=frozenset(("file_id",)),
-    prefixes=("file-", "file_"),
-    missing={"": Missing(code="file_not_found", param="messages")},
-)
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -96,10 +155,6 @@ class _Body(Peek, frozen=True, gc=False):
     instructions: msgspec.Raw = NULL
     max_output_tokens: msgspec.Raw = NULL
     stop_sequences: msgspec.Raw = NULL
-
-
-#: Members of other dialects' requests that mean something beside messages, too.
-_BESIDE = ("system", "instructions", "max_output_tokens", "stop_sequences", "input")
 
 
 def _written(values: Members, *, messages: bool) -> str:
@@ -193,10 +248,9 @@ PASSTHROUGH = Passthrough(
     ends_well=ends_well,
     traces=(_MEMBER,),
     look=look,
-    look_from=0,
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,
-    own=_own,
+    own=lambda body, model, families, *, cleaned: without_reasoning(body, model, families),
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),

@@ -15,6 +15,7 @@ import msgspec
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target, is_known
 from ampproxy.dialects.openai import SHARED, SHARED_OF_PARTS
+from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES
 from ampproxy.model.parts import Signature
 
@@ -22,10 +23,6 @@ from ampproxy.model.parts import Signature
 #: characters of ASCII pass.
 _ID: Final = re.compile(r"[!-~]{1,40}")
 _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
-
-
-#: What Gemini's check takes for a call whose proof is missing.
-NO_PROOF: Final = "skip_thought_signature_validator"
 
 
 def is_openai_own(target: Target) -> bool:
@@ -58,10 +55,7 @@ SERVERS: Final = DialectProfile(
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
     chat_tools=True,
-    sampling_members={
-        **{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}},
-        "n": "candidates",
-    },
+    sampling_members={**{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}}, "n": "candidates"},
     other_members={
         "response_format": "output",
         "parallel_tool_calls": "parallel",
@@ -101,7 +95,7 @@ SERVERS: Final = DialectProfile(
     interrupted="interrupted",
     result_media="moved",
     calls_last=True,
-    no_proof=Signature(GEMINI, NO_PROOF),
+    no_proof=Signature(GEMINI, SKIP_SIGNATURE),
     proof_extra="extra_content",
 )
 _OPENAI: Final = msgspec.structs.replace(
@@ -129,10 +123,7 @@ _TRUSTED: Final = msgspec.structs.replace(SERVERS, metadata=_OPENAI.metadata, al
 
 
 def profile_of(target: Target, dialect: str) -> DialectProfile:
-    """The rules that a target's server follows.
-
-    :param dialect: the client's.
-    """
+    """The rules that a target's server follows, for a client of that dialect."""
     if is_openai_own(target):
         return _SEARCHING if is_known(target, "searches") else _OPENAI
     return _TRUSTED if dialect == CHAT and not target.host.known else SERVERS

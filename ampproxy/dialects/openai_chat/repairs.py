@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+import msgspec
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.dialects.monitor import given, inner
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
@@ -21,12 +23,13 @@ from ampproxy.wire.json import NULL, elements, members, natural, replace_members
 _STOP = b'"stop"'
 _TOOL_CALLS = b'"tool_calls"'
 _NULL = b"null"
-#: Of a content that is a list.
-_LIST = re.compile(rb"\[")
+#: A content that is no text, and none is ``null``.
+_NO_TEXT = re.compile(rb'[^"n]')
+_NUMBER = re.compile(rb"-?[0-9]")
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*\[|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
-    rb'|"finish_reason"\s*:\s*"(?!(?:stop|length|tool_calls|function_call|content_filter)")'
+    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*\[\s*\{|"choices"\s*:\s*null'
+    rb'|"finish_reason"\s*:\s*(?!null|\s|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
 SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)"|"usage"\s*:\s*\{')
@@ -34,23 +37,12 @@ SIGNS = re.compile(_ODD.pattern + rb'|"finish_reason"\s*:\s*"(?:stop|tool_calls)
 
 #: Characters of arguments that are kept until their call is named.
 MAX_EARLY = 1024 * 1024
+_EMPTY = Raw(b'""')
+_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
 
 
 class _Calls:
     """The tool calls of one choice so far, to number those that come without an index."""
-
-    __slots__ = (
-        "_at",
-        "_by_id",
-        "_early",
-        "_held",
-        "_last",
-        "_named",
-        "_next",
-        "_whole",
-        "identified",
-        "seen",
-    )
 
     def __init__(self) -> None:
         self._by_id: dict[str, int] = {}
@@ -61,9 +53,7 @@ class _Calls:
         #: What came of calls that have no name yet, and those that have.
         self._early: dict[int, list[tuple[str, str]]] = {}
         self._named: set[int] = set()
-        self._held = 0
-        self._last = 0
-        self._next = 0
+        self._held = self._last = self._next = 0
         self.seen = False
         #: The numbers of those that have an id.
         self.identified: set[int] = set()
@@ -76,7 +66,8 @@ class _Calls:
         self.seen = True
         known, name = natural(values.get("index", NULL)), string(values.get("id", NULL))
         if known is not None:
-            index = self._at.get(known, known)
+            # Clients number from zero, without gaps (Vercel's AI SDK fails at others).
+            index = self._at.get(known, min(known, self._next))
             another = index in self.identified and _names(values)
             if name in self._by_id or (name and another):
                 index = self._by_id.get(name or "", self._next)
@@ -139,39 +130,33 @@ def _names(call: Members) -> bool:
     return bool(string(inner(call, "function").get("name", NULL)))
 
 
-class ChatMending:
+class ChatMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._calls: dict[bytes, _Calls] = {}
+    _new_id: Callable[[str], str]
+    _calls: dict[bytes, _Calls] = {}
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         if not self._calls and "choices" in values and _ODD.search(data) is None:
             return data
-        changes: Changes = {}
-        choices = values.get("choices", NULL)
-        if bytes(choices) == _NULL:
-            if "usage" in values and not given(values, "error"):
-                changes["choices"] = b"[]"
+        if bytes(values.get("choices", NULL)) != _NULL:
+            changes = in_each(values, "choices", self._choice)
         else:
-            put(changes, "choices", edit_list(choices, lambda raw: edit_object(raw, self._choice)))
+            counts = "usage" in values and not given(values, "error")
+            changes = {"choices": b"[]"} if counts else {}
         return replace_members(data, changes, values) if changes else data
 
     def _choice(self, values: Members) -> Changes:
         index = bytes(values.get("index", Raw(b"0")))
-        changes: Changes = {}
         calls = self._calls.get(index) or _Calls()
         ended = given(values, "finish_reason")
-        put(
-            changes, "delta", edit_object(values.get("delta"), lambda held: self._message(held, calls, ended))
-        )
-        put(changes, "message", edit_object(values.get("message"), lambda held: self._message(held, None)))
+        changes = inside(values, "delta", lambda held: self._message(held, calls, ended))
+        changes |= inside(values, "message", lambda held: self._message(held, None))
         if calls.seen:
             self._calls[index] = calls
         reason = bytes(values.get("finish_reason", NULL))
         word = string(values.get("finish_reason", NULL))
-        if word is not None and word not in _OWN:
+        if word not in _OWN and reason != _NULL:
             reason = _reason(word, reason)
             changes["finish_reason"] = reason
         if reason == _STOP and (calls.seen or elements(inner(values, "message").get("tool_calls"))):
@@ -184,7 +169,7 @@ class ChatMending:
         :param calls: those of the stream so far; ``None``: the message is whole.
         :param ended: whether the answer ends here.
         """
-        changes = _as_text(values) if _LIST.match(values.get("content", NULL)) else {}
+        changes = _as_text(values) if _NO_TEXT.match(values.get("content", NULL)) else {}
         pieces, kept = elements(values.get("tool_calls")), list[bytes | Raw]()
         for raw in pieces:
             held = members(raw)
@@ -214,20 +199,18 @@ class ChatMending:
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
         if function and "function" not in changes and not arguments.startswith(b'"'):
             text = "" if arguments == _NULL else arguments.decode()
-            changes["function"] = replace_members(
-                values["function"],
-                {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))},
-                function,
-            )
+            as_text = {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))}
+            changes["function"] = replace_members(values["function"], as_text, function)
         return changes
 
 
-_EMPTY = Raw(b'""')
-_OWN = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+def _reason(word: str | None, raw: bytes) -> bytes:
+    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet.
 
-
-def _reason(word: str, raw: bytes) -> bytes:
-    """OpenAI's word for an end, where another is known to mean it; ``null`` for those that mean none yet."""
+    :param word: ``None``: it is no text.
+    """
+    if word is None:
+        return _STOP if raw == b"true" else _NULL
     # Not at the top: hardly any answer needs it.
     from ampproxy.dialects.openai_answers import FINISH_WORDS, broken_end, reason_of
 
@@ -238,12 +221,13 @@ def _reason(word: str, raw: bytes) -> bytes:
 
 
 def _as_text(message: Members) -> Changes:
-    """A content that is a list of parts, as Mistral's and some servers' is."""
+    """A content that is a list of parts, as Mistral's and some servers' is, or a number."""
     # Not at the top: it is part of a translation, and hardly any answer needs it.
     from ampproxy.dialects.openai_chat.wire import content_pieces, image_part
 
     parts = elements(message["content"])
-    words = {"text": "", "reasoning": ""}
+    digits = bytes(message["content"]).decode() if _NUMBER.match(message["content"]) else ""
+    words = {"text": digits, "reasoning": ""}
     for kind, text in content_pieces(parts):
         words[kind] += text
     changes: Changes = {"content": to_raw(words["text"])}
@@ -255,11 +239,10 @@ def _as_text(message: Members) -> Changes:
     return changes
 
 
-class ChatRules:
+class ChatRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         out = self.whole(data, values)
@@ -274,23 +257,14 @@ class ChatRules:
     def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)
         if calls:
-            edited = edit_list(values.get("choices"), lambda raw: edit_object(raw, self._choice))
-            put(changes, "choices", edited)
+            changes |= in_each(values, "choices", self._choice)
         return changes
 
     def _choice(self, values: Members) -> Changes:
-        changes: Changes = {}
-        for name in ("delta", "message"):
-            put(changes, name, edit_object(values.get(name), self._message))
-        return changes
+        return inside(values, "delta", self._message) | inside(values, "message", self._message)
 
     def _message(self, values: Members) -> Changes:
-        changes: Changes = {}
-        calls = edit_list(values.get("tool_calls"), lambda raw: edit_object(raw, self._call))
-        put(changes, "tool_calls", calls)
-        return changes
+        return in_each(values, "tool_calls", self._call)
 
     def _call(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
-        return changes
+        return inside(values, "function", self._exchange.tool_name_changes)

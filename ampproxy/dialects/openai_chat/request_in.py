@@ -50,6 +50,13 @@ from ampproxy.model.request import (
     level_of,
 )
 
+#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's, Alibaba's,
+#: Ollama's, that of vLLM and SGLang, and Google's.
+_BESIDE_OTHERS: Final = ("chat_template_kwargs", "extra_body", "google")
+_THINKING: Final = ("reasoning", "thinking", "enable_thinking", "think", *_BESIDE_OTHERS)
+#: Where those have it further in.
+_WITHIN: Final = ("google", "thinking_config", "enable_thinking", "thinking")
+
 
 class _Schema(msgspec.Struct):
     name: str | None = None
@@ -102,10 +109,7 @@ _KNOWN: Final = frozenset(_Body.__struct_fields__)
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a client's request (:meth:`~ampproxy.dialects.base.Dialect.parse_request`).
-
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     asked = read_request(_BODY, body)
     name = model or asked.model
     if not name:
@@ -171,10 +175,6 @@ def _thinking(effort: str | None) -> Thinking | None:
     return None if level is None else Thinking("level", level=level)
 
 
-#: Where else clients write how much to think: OpenRouter's form, Anthropic's and DeepSeek's.
-_THINKING: Final = ("reasoning", "thinking")
-
-
 def for_others(request: ChatRequest) -> ChatRequest:
     """See :class:`~ampproxy.dialects.base.Dialect`: how much to think in the form of one server, which other
     servers of this dialect may know as it is; likewise its proofs of thinking.
@@ -183,9 +183,17 @@ def for_others(request: ChatRequest) -> ChatRequest:
     if request.thinking is not None or request.extras.keys().isdisjoint(_THINKING):
         return request
     for name in _THINKING:
-        thinking = _thinking_in(loads(request.extras.get(name, NULL)))
+        found = loads(request.extras.get(name, NULL))
+        if name == "enable_thinking" and found is True:
+            found = {"enabled": True, "thinking_budget": loads(request.extras.get("thinking_budget", NULL))}
+        thinking = _thinking_in(found)
         if thinking is not None:
-            extras = {key: raw for key, raw in request.extras.items() if key != name}
+            gone = (
+                {"thinking_budget"}
+                if name in _BESIDE_OTHERS and len(found) > 1
+                else {"thinking_budget", name}
+            )
+            extras = {key: raw for key, raw in request.extras.items() if key not in gone}
             return msgspec.structs.replace(request, thinking=thinking, extras=extras)
     return request
 
@@ -201,9 +209,8 @@ def with_proofs(request: ChatRequest) -> ChatRequest:
 
 def _proved(turn: Turn) -> Turn:
     blocks = loads(turn.extras.get(BLOCKS, NULL))
-    thoughts = (
-        [part for block in blocks or () if (part := _thought(block))] if isinstance(blocks, list) else []
-    )
+    listed = blocks if isinstance(blocks, list) else []
+    thoughts = [part for block in listed if (part := _thought(block))]
     parts = tuple([_with_proof(part) for part in turn.parts])
     if not thoughts and all(map(is_, parts, turn.parts)):
         return turn
@@ -230,18 +237,30 @@ def _with_proof(part: Part) -> Part:
     return msgspec.structs.replace(part, signature=proof, extras=extras)
 
 
-def _thinking_in(found: object) -> Thinking | None:
+def _thinking_in(found: object, deeper: int = 2) -> Thinking | None:
+    if isinstance(found, bool):
+        found = {"enabled": found}
+    if isinstance(found, str):
+        return _thinking(found)
     if not isinstance(found, dict):
         return None
     effort, enabled, kind = (found.get(member) for member in ("effort", "enabled", "type"))
-    amount = found.get("max_tokens", found.get("budget_tokens"))
-    if enabled is False or kind == "disabled":
+    amount = next((found[name] for name in _AMOUNTS if name in found), None)
+    number = amount if isinstance(amount, int) and not isinstance(amount, bool) else None
+    if enabled is False or kind == "disabled" or (number == 0 and "thinking_budget" in found):
         return Thinking("off")
-    if isinstance(effort, str) and (thinking := _thinking(effort)) is not None:
+    effort = found.get("thinking_level", effort)
+    if isinstance(effort, str) and (thinking := _thinking(effort.lower())) is not None:
         return thinking
-    if isinstance(amount, int) and not isinstance(amount, bool) and amount > 0:
-        return Thinking("budget", budget=amount)
-    return Thinking("auto") if enabled is True or kind in ("enabled", "adaptive") else None
+    if number is not None and number > 0:
+        return Thinking("budget", budget=number)
+    if enabled is True or kind in ("enabled", "adaptive") or number == -1:
+        return Thinking("auto")
+    within = [found.get(name) for name in _WITHIN] if deeper else ()
+    return next((inner for value in within if (inner := _thinking_in(value, deeper - 1))), None)
+
+
+_AMOUNTS: Final = ("max_tokens", "budget_tokens", "thinking_budget")
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:

@@ -34,19 +34,18 @@ from ampproxy.model.parts import (
     ToolCall,
     ToolResult,
 )
-from ampproxy.model.request import (
-    ChatRequest,
-    HostedTool,
-    OutputFormat,
-    Sampling,
-    Thinking,
-    Tool,
-    ToolChoice,
-    Turn,
-)
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice, Turn
 
 #: A part as it is sent; ``None``: nothing is.
 Wire: TypeAlias = dict[str, Any] | Json | None
+#: Member -> field of ``Sampling``.
+_SAMPLING: Final = {
+    **alike("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias"),
+    **alike("logprobs", "top_logprobs", "seed"),
+    "n": "candidates",
+}
+#: Extras that are notes to ourselves or are written elsewhere.
+_NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def content_of(parts: Iterable[Part], *, plain: bool = False) -> str | list[Any]:
@@ -100,15 +99,12 @@ def _audio(part: Audio) -> Wire:
 def _document(part: Document) -> Wire:
     source = part.source
     if isinstance(source, Inline):
-        file = {"filename": part.name or _file_name(source.media_type), "file_data": url_of(source)}
+        # A file needs a name; its ending shows the kind.
+        ending = source.media_type.partition("/")[2].partition(";")[0] or "pdf"
+        file = {"filename": part.name or f"document.{ending}", "file_data": url_of(source)}
     else:
         file = {"file_id": source.id if isinstance(source, FileId) else ""}
     return finished({"type": "file", "file": file}, part)
-
-
-def _file_name(media_type: str) -> str:
-    """A file needs a name; its ending shows the kind."""
-    return f"document.{media_type.partition('/')[2].partition(';')[0] or 'pdf'}"
 
 
 _WRITERS: Final[dict[type[Part], Callable[[Any], Wire]]] = {
@@ -164,9 +160,8 @@ class MessageWriter:
         thought = "".join([part.text for part in thoughts])
         refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
         calls = [self._call(part) for part in parts if isinstance(part, ToolCall)]
-        audio = [
-            part.source.id for part in parts if isinstance(part, Audio) and isinstance(part.source, FileId)
-        ]
+        sounds = [part.source for part in parts if isinstance(part, Audio)]
+        audio = [source.id for source in sounds if isinstance(source, FileId)]
         apart = (Reasoning, Refusal, ToolCall, Audio)
         content = self._content([part for part in parts if not isinstance(part, apart)], "assistant")
         empty = None if calls or refusal or audio else ""
@@ -209,7 +204,11 @@ def write_tools(request: ChatRequest, names: Callable[[str], str], body: dict[st
     """
     tools: list[Any] = [_tool(tool, names(tool.name)) for tool in request.tools]
     for hosted in request.hosted:
-        _write_hosted(hosted, tools, body)
+        options = members(hosted.raw).get("web_search_options")
+        if options is None:
+            tools.append(hosted.raw)
+        else:
+            body["web_search_options"] = options
     if not tools:
         # Both members are refused without tools.
         return
@@ -230,14 +229,6 @@ def _tool(tool: Tool, name: str) -> dict[str, Any]:
     body: dict[str, Any] = {"type": kind, kind: function}
     put(body, {"cache_control": tool.cache})
     return {**body, **tool.extras}
-
-
-def _write_hosted(hosted: HostedTool, tools: list[Any], body: dict[str, Any]) -> None:
-    options = members(hosted.raw).get("web_search_options")
-    if options is None:
-        tools.append(hosted.raw)
-    else:
-        body["web_search_options"] = options
 
 
 def _choice(choice: ToolChoice, request: ChatRequest, names: Callable[[str], str]) -> Any:
@@ -261,16 +252,6 @@ def _nested_grammar(grammar: Json) -> Any:
     if not isinstance(value, dict) or value.get("type") != "grammar" or "grammar" in value:
         return grammar
     return {"type": "grammar", "grammar": {name: value[name] for name in value if name != "type"}}
-
-
-#: Member -> field of ``Sampling``.
-_SAMPLING: Final = {
-    **alike("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logit_bias"),
-    **alike("logprobs", "top_logprobs", "seed"),
-    "n": "candidates",
-}
-#: Extras that are notes to ourselves or are written elsewhere.
-_NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:

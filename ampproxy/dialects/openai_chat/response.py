@@ -43,19 +43,12 @@ def _message(choice: ChoiceWire) -> DeltaWire:
     return message
 
 
-def _has_text(choice: ChoiceWire) -> bool:
-    message = _message(choice)
-    return bool(message.content or message.refusal)
-
-
 _ANSWER: Final = Decoder(_Answer)
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer, each of whose choices is read as a stream of one chunk.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
+    # Each of its choices is read as a stream of one chunk.
     answer = read_whole(_ANSWER, body)
     ids = CallIds()
     ids.answer(answer.id, answer.created)
@@ -77,7 +70,7 @@ def _numbered(choices: Sequence[ChoiceWire]) -> dict[int, list[ChoiceWire]]:
     choices, of the same index or of none.
     """
     found: dict[int, list[ChoiceWire]] = {}
-    one = sum(map(_has_text, choices)) < 2
+    one = sum(bool(message.content or message.refusal) for message in map(_message, choices)) < 2
     for place, choice in enumerate(choices):
         spare = 0 if one else place
         found.setdefault(spare if choice.index is None else choice.index, []).append(choice)
@@ -101,9 +94,7 @@ def _as_deltas(choices: Sequence[ChoiceWire]) -> Iterator[ChoiceWire]:
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Write a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
-    choices = [
-        _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
-    ]
+    choices = [_choice_body(one, number, context) for number, one in enumerate(response.candidates)]
     return whole_body(response, context, FORM, choices)
 
 
@@ -115,14 +106,9 @@ def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> d
     logprobs = None
     if candidate.logprobs:
         logprobs = logprobs_body(candidate.logprobs, "refusal" if refuses else "content")
-    return {
-        "index": number,
-        "message": _message_body(candidate, calls, refusal, context, legacy=legacy),
-        "logprobs": logprobs,
-        "finish_reason": finish_word(
-            candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy
-        ),
-    }
+    word = finish_word(candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy)
+    message = _message_body(candidate, calls, refusal, context, legacy=legacy)
+    return {"index": number, "message": message, "logprobs": logprobs, "finish_reason": word}
 
 
 def _message_body(

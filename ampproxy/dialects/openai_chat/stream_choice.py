@@ -12,7 +12,7 @@ import msgspec
 
 from ampproxy.dialects.base import Opening
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end
-from ampproxy.dialects.json import NULL, loads, to_raw
+from ampproxy.dialects.json import NULL, loads, text_of, to_raw
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_answers import broken_end, is_error
 from ampproxy.dialects.openai_chat.calls import (
@@ -33,7 +33,6 @@ from ampproxy.dialects.openai_chat.wire import (
     content_pieces,
     finished,
     image_part,
-    reasoning_of,
 )
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
@@ -82,7 +81,7 @@ class ChoiceWire(msgspec.Struct):
 
     delta: DeltaWire | None = None
     index: int | None = None
-    finish_reason: str | None = None
+    finish_reason: str | bool | None = None
     logprobs: LogprobsWire | None = None
     #: Where Kimi reports the usage.
     usage: Any = None
@@ -112,17 +111,14 @@ class Choice:
         self.number = number
         self._arguments = arguments
         self.open_kind: Kind | None = None
-        self.open_index = -1
-        self.ended = False
+        self.open_index = self._text_index = -1
         self._new_part = new_part
         self._ids = ids
         self._word: str | None = None
-        self._refused = False
-        #: Whether the last content was marked as thinking.
-        self._marked = False
+        #: Of these the last: whether the last content was marked as thinking.
+        self.ended = self._refused = self._marked = False
         #: ``None`` once it is known that no thinking stands in the content.
         self._tags: ThinkTags | None = ThinkTags(opening)
-        self._text_index = -1
         #: By the index that the server gave, or a made one below zero.
         self._calls: dict[int, Call] = {}
         self._all_calls: list[Call] = []
@@ -143,11 +139,12 @@ class Choice:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
         if is_error(wire.error):
             return error_from(loads(wire.error))
-        if wire.finish_reason and wire.finish_reason != "null":
-            if error := broken_end(wire.finish_reason):
+        word = "stop" if wire.finish_reason is True else wire.finish_reason
+        if word and word != "null":
+            if error := broken_end(word):
                 return error
             self.ended = True
-            self._word = self._word or wire.finish_reason
+            self._word = self._word or word
             self._close_all(out)
         return None
 
@@ -181,7 +178,9 @@ class Choice:
         words = delta.reasoning_content or delta.reasoning_text
         if not words and isinstance(delta.thinking, str):
             words = delta.thinking
-        if thought := reasoning_of(words, delta.reasoning):
+        if not words and delta.reasoning is not NULL:
+            words = text_of(delta.reasoning)
+        if thought := words:
             self._untag(out)
             self._add_words("reasoning", thought, (), out)
         if delta.reasoning_details or delta.reasoning_opaque or delta.thinking_blocks:
@@ -199,8 +198,8 @@ class Choice:
             logprobs = ()
         if logprobs and self.open_kind is not None:
             out.append(Delta(self.open_index, "", logprobs))
-        if delta.annotations:
-            self._annotate(delta.annotations, out)
+        if delta.annotations and self._text_index >= 0:
+            out.append(PartExtras(self._text_index, {"annotations": to_raw(delta.annotations)}))
         for raw in (*(delta.images or ()), *(content if isinstance(content, list) else ())):
             if image := image_part(raw):
                 index = self._new_part()
@@ -271,10 +270,6 @@ class Choice:
             out.append(PartStarted(self.open_index, _EMPTY[kind], self.number))
         out.append(Delta(self.open_index, words, logprobs))
 
-    def _annotate(self, annotations: list[Json], out: list[Event]) -> None:
-        if self._text_index >= 0:
-            out.append(PartExtras(self._text_index, {"annotations": to_raw(annotations)}))
-
     def _call_delta(self, wire: CallDelta, out: list[Event]) -> None:
         if wire.function is None and wire.name:
             wire.function = FunctionDelta(wire.name, wire.arguments)
@@ -286,14 +281,18 @@ class Choice:
         if call is not self._pending and self._pending is not None:
             self._open_call(self._pending, out)
         if id_ and not call.given:
-            self._given(call, id_)
+            call.given = id_
+            known = self._by_id.get(id_)
+            if known is None or known.number < call.number:
+                self._by_id[id_] = call
         if call.closed:
             return
         signature = wire.proof()
         if piece and call.repeats(piece):
             piece = ""
         if piece:
-            call.encoded = call.encoded or (not call.pieces and piece[0] == '"' and wire.custom is None)
+            if not call.pieces and piece[0] == '"' and wire.custom is None:
+                call.encoded = True
             call.pieces.append(piece)
         if call.part >= 0:
             if piece and not call.encoded:
@@ -309,12 +308,6 @@ class Choice:
             self._pending = call
             if call.pieces or call.signature is not None:
                 self._open_call(call, out)
-
-    def _given(self, call: Call, id: str) -> None:
-        call.given = id
-        known = self._by_id.get(id)
-        if known is None or known.number < call.number:
-            self._by_id[id] = call
 
     def _open_call(self, call: Call, out: list[Event]) -> None:
         self._pending = None
@@ -402,9 +395,11 @@ class Choice:
 
 def as_delta(message: DeltaWire, numbers: Iterator[int]) -> DeltaWire:
     """A whole message as a delta, whose calls are numbered."""
-    if message.function_call is not None:
-        message.tool_calls = message.tool_calls or [CallDelta(function=message.function_call)]
+    if (called := message.function_call) is not None:
         message.function_call = None
+        # Servers write an empty one where nothing is called.
+        if called.name or text_of(called.arguments):
+            message.tool_calls = message.tool_calls or [CallDelta(function=called)]
     for call in message.tool_calls or ():
         call.index = next(numbers)
     content = message.content

@@ -23,15 +23,12 @@ from ampproxy.dialects.openai_chat.wire import CallIds
 from ampproxy.dialects.streams import Parser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.events import (
-    Completed,
-    Delta,
-    Event,
-    Started,
-    UsageReport,
-)
+from ampproxy.model.events import Completed, Delta, Event, Started, UsageReport
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import BlockSplitter, is_cut, parse_block, part, split_blocks
+
+#: What may hold the whole answer so far, beside what a chunk adds or in its place.
+_WHOLE: Final = b'"message":'
 
 
 class _Tier(msgspec.Struct):
@@ -70,21 +67,7 @@ _HEAD: Final = Decoder(_Head)
 _TIER: Final = Decoder(_Tier)
 
 
-def _tier(chunk: bytes) -> str | None:
-    """The ``service_tier`` of a chunk that reports the usage: others need not be read for it."""
-    return read_or(_TIER, chunk, _Tier()).service_tier
-
-
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
-
-
-def _up_to_an_object(words: list[str]) -> list[str]:
-    """Pieces of arguments, up to one that may be all of them once more, which has to be looked at."""
-    return next((words[:at] for at, word in enumerate(words) if word[:1] == "{"), words)
-
-
-#: What may hold the whole answer so far, beside what a chunk adds or in its place.
-_WHOLE: Final = b'"message":'
 
 
 def _is_whole(block: bytes) -> bool:
@@ -139,7 +122,8 @@ class ChatStreamParser(Parser[bytes]):
         while at < len(pieces) and not self._over:
             words = self._frame.words(pieces, at)
             if words and self._sink is not None:
-                words = _up_to_an_object(words)
+                # Up to a piece that may be all arguments once more, which has to be looked at.
+                words = next((words[:n] for n, word in enumerate(words) if word[:1] == "{"), words)
             if words:
                 at += len(words)
                 out += map(Delta, repeat(self._part), filter(None, words))
@@ -157,13 +141,7 @@ class ChatStreamParser(Parser[bytes]):
         if not given:
             return
         delta = given[0]
-        if (
-            len(given) > 1
-            or type(delta) is not Delta
-            or delta.logprobs
-            or self._tagged()
-            or block.find(_WHOLE) >= 0
-        ):
+        if len(given) > 1 or type(delta) is not Delta or delta.logprobs or self._tagged() or _WHOLE in block:
             self._frame.forget()
         elif self._frame.learn(block, delta.text):
             self._part, self._sink = delta.index, self._arguments.get(delta.index)
@@ -211,14 +189,15 @@ class ChatStreamParser(Parser[bytes]):
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                choice = self._choices[number] = Choice(
-                    number, self._new_part, self._ids, self._arguments, self._opening
-                )
+                choice = Choice(number, self._new_part, self._ids, self._arguments, self._opening)
+                self._choices[number] = choice
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return
         if (usage := chunk.counted()) is not None:
-            out.append(UsageReport(chat_usage(usage, _tier(data))))
+            # Other chunks need not be read for it.
+            tier = read_or(_TIER, data, _Tier()).service_tier
+            out.append(UsageReport(chat_usage(usage, tier)))
 
     def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
         """The first chunk that names the model; Azure's very first only reports its filters."""

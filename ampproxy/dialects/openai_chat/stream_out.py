@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.json import encode, loads
@@ -47,32 +49,26 @@ def _lane(event: PartStarted) -> object:
     return (event.choice, kind) if kind in _MEMBERS else event.index
 
 
-class _Words:
+class _Words(msgspec.Struct):
     """A part whose deltas are sent: the bytes before and after each piece."""
 
-    __slots__ = ("after", "before", "choice", "empty", "gap", "has_words", "refusal")
-
-    def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
-        self.before = before
-        self.after = after
-        self.choice = choice
-        self.refusal = refusal
-        #: Whether words were sent, and whether a paragraph ended: its gap comes before the next words.
-        self.has_words = False
-        self.gap = False
-        #: What stands there if no words come.
-        self.empty = b""
+    before: bytes
+    after: bytes
+    choice: int
+    refusal: bool = False
+    #: Whether words were sent, and whether a paragraph ended: its gap comes before the next words.
+    has_words: bool = False
+    gap: bool = False
+    #: What stands there if no words come.
+    empty: bytes = b""
 
 
-class _Choice:
+class _Choice(msgspec.Struct):
     """What was sent of a choice."""
 
-    __slots__ = ("calls", "finished", "refused")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.refused = False
-        self.finished = False
+    calls: int = 0
+    refused: bool = False
+    finished: bool = False
 
 
 class ChatStreamRenderer(ChunkRenderer):
@@ -139,12 +135,8 @@ class ChatStreamRenderer(ChunkRenderer):
         elif isinstance(part, Text | Reasoning | Refusal):
             refusal = isinstance(part, Refusal)
             choice.refused = choice.refused or refusal
-            words = _Words(
-                self._before(event.choice) + _MEMBERS[type(part)],
-                b"}" + self._tail,
-                event.choice,
-                refusal=refusal,
-            )
+            before = self._before(event.choice) + _MEMBERS[type(part)]
+            words = _Words(before, b"}" + self._tail, event.choice, refusal)
             self._open_words(event.index, words, part.text, out)
             if isinstance(part, Text | Reasoning) and part.signature is not None:
                 self._lose_proof(event.index)
@@ -179,8 +171,7 @@ class ChatStreamRenderer(ChunkRenderer):
             before += b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (at, kind.encode(), member.encode())
             after = b"}}]}"
         out.append(self._chunk(number, encode(first)))
-        words = _Words(before, after + self._tail, number, refusal=False)
-        words.empty = b"" if part.freeform else b'"{}"'
+        words = _Words(before, after + self._tail, number, empty=b"" if part.freeform else b'"{}"')
         self._open_words(index, words, part.arguments, out)
 
     def _on_delta(self, event: Delta, out: list[bytes]) -> None:
@@ -224,9 +215,8 @@ class ChatStreamRenderer(ChunkRenderer):
             if len(notes) < len(loads(event.extras["annotations"], [])):
                 self._lose("extras", event.index, "Chat Completions has annotations only for pages.")
         else:
-            self._lose(
-                "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
-            )
+            why = f"Members of another dialect: {', '.join(sorted(event.extras))}."
+            self._lose("extras", event.index, why)
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT:

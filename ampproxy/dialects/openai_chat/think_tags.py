@@ -52,16 +52,13 @@ class ThinkTags:
     __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "_watched", "settled")
 
     def __init__(self, opening: Opening | None = None) -> None:
-        self.settled = False
         self._opening = opening
         #: What was given as thinking without a tag that says so.
         self._supposed: list[str] | None = None
         self._watched: _Watched | None = None
         self._held = ""
-        self._opened = False
-        #: Some of the thinking was given, so that line ends belong to it.
-        self._thought = False
-        self._closed = False
+        #: Of these the second: some of the thinking was given, so that line ends belong to it.
+        self._opened = self._thought = self._closed = self.settled = False
 
     def feed(self, words: str) -> list[Piece]:
         """The next piece of the content."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from ampproxy.dialects.json import encode, loads
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Part, Reasoning, Signature
@@ -49,16 +51,13 @@ def _text(detail: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-class ThoughtState:
+class ThoughtState(msgspec.Struct):
     """Gathers the state of one answer."""
 
-    __slots__ = ("_lists", "_opaque", "_proves")
-
-    def __init__(self) -> None:
-        #: By its member, each detail, and the pieces of its texts: joined once, for there may be very many.
-        self._lists: dict[str, list[tuple[dict[str, Any], dict[str, list[str]]]]] = {}
-        self._opaque: list[str] = []
-        self._proves = False
+    #: By its member, each detail, and the pieces of its texts: joined once, for there may be very many.
+    _lists: dict[str, list[tuple[dict[str, Any], dict[str, list[str]]]]] = {}
+    _opaque: list[str] = []
+    _proves: bool = False
 
     def add(self, details: Sequence[Json], opaque: str | None, blocks: Sequence[Json] = ()) -> None:
         """A piece of it."""
@@ -107,10 +106,7 @@ def _goes_on(last: dict[str, Any], texts: dict[str, list[str]], detail: dict[str
 
 
 def state_in(parts: Iterable[Part], taken: Sequence[str]) -> dict[str, Any]:
-    """The members of an assistant's message that hold its state.
-
-    :param taken: the members that the server takes.
-    """
+    """The members of an assistant's message that hold its state, of those that the server takes."""
     state: dict[str, Any] = {}
     for part in parts:
         signature = part.signature if isinstance(part, Reasoning) else None
@@ -132,12 +128,8 @@ def _read(signature: Signature | None) -> dict[str, Any]:
 
 def has_words(state: dict[str, Any]) -> bool:
     """Whether the thinking itself stands in a state."""
-    return any(
-        _words(detail)
-        for name in (DETAILS, BLOCKS)
-        for detail in state.get(name, ())
-        if isinstance(detail, dict)
-    )
+    details = (*state.get(DETAILS, ()), *state.get(BLOCKS, ()))
+    return any(_words(detail) for detail in details if isinstance(detail, dict))
 
 
 def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Signature | None:
@@ -159,9 +151,8 @@ def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Sig
             value = held.get(_PROOF) if isinstance(held, dict) else None
             if isinstance(value, str) and value:
                 plain = issuer != CHAT or inner == _GOOGLE
-                return Signature(
-                    issuer, value if plain else encode({name: {inner: {_PROOF: value}}}).decode()
-                )
+                place = encode({name: {inner: {_PROOF: value}}}).decode()
+                return Signature(issuer, value if plain else place)
     return None
 
 

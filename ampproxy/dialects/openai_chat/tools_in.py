@@ -17,6 +17,13 @@ _MODES: Final[dict[str, _Mode]] = {"auto": "auto", "none": "none", "required": "
 _ALLOWED: Final[Any] = Literal["auto", "required"]
 #: The members of a tool that is declared flat, as Responses has it, or in Anthropic's form.
 _FLAT: Final = ("name", "description", "parameters", "input_schema", "strict", "format")
+#: A tool that is declared without anything around it.
+_BARE: Final = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
+#: Forms of a choice that Cursor and others send here, too: Anthropic's, and Responses' flat one.
+_FOREIGN_CHOICE: Final = re.compile(
+    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"name")'
+)
+_FLAT_NAMES: Final = tuple(f'"{name}"'.encode() for name in _FLAT)
 
 
 def _function(function: Fields, cache: Json | None, extras: dict[str, Json]) -> Tool:
@@ -52,7 +59,8 @@ def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTo
             continue
         kind = tool.take("type", str) or "function"
         if kind not in _READERS:
-            hosted.append(HostedTool(_hosted_kind(kind), CHAT, raw))
+            like = "web_search" if kind.startswith("web_search") else kind
+            hosted.append(HostedTool(like, CHAT, raw))
             continue
         declared = tool.take_object(kind)
         if declared is None:
@@ -90,32 +98,15 @@ def is_flat(tools: bytes) -> bool:
     return False
 
 
-#: A tool that is declared without anything around it.
-_BARE: Final = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
-#: Forms of a choice that Cursor and others send here, too: Anthropic's, and Responses' flat one.
-_FOREIGN_CHOICE: Final = re.compile(
-    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"name")'
-)
-
-
 def is_foreign_choice(choice: bytes) -> bool:
     """Whether ``tool_choice`` is written in another dialect's form."""
     return choice[:1] in (b"{", b'"') and _FOREIGN_CHOICE.match(choice) is not None
 
 
-_FLAT_NAMES: Final = tuple(f'"{name}"'.encode() for name in _FLAT)
-
-
-def _hosted_kind(type_: str) -> str:
-    return "web_search" if type_.startswith("web_search") else type_
-
-
 def parse_functions(functions: Sequence[Json], at: str = "functions") -> tuple[Tool, ...]:
     """``functions``, which ``tools`` took the place of."""
-    return tuple(
-        _function(Fields(raw, f"{at}[{number}]", nulls=False), None, {})
-        for number, raw in enumerate(functions)
-    )
+    declared = (Fields(raw, f"{at}[{number}]", nulls=False) for number, raw in enumerate(functions))
+    return tuple(_function(one, None, {}) for one in declared)
 
 
 def parse_choice(raw: Json) -> ToolChoice | None:

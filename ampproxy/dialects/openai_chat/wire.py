@@ -9,16 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import (
-    NULL,
-    Decoder,
-    is_string,
-    loads,
-    read_or,
-    read_or_none,
-    text_of,
-    to_raw,
-)
+from ampproxy.dialects.json import NULL, Decoder, is_string, loads, read_or, read_or_none, text_of, to_raw
 from ampproxy.dialects.openai_answers import (
     FINISH_WORDS,
     Form,
@@ -77,13 +68,6 @@ class CallIds:
         made = f"call_{seed.hexdigest()[:24]}"
         self._used.add((choice, made))
         return made
-
-
-def reasoning_of(content: str | None, other: Json) -> str:
-    """``reasoning_content`` (DeepSeek, Kimi, vLLM), or ``reasoning`` (OpenRouter, Groq, Ollama)."""
-    if content:
-        return content
-    return (text_of(other) or "") if other is not NULL else ""
 
 
 def content_pieces(content: str | list[Json] | None) -> list[Piece]:
@@ -213,9 +197,6 @@ def image_part(raw: Json) -> Image | None:
 
 def audio_part(audio: AudioWire) -> Audio:
     """Sound. Its format is the one that the request asked for: the answer does not name it."""
-    extras = {
-        name: to_raw(value)
-        for name, value in (("id", audio.id), ("expires_at", audio.expires_at))
-        if value is not None
-    }
+    known = {"id": audio.id, "expires_at": audio.expires_at}
+    extras = {name: to_raw(value) for name, value in known.items() if value is not None}
     return Audio(Inline("application/octet-stream", audio.data or ""), audio.transcript, extras)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.adapt.passes import lose_extras
+from ampproxy.adapt.passes import as_prompt, lose_extras
 from ampproxy.adapt.profile import alike
-from ampproxy.adapt.prompt import as_prompt
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.json import encode, put

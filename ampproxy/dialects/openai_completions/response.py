@@ -29,10 +29,7 @@ _ANSWER: Final = Decoder(_Answer)
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read a vendor's whole answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or reports an error.
-    """
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
     answer = read_whole(_ANSWER, body)
     candidates = tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices or ()))
     return whole_of(answer, candidates, body, COMPLETIONS)
@@ -56,9 +53,5 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
 def _choice(candidate: Candidate, number: int, before: str) -> dict[str, Any]:
     text = before + "".join(part.text for part in candidate.parts if isinstance(part, Text | Refusal))
     logprobs = logprobs_body(candidate.logprobs, len(before)) if candidate.logprobs else None
-    return {
-        "text": text,
-        "index": number,
-        "logprobs": logprobs,
-        "finish_reason": finish_word(candidate.finish),
-    }
+    word = finish_word(candidate.finish)
+    return {"text": text, "index": number, "logprobs": logprobs, "finish_reason": word}

@@ -13,15 +13,7 @@ from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
 from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
-from ampproxy.model.events import (
-    Completed,
-    Delta,
-    Event,
-    PartClosed,
-    PartStarted,
-    Started,
-    UsageReport,
-)
+from ampproxy.model.events import Completed, Delta, Event, PartClosed, PartStarted, Started, UsageReport
 from ampproxy.model.parts import Text
 
 
@@ -87,8 +79,7 @@ class CompletionsStreamParser(EventParser):
         for wire in chunk.choices or ():
             number = wire.index or 0
             logprobs = wire.logprobs.logprobs() if wire.logprobs else ()
-            if number not in self._open:
-                self._open[number] = -1
+            self._open.setdefault(number, -1)
             if wire.text or logprobs:
                 if self._open[number] < 0:
                     self._open[number], self._parts = self._parts, self._parts + 1

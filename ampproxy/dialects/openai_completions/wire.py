@@ -47,10 +47,7 @@ class ChoiceWire(msgspec.Struct):
 
 
 def logprobs_body(tokens: Sequence[TokenLogprob], offset: int = 0) -> dict[str, Any]:
-    """``logprobs`` of a choice.
-
-    :param offset: where in the choice's text the first token begins.
-    """
+    """``logprobs`` of a choice; ``offset``: where in its text the first token begins."""
     offsets = []
     for token in tokens:
         offsets.append(offset)

@@ -26,7 +26,7 @@ DIALECT = Dialect(
         "prompt_cache_retention": anyhow,
         "stream_options": anyhow,
     },
-    for_others=Late(f"{__name__}.state", "self_contained"),
+    for_others=Late(f"{__name__}.for_others", "self_contained"),
     stream_parser=Late(f"{__name__}.stream_in", "ResponsesStreamParser"),
     stream_renderer=Late(f"{__name__}.compaction", "stream_renderer"),
     error_event=Late(f"{__name__}.stream_out", "error_event"),

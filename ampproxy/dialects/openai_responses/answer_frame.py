@@ -6,21 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import encode, loads
-from ampproxy.dialects.openai import error_object
-from ampproxy.dialects.openai_responses.usage import usage_object
+from ampproxy.dialects.openai import error_object, responses_usage_body
 from ampproxy.model.base import RESPONSES, Json
-from ampproxy.model.events import FinishReason, Usage, WireError
+from ampproxy.model.events import Usage, WireError
 from ampproxy.model.request import ChatRequest
 
 #: Ends that are not ``completed``, and the reason in ``incomplete_details``.
-INCOMPLETE: dict[FinishReason, str] = {
-    "length": "max_output_tokens",
-    "context": "max_output_tokens",
-    "blocked": "content_filter",
-    "refusal": "content_filter",
-    "unknown": "max_output_tokens",
-}
+INCOMPLETE: dict[str, str] = by_word(
+    {"max_output_tokens": "length context unknown", "content_filter": "blocked refusal"}
+)
 #: Members of the request that an answer repeats as they came.
 _ECHOED = ("previous_response_id", "truncation", "background", "max_tool_calls", "conversation")
 
@@ -54,22 +50,11 @@ class Frame:
         :param incomplete: the reason, for status ``incomplete``.
         :param beside: further members.
         """
-        details = {"reason": incomplete} if incomplete else None
-        return b"".join(
-            (
-                self._head,
-                encode(status),
-                b',"error":',
-                encode(_error(error)),
-                b',"incomplete_details":',
-                encode(details),
-                b',"output":[',
-                b",".join(output),
-                b'],"usage":',
-                encode(usage_object(usage) if usage is not None else None),
-                self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail,
-            )
-        )
+        details = encode({"reason": incomplete} if incomplete else None)
+        ended = b'%b,"error":%b,"incomplete_details":%b' % (encode(status), encode(_error(error)), details)
+        counts = encode(responses_usage_body(usage) if usage is not None else None)
+        tail = self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail
+        return b'%b%b,"output":[%b],"usage":%b%b' % (self._head, ended, b",".join(output), counts, tail)
 
 
 def code_of(error: WireError) -> str | None:

@@ -8,12 +8,12 @@ that send no deltas at all are valid.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, is_cut_off
-from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, text_of, to_raw
+from ampproxy.dialects.json import NULL, Decoder, is_object, raw_str, read_answer, text_of, to_raw
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
@@ -30,6 +30,100 @@ from ampproxy.model.events import (
     TokenLogprob,
 )
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
+
+#: The place of an item whose event leaves it out.
+NOWHERE = -1
+_NOTHING = (b"null", b"[]", b"{}")
+
+
+class DeltaEvent(msgspec.Struct):
+    """More of a text."""
+
+    delta: str = ""
+    output_index: int = NOWHERE
+    content_index: int = 0
+    summary_index: int = 0
+    logprobs: Json = msgspec.Raw(b"[]")
+
+
+class ItemEvent(msgspec.Struct):
+    """An item begins or ends."""
+
+    item: Json
+    output_index: int = NOWHERE
+
+
+class PartEvent(msgspec.Struct):
+    """A part of a message's content begins or ends."""
+
+    part: Content
+    output_index: int = NOWHERE
+    content_index: int = 0
+
+
+class WholeEvent(msgspec.Struct):
+    """What grew by deltas, as a whole."""
+
+    output_index: int = NOWHERE
+    content_index: int = 0
+    summary_index: int = 0
+    text: str | None = None
+    refusal: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class AnnotationEvent(msgspec.Struct):
+    """A note on a text."""
+
+    annotation: Json
+    output_index: int = NOWHERE
+    content_index: int = 0
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class Beside(msgspec.Struct):
+    """Reports beside the output."""
+
+    access_programs: Json = NULL
+    input_transformations: Json = NULL
+    moderation: Json = NULL
+    prompt_cache_diagnostics: Json = NULL
+    tool_usage: Json = NULL
+
+
+class ResponseWire(Beside):
+    """A response, as far as it is read."""
+
+    id: str | None = None
+    model: str | None = None
+    created_at: float | None = None
+    status: str | None = None
+    output: list[Json] | None = None
+    usage: Any = None
+    service_tier: Any = None
+    incomplete_details: _Incomplete | None = None
+    error: Any = None
+
+    def beside(self) -> dict[str, Json]:
+        """What it reports beside its output; the other members repeat the request."""
+        found = {name: getattr(self, name) for name in Beside.__struct_fields__}
+        return {name: raw for name, raw in found.items() if bytes(raw) not in _NOTHING}
+
+
+class Lifecycle(msgspec.Struct):
+    """An event that holds the response itself."""
+
+    response: ResponseWire | None = None
+
+
+class Named(msgspec.Struct):
+    """What an event names its item by."""
+
+    item_id: str | None = None
 
 
 class Content(msgspec.Struct):
@@ -109,15 +203,13 @@ class Part:
         return [event]
 
 
-class AnswerItem:
+class AnswerItem(msgspec.Struct):
     """An item that this dialect alone knows: reported when it is whole."""
 
     kind: ClassVar[str] = ""
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        self.head = head
-        self.done = False
-        self._numbers = numbers
+    head: Head
+    _numbers: Numbers
+    done: bool = False
 
     def add(self, item: Json) -> list[Event]:
         """``output_item.added``."""
@@ -154,16 +246,13 @@ class AnswerItem:
 class MessageItem(AnswerItem):
     """Texts and refusals."""
 
-    kind = "message"
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self.refused = False
-        self._parts: dict[int, Part] = {}
-        self._phase: dict[str, Json] = {}
+    kind: ClassVar[str] = "message"
+    refused: bool = False
+    _parts: dict[int, Part] = {}
+    _phase: dict[str, Json] = {}
 
     def add(self, item: Json) -> list[Event]:
-        self._read_phase(_message.decode(item))
+        self._read_phase(read_answer(_message, item))
         return []
 
     def _read_phase(self, message: _Message) -> None:
@@ -201,7 +290,7 @@ class MessageItem(AnswerItem):
         return events
 
     def finish(self, item: Json) -> list[Event]:
-        message = _message.decode(item)
+        message = read_answer(_message, item)
         self._read_phase(message)
         events: list[Event] = []
         contents = message.content or []
@@ -230,17 +319,14 @@ class MessageItem(AnswerItem):
 class CallItem(AnswerItem):
     """A call of a function or a custom tool."""
 
-    kind = "function_call"
-    freeform = False
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self.part: Part | None = None
-        #: Whether its arguments are the beginning of an object.
-        self.cut = False
+    kind: ClassVar[str] = "function_call"
+    freeform: ClassVar[bool] = False
+    part: Part | None = None
+    #: Whether its arguments are the beginning of an object.
+    cut: bool = False
 
     def add(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         return self._open(call) if call.name else []
 
     def _open(self, call: _Call) -> list[Event]:
@@ -250,12 +336,15 @@ class CallItem(AnswerItem):
         return [PartStarted(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
-        call = _call.decode(item)
+        call = read_answer(_call, item)
         if self.part is None and not call.name:
             return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
-        text = call.input if self.freeform else _arguments(call.arguments)
+        text = call.input if self.freeform else text_of(call.arguments)
+        if text is None and not self.freeform and call.arguments != NULL:
+            # Some servers write the object itself.
+            text = raw_str(call.arguments)
         events += self.part.rest(text)
         self.cut = not self.freeform and is_cut_off(text or "".join(self.part.pieces or ()))
         return [*events, *self.abandon()]
@@ -278,28 +367,18 @@ class CallItem(AnswerItem):
         return [PartClosed(self.part.index)]
 
 
-def _arguments(raw: Json) -> str | None:
-    """The JSON text of arguments; some servers write the object itself."""
-    return None if raw == NULL else text_of(raw) or raw_str(raw)
-
-
-class CustomCallItem(CallItem):
-    """A call of a custom tool."""
-
-    kind = "custom_tool_call"
-    freeform = True
+class _CustomCallItem(CallItem):
+    kind: ClassVar[str] = "custom_tool_call"
+    freeform: ClassVar[bool] = True
 
 
 class ReasoningItem(AnswerItem):
     """Thinking: a summary of it, or its text, and its proof, which comes with the whole item."""
 
-    kind = "reasoning"
-
-    def __init__(self, head: Head, numbers: Numbers) -> None:
-        super().__init__(head, numbers)
-        self._part: Part | None = None
-        self._sections: dict[int, Part] = {}
-        self._source: str | None = None
+    kind: ClassVar[str] = "reasoning"
+    _part: Part | None = None
+    _sections: dict[int, Part] = {}
+    _source: str | None = None
 
     def section(self, number: int) -> Part | None:
         """The paragraph of that number, once it began."""
@@ -341,7 +420,7 @@ class ReasoningItem(AnswerItem):
         return [PartStarted(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
-        whole = _reasoning.decode(item)
+        whole = read_answer(_reasoning, item)
         source = self._source or ("content" if whole.content else "summary")
         events: list[Event] = []
         last = max(self._sections, default=-1)
@@ -366,5 +445,5 @@ class ReasoningItem(AnswerItem):
 
 
 ITEMS: dict[str, type[AnswerItem]] = {
-    item.kind: item for item in (MessageItem, CallItem, CustomCallItem, ReasoningItem)
+    item.kind: item for item in (MessageItem, CallItem, _CustomCallItem, ReasoningItem)
 }

@@ -19,7 +19,7 @@ import msgspec
 from ampproxy.adapt.names import Unique
 from ampproxy.dialects.json import encode, is_object, loads, raw_str, to_raw
 from ampproxy.dialects.openai_responses.tools import parse_tools
-from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.base import RESPONSES
 from ampproxy.model.parts import Opaque, ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, Known, Tool, ToolChoice, Turn
 
@@ -29,6 +29,10 @@ _BETWEEN: Final = "__"
 _ANY_LENGTH: Final = 1 << 16
 _STRING: Final = {"type": "string"}
 _INTEGER: Final = {"type": "integer"}
+#: Kinds of calls that hold their tool's name themselves.
+PLAIN: Final = ("function_call", "custom_tool_call")
+#: How a tool is loaded.
+_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async")
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -46,12 +50,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
 
 def _object(required: list[str], **properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _shell(found: dict[str, Any]) -> dict[str, Any]:
@@ -66,11 +65,8 @@ def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
     command = found.get("command", found.get("commands"))
     argv = ["bash", "-lc", command] if isinstance(command, str) else _texts(command)
     environment = found.get("env")
-    action: dict[str, Any] = {
-        "type": "exec",
-        "command": argv,
-        "env": environment if isinstance(environment, dict) else {},
-    }
+    action: dict[str, Any] = {"type": "exec", "command": argv}
+    action["env"] = environment if isinstance(environment, dict) else {}
     for name, kind in (("timeout_ms", int), ("working_directory", str)):
         action[name] = found.get(name) if isinstance(found.get(name), kind) else None
     return {"action": action}
@@ -79,10 +75,8 @@ def _local_shell(found: dict[str, Any]) -> dict[str, Any]:
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
-    return [
-        each if isinstance(each, str) else encode(each).decode()
-        for each in (value if isinstance(value, list) else ())
-    ]
+    texts = value if isinstance(value, list) else []
+    return [each if isinstance(each, str) else encode(each).decode() for each in texts]
 
 
 #: Type of the tool -> what it is as a function. ``<type>_call`` is what calls it.
@@ -137,8 +131,8 @@ KINDS: Final[Mapping[str, _Kind]] = {
         lambda found: {"operation": found},
     ),
 }
-#: Items that bring tools: those of the second only where the client searched.
-_ADDITIONAL: Final = "additional_tools"
+#: Items that bring tools: the first hold nothing else for the model, the second do where the client searched.
+ADDITIONAL: Final = "additional_tools"
 _FOUND: Final = "tool_search_output"
 
 
@@ -159,16 +153,12 @@ class ClientTools:
         declared = [*_flat(request.tools, request.hosted), *_late(request.turns)]
         # A plain name stays what it is, so that no joined one may take its place.
         for tool, _ in declared:
-            if isinstance(tool, Tool) and tool.known is None:
-                self._reserve(tool.name)
+            known = Known("", tool.name) if isinstance(tool, Tool) and tool.known is None else None
+            if known is not None and known not in self._names:
+                self._names[known] = self._unique(known.name)
         for tool, about in declared:
             self._add(tool, about)
         self.tools = tuple(self._found.values())
-
-    def _reserve(self, name: str) -> None:
-        known = Known("", name)
-        if known not in self._names:
-            self._names[known] = self._unique(name)
 
     def _add(self, tool: Tool | HostedTool, about: str) -> None:
         if isinstance(tool, HostedTool):
@@ -219,10 +209,6 @@ class ClientTools:
         return msgspec.structs.replace(choice, name=name, allowed=tuple(map(found, choice.allowed)))
 
 
-#: Kinds of calls that hold their tool's name themselves.
-PLAIN: Final = ("function_call", "custom_tool_call")
-
-
 def joined(namespace: str | None, name: str) -> str:
     """``mcp__docs`` and ``search``: ``mcp__docs__search``."""
     if not namespace:
@@ -230,24 +216,15 @@ def joined(namespace: str | None, name: str) -> str:
     return namespace + name if namespace.endswith(_BETWEEN) else f"{namespace}{_BETWEEN}{name}"
 
 
-def is_late(part: Opaque) -> bool:
-    """Whether the item only brings tools, and holds nothing for the model itself."""
-    return part.kind == _ADDITIONAL
-
-
 def _late(turns: Iterable[Turn]) -> Iterator[tuple[Tool | HostedTool, str]]:
     """The tools that items of the conversation bring."""
     for turn in turns:
         for part in turn.parts:
-            if isinstance(part, Opaque) and part.kind in (_ADDITIONAL, _FOUND):
-                yield from _declared_in(part.raw)
-
-
-def _declared_in(raw: Json) -> Iterator[tuple[Tool | HostedTool, str]]:
-    found = loads(raw, {})
-    listed = found.get("tools") if isinstance(found, dict) else None
-    if isinstance(listed, list):
-        yield from _flat(*parse_tools(to_raw(listed)))
+            if isinstance(part, Opaque) and part.kind in (ADDITIONAL, _FOUND):
+                found = loads(part.raw, {})
+                listed = found.get("tools") if isinstance(found, dict) else None
+                if isinstance(listed, list):
+                    yield from _flat(*parse_tools(to_raw(listed)))
 
 
 def _flat(tools: Iterable[Tool], hosted: Iterable[HostedTool]) -> Iterator[tuple[Tool | HostedTool, str]]:
@@ -265,10 +242,6 @@ def _at_once(tool: Tool) -> Tool:
     """The tool without the wish to have it loaded late."""
     extras = {name: value for name, value in tool.extras.items() if name not in _OF_LOADING}
     return tool if len(extras) == len(tool.extras) else msgspec.structs.replace(tool, extras=extras)
-
-
-#: How a tool is loaded.
-_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async")
 
 
 def _of_client(hosted: HostedTool) -> Iterator[tuple[Tool | HostedTool, str]]:

@@ -24,42 +24,23 @@ from ampproxy.dialects.json import (
     read_or,
     to_raw,
 )
+from ampproxy.dialects.openai_responses.for_others import STATEFUL, not_stored
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
-from ampproxy.dialects.openai_responses.state import STATEFUL, not_stored
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 
 #: Members that the backend takes; it answers 400 to any other.
 TAKEN = frozenset(
     (
-        "model",
-        "input",
-        "instructions",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "reasoning",
-        "store",
-        "stream",
-        "include",
-        "prompt_cache_key",
-        "text",
-        "client_metadata",
-        "service_tier",
+        *("model", "input", "instructions", "tools", "tool_choice"),
+        *("parallel_tool_calls", "reasoning", "store", "stream", "include"),
+        *("prompt_cache_key", "text", "client_metadata", "service_tier"),
     )
 )
 #: Those of the others that are a kind of loss by themselves.
 REFUSED = (
-    "max_output_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "truncation",
-    "user",
-    "context_management",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "stream_options",
+    *("max_output_tokens", "max_completion_tokens", "temperature", "top_p", "truncation"),
+    *("user", "context_management", "prompt_cache_retention", "safety_identifier", "stream_options"),
 )
 _KINDS = frozenset((*REFUSED, "metadata", "service_tier"))
 _TRUE, _FALSE = raw_text("true"), raw_text("false")
@@ -83,7 +64,9 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     losses = _refuse(found)
     found["stream"] = _TRUE
     found["store"] = _FALSE
-    found["include"] = _include(found.get("include"))
+    asked = loads(found.get("include", NULL))
+    names = asked if isinstance(asked, list) else []
+    found["include"] = to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
     if found.get("instructions", NULL) == NULL:
         found["instructions"] = raw_text('""')
     if "input" in found:
@@ -104,12 +87,6 @@ def _refuse(found: Members) -> list[Loss]:
 def _loss(name: str) -> Loss:
     kind = name if name in _KINDS else "extras"
     return Loss(kind, name[:40], f"The backend of Codex logins does not take {name}.")
-
-
-def _include(text: Json | None) -> Json:
-    asked = loads(text) if text is not None else None
-    names = asked if isinstance(asked, list) else []
-    return to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
 
 
 class _Item(msgspec.Struct):

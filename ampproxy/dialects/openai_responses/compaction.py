@@ -15,8 +15,8 @@ import msgspec
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import NULL, bad_answer, encode, first, items, loads, to_raw
 from ampproxy.dialects.json import members as required_members
+from ampproxy.dialects.openai import responses_usage_body
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
-from ampproxy.dialects.openai_responses.usage import usage_object
 from ampproxy.dialects.proof import wrap_summary
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -37,6 +37,7 @@ from ampproxy.wire.json import members
 
 #: Events of parts, none of which the client is given.
 _OF_PARTS: Final = (PartClosed, PartExtras, PartSigned, SectionBreak)
+_TRIGGER: Final = {"type": "compaction_trigger"}
 
 
 def as_question(body: bytes) -> bytes:
@@ -49,9 +50,6 @@ def as_question(body: bytes) -> bytes:
     else:
         found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
     return encode({**found, "stream": False})
-
-
-_TRIGGER: Final = {"type": "compaction_trigger"}
 
 
 class SummaryRenderer(ResponsesStreamRenderer):
@@ -97,9 +95,8 @@ def compaction_item(summary: str, context: AnswerContext) -> Json:
     """
     if not summary.strip():
         raise bad_answer("The model wrote no summary of the conversation.")
-    return to_raw(
-        {"id": context.new_id("cmp_"), "type": "compaction", "encrypted_content": wrap_summary(summary)}
-    )
+    head = {"id": context.new_id("cmp_"), "type": "compaction"}
+    return to_raw({**head, "encrypted_content": wrap_summary(summary)})
 
 
 def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
@@ -119,7 +116,7 @@ def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> b
             "object": "response.compaction",
             "created_at": context.created,
             "output": [*_messages(asked, context), item],
-            "usage": usage_object(response.usage or Usage()),
+            "usage": responses_usage_body(response.usage or Usage()),
         }
     )
 

@@ -134,12 +134,9 @@ def _write_text(part: Text) -> dict[str, Any]:
 
 def _write_image(part: Image) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
-    put(body, {"image_url": url_of(part.source), "file_id": _file(part.source)})
+    file = part.source.id if isinstance(part.source, FileId) else None
+    put(body, {"image_url": url_of(part.source), "file_id": file})
     return {**body, **part.extras}
-
-
-def _file(source: Source) -> str | None:
-    return source.id if isinstance(source, FileId) else None
 
 
 def _write_document(part: Document) -> dict[str, Any]:
@@ -148,7 +145,9 @@ def _write_document(part: Document) -> dict[str, Any]:
         return {"type": "input_text", "text": part.text or ""}
     body: dict[str, Any] = {"type": "input_file"}
     if isinstance(source, Inline):
-        body |= {"filename": part.name or invented_name(source), "file_data": url_of(source)}
+        # The service wants a name with a file's bytes.
+        name = part.name or f"document.{_SUFFIXES.get(source.media_type, 'pdf')}"
+        body |= {"filename": name, "file_data": url_of(source)}
     elif isinstance(source, Link):
         body["file_url"] = source.url
         put(body, {"filename": part.name})
@@ -172,8 +171,3 @@ _WRITERS: dict[type, Callable[[Any], dict[str, Any] | Json]] = {
     Refusal: lambda part: {"type": "input_text", "text": part.text},
     Opaque: lambda part: part.raw,
 }
-
-
-def invented_name(source: Inline) -> str:
-    """A file name, which the service wants with a file's bytes."""
-    return f"document.{_SUFFIXES.get(source.media_type, 'pdf')}"

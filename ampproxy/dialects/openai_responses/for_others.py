@@ -2,6 +2,9 @@
 
 Pure: each step takes a request and gives one. What no other vendor can be sent at all stays as it is, and
 is a declared loss where it is rendered.
+
+A client of Responses may say "go on from there" instead of sending the conversation. The vendor that answers
+has never seen what it refers to; an answer without it would look like one and be none, so it is refused.
 """
 
 from __future__ import annotations
@@ -12,10 +15,22 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import NULL, loads, members, to_raw
-from ampproxy.dialects.openai_responses.client_tools import ClientTools, call_of, is_late, joined
+from ampproxy.dialects.openai_responses.client_tools import ADDITIONAL, ClientTools, call_of, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
+from ampproxy.dialects.unsupported import is_harmless
+from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import RESPONSES, Json
-from ampproxy.model.parts import Opaque, Part, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Document,
+    Image,
+    Opaque,
+    Part,
+    Reasoning,
+    Signature,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, Known, ToolChoice, Turn
 
 #: What the model is asked for in place of a ``compaction_trigger``.
@@ -26,6 +41,7 @@ SUMMARIZE: Final = (
     " exact names of files, commands, identifiers and values; the state of things now; what is left to do,"
     " and the very next step. Do not call any tool, and write nothing but the summary."
 )
+_NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def plain(request: ChatRequest) -> ChatRequest:
@@ -37,7 +53,9 @@ def plain(request: ChatRequest) -> ChatRequest:
         return request
     tools = ClientTools(request)
     choice, used = tools.choice(request)
-    request = _configured(request)
+    for part in _opaque(request):
+        # Its settings hold from there on.
+        request = _updated(request, part) if part.kind == "configuration_update" else request
     compacts = any(part.kind == "compaction_trigger" for part in _opaque(request))
     turns = tuple(_joined(_turns(request, tools)))
     system, turns = leading_system(request.system, turns)
@@ -68,10 +86,9 @@ def _has_own(request: ChatRequest) -> bool:
         return True
     if "tool_choice" in request.extras:
         return True
+    parts = (part for turn in request.turns for part in turn.parts)
     return any(
-        isinstance(part, Opaque) or (isinstance(part, ToolCall | ToolResult) and part.extras)
-        for turn in request.turns
-        for part in turn.parts
+        type(part) is Opaque or (isinstance(part, ToolCall | ToolResult) and part.extras) for part in parts
     )
 
 
@@ -106,10 +123,7 @@ def _goes_on(last: Turn, turn: Turn) -> bool:
 
 
 def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
-    """What stands for a part: mostly itself.
-
-    :param ids: the ids of the items of calls -> the calls' own.
-    """
+    """What stands for a part, mostly itself; ``ids``: those of the items of calls -> the calls' own."""
     if isinstance(part, ToolCall):
         yield _plain_call(part, tools)
     elif isinstance(part, ToolResult):
@@ -122,7 +136,7 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         yield msgspec.structs.replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, loads(part.raw, {}), ids)
-    elif not is_late(part):
+    elif part.kind != ADDITIONAL:
         yield part
 
 
@@ -152,9 +166,6 @@ def _noted(part: Opaque) -> dict[str, Json]:
     found = {name: value for name, value in loads(part.raw, {}).items() if name in _NOTES and value}
     usual = ({"type": "direct"}, {"type": "local"})
     return {name: to_raw(value) for name, value in found.items() if value not in usual}
-
-
-_NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def _nothing(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
@@ -189,9 +200,8 @@ def _shell_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> I
         yield part
         return
     runs = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
-    yield ToolResult(
-        id, (Text("\n".join(_run(each) for each in runs if isinstance(each, dict))),), extras=_noted(part)
-    )
+    words = "\n".join(_run(each) for each in runs if isinstance(each, dict))
+    yield ToolResult(id, (Text(words),), extras=_noted(part))
 
 
 def _run(output: dict[str, Any]) -> str:
@@ -247,14 +257,6 @@ _ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Itera
 }
 
 
-def _configured(request: ChatRequest) -> ChatRequest:
-    """The request with the settings of its last ``configuration_update`` items, which hold from there on."""
-    for part in _opaque(request):
-        if part.kind == "configuration_update":
-            request = _updated(request, part)
-    return request
-
-
 def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
     found = members(part.raw)
     thinking, output = found.get("reasoning"), found.get("text")
@@ -269,3 +271,101 @@ def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
         form, _ = parse_output(output)
         request = msgspec.structs.replace(request, output=form)
     return request
+
+
+#: Members of the request that refer to what the vendor stores, and what the client can do instead.
+STATEFUL = {
+    "previous_response_id": (
+        "send the whole conversation in `input` (and `store: false`), or have the gateway keep its answers"
+        " (setting: limits.max-stored)"
+    ),
+    "conversation": "send the whole conversation in `input` (and `store: false`)",
+    "prompt": "send the prompt's text in `instructions` or `input`",
+}
+#: Items of ``input`` that stand for what the vendor stores or what only it can read.
+STATEFUL_ITEMS = {
+    "item_reference": (
+        "send the item itself, as clients do that send `store: false` "
+        "(AI SDK: `providerOptions: {openai: {store: false}}`, or its `.chat(...)`)"
+    )
+}
+#: What Codex notes of an item for itself, where it believes to be at its own vendor.
+_OF_ITEMS = "internal_chat_message_metadata_passthrough"
+#: What a message is called, and what its words are for: the client's and its vendor's own notes.
+_OF_MESSAGES = frozenset(("id", "phase", _OF_ITEMS))
+
+
+def _stored_state(request: ChatRequest) -> tuple[str, str] | None:
+    """The first reference to stored state in a request that came in this dialect: the member's path and
+    what to send instead; ``None`` if the request is complete in itself.
+    """
+    if request.dialect != RESPONSES:
+        return None
+    for member, instead in STATEFUL.items():
+        if member in request.extras:
+            return member, instead
+    if "background" in request.extras and bytes(request.extras["background"]) == b"true":
+        return "background", "leave it out: an answer made in the background is fetched from its vendor later"
+    for number, turn in enumerate(request.turns):
+        for part in turn.parts:
+            if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS and not is_thought(part):
+                return f"input ({part.kind}, turn {number})", STATEFUL_ITEMS[part.kind]
+    return None
+
+
+def is_thought(part: Opaque) -> bool:
+    """Whether it refers to a reasoning item: none of the conversation's words is missing without it."""
+    found = loads(part.raw, {})
+    return part.kind == "item_reference" and str(found.get("id", "")).startswith("rs_")
+
+
+def require_self_contained(request: ChatRequest) -> None:
+    """Refuse a request that another vendor could only answer without part of its conversation.
+
+    To be asked before a request of this dialect is rendered to another one.
+
+    :raises ampproxy.errors.ClientFault: it refers to stored state.
+    """
+    if (found := _stored_state(request)) is not None:
+        raise not_stored(*found, "this model is served by another API that has never seen it")
+
+
+def not_stored(member: str, instead: str, why: str) -> ExchangeError:
+    """The refusal of a request that refers to what is not stored where it goes.
+
+    :param instead: what the client can do.
+    """
+    message, param = f"`{member}` refers to what OpenAI stores, and {why}.", member.partition(" ")[0]
+    message = f"{message} Please {instead}."
+    return ClientFault.of("invalid_request", message, code="unsupported_parameter", param=param)
+
+
+def self_contained(request: ChatRequest) -> ChatRequest:
+    """A request of this dialect as another dialect may be asked it.
+
+    Without what means nothing anywhere else, so that no loss is reported of it: ids of messages, ``store:
+    false``, how the stream is padded. What other vendors know under other names is written in those (see
+    :mod:`ampproxy.dialects.openai_responses.for_others`).
+
+    :raises ampproxy.errors.ClientFault: it refers to stored state.
+    """
+    require_self_contained(request)
+    if request.dialect != RESPONSES:
+        return request
+    request = plain(request)
+    extras = {name: raw for name, raw in request.extras.items() if not is_harmless(RESPONSES, name, raw)}
+    turns = tuple(Turn(one.role, tuple(map(_for_another, one.parts)), one.extras) for one in request.turns)
+    system = tuple(text for part in request.system if isinstance(text := _for_another(part), Text))
+    return msgspec.structs.replace(request, system=system, turns=turns, extras=extras)
+
+
+def _for_another(part: Part) -> Part:
+    if isinstance(part, Opaque) and is_thought(part):
+        return Reasoning("", Signature(RESPONSES, "", loads(part.raw)["id"]))
+    if not isinstance(part, (Text, ToolCall, ToolResult, Image, Document)) or not part.extras:
+        return part
+    notes = _OF_MESSAGES if isinstance(part, Text) else frozenset((_OF_ITEMS,))
+    if notes.isdisjoint(part.extras):
+        return part
+    extras = {name: value for name, value in part.extras.items() if name not in notes}
+    return msgspec.structs.replace(part, extras=extras)

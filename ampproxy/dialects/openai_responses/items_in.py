@@ -13,9 +13,8 @@ import msgspec
 
 from ampproxy.dialects.json import NULL, Fields, bad_request, first, is_string, raw_str, read, text_of
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.places import carried, settle
+from ampproxy.dialects.places import Waiting, carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
-from ampproxy.dialects.waiting import Waiting
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -43,25 +42,22 @@ _ROLES: dict[str, Role] = {
 }
 #: Items that the client wrote, among those that only this dialect knows.
 _OF_CLIENT = (
-    "mcp_approval_response",
-    "additional_tools",
-    "compaction_trigger",
-    "configuration_update",
-    "agent_message",
-    *COMPACTIONS,
+    *("mcp_approval_response", "additional_tools", "compaction_trigger", "configuration_update"),
+    *("agent_message", *COMPACTIONS),
 )
 #: What a summary of ours is introduced by, where it stands for the conversation.
 SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
+#: What outputs of calls are called, and whether the call was a custom tool's.
+_RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
 
 
-class _Turns:
+class _Turns(msgspec.Struct):
     """Turns while they grow."""
 
-    def __init__(self) -> None:
-        self.done: list[Turn] = []
-        self._role: Role | None = None
-        self._parts: list[Part] = []
-        self.waiting = Waiting()
+    waiting: Waiting = msgspec.field(default_factory=Waiting)
+    done: list[Turn] = []
+    _role: Role | None = None
+    _parts: list[Part] = []
 
     def add(self, role: Role, parts: tuple[Part, ...], *, joins: bool) -> None:
         """Add the parts to the turn that is open, if it has that role and they may join it."""
@@ -70,12 +66,8 @@ class _Turns:
             self._role = role
         self._parts.extend(parts)
 
-    @property
-    def ends_with_result(self) -> bool:
-        return self._role == "user" and bool(self._parts) and isinstance(self._parts[-1], ToolResult)
-
     def takes_message(self, role: Role) -> bool:
-        """Whether a message may join the turn: its words must not run into another message's."""
+        """Whether a message, or a result, may join the turn: words must not run into another message's."""
         last = self._parts[-1] if self._parts else None
         if role == "user":
             return isinstance(last, ToolResult)
@@ -128,10 +120,8 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
     if kind == "message" and text_of(fields.left.get("role", NULL)) == "tool":
         # A result of Chat Completions.
         kind = "function_call_output"
-        fields.left = {
-            "call_id": fields.take_raw("tool_call_id") or NULL,
-            "output": fields.need_raw("content"),
-        }
+        id_ = fields.take_raw("tool_call_id") or NULL
+        fields.left = {"call_id": id_, "output": fields.need_raw("content")}
     if kind == "message":
         calls = fields.take("tool_calls", list[_ChatCall]) or ()
         role, parts = _parse_message(fields)
@@ -141,23 +131,19 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
             turns.add("assistant", (call.part(),), joins=True)
     elif kind in _RESULTS:
         result = _parse_result(fields, turns.waiting, freeform=_RESULTS[kind])
-        turns.add("user", (result,), joins=turns.ends_with_result)
+        turns.add("user", (result,), joins=turns.takes_message("user"))
     elif parse := _ASSISTANT.get(kind):
         part = parse(fields)
         if isinstance(part, ToolCall):
             turns.waiting.add(part)
         turns.add("assistant", (part,), joins=True)
-    elif kind in COMPACTIONS and (summary := summary_in(fields)) is not None:
+    elif kind in COMPACTIONS and (
+        (summary := unwrap_summary(fields.take("encrypted_content", str) or "")) is not None
+    ):
         turns.add("user", (Text(SUMMARY + summary),), joins=False)
     else:
         role = "user" if kind.endswith("_output") or kind in _OF_CLIENT else "assistant"
         turns.add(role, (Opaque(RESPONSES, kind, item),), joins=True)
-
-
-def summary_in(fields: Fields) -> str | None:
-    """The summary in a ``compaction`` item that the gateway gave; ``None``: its vendor alone can read it."""
-    content = fields.take("encrypted_content", str)
-    return unwrap_summary(content) if content is not None else None
 
 
 def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
@@ -171,10 +157,7 @@ def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
 
 
 def _parse_call(fields: Fields, member: str, none: str, *, freeform: bool) -> Part:
-    """A call.
-
-    :param member: what has its arguments; ``none``: what stands for their absence.
-    """
+    """A call whose arguments are in ``member``; ``none``: what stands for their absence."""
     fields.left.pop("status", None)
     return ToolCall(
         id=fields.take("call_id", str) or text_of(fields.left.get("id", NULL)) or fields.need("call_id", str),
@@ -219,19 +202,13 @@ def _words(part: Part) -> str:
     return bytes(part.raw).decode() if isinstance(part, Opaque) else str(getattr(part, "text", ""))
 
 
-#: What outputs of calls are called, and whether the call was a custom tool's.
-_RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
-
-
-class Section(msgspec.Struct):
-    """A paragraph of a reasoning item."""
-
+class _Section(msgspec.Struct):
     text: str
 
 
 def _parse_reasoning(fields: Fields) -> Part:
-    summary = fields.take("summary", list[Section]) or []
-    content = fields.take("content", list[Section]) or []
+    summary = fields.take("summary", list[_Section]) or []
+    content = fields.take("content", list[_Section]) or []
     proof = fields.take("encrypted_content", str)
     reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
     return carried(reasoning, place_of(proof or ""))

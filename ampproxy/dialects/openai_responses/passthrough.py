@@ -37,16 +37,15 @@ from ampproxy.dialects.monitor import (
     plain,
     tiered,
 )
+from ampproxy.dialects.openai import responses_usage
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
 from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
-from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
-from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
-from ampproxy.dialects.tool_names import declared, flat_names
+from ampproxy.dialects.tool_names import declared, flat, flat_names, shown_by
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss, Losses
@@ -58,6 +57,19 @@ _REASONING = b'"reasoning"'
 #: Begins the types of the items that may hold a summary of ours.
 _COMPACTION = b'compaction"'
 _TRUE, _FALSE = Json(b"true"), Json(b"false")
+_ADDED = "response.output_item.added"
+_DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
+#: How pieces of a call begin; custom tools take any text, which shows no end.
+_PIECE = b"event: response.function_call_arguments."
+_CALLS = frozenset(("function_call", "custom_tool_call"))
+_CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
+#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+_HANDSHAKE = frozenset(
+    (
+        *("response.created", "response.queued", "response.in_progress", "response.metadata"),
+        *("response.failed", "keepalive", "error"),
+    )
+)
 
 
 def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
@@ -113,7 +125,7 @@ def _own(item: Json, path: str, losses: Losses, *, stored: bool) -> Json | None:
 def usage_of(usage: Members) -> Usage:
     """``input_tokens`` and ``output_tokens``, and what the answer reports of how it was served."""
     found = plain(usage)
-    return usage_from(found, found.get(TIER))
+    return responses_usage(found, found.get(TIER))
 
 
 def _answer_usage(answer: Members) -> Usage | None:
@@ -125,24 +137,6 @@ def _ends_well(answer: Members) -> bool:
     output = answer["output"]
     text = bytes(output)
     return not any(call in text for call in _CALLING) or not (NO_NAME.search(text) or may_be_cut(text))
-
-
-_CALLS = frozenset(("function_call", "custom_tool_call"))
-_CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
-
-
-#: Events that hold nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
-_HANDSHAKE = frozenset(
-    (
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.metadata",
-        "response.failed",
-        "keepalive",
-        "error",
-    )
-)
 
 
 class ResponsesMonitor(StreamMonitor):
@@ -178,6 +172,8 @@ class ResponsesMonitor(StreamMonitor):
                     self._end_items(response)
                 unplain = self._cut or (status or "completed") != "completed"
                 self.doubtful = bool(self._calling) or unplain
+                nothing = not (self.content or unplain or elements(response.get("output", NULL)))
+                self.empty = nothing and self.counts_nothing()
         elif kind == "response.output_item.added":
             self._announced.add(bytes(values.get("output_index", NULL)))
             if string(inner(values, "item").get("type", NULL)) in _CALLS:
@@ -223,14 +219,6 @@ class ResponsesMonitor(StreamMonitor):
             if number >= len(known):
                 self.lacking.append(made(_ADDED, output_index=index, item=item))
             self.lacking.append(made("response.output_item.done", output_index=index, item=item))
-
-
-_ADDED = "response.output_item.added"
-
-
-_DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
-#: How pieces of a call begin; custom tools take any text, which shows no end.
-_PIECE = b"event: response.function_call_arguments."
 
 
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
@@ -354,7 +342,6 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
     look=look,
-    look_from=0,
     own=lambda body, model, families, *, cleaned: without_foreign_proofs(body),
     rules=ResponsesRules,
     declared=partial(declared, flat_names),

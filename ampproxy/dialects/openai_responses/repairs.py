@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, join, put
+import msgspec
+
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
 from ampproxy.dialects.json import to_raw
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
@@ -67,20 +69,19 @@ def is_odd(data: bytes) -> bool:
     return b'"sequence_number"' not in data or _ITEMS.search(data) is not None
 
 
-class ResponsesMending:
+class ResponsesMending(msgspec.Struct):
     """What mends one answer; see :class:`ampproxy.dialects.base.Mending`."""
 
-    def __init__(self, new_id: Callable[[str], str]) -> None:
-        self._new_id = new_id
-        self._items: dict[int, bytes] = {}
-        self._size = 0
-        #: Whether the server leaves out what others have, and the number of the next event.
-        self._bare = False
-        self._next = 0
-        #: The response's id as it stands in its JSON, the items' places by their ids, and the last one.
-        self._id = b""
-        self._places: dict[str, int] = {}
-        self._last = -1
+    _new_id: Callable[[str], str]
+    _items: dict[int, bytes] = {}
+    _size: int = 0
+    #: Whether the server leaves out what others have, and the number of the next event.
+    _bare: bool = False
+    _next: int = 0
+    #: The response's id as it stands in its JSON, the items' places by their ids, and the last one.
+    _id: bytes = b""
+    _places: dict[str, int] = {}
+    _last: int = -1
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         kind = string(values.get("type", NULL))
@@ -106,9 +107,8 @@ class ResponsesMending:
         response = values.get("response")
         if response is None and self._bare:
             # Its members stand beside the type.
-            response = Raw(
-                replace_members(b"{}", {name: bytes(values[name]) for name in values if name != "type"})
-            )
+            beside = {name: bytes(values[name]) for name in values if name != "type"}
+            response = Raw(replace_members(b"{}", beside))
             changes["response"] = bytes(response)
         fill = self._items and kind in _ENDS and self._size <= MAX_KEPT
 
@@ -121,7 +121,8 @@ class ResponsesMending:
             return changes
 
         if fill or self._bare:
-            put(changes, "response", edit_object(response, rule))
+            edited = edit_object(response, rule)
+            changes |= {} if edited is None else {"response": edited}
 
     def _response(self, values: Members) -> Changes:
         """What a response lacks."""
@@ -130,9 +131,8 @@ class ResponsesMending:
             id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
         self._id = id
         changes.update((name, value) for name, value in _OF_RESPONSE.items() if name not in values)
-        put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
-        put(changes, "usage", edit_object(values.get("usage"), _counted))
-        return changes
+        changes |= in_each(values, "output", self._item)
+        return changes | inside(values, "usage", _counted)
 
     def _item(self, values: Members) -> Changes:
         kind = string(values.get("type", NULL)) or ""
@@ -142,8 +142,7 @@ class ResponsesMending:
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
         if kind == "function_call" and not string(values.get("call_id", NULL)):
             changes["call_id"] = bytes(changes.get("id") or values["id"])
-        put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, _part)))
-        return changes
+        return changes | in_each(values, "content", _part)
 
     def _about_item(self, kind: str, values: Members, changes: Changes) -> None:
         item, place = bytes(values["item"]), natural(values.get("output_index", NULL))
@@ -172,7 +171,7 @@ class ResponsesMending:
         counted = next(name for start, name in _PARTS if kind.startswith(start))
         if counted not in values and not of_call:
             changes[counted] = b"0"
-        put(changes, "part", edit_object(values.get("part"), _part))
+        changes |= inside(values, "part", _part)
 
 
 def _lacking(kind: str, values: Members) -> Changes:
@@ -187,12 +186,11 @@ def _counted(values: Members) -> Changes:
     return {name: value for name, value in _DETAILS.items() if name not in values}
 
 
-class ResponsesRules:
+class ResponsesRules(msgspec.Struct):
     """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._begun = False
+    _exchange: Exchange
+    _begun: bool = False
 
     def event(self, name: bytes, data: bytes, values: Members | None = None) -> tuple[bytes, bytes]:
         values = members(data) if values is None else values
@@ -205,20 +203,18 @@ class ResponsesRules:
                 return name, b""
         changes: Changes = {}
         if kind in _ITEM:
-            put(changes, "item", edit_object(values.get("item"), self._item))
+            changes = inside(values, "item", self._item)
         elif kind in _RESPONSE:
             changes = self._response(values)
         return name, replace_members(data, changes, values) if changes else data
 
     def _response(self, values: Members) -> Changes:
         changes = self._exchange.model_changes(values)
-        put(changes, "response", edit_object(changes.get("response", values.get("response")), self._output))
-        return changes
+        edited = edit_object(changes.get("response", values.get("response")), self._output)
+        return changes if edited is None else {**changes, "response": edited}
 
     def _output(self, values: Members) -> Changes:
-        changes: Changes = {}
-        put(changes, "output", edit_list(values.get("output"), lambda raw: edit_object(raw, self._item)))
-        return changes
+        return in_each(values, "output", self._item)
 
     def _item(self, values: Members) -> Changes:
         return self._exchange.tool_name_changes(values) if bytes(values.get("type", NULL)) in _CALLS else {}
@@ -227,6 +223,4 @@ class ResponsesRules:
         return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:
-        changes = self._exchange.model_changes(values)
-        changes.update(self._output(values))
-        return changes
+        return self._exchange.model_changes(values) | self._output(values)

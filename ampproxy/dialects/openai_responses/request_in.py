@@ -1,7 +1,7 @@
 """A client's request: the body of ``POST /v1/responses``, read into the vocabulary.
 
 Source: ``openai.types.responses.ResponseCreateParams``. What has no place in the vocabulary stays in
-``extras`` by its wire name; see :mod:`ampproxy.dialects.openai_responses.state` for those among them
+``extras`` by its wire name; see :mod:`ampproxy.dialects.openai_responses.for_others` for those among them
 that another vendor cannot do.
 """
 
@@ -25,12 +25,7 @@ INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
 def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
-    """Read a request.
-
-    :param model: the model, where the path names it.
-    :param stream: whether the path asks for a stream.
-    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
-    """
+    """Read a request; see :class:`~ampproxy.dialects.base.ParseRequest`."""
     fields = Fields(body)
     asked = fields.take("model", str) or model
     if not asked:
@@ -181,6 +176,5 @@ def _format(form: Fields) -> OutputFormat | None:
     schema: Json | None = form.take_raw("schema")
     if schema is None:
         bad_request("text.format.schema", "It is required.")
-    return OutputFormat(
-        "schema", schema, form.take("name", str), form.take("description", str), form.take("strict", bool)
-    )
+    name, description = form.take("name", str), form.take("description", str)
+    return OutputFormat("schema", schema, name, description, form.take("strict", bool))

@@ -1,8 +1,13 @@
-"""A request in the words of Responses: the body of ``POST /v1/responses``."""
+"""A request in the words of Responses: the body of ``POST /v1/responses``.
+
+A user's and the system's words are ``input_text``, the assistant's ``output_text`` or ``refusal``; calls,
+their outputs and reasoning are items of their own.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
 
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
@@ -10,15 +15,119 @@ from ampproxy.adapt.profile import alike
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
-from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
+from ampproxy.dialects.openai_responses.content import write_input
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
-from ampproxy.model.request import ChatRequest, OutputFormat
+from ampproxy.model.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.request import ChatRequest, OutputFormat, Turn
 from ampproxy.wire.json import members, remove_members
+
+Item: TypeAlias = "dict[str, Any] | Json"
+
+_OWN_MESSAGE: Final = ("id", "phase")
+
+
+class ItemWriter:
+    """Writes the items of turns that are fitted to the dialect.
+
+    :param names: gives the tool names to send; ``ids``: the calls' ids.
+    """
+
+    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
+        self._names = names
+        self._ids = ids
+
+    def items(self, turns: Iterable[Turn]) -> list[Item]:
+        """All items, in order."""
+        return [item for turn in turns for item in self._items(turn)]
+
+    def _items(self, turn: Turn) -> Iterator[Item]:
+        """Items as they stand, and what is between them as messages."""
+        content: list[Part] = []
+        for part in turn.parts:
+            item = self._item(part, turn)
+            if item is None:
+                content.append(part)
+                continue
+            yield from self._message(turn, content)
+            content = []
+            yield item
+        yield from self._message(turn, content)
+
+    def _item(self, part: Part, turn: Turn) -> Item | None:
+        """What is an item of its own."""
+        if isinstance(part, Opaque):
+            return part.raw if turn.role == "assistant" or not _is_content(part) else None
+        write = _WRITERS.get(type(part))
+        return None if write is None else write(self, part)
+
+    def _message(self, turn: Turn, parts: Sequence[Part]) -> Iterator[Item]:
+        if not parts:
+            return
+        if turn.role != "assistant":
+            content = [write_input(part) for part in parts]
+            yield {"type": "message", "role": turn.role, "content": content}
+            return
+        extras = parts[0].extras if isinstance(parts[0], Text) else {}
+        message: dict[str, Any] = {"type": "message", "role": "assistant"}
+        message |= {name: extras[name] for name in _OWN_MESSAGE if name in extras}
+        message["content"] = [_output_part(part) for part in parts]
+        if "id" in message:
+            message["status"] = "completed"
+        yield message
+
+    def _call(self, part: ToolCall) -> Item:
+        item: dict[str, Any] = {"type": "custom_tool_call" if part.freeform else "function_call"}
+        put(item, {"id": part.item})
+        item |= {"call_id": self._ids(part.id), "name": self._names(part.name)}
+        if part.freeform:
+            item["input"] = part.arguments
+        else:
+            item["arguments"] = part.arguments or "{}"
+        return {**item, **part.extras}
+
+    def _result(self, part: ToolResult) -> Item:
+        kind = "custom_tool_call_output" if part.freeform else "function_call_output"
+        return {"type": kind, "call_id": self._ids(part.call), "output": _output(part), **part.extras}
+
+    def _reasoning(self, part: Reasoning) -> Item:
+        texts = part.sections or ((part.text,) if part.text else ())
+        item: dict[str, Any] = {"type": "reasoning"}
+        put(item, {"id": part.signature.item if part.signature else None})
+        item["summary"] = [{"type": "summary_text", "text": text} for text in texts]
+        put(item, {"encrypted_content": (part.signature.value or None) if part.signature else None})
+        return item
+
+
+def _output_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, Refusal):
+        return {"type": "refusal", "refusal": part.text}
+    assert isinstance(part, Text)
+    rest = {name: value for name, value in part.extras.items() if name not in _OWN_MESSAGE}
+    return {"type": "output_text", "text": part.text, **rest}
+
+
+def _output(part: ToolResult) -> str | list[Item]:
+    if len(part.parts) == 1 and isinstance(part.parts[0], Text) and not part.parts[0].extras:
+        return part.parts[0].text
+    return [write_input(inner) for inner in part.parts] or ""
+
+
+def _is_content(part: Opaque) -> bool:
+    """Whether an opaque part stood in a message's content and not among the items."""
+    return part.kind.startswith("input_") or part.kind.endswith("_text")
+
+
+_WRITERS: Final[dict[type, Callable[[ItemWriter, Any], Item]]] = {
+    ToolCall: ItemWriter._call,
+    ToolResult: ItemWriter._result,
+    Reasoning: ItemWriter._reasoning,
+}
+
 
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
@@ -53,7 +162,10 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _render_text(body, request)
     _render_rest(body, request)
     if native:
-        _render_extras(body, request)
+        # What only this dialect knows, as it came; what is written already stands.
+        merged = ("reasoning", "text", "include")
+        extras = {name: value for name, value in request.extras.items() if name not in merged}
+        body |= {name: extras[name] for name in extras if name == "tool_choice" or name not in body}
     return Rendered(encode(body), losses.all(), names.changed)
 
 
@@ -73,11 +185,8 @@ def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list
 def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
     """``reasoning``: the wish, and what else of that member is this dialect's own."""
     thinking = request.thinking
-    wish: dict[str, Any] = {}
-    if request.dialect == RESPONSES and isinstance(
-        more := loads(request.extras.get("reasoning", b"null")), dict
-    ):
-        wish |= more
+    more = loads(request.extras.get("reasoning", b"null")) if request.dialect == RESPONSES else None
+    wish: dict[str, Any] = dict(more) if isinstance(more, dict) else {}
     if thinking is not None:
         put(wish, {"effort": "none" if thinking.mode == "off" else thinking.level})
         put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
@@ -105,11 +214,7 @@ def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict
         # json_object is taken only where the prompt has the word; a schema of any object means the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
-    format_body: dict[str, Any] = {
-        "type": "json_schema",
-        "name": output.name or "output",
-        "schema": schema,
-    }
+    format_body: dict[str, Any] = {"type": "json_schema", "name": output.name or "output", "schema": schema}
     put(format_body, {"description": output.description, "strict": output.strict})
     return format_body
 
@@ -146,13 +251,6 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)
     return include
-
-
-def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
-    """The members that only this dialect knows, as they came; those written already stand."""
-    merged = ("reasoning", "text", "include")
-    extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
-    body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
 
 
 def for_counting(body: bytes, model: str) -> bytes:

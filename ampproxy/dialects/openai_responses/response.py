@@ -5,29 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import bad_answer
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Signature
-from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.values import whole_surrogates
 
 
 def parse_response(body: bytes) -> ChatResponse:
-    """Read an answer.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one, or it reports that the vendor failed.
-    """
-    try:
-        events = ResponsesStreamParser().whole(body)
-    except BAD_JSON as error:
-        if (fixed := whole_surrogates(body)) is not None:
-            return parse_response(fixed)
-        raise bad_answer(f"The vendor's answer could not be read: {error}") from None
-    return fold(events)
+    """Read a vendor's whole answer; see :class:`~ampproxy.dialects.base.Dialect`."""
+    return fold(ResponsesStreamParser().whole(body))
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
@@ -35,11 +23,8 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     summary = context.request is not None and context.request.compacts
     renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
     events = unfold(response)
-    proofs = {
-        number: part.signature
-        for number, part in enumerate(part for candidate in response.candidates for part in candidate.parts)
-        if isinstance(part, Reasoning)
-    }
+    parts = enumerate(part for candidate in response.candidates for part in candidate.parts)
+    proofs = {number: part.signature for number, part in parts if isinstance(part, Reasoning)}
     renderer.feed([_with_proof(event, proofs) for event in events])
     assert renderer.final is not None  # unfold ends with Completed
     return renderer.final

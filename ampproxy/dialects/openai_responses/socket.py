@@ -24,18 +24,13 @@ _ENDS = ("response.completed", "response.incomplete")
 _ERROR_HEADERS = ("retry-after", "x-request-id", "x-ampproxy-request-id")
 
 
-def stream_of(text: bytes) -> str:
-    """The stream that a client's message belongs to; empty: none, or it is no message."""
+def _stream_of(text: bytes) -> str:
     found = loads(text, {})
     stream_id = found.get("stream_id") if isinstance(found, dict) else None
     return stream_id if isinstance(stream_id, str) else ""
 
 
-def read_message(text: bytes) -> Question:
-    """What a client's message asks.
-
-    :raises ampproxy.errors.ClientFault: it is not JSON, or asks for something else than an answer.
-    """
+def _read(text: bytes) -> Question:
     found = members(text)
     kind = loads(found.get("type", NULL))
     if kind != "response.create":
@@ -51,33 +46,25 @@ def read_message(text: bytes) -> Question:
     return Question(body, stream_id if isinstance(stream_id, str) else "", generate)
 
 
-def event_type(event: bytes) -> bytes:
-    """What an event without a name is."""
+def _type_of(event: bytes) -> bytes:
     found = loads(members(event).get("type", NULL)) if event.startswith(b"{") else None
     return found.encode() if isinstance(found, str) else b""
 
 
-def message_of(event: bytes, stream_id: str) -> bytes:
-    """The data of an event as a message."""
+def _message_of(event: bytes, stream_id: str) -> bytes:
     if not stream_id or not event.startswith(b"{"):
         return event
     return b'{"stream_id":' + encode(stream_id) + b"," + event[1:]
 
 
-def error_message(status: int, headers: Mapping[str, str], body: bytes, stream_id: str) -> bytes:
-    """An error of a request as a message.
-
-    :param headers: of the error's answer, with lower-case names.
-    :param body: of that, in the dialect's form.
-    """
+def _error(status: int, headers: Mapping[str, str], body: bytes, stream_id: str) -> bytes:
     error = loads(members(body).get("error", NULL), {})
     sent = {name: headers[name] for name in _ERROR_HEADERS if name in headers}
     event = {"type": "error", "status": status, "error": {**error, "headers": sent} if sent else error}
-    return message_of(encode(event), stream_id)
+    return _message_of(encode(event), stream_id)
 
 
-def warm_up(question: Question, id: str, created: int) -> list[bytes]:
-    """The events of an answer that no model was asked for: it is complete, and can be gone on from."""
+def _warm_up(question: Question, id: str, created: int) -> list[bytes]:
     model = members(question.body).get("model", NULL)
     head = {"id": id, "object": "response", "created_at": created}
     rest = b',"model":' + bytes(model) + b',"output":[],"error":null,"incomplete_details":null'
@@ -85,21 +72,14 @@ def warm_up(question: Question, id: str, created: int) -> list[bytes]:
     made = []
     for number, (kind, status) in enumerate((("created", "in_progress"), ("completed", "completed"))):
         response = encode({**head, "status": status})[:-1] + rest
-        event = b'{"type":"response.%b","sequence_number":%d,"response":%b}' % (
-            kind.encode(),
-            number,
-            response,
-        )
-        made.append(message_of(event, question.stream_id))
+        where = kind.encode(), number
+        event = b'{"type":"response.%b","sequence_number":%d,"response":%b}' % (*where, response)
+        made.append(_message_of(event, question.stream_id))
     return made
 
 
-class Conversation:
-    """The last answers of one connection, with all that was before them.
-
-    :param most: the most bytes that are kept.
-    :ivar size: what is kept, in bytes.
-    """
+class _Conversation:
+    """A :class:`~ampproxy.dialects.messages.Conversation`, of which ``most`` bytes are kept at most."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -107,15 +87,10 @@ class Conversation:
         self._known: OrderedDict[str, tuple[bytes, ...]] = OrderedDict()
 
     def forget(self) -> None:
-        """Keep nothing any more of what was."""
         self._known.clear()
         self.size = 0
 
     def whole(self, body: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-        """A request with what it goes on from, as far as that is known; and its items, those included.
-
-        :raises ampproxy.errors.ClientFault: it is not valid.
-        """
         before = self._known.get(previous_of(body))
         items = tuple(own_items(body))
         if before is None:
@@ -123,7 +98,6 @@ class Conversation:
         return joined(body, before), (*before, *items)
 
     def note(self, items: Sequence[bytes], event: bytes) -> None:
-        """An event of the answer to a request with these items: if it ends it, that is known from now on."""
         found = members(event)
         if loads(found.get("type", NULL)) not in _ENDS:
             return
@@ -131,7 +105,6 @@ class Conversation:
         self.keep(id_of(answer), (*items, *output_of(answer)))
 
     def keep(self, id_: str, items: Sequence[bytes]) -> None:
-        """An answer is known from now on, with all items up to it."""
         self._drop(id_)
         self._known[id_] = tuple(items)
         self.size += sum(map(len, items))
@@ -143,12 +116,12 @@ class Conversation:
 
 
 MESSAGES = Messages(
-    read=read_message,
-    stream_of=stream_of,
-    event=message_of,
-    error=error_message,
+    read=_read,
+    stream_of=_stream_of,
+    event=_message_of,
+    error=_error,
     last=frozenset((b"response.completed", b"response.incomplete", b"response.failed", b"error")),
-    type_of=event_type,
-    warm_up=warm_up,
-    conversation=Conversation,
+    type_of=_type_of,
+    warm_up=_warm_up,
+    conversation=_Conversation,
 )

@@ -20,6 +20,11 @@ _PREVIOUS = "previous_response_id"
 _MARK = b'"previous_response_id"'
 #: The events that end an answer which may be gone on from.
 _ENDS = (b"response.completed", b"response.incomplete")
+_REFERENCE = b'"item_reference"'
+_DONE = b'"response.output_item.done"'
+_NOT_STORED = re.compile(rb'"store"\s{0,8}:\s{0,8}false')
+#: An item by its id.
+Item = tuple[str, bytes]
 
 
 def previous_of(request: bytes) -> str:
@@ -108,13 +113,6 @@ def _with_id(item: bytes, number: int) -> dict[str, Any]:
     if kind == "message" and isinstance(found.get("content"), str):
         found["content"] = [{"type": "input_text", "text": found["content"]}]
     return {"id": f"item_{number}", **found}
-
-
-_REFERENCE = b'"item_reference"'
-_DONE = b'"response.output_item.done"'
-_NOT_STORED = re.compile(rb'"store"\s{0,8}:\s{0,8}false')
-#: An item by its id.
-Item = tuple[str, bytes]
 
 
 def stores(request: bytes) -> bool:

@@ -16,30 +16,28 @@ import msgspec
 
 from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
-from ampproxy.dialects.json import Decoder, bad_answer, encode, loads, no_answer
-from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or_none
+from ampproxy.dialects.openai import not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
+    AnnotationEvent,
     AnswerItem,
     CallItem,
-    Head,
-    MessageItem,
-    Part,
-    ReasoningItem,
-)
-from ampproxy.dialects.openai_responses.stream_wire import (
-    AnnotationEvent,
     DeltaEvent,
+    Head,
     ItemEvent,
     Lifecycle,
+    MessageItem,
     Named,
+    Part,
     PartEvent,
+    ReasoningItem,
     ResponseWire,
     WholeEvent,
 )
-from ampproxy.dialects.openai_responses.usage import usage_from
 from ampproxy.dialects.streams import EventParser
+from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
     Completed,
@@ -53,7 +51,11 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.values import whole_surrogates
+
+_NO_LOGPROBS = Json(b"[]")
+_delta = Decoder(DeltaEvent).decode
+_named = Decoder(Named)
+_lifecycle = Decoder(Lifecycle)
 
 
 class _Type(msgspec.Struct):
@@ -120,10 +122,9 @@ class ResponsesStreamParser(EventParser):
     def whole(self, body: bytes) -> list[Event]:
         """The events of an answer that was not streamed.
 
-        :raises msgspec.MsgspecError: it is not one.
-        :raises ampproxy.errors.UnreadableAnswer: likewise, for want of its members.
+        :raises ampproxy.errors.UnreadableAnswer: it is not one.
         """
-        response = _response.decode(body)
+        response = read_answer(_response, body)
         if response.error is not None:
             return [Failed(_failure(response, "failed"))]
         if response.output is None and response.status not in _FAILURES:
@@ -171,9 +172,11 @@ class ResponsesStreamParser(EventParser):
     def _one(self, name: bytes, data: bytes) -> list[Event]:
         try:
             if name not in _EVENTS:
-                kind = _type.decode(data).type.encode() if data != b"[DONE]" else name
+                kind = read_answer(_type, data, "event").type.encode() if data != b"[DONE]" else name
                 if not (name or kind) and data != b"[DONE]":
-                    return self._foreign(data)
+                    # An object that names no type is no event.
+                    fault = not_an_answer(loads(data), "The vendor's stream has an object without a type.")
+                    return self._fail(fault.error)
                 name = kind
             if (known := _EVENTS.get(name)) is None:
                 return []
@@ -183,11 +186,8 @@ class ResponsesStreamParser(EventParser):
                 event.output_index = self._placed(event, name, data)
             events: list[Event] = step(self, event, name)
             self._over = self._over or bool(events and isinstance(events[-1], Failed))
-        except BAD_JSON as error:
-            if (fixed := whole_surrogates(data)) is not None:
-                return self._one(name, fixed)
-            why = f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
-            return self._fail(bad_answer(why).error)
+        except UpstreamFault as fault:
+            return self._fail(fault.error)
         return events
 
     def _placed(self, event: Any, name: bytes, data: bytes) -> int:
@@ -195,20 +195,14 @@ class ResponsesStreamParser(EventParser):
         one.
         """
         if not isinstance(event, ItemEvent):
-            return self._places.get(_named.decode(data).item_id or "", max(self._last, 0))
-        head = _head.decode(event.item)
+            return self._places.get(read_answer(_named, data).item_id or "", max(self._last, 0))
+        head = read_answer(_head, event.item)
         for _, _, value in _keys(head):
             if value in self._places:
                 return self._places[value]
         last = self._items.get(self._last)
         goes_on = name.endswith(b"done") and last is not None and not last.done
         return self._last if goes_on and last is not None and last.head.type == head.type else self._last + 1
-
-    def _foreign(self, data: bytes) -> list[Event]:
-        """An object that names no type is no event."""
-        return self._fail(
-            not_an_answer(loads(data), "The vendor's stream has an object without a type.").error
-        )
 
     def _start(self, response: ResponseWire) -> list[Event]:
         if self._started:
@@ -232,8 +226,9 @@ class ResponsesStreamParser(EventParser):
     def _terminal(self, response: ResponseWire, status: str) -> list[Event]:
         """What the terminal event is the first to report, and the end."""
         self._over = True
-        reported = response.usage
-        usage: list[Event] = [UsageReport(usage_from(reported, response.service_tier))] if reported else []
+        reported = response.usage if isinstance(response.usage, dict) else None
+        tier = response.service_tier
+        usage: list[Event] = [UsageReport(responses_usage(reported, tier))] if reported else []
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
         if response.output is None and not self._items:
@@ -247,7 +242,7 @@ class ResponsesStreamParser(EventParser):
         events: list[Event] = []
         places = self._counted(output)
         for place, item in enumerate(output):
-            head, position = _head.decode(item), places.get(place, place)
+            head, position = read_answer(_head, item), places.get(place, place)
             known = self._match(position, head)
             if known is None:
                 index = position if position not in self._items else self._last + 1
@@ -303,7 +298,7 @@ class ResponsesStreamParser(EventParser):
         return item
 
     def _item_added(self, event: ItemEvent, name: bytes) -> list[Event]:
-        head = _head.decode(event.item)
+        head = read_answer(_head, event.item)
         known = self._items.get(event.output_index)
         if known is not None and not (known.done and _is_another(head, known.head)):
             return []
@@ -314,7 +309,7 @@ class ResponsesStreamParser(EventParser):
         return [*events, *self._new(event.output_index, head).add(event.item)]
 
     def _item_done(self, event: ItemEvent, name: bytes) -> list[Event]:
-        head = _head.decode(event.item)
+        head = read_answer(_head, event.item)
         item = self._items.get(event.output_index)
         if item is None or item.head.type != head.type:
             item = self._new(event.output_index, head)
@@ -340,7 +335,7 @@ class ResponsesStreamParser(EventParser):
             return events
         self._growing[name, event.output_index, event.content_index] = part
         part.sent_length += len(event.delta)
-        events.append(Delta(part.index, event.delta, read_logprobs(_logprobs.decode(event.logprobs))))
+        events.append(Delta(part.index, event.delta, read_logprobs(read_or_none(_logprobs, event.logprobs))))
         return events
 
     def _part_added(self, event: PartEvent, name: bytes) -> list[Event]:
@@ -382,10 +377,7 @@ class ResponsesStreamParser(EventParser):
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
         self._growing[name, event.output_index, 0] = item.part
-        item.part.sent_length += len(event.delta)
-        if item.part.pieces is not None:
-            item.part.pieces.append(event.delta)
-        return [Delta(item.part.index, event.delta)]
+        return [*self._grown(item.part, [event.delta])]
 
     def _thought(self, event: DeltaEvent, name: bytes) -> list[Event]:
         item = self._items.get(event.output_index)
@@ -433,17 +425,14 @@ def _wire_error(value: dict[str, Any]) -> WireError:
     return parse_error(0, {}, encode(value))
 
 
-_NO_LOGPROBS = Json(b"[]")
-_delta = Decoder(DeltaEvent).decode
-_item = Decoder(ItemEvent).decode
-_part = Decoder(PartEvent).decode
-_named = Decoder(Named)
-_lifecycle = Decoder(Lifecycle)
-
-
 def _life(data: bytes) -> ResponseWire:
     """The response of an event, whose members some servers write beside its type."""
-    return _lifecycle.decode(data).response or _response.decode(data)
+    return read_answer(_lifecycle, data, "event").response or read_answer(_response, data, "event")
+
+
+def _reader(kind: type[Any]) -> Callable[[bytes], Any]:
+    decoder = Decoder(kind)
+    return lambda data: read_answer(decoder, data, "event")
 
 
 #: The events that repeat what came in deltas: the type of their item, and what of it.
@@ -457,6 +446,7 @@ _WHOLES = {
 }
 
 _Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
+_item, _part, _words = _reader(ItemEvent), _reader(PartEvent), _reader(DeltaEvent)
 #: What is known: how the data is read, and what is done with it. All else is left alone.
 _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.created": (_life, ResponsesStreamParser._lifecycle),
@@ -466,22 +456,19 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.output_item.done": (_item, ResponsesStreamParser._item_done),
     b"response.content_part.added": (_part, ResponsesStreamParser._part_added),
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
-    _TEXT: (_delta, ResponsesStreamParser._text),
-    b"response.output_text.annotation.added": (
-        Decoder(AnnotationEvent).decode,
-        ResponsesStreamParser._annotation,
-    ),
-    _REFUSAL: (_delta, ResponsesStreamParser._text),
-    b"response.function_call_arguments.delta": (_delta, ResponsesStreamParser._arguments),
-    b"response.custom_tool_call_input.delta": (_delta, ResponsesStreamParser._arguments),
-    _SUMMARY: (_delta, ResponsesStreamParser._thought),
-    b"response.reasoning_text.delta": (_delta, ResponsesStreamParser._thought),
-    **dict.fromkeys(_WHOLES, (Decoder(WholeEvent).decode, ResponsesStreamParser._whole)),
+    _TEXT: (_words, ResponsesStreamParser._text),
+    b"response.output_text.annotation.added": (_reader(AnnotationEvent), ResponsesStreamParser._annotation),
+    _REFUSAL: (_words, ResponsesStreamParser._text),
+    b"response.function_call_arguments.delta": (_words, ResponsesStreamParser._arguments),
+    b"response.custom_tool_call_input.delta": (_words, ResponsesStreamParser._arguments),
+    _SUMMARY: (_words, ResponsesStreamParser._thought),
+    b"response.reasoning_text.delta": (_words, ResponsesStreamParser._thought),
+    **dict.fromkeys(_WHOLES, (_reader(WholeEvent), ResponsesStreamParser._whole)),
     b"response.completed": (_life, ResponsesStreamParser._end),
     # By that name it ends in WebSockets of some servers: the status says how.
     b"response.done": (_life, ResponsesStreamParser._end),
     b"response.incomplete": (_life, ResponsesStreamParser._end),
     b"response.failed": (_life, ResponsesStreamParser._end),
     b"response.cancelled": (_life, ResponsesStreamParser._end),
-    b"error": (Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
+    b"error": (_reader(dict[str, Any]), ResponsesStreamParser._error),
 }

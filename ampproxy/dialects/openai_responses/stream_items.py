@@ -114,29 +114,20 @@ class Message(Item):
         ]
 
     def close(self) -> list[ItemEvent]:
-        text = Json(encode("".join(self.pieces)))
-        part = Json(self._part(bytes(text)))
+        text = encode("".join(self.pieces))
         where = {**self.where, "content_index": 0}
-        return [
-            item_event("output_text.done", **where, text=text, logprobs=self.logprobs),
-            item_event("content_part.done", **where, part=part),
-        ]
+        part = Json(self._part(text))
+        return [self._text_done(Json(text), where), item_event("content_part.done", **where, part=part)]
 
     def content(self) -> bytes:
         return self._part(encode("".join(self.pieces)))
 
+    def _text_done(self, text: Json, where: dict[str, Any]) -> ItemEvent:
+        return item_event("output_text.done", **where, text=text, logprobs=self.logprobs)
+
     def _part(self, text: bytes) -> bytes:
-        return b"".join(
-            (
-                b'{"type":"output_text","text":',
-                text,
-                b',"annotations":',
-                encode(self.annotations),
-                b',"logprobs":',
-                encode(self.logprobs),
-                b"}",
-            )
-        )
+        notes = encode(self.annotations), encode(self.logprobs)
+        return b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":%b}' % (text, *notes)
 
     def item(self, content: bytes, status: str) -> bytes:
         head = encode({"id": self.id, "type": "message", "status": status, "role": "assistant"})
@@ -153,14 +144,8 @@ class RefusalMessage(Message):
         self.head = self._delta_head("refusal.delta", content_index=0)
         return opened
 
-    def close(self) -> list[ItemEvent]:
-        text = Json(encode("".join(self.pieces)))
-        where = {**self.where, "content_index": 0}
-        part = Json(self._part(bytes(text)))
-        return [
-            item_event("refusal.done", **where, refusal=text),
-            item_event("content_part.done", **where, part=part),
-        ]
+    def _text_done(self, text: Json, where: dict[str, Any]) -> ItemEvent:
+        return item_event("refusal.done", **where, refusal=text)
 
     def _part(self, text: bytes) -> bytes:
         return b'{"type":"refusal","refusal":' + text + b"}"
@@ -232,10 +217,7 @@ class ClientCall(Item):
 
 
 class Thought(Item):
-    """Reasoning: the paragraphs of its summary and its proof.
-
-    :ivar proof: ``encrypted_content``.
-    """
+    """Reasoning: the paragraphs of its summary, and its proof (``encrypted_content``)."""
 
     def __init__(self, id: str, output_index: int) -> None:
         super().__init__(id, output_index)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT as _BENT
@@ -51,19 +53,16 @@ from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusa
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
-class _Open:
+class _Open(msgspec.Struct):
     """A part that is open: its item, once something of it was sent.
 
     ``signature`` is the proof that is known; on a call it is sent in a reasoning item before the call,
     so the call waits for its first delta.
     """
 
-    __slots__ = ("item", "part", "signature")
-
-    def __init__(self, part: Any) -> None:
-        self.part = part
-        self.item: Item | None = None
-        self.signature: Signature | None = getattr(part, "signature", None)
+    part: Any
+    signature: Signature | None
+    item: Item | None = None
 
 
 class ResponsesStreamRenderer(Renderer):
@@ -131,9 +130,7 @@ class ResponsesStreamRenderer(Renderer):
         self._dialect = event.dialect
         self._frame = Frame(self._context, id, self._context.created if created is None else created)
         snapshot = Json(self._frame.write("in_progress"))
-        self._write(
-            out, (item_event("created", response=snapshot), item_event("in_progress", response=snapshot))
-        )
+        self._write(out, [item_event(name, response=snapshot) for name in ("created", "in_progress")])
         return self._frame
 
     def _on_finish(self, event: Finished, out: list[bytes]) -> None:
@@ -149,7 +146,8 @@ class ResponsesStreamRenderer(Renderer):
         reason = self._finished.reason if self._finished else "stop"
         incomplete = None if reason == "refusal" and self._refused else INCOMPLETE.get(reason)
         status = "incomplete" if incomplete else "completed"
-        self._close_all(status, out)
+        for index in tuple(self._open):
+            self._close_part(index, status, out)
         output = [self._output[index] for index in sorted(self._output)]
         beside = self._finished.extras if self._finished and self._dialect == RESPONSES else None
         self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete, beside=beside)
@@ -173,7 +171,7 @@ class ResponsesStreamRenderer(Renderer):
             self._other(event.choice)
             return
         part = event.part
-        self._open[event.index] = opened = _Open(part)
+        self._open[event.index] = opened = _Open(part, getattr(part, "signature", None))
         if isinstance(part, ToolCall | Reasoning):
             self._pending = event.index
         elif isinstance(part, Text | Refusal):
@@ -204,12 +202,8 @@ class ResponsesStreamRenderer(Renderer):
         if isinstance(part, Opaque) and part.dialect == RESPONSES:
             return bytes(part.raw)
         if isinstance(part, Image) and isinstance(part.source, Inline):
-            made = {
-                "id": self._context.new_id("ig_"),
-                "type": "image_generation_call",
-                "status": "completed",
-                "result": part.source.data,
-            }
+            made = {"id": self._context.new_id("ig_"), "type": "image_generation_call"}
+            made |= {"status": "completed", "result": part.source.data}
             form = _FORMATS.get(part.source.media_type)
             return encode({**made, "output_format": form} if form else made)
         if isinstance(part, Audio) and part.transcript:
@@ -237,19 +231,17 @@ class ResponsesStreamRenderer(Renderer):
         opened = self._open[index]
         part, signature = opened.part, opened.signature
         if isinstance(part, Reasoning):
-            own = signature.item if signature and signature.vendor == RESPONSES else None
-            id = (
-                own
-                if own and len(own) <= LONGEST_ID and own not in self._proven
-                else self._context.new_id("rs_")
-            )
+            own = (signature.item if signature and signature.vendor == RESPONSES else None) or ""
+            taken = len(own) > LONGEST_ID or own in self._proven
+            id = own if own and not taken else self._context.new_id("rs_")
             self._proven.add(id)
             self._render_item(index, Thought(id, self._next_index()), out)
         else:
             if signature is not None:
                 self._render_proof(signature, "call", out)
             self._render_item(index, self._call(part), out)
-        for number, text in enumerate(_texts(part)):
+        texts = (part.arguments,) if isinstance(part, ToolCall) else part.sections or (part.text,)
+        for number, text in enumerate(texts):
             if number:
                 self._on_section(SectionBreak(index), out)
             self._on_delta(Delta(index, text), out)
@@ -319,16 +311,11 @@ class ResponsesStreamRenderer(Renderer):
         if opened is not None and isinstance(opened.item, Message) and notes:
             self._write(out, opened.item.annotate(notes))
         elif set(event.extras) - {"phase"}:
-            self.losses(
-                "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
-            )
+            why = f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
+            self.losses("extras", "answer", why)
 
     def _on_close(self, event: PartClosed, out: list[bytes]) -> None:
         self._close_part(event.index, "completed", out)
-
-    def _close_all(self, status: str, out: list[bytes]) -> None:
-        for index in tuple(self._open):
-            self._close_part(index, status, out)
 
     def _close_part(self, index: int, status: str, out: list[bytes]) -> None:
         opened = self._open.get(index)
@@ -361,24 +348,16 @@ class ResponsesStreamRenderer(Renderer):
         self._write(out, events)
 
 
-def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
-    if isinstance(part, ToolCall):
-        return (part.arguments,)
-    return part.sections or (part.text,)
-
-
 def annotations_of(extras: dict[str, Json], dialect: str | None) -> list[Json]:
     """The annotations among a text's extras, in this dialect's form: chat's have one level more."""
     found = extras.get("annotations")
     entries = loads(found) if found is not None and dialect != GEMINI else None
-    if not isinstance(entries, list):
-        return []
-    return [to_raw(_flat(entry)) for entry in entries if isinstance(entry, dict)]
-
-
-def _flat(entry: dict[str, Any]) -> dict[str, Any]:
-    inner = entry.get(str(entry.get("type")))
-    return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
+    notes: list[Json] = []
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            inner = entry.get(str(entry.get("type")))
+            notes.append(to_raw({"type": entry["type"], **inner} if isinstance(inner, dict) else entry))
+    return notes
 
 
 def error_event(error: WireError, sequence: int = 0) -> bytes:

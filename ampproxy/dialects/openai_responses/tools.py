@@ -17,12 +17,15 @@ from ampproxy.dialects.openai_requests import flat_grammar
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
-#: Types of hosted tools that other vendors have too; dated variants follow a ``_preview_``.
-_KINDS = {
-    "web_search": "web_search",
-    "web_search_preview": "web_search",
-    "code_interpreter": "code_execution",
-}
+#: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
+_NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
+_BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
+#: A choice in the form of Anthropic, or of Chat Completions.
+_FOREIGN_CHOICE = re.compile(
+    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
+)
+#: The words of a choice; Anthropic's, too.
+_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -50,15 +53,6 @@ def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, 
     return tuple(tools), tuple(hosted)
 
 
-#: A function in the form of Chat Completions, one without anything around it, and Anthropic's.
-_NESTED = re.compile(rb'"type"\s*:\s*"function"\s*,\s*"function"\s*:\s*\{|"function"\s*:\s*\{\s*"name"')
-_BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
-#: A choice in the form of Anthropic, or of Chat Completions.
-_FOREIGN_CHOICE = re.compile(
-    rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
-)
-
-
 def is_foreign(tools: bytes, choice: bytes) -> bool:
     """Whether functions are declared, or chosen, as other dialects have it, by a glance at the JSON text."""
     if choice[:1] in (b"{", b'"') and _FOREIGN_CHOICE.match(choice) is not None:
@@ -69,9 +63,10 @@ def is_foreign(tools: bytes, choice: bytes) -> bool:
 
 
 def _kind(name: str) -> str:
+    """What other vendors call a hosted tool that they have, too; dated variants follow a ``_preview_``."""
     if name.startswith("web_search"):
         return "web_search"
-    return _KINDS.get(name, name)
+    return "code_execution" if name == "code_interpreter" else name
 
 
 def _parse_function(fields: Fields) -> Tool:
@@ -95,10 +90,6 @@ def _parse_custom(fields: Fields) -> Tool:
         grammar=flat_grammar(fields.take_raw("format")),
         extras=fields.remaining(),
     )
-
-
-#: The words of a choice; Anthropic's, too.
-_MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
 
 def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
@@ -130,19 +121,13 @@ def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
 def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
     mode = fields.take("mode", str)
     entries = fields.take("tools", list[dict[str, Any]]) or []
-    names = tuple(
-        str(entry["name"])
-        for entry in entries
-        if entry.get("type") in ("function", "custom") and "name" in entry
-    )
+    named = [one for one in entries if one.get("type") in ("function", "custom") and "name" in one]
+    names = tuple(str(one["name"]) for one in named)
     return ToolChoice("required" if mode == "required" else "auto", allowed=names), len(names) == len(entries)
 
 
 def render_tools(request: ChatRequest, names: Callable[[str], str]) -> list[dict[str, Any] | Json]:
-    """The declarations of all tools.
-
-    :param names: gives the names to send.
-    """
+    """The declarations of all tools; ``names`` gives the names to send."""
     hosted = [one.raw for one in request.hosted]
     native = request.dialect == RESPONSES
     return [*(_render_tool(tool, names(tool.name), native=native) for tool in request.tools), *hosted]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ampproxy.catalog.families import Family, Override
 from ampproxy.config.load import ABSENT, parse
@@ -53,7 +54,7 @@ NOW = 1_795_953_600.0
 def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any) -> Context:
     """A machine where all is well, but for what is said."""
     config = config_of(text)
-    config = replace(config, state_dir=home / "state", auth_dir=home / "auth")
+    config = structs.replace(config, state_dir=home / "state", auth_dir=home / "auth")
     ready = [replaced(untouched(account), state="ready") for account in config.accounts]
     usual: dict[str, Any] = {
         "machine": Machine(home, {}, "linux", home / "root"),

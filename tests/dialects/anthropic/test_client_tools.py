@@ -72,3 +72,58 @@ def test_one_can_be_demanded(spoken: str) -> None:
 def test_anthropic_gets_its_own() -> None:
     """As they came."""
     assert rendered(ANTHROPIC)[0]["tools"] == TOOLS
+
+
+def system(*blocks: dict[str, Any], **members: Any) -> dict[str, Any]:
+    return {"role": "system", "content": list(blocks), **members}
+
+
+def changed(spoken: str, *turns: dict[str, Any]) -> tuple[set[str], str, set[str]]:
+    """The names of the tools that are declared, the rest of what is sent, and the losses."""
+    declared = [{"name": name, "input_schema": {"type": "object", "properties": {}}} for name in ("f", "g")]
+    sent, losses = rendered(spoken, tools=declared, messages=list(turns))
+    return set(functions(spoken, sent)), json.dumps({**sent, "tools": None}), losses
+
+
+USER, ANSWER = {"role": "user", "content": "go"}, {"role": "assistant", "content": "ok"}
+LATE = {"name": "late", "input_schema": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("spoken", MODELS)
+def test_tools_that_the_system_adds_and_removes(spoken: str) -> None:
+    """What counts is what is offered at the end; a tool that is only referred to is declared already."""
+    adds = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": LATE}}
+    refers = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "f"}}
+    removes = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "g"}}
+    names, rest, losses = changed(spoken, USER, ANSWER, USER, system(adds, refers, removes))
+    assert names == {"f", "late"}
+    assert "tool_" not in rest
+    assert not {loss for loss in losses if loss.startswith(("opaque", "system_turn"))}
+    again = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "late"}}
+    names, _, _ = changed(spoken, USER, system(adds), ANSWER, USER, system(again))
+    assert names == {"f", "g"}
+
+
+@pytest.mark.parametrize("spoken", MODELS)
+def test_what_the_system_says_for_a_while(spoken: str) -> None:
+    """It is shown until the user's next message, and not longer."""
+    note = {"type": "text", "text": "Be brief."}
+    _, rest, losses = changed(spoken, USER, system(note, clear_at="next_user_message"))
+    assert "Be brief." in rest
+    assert not any("clear_at" in loss for loss in losses)
+    _, rest, losses = changed(spoken, USER, system(note, clear_at="next_user_message"), ANSWER, USER)
+    assert "Be brief." not in rest
+    assert not losses
+    _, rest, _ = changed(spoken, USER, system(note, clear_at="never"), ANSWER, USER)
+    assert "Be brief." in rest
+
+
+@pytest.mark.parametrize("spoken", MODELS)
+def test_a_line_for_the_vendor_alone(spoken: str) -> None:
+    """Claude Code's first system text is no prompt, and other than that of the conversation before."""
+    line = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.332.abc; cc_entrypoint=cli;"}
+    prompt = {"type": "text", "text": "You are x."}
+    sent, losses = rendered(spoken, system=[line, prompt], messages=[USER])
+    assert "x-anthropic" not in json.dumps(sent)
+    assert "You are x." in json.dumps(sent)
+    assert not any("system" in loss for loss in losses)

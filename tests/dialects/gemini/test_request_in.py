@@ -252,7 +252,7 @@ def test_counting_requests_are_read() -> None:
     ("body", "param"),
     [
         ({}, "contents"),
-        ({"contents": {}}, "contents"),
+        ({"contents": "x"}, "contents"),
         ({"contents": [5]}, "contents[0]"),
         ({"contents": [{"role": "tool", "parts": []}]}, "contents[0].role"),
         ({"contents": [{"parts": [{"text": 5}]}]}, "contents[0].parts[0].text"),
@@ -283,6 +283,22 @@ def test_wrong_requests_name_the_member(body: Any, param: str | None) -> None:
         DIALECT.parse_request(json.dumps(body).encode(), model="g")
     assert caught.value.error.status == 400
     assert param is None or caught.value.error.param == param
+
+
+def test_an_object_is_a_list_of_one() -> None:
+    """So Google's guides write it, and its API takes it."""
+    body = {
+        "system_instruction": {"parts": {"text": "You are a cat."}},
+        "contents": {"role": "user", "parts": {"text": "Hello"}},
+        "tools": {"function_declarations": {"name": "f"}},
+    }
+    asked = DIALECT.parse_request(json.dumps(body).encode(), model="m", stream=False)
+    assert [part.text for part in asked.system] == ["You are a cat."]
+    assert [turn.parts for turn in asked.turns] == [(Text("Hello"),)]
+    assert [tool.name for tool in asked.tools] == ["f"]
+    called = {"id": "call_g1", "name": "f", "args": {}}
+    asked = read({"role": "model", "parts": {"functionCall": called}}, model(call("g")))
+    assert [part.id for turn in asked.turns for part in turn.parts] == ["call_g1", "call_g2"]
 
 
 def test_numbers_as_the_api_takes_them() -> None:

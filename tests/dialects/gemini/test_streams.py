@@ -161,6 +161,7 @@ def test_unusable_output_is_a_failure(reason: str) -> None:
     ("end", "parts", "expected"),
     [
         ("MAX_TOKENS", [{"text": "x"}], "length"),
+        ("CONTINUATION", [{"text": "x"}], "length"),
         ("SAFETY", [], "blocked"),
         ("SPII", [{"text": "x"}], "blocked"),
         ("OTHER", [], "blocked"),

@@ -201,6 +201,34 @@ class Members(unittest.TestCase):
         self.assertIsNone(odd.thinking)
         self.assertEqual(bytes(odd.extras["reasoning_effort"]), b'"default"')
 
+    def test_thinking_in_words_of_servers(self) -> None:
+        """Other dialects get what a client wrote for one server; what stood beside it is kept."""
+        off, budget = Thinking("off"), Thinking("budget", budget=2048)
+        google = {"thinking_config": {"thinking_budget": 0, "include_thoughts": True}}
+        cases: list[tuple[dict[str, Any], Thinking | None, set[str]]] = [
+            ({"reasoning": {"enabled": False}}, off, set()),
+            ({"enable_thinking": False, "thinking_budget": 9}, off, set()),
+            ({"enable_thinking": True, "thinking_budget": 2048}, budget, set()),
+            ({"enable_thinking": True}, Thinking("auto"), set()),
+            ({"think": "high"}, Thinking("level", level="high"), set()),
+            ({"chat_template_kwargs": {"enable_thinking": False}}, off, set()),
+            (
+                {"chat_template_kwargs": {"thinking": True, "x": 1}},
+                Thinking("auto"),
+                {"chat_template_kwargs"},
+            ),
+            ({"extra_body": {"google": google}}, off, set()),
+            (
+                {"google": {"thinking_config": {"thinking_level": "LOW"}}},
+                Thinking("level", level="low"),
+                set(),
+            ),
+            ({"extra_body": {"google": {"google": {"google": google}}}}, None, {"extra_body"}),
+        ]
+        for members, thinking, kept in cases:
+            asked = DIALECT.for_others(parse(**members))
+            self.assertEqual((asked.thinking, set(asked.extras)), (thinking, kept), members)
+
     def test_formats(self) -> None:
         """Structured output in both kinds."""
         self.assertIsNone(parse(response_format={"type": "text"}).output)

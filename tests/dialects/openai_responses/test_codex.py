@@ -10,8 +10,8 @@ from typing_extensions import get_type_hints
 
 from ampproxy.dialects import proof
 from ampproxy.dialects.openai_responses.codex import REFUSED, TAKEN, constrain
+from ampproxy.dialects.openai_responses.for_others import STATEFUL
 from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
-from ampproxy.dialects.openai_responses.state import STATEFUL
 from ampproxy.errors import ClientFault
 from ampproxy.model.loss import OF_REQUEST
 from ampproxy.model.parts import Signature

@@ -14,7 +14,7 @@ from ampproxy.adapt.schema import is_strict
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses import DIALECT
-from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained
+from ampproxy.dialects.openai_responses.for_others import require_self_contained, self_contained
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (

@@ -1,0 +1,1 @@
+More refusals are learned from: types of tools in other servers' words, thinking that has to be sent back (DeepSeek's models at other servers), Gemini's calls without a valid signature, values of `anthropic-beta`, a last message of the assistant's, a tool choice that is the default anyway, and limits in the words of Bedrock and Hugging Face.
