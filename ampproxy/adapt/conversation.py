@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.names import shorten
 from ampproxy.adapt.parts import NOTHING
@@ -46,22 +46,22 @@ def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
         if turn.role == "system" and turn.parts:
             losses("system_turn", f"turns[{number}]", _WHY)
             _hand_over(turns, number, tuple(map(_marked, turn.parts)))
-    return msgspec.structs.replace(request, turns=tuple(turns))
+    return replace(request, turns=tuple(turns))
 
 
 def _marked(part: Part) -> Part:
     if not isinstance(part, Text) or not part.text:
         return part
-    return msgspec.structs.replace(part, text=REMINDER.format(part.text))
+    return replace(part, text=REMINDER.format(part.text))
 
 
 def _hand_over(turns: list[Turn], number: int, parts: tuple[Part, ...]) -> None:
     """Give a turn's parts to a neighbour of the user's."""
     before, after = _neighbour(turns, number, -1), _neighbour(turns, number, 1)
     if before is not None:
-        turns[before] = msgspec.structs.replace(turns[before], parts=turns[before].parts + parts)
+        turns[before] = replace(turns[before], parts=turns[before].parts + parts)
     elif after is not None:
-        turns[after] = msgspec.structs.replace(turns[after], parts=parts + turns[after].parts)
+        turns[after] = replace(turns[after], parts=parts + turns[after].parts)
     else:
         turns[number] = Turn("user", parts)
         return
@@ -147,8 +147,7 @@ class _Settling:
         if self._target.host.after_results == "assistant":
             out = list(self._answered(out))
         turns_out = tuple(out)
-        same = turns_out == self._request.turns
-        return self._request if same else msgspec.structs.replace(self._request, turns=turns_out)
+        return self._request if turns_out == self._request.turns else replace(self._request, turns=turns_out)
 
     def _joined(self) -> list[_Turn]:
         """One turn where neighbours are one for the vendor."""
@@ -204,19 +203,16 @@ class _Settling:
             if self._profile.given_order:
                 # They are paired by their ids: namesakes have one answer.
                 answered.add(call.id)
-            where, nth, answer = results.take(call.id, number) or (
-                _NEVER,
-                index,
-                _Placed(at, self._interrupted(call, at)),
-            )
+            found = results.take(call.id, number)
+            where, nth, answer = found or (_NEVER, index, _Placed(at, self._interrupted(call, at)))
             if results.next_assistant[number] <= where < _NEVER:
                 self._losses("result_order", answer.at, "A result was moved up to the call it answers.")
             changed = {"name": call.name} if self._profile.named_results else {}
             if self._profile.unique_calls and (id_ := self._unique(call.id, used, at)) != call.id:
-                turn.parts[index] = _Placed(at, msgspec.structs.replace(call, id=id_))
+                turn.parts[index] = _Placed(at, replace(call, id=id_))
                 changed["call"] = id_
             if changed:
-                answer = _Placed(answer.at, msgspec.structs.replace(answer.part, **changed))
+                answer = _Placed(answer.at, replace(answer.part, **changed))
             answers.append((where, nth, answer))
         if self._profile.given_order:
             answers.sort(key=itemgetter(0, 1))
@@ -302,10 +298,9 @@ class _Settling:
             words = tuple([inner for inner in part.parts if isinstance(inner, Text)])
             if len(words) < len(part.parts):
                 if self._profile.result_media == "moved":
-                    why = "Moved to a user's message after the results."
-                    self._losses("result_media", at, why)
+                    self._losses("result_media", at, "Moved to a user's message after the results.")
                 late += (inner for inner in part.parts if not isinstance(inner, Text))
-                part = msgspec.structs.replace(part, parts=words)
+                part = replace(part, parts=words)
             results.append(part)
         return (*results, *late)
 
@@ -324,8 +319,7 @@ class _Settling:
             return parts
         why = "The call is not Gemini's; its check is skipped."
         self._losses("missing_signature", turn.parts[first].at, why)
-        signed = msgspec.structs.replace(call, signature=proof)
-        return (*parts[:first], signed, *parts[first + 1 :])
+        return (*parts[:first], replace(call, signature=proof), *parts[first + 1 :])
 
     def _note_order(self, turn: _Turn) -> None:
         called = False
@@ -358,8 +352,8 @@ class _Settling:
         if last and type(end) is Text and not self._profile.blank_texts and end.text != end.text.rstrip():
             why = "The end of an assistant's turn to be continued must not be blank."
             self._losses("trailing_blanks", at, why)
-            parts = (*parts[:-1], msgspec.structs.replace(end, text=end.text.rstrip()))
-        return turn if parts is turn.parts else msgspec.structs.replace(turn, parts=parts)
+            parts = (*parts[:-1], replace(end, text=end.text.rstrip()))
+        return turn if parts is turn.parts else replace(turn, parts=parts)
 
     def _well_begun(self, turns: list[Turn]) -> list[Turn]:
         """The user begins, and is the last where the model does not continue its own turn."""
@@ -384,7 +378,7 @@ class _Settling:
             others = turn.parts[len(results) :]
             if results and others:
                 yield Turn("user", results)
-                turn, after, results = msgspec.structs.replace(turn, parts=others), True, ()
+                turn, after, results = replace(turn, parts=others), True, ()
             if after and turn.role != "assistant" and not results:
                 self._losses("turns", "turns", f"An assistant's turn, {_ANSWERED!r}, was put after results.")
                 yield Turn("assistant", (Text(_ANSWERED),))
@@ -411,8 +405,7 @@ def _merged_turns(turns: Sequence[Turn]) -> list[Turn]:
     merged: list[Turn] = []
     for turn in turns:
         if merged and merged[-1].role == turn.role:
-            parts = merged[-1].parts + turn.parts
-            merged[-1] = msgspec.structs.replace(merged[-1], parts=parts)
+            merged[-1] = replace(merged[-1], parts=merged[-1].parts + turn.parts)
         else:
             merged.append(turn)
     return merged

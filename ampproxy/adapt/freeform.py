@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.model.base import Json
 from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
@@ -77,12 +77,10 @@ class FreeformCalls:
             part = event.part
             if isinstance(part, ToolCall) and part.name in self._names:
                 self._open[event.index] = [part.arguments]
-                bare = msgspec.structs.replace(part, arguments="", freeform=True)
-                return [msgspec.structs.replace(event, part=bare)]
+                return [replace(event, part=replace(part, arguments="", freeform=True))]
         elif isinstance(event, Delta) and event.index in self._open:
             self._open[event.index].append(event.text)
             return []
         elif isinstance(event, PartClosed) and event.index in self._open:
-            text = unwrap("".join(self._open.pop(event.index)))
-            return [Delta(event.index, text), event]
+            return [Delta(event.index, unwrap("".join(self._open.pop(event.index)))), event]
         return [event]

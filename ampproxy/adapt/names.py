@@ -45,13 +45,10 @@ class Unique(msgspec.Struct):
 
     def _numbered(self, name: str) -> str:
         number = self._next.get(name, 2)
-        while (candidate := self._with(name, f"_{number}")) in self._given:
+        while (candidate := shorten(name, self._limit - len(f"_{number}")) + f"_{number}") in self._given:
             number += 1
         self._next[name] = number + 1
         return candidate
-
-    def _with(self, name: str, suffix: str) -> str:
-        return shorten(name, self._limit - len(suffix)) + suffix
 
 
 class ToolNameMap:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import is_
 from typing import Any, Final, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.freeform import wrap
 from ampproxy.adapt.profile import DialectProfile
@@ -54,7 +54,7 @@ def fit_parts(request: ChatRequest, profile: DialectProfile, target: Target, los
         changed["system"] = tuple(text for text in system if text is not NOTHING)
     if not all(map(is_, turns, request.turns)):
         changed["turns"] = turns
-    return msgspec.structs.replace(request, **changed) if changed else request
+    return replace(request, **changed) if changed else request
 
 
 class PartFitter:
@@ -84,7 +84,7 @@ class PartFitter:
         if turn.extras and not self._own:
             self._lose_extras(turn.extras, at)
             changed["extras"] = {}
-        return msgspec.structs.replace(turn, **changed) if changed else turn
+        return replace(turn, **changed) if changed else turn
 
     def part(self, part: Part, role: Role, at: str) -> Any:
         """A part as it can be sent in a turn of a role."""
@@ -110,7 +110,7 @@ class PartFitter:
 
     def _opaque(self, part: Opaque, role: Role, at: str) -> Part:
         if part.dialect == self._profile.dialect:
-            if not self._profile.kinds_are_members or _has_kind(part):
+            if not self._profile.kinds_are_members or _flat(part.kind) in map(_flat, members(part.raw) or {}):
                 return part
         elif not self._own and (text := _as_text(part)):
             self._losses("opaque", at, f"Only {part.dialect} has '{part.kind}': sent as text.")
@@ -127,7 +127,7 @@ class PartFitter:
                 self._losses("orphan_reasoning", at, why)
                 return NOTHING
             # The id proves nothing, and clients also return one with what no vendor remembers.
-            part = msgspec.structs.replace(part, signature=None)
+            part = replace(part, signature=None)
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         lost = self._unread(part)
@@ -142,7 +142,7 @@ class PartFitter:
             return part
         why = "What another server keeps of its thinking means nothing to this one."
         self._losses("foreign_proof", at, why)
-        return msgspec.structs.replace(part, signature=None, redacted=False) if part.text else NOTHING
+        return replace(part, signature=None, redacted=False) if part.text else NOTHING
 
     def _unread(self, part: Reasoning) -> tuple[str, str] | None:
         """Why thinking is not taken back, with the kind of that loss."""
@@ -175,7 +175,7 @@ class PartFitter:
         if part.freeform:
             if self._profile.custom_tools or (self._own and self._profile.own_custom_tools):
                 return part
-            return msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
+            return replace(part, arguments=wrap(part.arguments), freeform=False)
         if not self._profile.object_arguments or (self._own and self._profile.own_arguments):
             return part
         arguments = raw_str(object_or_empty(part.arguments))
@@ -184,7 +184,7 @@ class PartFitter:
         if part.arguments.strip():
             why = "Arguments that are no JSON object went under '_raw'."
             self._losses("arguments", f"{at}.arguments", why)
-        return msgspec.structs.replace(part, arguments=arguments)
+        return replace(part, arguments=arguments)
 
     def _result(self, part: ToolResult, role: Role, at: str) -> Part:
         part = self._plain(part, at)
@@ -197,7 +197,7 @@ class PartFitter:
         if part.is_error and not self._profile.error_results:
             self._losses("is_error", at, "A result cannot be marked as an error; its text stands for itself.")
             changed["is_error"] = False
-        return msgspec.structs.replace(part, **changed) if changed else part
+        return replace(part, **changed) if changed else part
 
     def _misplaced(self, part: Part, role: Role, at: str) -> Part:
         self._losses(part_kind(part), at, f"Such a part has no place in a turn of the {role}'s.")
@@ -219,7 +219,7 @@ class PartFitter:
                 changed["extras"] = kept = {name: extras[name] for name in extras if name in self._shared}
                 if len(kept) < len(extras):
                     self._lose_extras(extras.keys() - kept.keys(), at)
-        return msgspec.structs.replace(part, **changed) if changed else part
+        return replace(part, **changed) if changed else part
 
     def _lose_extras(self, extras: Iterable[str], at: str) -> None:
         names = ", ".join(sorted(extras))
@@ -233,13 +233,13 @@ class PartFitter:
         part = self._plain(part, at, proofs=profile.part_proofs)
         if isinstance(source, Inline) and picture_type(source.data, source.media_type) != source.media_type:
             source = Inline(picture_type(source.data, source.media_type), source.data)
-            part = msgspec.structs.replace(part, source=source)
+            part = replace(part, source=source)
         if not self._has_place(role, "image", at):
             return NOTHING
         if part.detail is not None and not profile.details:
             if part.detail != "auto":
                 self._losses("detail", f"{at}.detail", f"{profile.vendor} has no hint for a resolution.")
-            part = msgspec.structs.replace(part, detail=None)
+            part = replace(part, detail=None)
         if not self._is_taken(source, profile.pictures):
             self._losses("image", at, f"{profile.vendor} takes no pictures of this type.")
             return NOTHING
@@ -283,7 +283,7 @@ class PartFitter:
     def _document_of_words(self, part: Document, words: str, at: str) -> Part:
         if self._profile.text_documents:
             part = self._named(part, at, self._profile.all_names)
-            return part if part.source is None else msgspec.structs.replace(part, source=None, text=words)
+            return part if part.source is None else replace(part, source=None, text=words)
         return self._only_words(part, words, at)
 
     def _only_words(self, part: Document, words: str, at: str) -> Part:
@@ -295,7 +295,7 @@ class PartFitter:
         if part.name is None or takes_name or (self._own and part.source is not None):
             return part
         self._losses("document_name", at, f"{self._profile.vendor} has no name for such a document.")
-        return msgspec.structs.replace(part, name=None)
+        return replace(part, name=None)
 
     def _audio(self, part: Audio, role: Role, at: str) -> Part:
         """Sound, or what was spoken."""
@@ -348,13 +348,8 @@ class PartFitter:
         self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
 
 
-def _has_kind(part: Opaque) -> bool:
-    """Whether a part has a member of the name of its kind, in either spelling."""
-    found = members(part.raw) or {}
-    return _flat(part.kind) in map(_flat, found)
-
-
 def _flat(name: str) -> str:
+    """A name of a member in neither spelling."""
     return name.replace("_", "").lower()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.conversation import settle_turns, system_first
 from ampproxy.adapt.names import ToolNameMap, tool_names
@@ -137,7 +137,7 @@ def as_prompt(request: ChatRequest, losses: Losses) -> ChatRequest:
             losses(kind, field, "A prompt has no place for it.")
             changed[field] = nothing
     turn = Turn("user", (Text(_GAP.join(_texts(request, losses))),))
-    return msgspec.structs.replace(request, system=(), turns=(turn,), **changed)
+    return replace(request, system=(), turns=(turn,), **changed)
 
 
 def _texts(request: ChatRequest, losses: Losses) -> Iterator[str]:

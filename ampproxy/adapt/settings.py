@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.names import shorten
 from ampproxy.adapt.profile import DialectProfile
@@ -43,33 +44,26 @@ def leave_out_refused(
         for member, field in profile.other_members.items()
         if not _takes(target, member) and getattr(request, field) != getattr(_NOTHING, field)
     }
-    _note(request, sampling, changed, losses)
+    for field in sampling:
+        if not is_usual(field, getattr(request.sampling, field)):
+            losses(field, f"sampling.{field}", "The server does not accept it.")
+    for field in changed:
+        if field != "parallel" or request.parallel is False:
+            losses(_KINDS.get(field, field), field, "The server does not accept it.")
     if sampling:
-        changed["sampling"] = msgspec.structs.replace(request.sampling, **sampling)
+        changed["sampling"] = replace(request.sampling, **sampling)
     own = request.extras if request.dialect == profile.dialect else {}
     extras = {name: raw for name, raw in own.items() if name in _NOTES or _takes(target, name)}
     if len(extras) < len(own):
         for name in own.keys() - extras.keys():
             losses("extras", f"extras.{name}", f"The server does not accept '{name}'.")
         changed["extras"] = extras
-    return msgspec.structs.replace(request, **changed) if changed else request
+    return replace(request, **changed) if changed else request
 
 
 def _takes(target: Target, member: str) -> bool:
     host = target.host
     return host.takes(host.renames.get(member, member))
-
-
-def _note(
-    request: ChatRequest, sampling: Mapping[str, Any], changed: Mapping[str, Any], losses: Losses
-) -> None:
-    for field in sampling:
-        value = getattr(request.sampling, field)
-        if not is_usual(field, value):
-            losses(field, f"sampling.{field}", "The server does not accept it.")
-    for field in changed:
-        if field != "parallel" or request.parallel is False:
-            losses(_KINDS.get(field, field), field, "The server does not accept it.")
 
 
 def fit_account(request: ChatRequest, profile: DialectProfile, losses: Losses) -> ChatRequest:
@@ -81,7 +75,7 @@ def fit_account(request: ChatRequest, profile: DialectProfile, losses: Losses) -
         _fit_metadata(request, profile, losses, changed)
     if request.dialect != profile.dialect:
         _fit_others(request, profile, losses, changed)
-    return msgspec.structs.replace(request, **changed) if changed else request
+    return replace(request, **changed) if changed else request
 
 
 def _fit_others(
@@ -183,7 +177,7 @@ def fit_sampling(
     if profile.one_of_draws and not own and None not in (found.temperature, found.top_p):
         field = "temperature" if is_usual("temperature", found.temperature) else "top_p"
         found = _without(found, field, field, "Current models refuse the two together.", losses)
-    return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
+    return request if found is request.sampling else replace(request, sampling=found)
 
 
 def _refused(profile: DialectProfile, target: Target) -> frozenset[str]:
@@ -195,22 +189,22 @@ def _refused(profile: DialectProfile, target: Target) -> frozenset[str]:
 def _without(found: Sampling, field: str, kind: str, why: str, losses: Losses) -> Sampling:
     if not is_usual(field, getattr(found, field)):
         losses(kind, f"sampling.{field}", why)
-    return msgspec.structs.replace(found, **{field: None})
+    return replace(found, **{field: None})
 
 
 def _in_range(found: Sampling, profile: DialectProfile, target: Target, losses: Losses) -> Sampling:
     heat, most = found.temperature, profile.temperature
     if heat is not None and most is not None and not 0 <= heat <= most:
         losses("temperature", "sampling.temperature", f"{heat} is not within 0 to {most:g}.")
-        found = msgspec.structs.replace(found, temperature=most if heat > most else 0)
+        found = replace(found, temperature=most if heat > most else 0)
     several = profile.candidates if target.candidates is None else target.candidates
     if found.candidates is not None and several is not None and found.candidates > several:
         losses("candidates", "sampling.candidates", f"At most {several} answers can be asked for.")
-        found = msgspec.structs.replace(found, candidates=several)
+        found = replace(found, candidates=several)
     listed, longest = found.top_logprobs, profile.top_logprobs
     if listed is not None and longest is not None and not 0 <= listed <= longest:
         losses("logprobs", "sampling.top_logprobs", f"From 0 to {longest} can be listed.")
-        found = msgspec.structs.replace(found, top_logprobs=longest if listed > longest else 0)
+        found = replace(found, top_logprobs=longest if listed > longest else 0)
     return found
 
 
@@ -226,7 +220,7 @@ def draw_while_thinking(request: ChatRequest, losses: Losses, *, own: bool) -> C
         if kept or (field == "top_p" and own and value >= _THINKING_TOP_P):
             continue
         found = _without(found, field, field, "A model that thinks refuses it.", losses)
-    return msgspec.structs.replace(request, sampling=found)
+    return replace(request, sampling=found)
 
 
 def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -234,7 +228,7 @@ def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, loss
     found = _fit_limit(request, profile, target, losses)
     if found.stop:
         found = _fit_stops(found, profile, target, losses)
-    return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
+    return request if found is request.sampling else replace(request, sampling=found)
 
 
 def is_small(request: ChatRequest) -> bool:
@@ -258,7 +252,7 @@ def _fit_limit(request: ChatRequest, profile: DialectProfile, target: Target, lo
         losses("output_limit", "sampling.max_tokens", why)
     else:
         losses("max_tokens", "sampling.max_tokens", why)
-    return msgspec.structs.replace(found, max_tokens=fits)
+    return replace(found, max_tokens=fits)
 
 
 def _fit_stops(found: Sampling, profile: DialectProfile, target: Target, losses: Losses) -> Sampling:
@@ -273,12 +267,12 @@ def _fit_stops(found: Sampling, profile: DialectProfile, target: Target, losses:
     if profile.stops is not None and len(stop) > profile.stops:
         losses("stop", "sampling.stop", f"Only the first {profile.stops} stop sequences are taken.")
         stop = stop[: profile.stops]
-    return found if stop == found.stop else msgspec.structs.replace(found, stop=stop)
+    return found if stop == found.stop else replace(found, stop=stop)
 
 
 def _no_stops(found: Sampling, why: str, losses: Losses) -> Sampling:
     losses("stop", "sampling.stop", why)
-    return msgspec.structs.replace(found, stop=())
+    return replace(found, stop=())
 
 
 #: Dialect -> members of its requests -> those of their members that are such wishes; ``None``: all of it.
@@ -320,7 +314,7 @@ def without_preferences(
     if openai and request.dialect == ANTHROPIC and loads(request.extras.get("speed", b"null")) == "fast":
         # OpenAI has it as a tier.
         extras = _kept(request.extras, ("speed",))
-        request = msgspec.structs.replace(request, extras=extras, service_tier="fast")
+        request = replace(request, extras=extras, service_tier="fast")
     wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
@@ -333,7 +327,7 @@ def without_preferences(
     found = losses.all()
     if not found:
         return request, ()
-    return msgspec.structs.replace(request, extras=extras, tools=tools, turns=turns), found
+    return replace(request, extras=extras, tools=tools, turns=turns), found
 
 
 def _is_wish(members: frozenset[str] | None, value: Json) -> bool:
@@ -358,4 +352,4 @@ def _one(each: Tool | Turn, wishes: frozenset[str], at: str, losses: Losses) -> 
     found = sorted(wishes & each.extras.keys())
     for name in found:
         losses("preference", f"{at}.extras.{name}", _WHY)
-    return msgspec.structs.replace(each, extras=_kept(each.extras, found)) if found else each
+    return replace(each, extras=_kept(each.extras, found)) if found else each

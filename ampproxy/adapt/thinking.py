@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.settings import draw_while_thinking, fit_sampling, is_small
@@ -62,7 +62,7 @@ def _amount(wish: Thinking) -> tuple[str, str]:
 
 
 def _with(request: ChatRequest, wish: Thinking | None) -> ChatRequest:
-    return request if wish == request.thinking else msgspec.structs.replace(request, thinking=wish)
+    return request if wish == request.thinking else replace(request, thinking=wish)
 
 
 def levels_of(target: Target) -> tuple[Level, ...]:
@@ -85,7 +85,7 @@ def _off(request: ChatRequest, wish: Thinking, target: Target, losses: Losses) -
         return _with(_with_room(request, budget_of("low"), target, losses), None)
     least = nearest_level("minimal", levels)
     losses("thinking", _PATH, f"{target.model} always thinks; it was asked for the least.")
-    asked = msgspec.structs.replace(wish, mode="level", level=least)
+    asked = replace(wish, mode="level", level=least)
     return _with(_with_room(request, budget_of(least), target, losses), asked)
 
 
@@ -100,13 +100,13 @@ def _on(
     levels = levels_of(target)
     if not levels:
         losses(*_amount(wish), f"The amount of thinking of {target.model} cannot be set there.")
-        return _with(request, msgspec.structs.replace(wish, mode="auto", level=None, budget=None))
+        return _with(request, replace(wish, mode="auto", level=None, budget=None))
     sent = level if trusted else nearest_level(level, levels)
     if wish.mode == "budget":
         losses("thinking_budget", "thinking.budget", f"A budget of {wish.budget} tokens became '{sent}'.")
     elif sent != level or target.host.efforts == ("none", "default"):
         losses("thinking_level", "thinking.level", f"Effort '{level}' became '{sent}'.")
-    return _with(request, msgspec.structs.replace(wish, mode="level", level=sent, budget=None))
+    return _with(request, replace(wish, mode="level", level=sent, budget=None))
 
 
 def _in_tokens(wish: Thinking) -> Thinking:
@@ -114,8 +114,8 @@ def _in_tokens(wish: Thinking) -> Thinking:
     if wish.mode == "budget" or wish.level is None:
         return wish
     if wish.level == "max":
-        return msgspec.structs.replace(wish, mode="auto", level=None)
-    return msgspec.structs.replace(wish, mode="budget", budget=budget_of(wish.level), level=None)
+        return replace(wish, mode="auto", level=None)
+    return replace(wish, mode="budget", budget=budget_of(wish.level), level=None)
 
 
 def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int:
@@ -141,8 +141,7 @@ def _with_room(
     if limit is None or limit < least:
         return request
     raised = raised_limit(limit, tokens, target, losses)
-    sampling = msgspec.structs.replace(request.sampling, max_tokens=raised)
-    return msgspec.structs.replace(request, sampling=sampling)
+    return replace(request, sampling=replace(request.sampling, max_tokens=raised))
 
 
 def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
@@ -211,7 +210,7 @@ def _by_budget(request: ChatRequest, wish: Thinking, target: Target, losses: Los
         request = _with_room(request, given, target, losses)
     elif wanted is not None and given != wanted:
         losses(*_amount(wish), f"The model does not accept a budget of {wanted}; {given} was sent.")
-    return _with(request, msgspec.structs.replace(wish, mode="budget", budget=given, level=None))
+    return _with(request, replace(wish, mode="budget", budget=given, level=None))
 
 
 def _by_level(request: ChatRequest, wish: Thinking, target: Target, losses: Losses) -> ChatRequest:
@@ -225,7 +224,7 @@ def _by_level(request: ChatRequest, wish: Thinking, target: Target, losses: Loss
     elif given != wanted or wish.mode == "budget":
         asked = wish.budget if wish.mode == "budget" else wanted
         losses(*_amount(wish), f"The model does not support thinking of {asked}; the level {given} was sent.")
-    return _with(request, msgspec.structs.replace(wish, mode="level", level=given, budget=None))
+    return _with(request, replace(wish, mode="level", level=given, budget=None))
 
 
 _LEAST = "The model always thinks; it was set to the minimum."
@@ -288,8 +287,8 @@ def plan_thinking(
     extras.pop(MEMBER, None)
     if plan.member is not None:
         extras[MEMBER] = plan.member
-    sampling = msgspec.structs.replace(request.sampling, max_tokens=plan.limit)
-    request = msgspec.structs.replace(request, thinking=plan.wish, sampling=sampling, extras=extras)
+    sampling = replace(request.sampling, max_tokens=plan.limit)
+    request = replace(request, thinking=plan.wish, sampling=sampling, extras=extras)
     if _is_forced(request) and (why := _no_force(plan, target)):
         request = free_choice(request, losses, why)
     if plan.on:
@@ -301,8 +300,7 @@ def without_member(request: ChatRequest) -> ChatRequest:
     """The request without its client's own words for a wish to think, which is another one now."""
     if MEMBER not in request.extras:
         return request
-    extras = {name: value for name, value in request.extras.items() if name != MEMBER}
-    return msgspec.structs.replace(request, extras=extras)
+    return replace(request, extras={name: value for name, value in request.extras.items() if name != MEMBER})
 
 
 def _is_forced(request: ChatRequest) -> bool:

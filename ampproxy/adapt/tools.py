@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.freeform import SCHEMA, described
 from ampproxy.adapt.names import ToolNameMap
@@ -45,26 +45,26 @@ def fit_output(request: ChatRequest, profile: DialectProfile, target: Target, lo
     if output.schema is None and not profile.json_output:
         why = f"{profile.vendor} has no JSON output without a schema, and nothing is added to a prompt."
         losses("output_format", "output", why)
-        return msgspec.structs.replace(request, output=None)
+        return replace(request, output=None)
     if own:
         return request
     if request.tools and not profile.output_beside_tools and target.thinking != "level":
         losses("output_format", "output", "This model refuses a response format beside functions.")
-        return msgspec.structs.replace(request, output=None)
+        return replace(request, output=None)
     if output.schema is None:
         return request
     fitted = _fit_schema(output, output.schema, profile, losses)
-    return msgspec.structs.replace(request, output=_fit_name(fitted, profile, losses))
+    return replace(request, output=_fit_name(fitted, profile, losses))
 
 
 def _fit_name(output: OutputFormat, profile: DialectProfile, losses: Losses) -> OutputFormat:
     if profile.schema_names:
         name = ToolNameMap(*profile.name)(output.name or profile.schema_names)
-        return output if name == output.name else msgspec.structs.replace(output, name=name)
+        return output if name == output.name else replace(output, name=name)
     if output.name:
         losses("schema_name", "output.name", f"{profile.vendor} has no names of schemas.")
     schema = None if output.schema is None else with_description(output.schema, output.description)
-    return msgspec.structs.replace(output, name=None, description=None, schema=schema)
+    return replace(output, name=None, description=None, schema=schema)
 
 
 def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, losses: Losses) -> OutputFormat:
@@ -73,9 +73,8 @@ def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, los
     if profile.output_schema == "strict":
         strict = is_strict(schema)
         if output.strict and not strict:
-            why = "A strict schema must be closed and require all its members."
-            losses("strict", "output", why)
-        return msgspec.structs.replace(output, strict=output.strict is not False and strict)
+            losses("strict", "output", "A strict schema must be closed and require all its members.")
+        return replace(output, strict=output.strict is not False and strict)
     return output
 
 
@@ -85,7 +84,7 @@ def _closed(output: OutputFormat, schema: Json, losses: Losses) -> OutputFormat:
     if not _close(value):
         return output
     losses("open_schema", "output.schema", "Objects that admit further members were closed.")
-    return msgspec.structs.replace(output, schema=to_raw(value))
+    return replace(output, schema=to_raw(value))
 
 
 def _close(node: Any, depth: int = 0) -> bool:
@@ -119,16 +118,16 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
             return free_choice(request, losses, f"A call cannot be demanded of {target.model}.")
         if request.thinking is None or request.thinking.mode != "off":
             losses("thinking", "thinking", "A call was demanded, and the model must not think then.")
-            request = msgspec.structs.replace(request, thinking=Thinking("off"))
+            request = replace(request, thinking=Thinking("off"))
     if choice.mode in host.choices:
         return request
     if choice.mode == "none":
         losses("tool_choice", "choice", "The server cannot be asked for no call: it was shown no tools.")
-        return msgspec.structs.replace(request, choice=None, tools=(), hosted=())
+        return replace(request, choice=None, tools=(), hosted=())
     if choice.mode == "named" and "required" in host.choices:
         # Some call must be made, and the one tool that was named is the only one that may be.
         only = (choice.name,) if choice.name is not None else choice.allowed
-        return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))
+        return replace(request, choice=ToolChoice("required", allowed=only))
     return free_choice(request, losses, "The server lets the model choose whether to call.")
 
 
@@ -146,8 +145,8 @@ def choose_declared(request: ChatRequest, losses: Losses) -> ChatRequest:
         return request
     losses("tool_choice", "choice", f"Chosen, but not declared: {', '.join(lost)}.")
     left = tuple(name for name in choice.allowed if name in declared)
-    choice = msgspec.structs.replace(choice, allowed=left) if left else None
-    return msgspec.structs.replace(request, choice=choice)
+    choice = replace(choice, allowed=left) if left else None
+    return replace(request, choice=choice)
 
 
 def _thinks(request: ChatRequest, target: Target) -> bool:
@@ -160,7 +159,7 @@ def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:
     """The request with a call that is possible, where one was demanded."""
     losses("tool_choice", "choice", why)
     allowed = request.choice.allowed if request.choice is not None else ()
-    return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=allowed))
+    return replace(request, choice=ToolChoice("auto", allowed=allowed))
 
 
 def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
@@ -178,10 +177,9 @@ def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, los
     if request.hosted and not own:
         changed["hosted"] = tuple(_fit_hosted(request, profile, losses))
     if changed:
-        request = msgspec.structs.replace(request, **changed)
+        request = replace(request, **changed)
     if request.choice is not None and request.choice.allowed and not profile.allowed_tools:
-        choice = msgspec.structs.replace(request.choice, allowed=())
-        request = msgspec.structs.replace(request, choice=choice)
+        request = replace(request, choice=replace(request.choice, allowed=()))
     if profile.history_tools and not (own or request.tools or request.hosted):
         request = _with_stubs(request, losses)
     return _without_vain_wishes(request, profile, losses, own=own)
@@ -196,13 +194,12 @@ def _without_vain_wishes(
     if choice is not None and not has_tools and not (own and profile.choice_alone):
         if choice.mode in _FORCED:
             losses("tool_choice", "choice", "There is no tool that could be chosen.")
-        request = msgspec.structs.replace(request, choice=None)
+        request = replace(request, choice=None)
     if request.parallel is None or own:
         return request
     if has_tools and not profile.parallel and request.parallel is False:
         losses("parallel", "parallel", f"{profile.vendor} cannot be asked for one call at a time.")
-    keeps = has_tools and profile.parallel
-    return request if keeps else msgspec.structs.replace(request, parallel=None)
+    return request if has_tools and profile.parallel else replace(request, parallel=None)
 
 
 class _Fitting:
@@ -240,7 +237,7 @@ class _Fitting:
             self._fit_schema(tool, at, changed)
             if tool.strict is not None or self._strict == "closed":
                 self._fit_strict(tool, at, changed)
-        return msgspec.structs.replace(tool, **changed) if changed else tool
+        return replace(tool, **changed) if changed else tool
 
     def _drop_foreign(self, tool: Tool, at: str, changed: dict[str, Any]) -> None:
         if tool.cache is not None and not self._profile.cache_marks:
@@ -351,7 +348,7 @@ def _with_stubs(request: ChatRequest, losses: Losses) -> ChatRequest:
         return request
     losses("tools", "tools", "The calls in the history were declared as tools that must not be used.")
     tools = tuple(Tool(name, schema=ANY_OBJECT) for name in calls)
-    return msgspec.structs.replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
+    return replace(request, tools=tools, choice=ToolChoice("none"), parallel=None)
 
 
 def settings_of(hosted: HostedTool) -> dict[str, Any]:

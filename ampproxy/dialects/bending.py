@@ -363,18 +363,13 @@ _ADDING = {"thoughts": "renamed", "signatures": "missing_signature", "no-prefill
 def _change(text: bytes, lesson: Lesson) -> bytes | None:
     """What becomes of a member's text: ``None``: it stays; :data:`GONE`: it is left out."""
     value = loads(text)
-    if lesson.act == "leave-out":
-        if lesson.was and not _was(value, lesson.was):
-            return None
-        default = lesson.place == ("tool_choice",) and value in ("auto", {"type": "auto"})
-        return (
-            GONE
-            if default or is_empty(value) or may_change(lesson.place, unknown=True, value=value)
-            else None
-        )
-    if not may_change(lesson.place, unknown=False) or (lesson.was and not _was(value, lesson.was)):
+    if lesson.was and not _was(value, lesson.was):
         return None
-    return _BENDS[lesson.act](value, lesson)
+    if lesson.act == "leave-out":
+        default = lesson.place == ("tool_choice",) and value in ("auto", {"type": "auto"})
+        goes = default or is_empty(value) or may_change(lesson.place, unknown=True, value=value)
+        return GONE if goes else None
+    return _BENDS[lesson.act](value, lesson) if may_change(lesson.place, unknown=False) else None
 
 
 def _was(value: Any, was: str) -> bool:

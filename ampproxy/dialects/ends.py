@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.errors import by_word
 from ampproxy.dialects.json import is_object, loads
@@ -113,8 +113,7 @@ def honest_end(end: Finished, *, cut: bool) -> Finished:
     """The end of an answer; a good one in the middle of a call is none: servers (vLLM) report a call where
     the limit cut one off.
     """
-    good = end.reason in ("stop", "tool_calls")
-    return msgspec.structs.replace(end, reason="length", detail=CUT) if cut and good else end
+    return replace(end, reason="length", detail=CUT) if cut and end.reason in ("stop", "tool_calls") else end
 
 
 def broke(word: str, kind: ErrorKind = "unavailable") -> WireError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.proof import MARK as _MARK
 from ampproxy.model.base import Value
@@ -60,7 +60,7 @@ class BodyFacts(Value, frozen=True):
 
     def continuing(self, continued: Continued | None) -> BodyFacts:
         """The same facts of a request that was this by itself."""
-        return msgspec.structs.replace(self, continued=continued)
+        return replace(self, continued=continued)
 
 
 def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:

@@ -160,8 +160,7 @@ class StreamMonitor:
 
 def made(name: str, **values: Any) -> bytes:
     """An event that a vendor left out."""
-    data = encode({"type": name, **values})
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), encode({"type": name, **values}))
 
 
 def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:

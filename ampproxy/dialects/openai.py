@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.errors import by_word, is_context_length, kind_of_status, plain_message, retry_after
@@ -173,8 +173,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
     wait = retry_after(headers)
     if wait is None and error.kind == "rate_limit":
         wait = _wait_in(error.message)
-    request_id = headers.get("x-request-id") or None
-    return msgspec.structs.replace(error, retry_after=wait, request_id=request_id)
+    return replace(error, retry_after=wait, request_id=headers.get("x-request-id") or None)
 
 
 def error_from(value: object, status: int | None = None) -> WireError:

@@ -49,7 +49,9 @@ _MOST_CALLS = 1024
 #: before ``model`` can only open a member's name, so this cannot lie within a string.
 _HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
 #: The beginning of a call that has a name.
-_CALL = re.compile(rb'"tool_calls": ?\[\{[^{}\[\]]*?"index": ?(?P<index>[0-9]+)[,}][^\[\]]*?"name": ?"[^"]')
+_CALL = re.compile(
+    rb'"tool_calls": ?\[\{[^{}\[\]]{0,800}?"index": ?(?P<index>[0-9]{1,9})[,}][^\[\]]{0,800}?"name": ?"[^"]'
+)
 #: The beginning of an answer, which only names its role.
 _BARE = re.compile(
     rb'"delta": ?\{(?:"role": ?"assistant", ?"content": ?""|"content": ?"", ?"role": ?"assistant")'
@@ -83,8 +85,7 @@ def _is_doubtful(choices: msgspec.Raw) -> bool:
     text = bytes(choices)
     if _END.search(text):
         return True
-    called = _CALLED.search(text) is not None
-    if called:
+    if _CALLED.search(text):
         return NO_NAME.search(text) is not None or may_be_cut(text)
     return _ENDS_CALLING.search(text) is not None
 

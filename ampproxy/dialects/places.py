@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.proof import Place
 from ampproxy.model.parts import Image, Part, Reasoning, Text, ToolCall
@@ -87,7 +88,7 @@ def settle(parts: Sequence[Part]) -> list[Part]:
             # The nearest part on the side on which it belongs, else on the other.
             first, second = (places.after, places.before) if after else (places.before, places.after)
             if (home := first(at)) is not None or (home := second(at)) is not None:
-                found[home] = msgspec.structs.replace(found[home], signature=carrier.signature)
+                found[home] = replace(found[home], signature=carrier.signature)
     return [part for part in found if not isinstance(part, Carrier)]
 
 

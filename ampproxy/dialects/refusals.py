@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.bending import bent
 from ampproxy.dialects.json import encode, loads
@@ -104,8 +104,7 @@ def _complaints(value: Any, refusal: bytes) -> list[Complaint]:
         found.append(complaint)
         if len(found) == MAX_COMPLAINTS:
             break
-    exact = [complaint for complaint in found if complaint.exact]
-    return exact or found
+    return [complaint for complaint in found if complaint.exact] or found
 
 
 def _within(value: Any, depth: int) -> Iterator[Complaint]:
@@ -255,7 +254,7 @@ def _beside_thinking(lesson: Lesson, body: dict[str, Any]) -> Lesson:
     """The lesson for requests that ask for thinking."""
     asked = places_of(("thinking",), body)
     apart = bool(asked) and asked[0][0] != lesson.place[0]
-    return msgspec.structs.replace(lesson, beside=asked[0]) if apart else lesson
+    return replace(lesson, beside=asked[0]) if apart else lesson
 
 
 def _places(complaint: Complaint, body: dict[str, Any]) -> tuple[Place, ...]:
@@ -310,8 +309,7 @@ def _may_be_named(new: str, old: str) -> bool:
 
 def _thinking(refused: str, wanted: str) -> Lesson:
     if wanted:
-        value = encode({"type": wanted}).decode()
-        return Lesson(("thinking",), "exactly", value=value, was=refused)
+        return Lesson(("thinking",), "exactly", value=encode({"type": wanted}).decode(), was=refused)
     return Lesson(("thinking",), "leave-out", was=refused)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families, Family, Taken, shipped
@@ -43,14 +43,14 @@ def target_at(
     host = _host(base_url, profile, target)
     thinks = _thinks((families or shipped()).find(model))
     chat_tools = target.chat_tools if host.vendor_rules else "always"
-    return msgspec.structs.replace(target, host=host, thinks=thinks, chat_tools=chat_tools)
+    return replace(target, host=host, thinks=thinks, chat_tools=chat_tools)
 
 
 def _over_messages(target: Target, host: Host | None) -> Target:
     """The model as a server of Messages serves it; Anthropic's own rules hold for its own models anywhere."""
     if host is None:
         return target
-    return msgspec.structs.replace(
+    return replace(
         target,
         host=host,
         thinking=host.thinking or target.thinking,
@@ -65,7 +65,7 @@ def _host(base_url: str, profile: str, target: Target) -> Host:
     if found.known or target.openai_members is not True:
         return found
     served = shipped_hosts().find("", "openai", target.model)
-    return msgspec.structs.replace(served, name=found.name, known=False, vendor_rules=False)
+    return replace(served, name=found.name, known=False, vendor_rules=False)
 
 
 def _thinks(family: Family) -> bool | None:
@@ -86,4 +86,4 @@ def target_for(dialect: str, model: str, families: Families | None = None) -> Ta
     family = (families or shipped()).find(model)
     names = _OF_REQUESTS + _EVERYWHERE if family.holds_in(dialect) else _EVERYWHERE
     known: dict[str, Any] = {name: value for name in names if (value := getattr(family, name)) is not None}
-    return msgspec.structs.replace(Target(without_suffix(model)), **known)
+    return replace(Target(without_suffix(model)), **known)

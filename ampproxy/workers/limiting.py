@@ -15,6 +15,8 @@ from ampproxy.server.limiter import Limiter
 
 #: Seconds that the supervisor may take to answer; then a worker goes by its own count.
 TIMEOUT = 2.0
+#: So many questions may be answered too late; of further ones it is not made up for what the answer counted.
+MAX_OVERDUE = 10_000
 
 
 class Entrance:
@@ -75,7 +77,7 @@ class Entrance:
     def _late(self, _: Failure, number: int, tenant: str) -> bool:
         """It is served, whatever the answer will be: so it counts in any case."""
         self._waiting.pop(number, None)
-        if self.open:
+        if self.open and len(self._overdue) < MAX_OVERDUE:
             self._overdue[number] = tenant
             self._send(Enter(tenant, 0, 0))
         return True

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from ampproxy.channel.messages import Enter, encode, from_supervisor, from_worker
 from ampproxy.server.limiter import kept_nowhere
+from ampproxy.workers import limiting
 from ampproxy.workers.limiting import TIMEOUT, Entrance, Gate
 
 
@@ -122,3 +124,15 @@ def test_a_late_answer() -> None:
     one.limiter.leave("a")
     one.limiter.leave("a")
     assert running["a"] == 2
+
+
+def test_no_answers_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every question is remembered of a supervisor that stands still."""
+    monkeypatch.setattr(limiting, "MAX_OVERDUE", 3)
+    worker = Worker(Gate(Counter()))
+    worker.late = []
+    for _ in range(9):
+        worker.limiter.enter("a", 100)
+        worker.clock.advance(TIMEOUT)
+    assert len(worker.entrance._overdue) == 3
+    assert len(worker.late) == 9 + 3

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.errors import is_context_length, kind_of_status, plain_message, retry_after
@@ -75,7 +75,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
         found = WireError(kind, plain_message(status, body), status)
     known = TYPES.get(found.code or "")
     kind = found.kind if known or found.kind == "context_length" else kind_of_status(status)
-    return msgspec.structs.replace(
+    return replace(
         found,
         kind=kind,
         status=status,
@@ -98,8 +98,7 @@ def read_error(body: bytes) -> WireError | None:
     if not message.strip():
         named = f" ({code[:60]})" if code else ""
         message = f"The vendor reported an error{named} and gave no reason."
-    request_id = request if isinstance(request, str) else None
-    return WireError(kind, message, status, code, request_id=request_id)
+    return WireError(kind, message, status, code, request_id=request if isinstance(request, str) else None)
 
 
 def _error_in(whole: object) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.anthropic.blocks import parse_content, parse_message
 from ampproxy.dialects.json import (
@@ -107,7 +108,7 @@ def as_functions(request: ChatRequest) -> ChatRequest:
     if not functions:
         return request
     left = tuple(tool for tool, function in found if function is None)
-    return msgspec.structs.replace(request, tools=(*request.tools, *functions), hosted=left)
+    return replace(request, tools=(*request.tools, *functions), hosted=left)
 
 
 def _function(tool: HostedTool) -> Tool | None:
@@ -210,7 +211,7 @@ def for_others(request: ChatRequest) -> ChatRequest:
             break
     if request.system and request.system[0].text.startswith(_BILLING):
         # It is another in each conversation, and would keep other vendors from caching what follows.
-        request = msgspec.structs.replace(request, system=request.system[1:])
+        request = replace(request, system=request.system[1:])
     return as_functions(request) if request.hosted else request
 
 
@@ -233,9 +234,7 @@ def _settled(request: ChatRequest) -> ChatRequest:
                 continue
             turn = Turn(turn.role, tuple(parts), extras)
         turns.append(turn)
-    return msgspec.structs.replace(
-        request, turns=tuple(turns), tools=tuple(tools.values()), hosted=tuple(hosted)
-    )
+    return replace(request, turns=tuple(turns), tools=tuple(tools.values()), hosted=tuple(hosted))
 
 
 def _is_change(part: Part) -> bool:
@@ -341,8 +340,7 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
     if kind == "enabled":
         budget = fields.take("budget_tokens", int)
         # Models that take a budget show their thinking unless they are told not to.
-        shown = show is not False
-        return Thinking("budget" if budget is not None else "auto", budget, level, shown)
+        return Thinking("budget" if budget is not None else "auto", budget, level, show is not False)
     return Thinking("level" if level else "auto", level=level, show=show)
 
 
@@ -360,8 +358,7 @@ def _tools(top: Fields) -> dict[str, Any]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for number, raw in enumerate(items(top.take_raw("tools") or Json(b"[]"), "tools")):
-        at = f"tools[{number}]"
-        tool = Fields(raw, at, nulls=False)
+        tool = Fields(raw, f"tools[{number}]", nulls=False)
         kind = text_of(tool.take_raw("type") or NULL) or "custom"
         if kind == "function" or (kind == "custom" and "parameters" in tool.left):
             tool, kind = _of_openai(tool), "custom"

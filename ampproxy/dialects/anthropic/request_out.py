@@ -122,8 +122,7 @@ _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "
 def render_request(asked: ChatRequest, target: Target) -> Rendered:
     """Write a request for ``target``. Never raises."""
     losses = Losses()
-    known = without_stale_member(asked, target)
-    request, names, wrapped = adapt(known, PROFILE, target, losses, is_harmless)
+    request, names, wrapped = adapt(without_stale_member(asked, target), PROFILE, target, losses, is_harmless)
     writer = BlockWriter(names, ToolNameMap(*PROFILE.name))
     body: dict[str, Any] = {"model": target.model, "max_tokens": request.sampling.max_tokens}
     if request.system:

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
@@ -325,9 +326,9 @@ def _members(raw: Json) -> Members:
 def _bare(part: Any) -> tuple[Any, str | None]:
     """A part as it opens, without what its deltas bring, and the signature that it opened with."""
     if isinstance(part, Text):
-        return msgspec.structs.replace(part, text=""), None
+        return replace(part, text=""), None
     if isinstance(part, ToolCall):
-        return msgspec.structs.replace(part, arguments=""), None
+        return replace(part, arguments=""), None
     if isinstance(part, Reasoning) and not part.redacted:
         return Reasoning(""), part.signature.value if part.signature else None
     return part, None

@@ -214,8 +214,7 @@ class AnthropicStreamRenderer(Renderer):
         for block in carrier(part.signature, "call"):
             self._render_whole(block, out)
         self._signature = None
-        bare = {**call_block(part, own=self._own), "input": {}}
-        self._open(part, bare, "", out)
+        self._open(part, {**call_block(part, own=self._own), "input": {}}, "", out)
         if part.freeform:
             out.append(self._text('{"input":"'))
         if part.arguments:

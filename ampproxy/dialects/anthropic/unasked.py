@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.model.events import Delta, Event, PartClosed, PartSigned, PartStarted, SectionBreak
@@ -41,7 +42,7 @@ def bare(part: _AnyPart) -> _AnyPart:
     """The part without a proof."""
     if isinstance(part, Audio | Opaque) or getattr(part, "signature", None) is None:
         return part
-    stripped: _AnyPart = msgspec.structs.replace(part, signature=None)  # type: ignore[type-var]
+    stripped: _AnyPart = replace(part, signature=None)  # type: ignore[type-var]
     return stripped
 
 
@@ -69,7 +70,7 @@ class Unasked(msgspec.Struct):
                 return None
             part = bare(event.part)
             self.dropped = self.dropped or part is not event.part
-            return event if part is event.part else msgspec.structs.replace(event, part=part)
+            return event if part is event.part else replace(event, part=part)
         if isinstance(event, PartSigned):
             self.dropped = True
             return None

@@ -143,8 +143,7 @@ class Answer:
             self._close(choice, out)
         self._report(out)
         if not choices:
-            detail = self._blocked
-            out.append(Finished("blocked", detail=detail))
+            out.append(Finished("blocked", detail=self._blocked))
         for choice in choices:
             reason = finish_of(choice.detail or "", called=choice.called, has_content=choice.has_content)
             out.append(Finished(reason, None, choice.detail, choice.number, choice.extras))

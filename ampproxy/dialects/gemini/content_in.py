@@ -278,8 +278,7 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
 def _finish(found: list[Part], pieces: list[str]) -> None:
     """The last part is whole: nothing more joins it."""
     if len(pieces) > 1:
-        last = found[-1]
-        found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
+        found[-1] = _thought(pieces, None) if isinstance(found[-1], Reasoning) else Text("".join(pieces))
 
 
 def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = False) -> Reasoning:

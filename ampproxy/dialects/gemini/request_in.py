@@ -201,8 +201,7 @@ def _thinking(config: CamelFields) -> Thinking | None:
     if word and word != "thinking_level_unspecified":
         level = level_of(word)
         if level is None:
-            why = f"Expected one of {', '.join(LEVELS)}, got '{word}'."
-            bad_request(wish.path("thinkingLevel"), why)
+            bad_request(wish.path("thinkingLevel"), f"Expected one of {', '.join(LEVELS)}, got '{word}'.")
         return Thinking("level", level=level, show=show)
     budget = _number(wish, "thinkingBudget", int)
     if budget is None:

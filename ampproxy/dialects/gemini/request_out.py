@@ -85,8 +85,7 @@ class ContentWriter:
     def _call(self, part: ToolCall) -> Wire:
         extras = dict(part.extras)
         more = loads(extras.pop("functionCall", EMPTY))
-        args = raw_text(part.arguments)
-        body = {**self._id(part.id), "name": self._names(part.name), "args": args, **more}
+        body = {**self._id(part.id), "name": self._names(part.name), "args": raw_text(part.arguments), **more}
         return {"functionCall": body, **_signature(part), **extras}
 
     def _result(self, part: ToolResult) -> Wire:

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
@@ -167,8 +168,7 @@ class GeminiStreamRenderer(Renderer):
             return
         whole = part.part
         if isinstance(whole, ToolCall):
-            arguments = "".join(part.arguments)
-            call = msgspec.structs.replace(whole, arguments=arguments, signature=part.signature)
+            call = replace(whole, arguments="".join(part.arguments), signature=part.signature)
             self._chunk(part.choice, call_part(call, self.losses), out)
         elif part.signature is not None:
             thought = isinstance(whole, Reasoning)
@@ -202,8 +202,7 @@ class GeminiStreamRenderer(Renderer):
 
     def _identity(self) -> bytes:
         names = {"modelVersion": self._context.model, "responseId": self._answer_id()}
-        identity = encode({**self._repeated, **names})
-        return identity[1:-1]
+        return encode({**self._repeated, **names})[1:-1]
 
     def _answer_id(self) -> str:
         if not self._id:

@@ -49,16 +49,12 @@ class CallDelta(msgspec.Struct):
 
     def proof(self) -> Signature | None:
         """The proof that stands beside the call."""
+        extra, own = self.extra_content, self.provider_specific_fields
         inner = NULL if self.function is None else self.function.provider_specific_fields
-        if self.extra_content is self.provider_specific_fields is inner is NULL:
+        if extra is own is inner is NULL:
             return None
         fields = "provider_specific_fields"
-        found = (
-            ("extra_content", self.extra_content),
-            (fields, self.provider_specific_fields),
-            (fields, inner),
-        )
-        return proof_beside(found)
+        return proof_beside((("extra_content", extra), (fields, own), (fields, inner)))
 
     def known(self) -> tuple[int | None, str | None]:
         """The number and the id, however they are written."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.json import (
     NULL,
@@ -165,8 +166,7 @@ class _Conversation(msgspec.Struct):
         # Anthropic's form: the results of calls stand in the user's message, before its words.
         for part in results:
             answered = self._waiting.take(part.call, None)
-            freeform = answered is not None and answered.freeform
-            self._results.append(msgspec.structs.replace(part, freeform=freeform))
+            self._results.append(replace(part, freeform=answered is not None and answered.freeform))
         words = [part for part in parts if not isinstance(part, ToolResult)]
         if words or extras:
             self._append("user", words, extras)
@@ -198,7 +198,7 @@ class _Conversation(msgspec.Struct):
             if part is None:
                 bad_request(where, "It needs 'function' or 'custom'.")
             extras = _others(raw, where, _CALL_KNOWN)
-            calls.append(msgspec.structs.replace(part, extras=extras) if extras else part)
+            calls.append(replace(part, extras=extras) if extras else part)
         if message.function_call is not None:
             part = call_part(CallMessage(function=message.function_call), self._new_id())
             assert part is not None

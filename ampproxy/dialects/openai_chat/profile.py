@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target, is_known
@@ -98,7 +98,7 @@ SERVERS: Final = DialectProfile(
     no_proof=Signature(GEMINI, SKIP_SIGNATURE),
     proof_extra="extra_content",
 )
-_OPENAI: Final = msgspec.structs.replace(
+_OPENAI: Final = replace(
     SERVERS,
     vendor="OpenAI",
     sampled_stops=True,
@@ -117,9 +117,9 @@ _SEARCH: Final = Hosted(
     {name: f"web_search_options.{name}" for name in ("search_context_size", "user_location")},
     nested_place=True,
 )
-_SEARCHING: Final = msgspec.structs.replace(_OPENAI, hosted={"web_search": _SEARCH})
+_SEARCHING: Final = replace(_OPENAI, hosted={"web_search": _SEARCH})
 #: For a client that speaks the dialect, and knows a server that is not described.
-_TRUSTED: Final = msgspec.structs.replace(SERVERS, metadata=_OPENAI.metadata, allowed_tools=True)
+_TRUSTED: Final = replace(SERVERS, metadata=_OPENAI.metadata, allowed_tools=True)
 
 
 def profile_of(target: Target, dialect: str) -> DialectProfile:

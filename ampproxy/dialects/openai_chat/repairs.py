@@ -143,8 +143,7 @@ class ChatMending(msgspec.Struct):
         if bytes(values.get("choices", NULL)) != _NULL:
             changes = in_each(values, "choices", self._choice)
         else:
-            counts = "usage" in values and not given(values, "error")
-            changes = {"choices": b"[]"} if counts else {}
+            changes = {"choices": b"[]"} if "usage" in values and not given(values, "error") else {}
         return replace_members(data, changes, values) if changes else data
 
     def _choice(self, values: Members) -> Changes:

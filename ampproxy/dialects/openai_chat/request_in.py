@@ -11,6 +11,7 @@ from operator import is_
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.json import (
     NULL,
@@ -57,6 +58,7 @@ _BESIDE_OTHERS: Final = ("chat_template_kwargs", "extra_body", "google")
 _THINKING: Final = ("reasoning", "thinking", "enable_thinking", "think", *_BESIDE_OTHERS)
 #: Where those have it further in.
 _WITHIN: Final = ("google", "thinking_config", "enable_thinking", "thinking")
+_AMOUNTS: Final = ("max_tokens", "budget_tokens", "thinking_budget")
 
 
 class _Schema(msgspec.Struct):
@@ -190,13 +192,10 @@ def for_others(request: ChatRequest) -> ChatRequest:
             found = {"enabled": True, "thinking_budget": loads(request.extras.get("thinking_budget", NULL))}
         thinking = _thinking_in(found)
         if thinking is not None:
-            gone = (
-                {"thinking_budget"}
-                if name in _BESIDE_OTHERS and len(found) > 1
-                else {"thinking_budget", name}
-            )
+            stays = name in _BESIDE_OTHERS and len(found) > 1
+            gone = ("thinking_budget",) if stays else ("thinking_budget", name)
             extras = {key: raw for key, raw in request.extras.items() if key not in gone}
-            return msgspec.structs.replace(request, thinking=thinking, extras=extras)
+            return replace(request, thinking=thinking, extras=extras)
     return request
 
 
@@ -211,7 +210,7 @@ def _each_turn(request: ChatRequest, role: Role, change: Callable[[Turn], Turn])
     """The request with the turns of a role changed; the same object where they stay."""
     turns = tuple([change(turn) if turn.role == role else turn for turn in request.turns])
     same = all(map(is_, turns, request.turns))
-    return request if same else msgspec.structs.replace(request, turns=turns)
+    return request if same else replace(request, turns=turns)
 
 
 def _with_media(turn: Turn) -> Turn:
@@ -246,7 +245,7 @@ def _proved(turn: Turn) -> Turn:
     if thoughts:
         parts = (*thoughts, *(part for part in parts if not isinstance(part, Reasoning)))
     extras = {name: raw for name, raw in turn.extras.items() if name != BLOCKS}
-    return msgspec.structs.replace(turn, parts=parts, extras=extras)
+    return replace(turn, parts=parts, extras=extras)
 
 
 def _thought(block: object) -> Reasoning | None:
@@ -263,7 +262,7 @@ def _with_proof(part: Part) -> Part:
         return part
     proof = proof_beside([pair for pair in part.extras.items() if pair[0] in BESIDE_CALL], GEMINI)
     extras = {name: raw for name, raw in part.extras.items() if name not in BESIDE_CALL}
-    return msgspec.structs.replace(part, signature=proof, extras=extras)
+    return replace(part, signature=proof, extras=extras)
 
 
 def _thinking_in(found: object, deeper: int = 2) -> Thinking | None:
@@ -287,9 +286,6 @@ def _thinking_in(found: object, deeper: int = 2) -> Thinking | None:
         return Thinking("auto")
     within = [found.get(name) for name in _WITHIN] if deeper else ()
     return next((inner for value in within if (inner := _thinking_in(value, deeper - 1))), None)
-
-
-_AMOUNTS: Final = ("max_tokens", "budget_tokens", "thinking_budget")
 
 
 def _output(asked: _Format | None) -> OutputFormat | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
@@ -260,10 +260,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     own = request.dialect == CHAT
     if own and not target.host.known:
         # Its client knows a server that is not described better.
-        target = msgspec.structs.replace(target, host=Host(output_limit=target.host.output_limit))
+        target = replace(target, host=Host(output_limit=target.host.output_limit))
     host = target.host
-    profile = profile_of(target, request.dialect)
-    request, names, wrapped = adapt(request, profile, target, losses, is_harmless)
+    request, names, wrapped = adapt(request, profile_of(target, request.dialect), target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
     writer = MessageWriter(names, host, thought_member(target, own=own))
     body["messages"] = writer.messages(request.system, request.turns)

@@ -161,8 +161,7 @@ class Choice:
         """What is wrong with the choice as it stands, now that its stream is over."""
         if any(call.part < 0 and "".join(call.pieces).strip() for call in self._all_calls):
             return NAMELESS
-        cut = not self.ended and any(map(is_cut, self._all_calls))
-        return CUT_CALL if cut else None
+        return CUT_CALL if not self.ended and any(map(is_cut, self._all_calls)) else None
 
     def finish(self, out: list[Event], unnamed: str | None = None) -> Finished:
         """Close what is open; gives how the choice ended.

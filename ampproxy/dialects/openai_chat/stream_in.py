@@ -212,8 +212,7 @@ class ChatStreamParser(Parser[bytes]):
         self._ids.answer(head.id, head.created)
         extras = {name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and raw != NULL}
         created = None if head.created is None else int(head.created)
-        id_ = None if head.id is None else str(head.id)
-        out.append(Started(id_, head.model, created, CHAT, extras))
+        out.append(Started(None if head.id is None else str(head.id), head.model, created, CHAT, extras))
         return True
 
     def _complete(self, out: list[Event]) -> None:

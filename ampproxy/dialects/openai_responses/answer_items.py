@@ -399,8 +399,7 @@ class ReasoningItem(AnswerItem):
             events.append(PartStarted(self._part.index, Reasoning("")))
         elif self._sections and number not in self._sections:
             events.append(SectionBreak(self._part.index))
-        section = self._sections.setdefault(number, Part(self._part.index))
-        section.sent_length += len(text)
+        self._sections.setdefault(number, Part(self._part.index)).sent_length += len(text)
         events.append(Delta(self._part.index, text))
         return events
 

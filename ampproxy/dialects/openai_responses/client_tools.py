@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.adapt.names import Unique
 from ampproxy.dialects.json import encode, is_object, loads, raw_str, to_raw
@@ -54,8 +55,7 @@ def _object(required: list[str], **properties: Any) -> dict[str, Any]:
 
 
 def _shell(found: dict[str, Any]) -> dict[str, Any]:
-    commands = found.get("commands", found.get("command"))
-    action: dict[str, Any] = {"commands": _texts(commands)}
+    action: dict[str, Any] = {"commands": _texts(found.get("commands", found.get("command")))}
     for name in ("timeout_ms", "max_output_length"):
         action[name] = found.get(name) if isinstance(found.get(name), int) else None
     return {"action": action, "environment": None}
@@ -167,10 +167,9 @@ class ClientTools:
         name = tool.name if tool.known is None else self.name_of(tool.known)
         if about:
             about = f"{name.removesuffix(tool.name)}* are tools of one group: {about}"
-            described = f"{tool.description}\n\n{about}" if tool.description else about
-            tool = msgspec.structs.replace(tool, description=described)
+            tool = replace(tool, description=f"{tool.description}\n\n{about}" if tool.description else about)
         # Declared anew it replaces what it was, in its old place: the vendor's cache is kept by the order.
-        self._found[name] = msgspec.structs.replace(tool, name=name)
+        self._found[name] = replace(tool, name=name)
 
     def name_of(self, known: Known) -> str:
         """The name of the function that stands for a tool, declared or not; always the same."""
@@ -206,7 +205,7 @@ class ClientTools:
             return name if name in self._found else bare.get(name, name)
 
         name = found(choice.name) if choice.name is not None else None
-        return msgspec.structs.replace(choice, name=name, allowed=tuple(map(found, choice.allowed)))
+        return replace(choice, name=name, allowed=tuple(map(found, choice.allowed)))
 
 
 def joined(namespace: str | None, name: str) -> str:
@@ -241,7 +240,7 @@ def _flat(tools: Iterable[Tool], hosted: Iterable[HostedTool]) -> Iterator[tuple
 def _at_once(tool: Tool) -> Tool:
     """The tool without the wish to have it loaded late."""
     extras = {name: value for name, value in tool.extras.items() if name not in _OF_LOADING}
-    return tool if len(extras) == len(tool.extras) else msgspec.structs.replace(tool, extras=extras)
+    return tool if len(extras) == len(tool.extras) else replace(tool, extras=extras)
 
 
 def _of_client(hosted: HostedTool) -> Iterator[tuple[Tool | HostedTool, str]]:
@@ -268,7 +267,7 @@ def _grouped(declaration: Mapping[str, Any]) -> Iterator[tuple[Tool | HostedTool
     tools, hosted = parse_tools(to_raw(listed if isinstance(listed, list) else []))
     for tool in tools:
         kind = "custom_tool_call" if tool.freeform else "function_call"
-        yield msgspec.structs.replace(_at_once(tool), known=Known(kind, tool.name, namespace)), about
+        yield replace(_at_once(tool), known=Known(kind, tool.name, namespace)), about
         about = ""
     yield from ((each, "") for each in hosted)
 

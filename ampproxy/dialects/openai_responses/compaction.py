@@ -45,8 +45,7 @@ def as_question(body: bytes) -> bytes:
     found = required_members(body)
     text = found.get("input", NULL)
     if first(text) == b'"':
-        message = {"type": "message", "role": "user", "content": text}
-        found["input"] = to_raw([message, _TRIGGER])
+        found["input"] = to_raw([{"type": "message", "role": "user", "content": text}, _TRIGGER])
     else:
         found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
     return encode({**found, "stream": False})
@@ -108,8 +107,7 @@ def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> b
     :raises ampproxy.errors.UpstreamFault: there is no summary.
     """
     parts = response.candidates[0].parts if response.candidates else ()
-    summary = "".join(part.text for part in parts if isinstance(part, Text))
-    item = compaction_item(summary, context)
+    item = compaction_item("".join(part.text for part in parts if isinstance(part, Text)), context)
     return encode(
         {
             "id": context.new_id("resp_"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.json import NULL, loads, members, to_raw
 from ampproxy.dialects.openai_responses.client_tools import ADDITIONAL, ClientTools, call_of, joined
@@ -62,9 +62,9 @@ def plain(request: ChatRequest) -> ChatRequest:
     if compacts:
         turns = (*turns, Turn("user", (Text(SUMMARIZE),)))
         choice, used = ToolChoice("none") if tools.tools else None, True
-        request = msgspec.structs.replace(request, output=None)
+        request = replace(request, output=None)
     extras = {name: raw for name, raw in request.extras.items() if not (used and name == "tool_choice")}
-    return msgspec.structs.replace(
+    return replace(
         request,
         system=system,
         turns=turns,
@@ -128,12 +128,12 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         yield _plain_call(part, tools)
     elif isinstance(part, ToolResult):
         extras = _called_directly(part.extras)
-        yield part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
+        yield part if extras is part.extras else replace(part, extras=extras)
     elif not isinstance(part, Opaque) or part.dialect != RESPONSES:
         yield part
     elif (call := call_of(part, tools)) is not None:
         ids[str(loads(part.raw, {}).get("id"))] = call.id
-        yield msgspec.structs.replace(call, extras=_noted(part))
+        yield replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, loads(part.raw, {}), ids)
     elif part.kind != ADDITIONAL:
@@ -144,9 +144,8 @@ def _plain_call(part: ToolCall, tools: ClientTools) -> ToolCall:
     namespace = loads(part.extras.get("namespace", b"null"))
     extras = _without(_called_directly(part.extras), ("namespace",))
     if not isinstance(namespace, str) or not namespace:
-        return part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
-    name = tools.name_of(Known("function_call", part.name, namespace))
-    return msgspec.structs.replace(part, name=name, extras=extras)
+        return part if extras is part.extras else replace(part, extras=extras)
+    return replace(part, name=tools.name_of(Known("function_call", part.name, namespace)), extras=extras)
 
 
 def _without(extras: dict[str, Json], names: tuple[str, ...]) -> dict[str, Json]:
@@ -264,12 +263,12 @@ def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
         wish, _ = parse_thinking(thinking)
         show = request.thinking
         if wish is not None and show is not None:
-            wish = msgspec.structs.replace(wish, show=show.show, summary=show.summary)
+            wish = replace(wish, show=show.show, summary=show.summary)
         if wish is not None:
-            request = msgspec.structs.replace(request, thinking=wish)
+            request = replace(request, thinking=wish)
     if output is not None and output != NULL:
         form, _ = parse_output(output)
-        request = msgspec.structs.replace(request, output=form)
+        request = replace(request, output=form)
     return request
 
 
@@ -315,8 +314,7 @@ def _stored_state(request: ChatRequest) -> tuple[str, str] | None:
 
 def is_thought(part: Opaque) -> bool:
     """Whether it refers to a reasoning item: none of the conversation's words is missing without it."""
-    found = loads(part.raw, {})
-    return part.kind == "item_reference" and str(found.get("id", "")).startswith("rs_")
+    return part.kind == "item_reference" and str(loads(part.raw, {}).get("id", "")).startswith("rs_")
 
 
 def require_self_contained(request: ChatRequest) -> None:
@@ -356,7 +354,7 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     extras = {name: raw for name, raw in request.extras.items() if not is_harmless(RESPONSES, name, raw)}
     turns = tuple(Turn(one.role, tuple(map(_for_another, one.parts)), one.extras) for one in request.turns)
     system = tuple(text for part in request.system if isinstance(text := _for_another(part), Text))
-    return msgspec.structs.replace(request, system=system, turns=turns, extras=extras)
+    return replace(request, system=system, turns=turns, extras=extras)
 
 
 def _for_another(part: Part) -> Part:
@@ -367,5 +365,4 @@ def _for_another(part: Part) -> Part:
     notes = _OF_MESSAGES if isinstance(part, Text) else frozenset((_OF_ITEMS,))
     if notes.isdisjoint(part.extras):
         return part
-    extras = {name: value for name, value in part.extras.items() if name not in notes}
-    return msgspec.structs.replace(part, extras=extras)
+    return replace(part, extras={name: value for name, value in part.extras.items() if name not in notes})

@@ -134,8 +134,7 @@ def _answer_usage(answer: Members) -> Usage | None:
 
 
 def _ends_well(answer: Members) -> bool:
-    output = answer["output"]
-    text = bytes(output)
+    text = bytes(answer["output"])
     return not any(call in text for call in _CALLING) or not (NO_NAME.search(text) or may_be_cut(text))
 
 
@@ -228,8 +227,7 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     def kept(number: int, item: Json) -> Json | None:
         if _REASONING not in bytes(item) or not _is_foreign(item, f"input[{number}]", foreign):
             return item
-        why = "Another account issued the signature of this thinking."
-        losses("foreign_proof", f"input[{number}]", why)
+        losses("foreign_proof", f"input[{number}]", "Another account issued the signature of this thinking.")
         return None
 
     return bytes(edit_items(body, "input", kept)), losses.all()

@@ -149,8 +149,7 @@ def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
         return Thinking("off", show=show, summary=summary), left
     level = level_of(effort)
     if level is None:
-        why = f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
-        bad_request("reasoning.effort", why)
+        bad_request("reasoning.effort", f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}.")
     return Thinking("level", level=level, show=show, summary=summary), left
 
 

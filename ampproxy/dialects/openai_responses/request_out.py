@@ -69,8 +69,7 @@ class ItemWriter:
         if not parts:
             return
         if turn.role != "assistant":
-            content = [write_input(part) for part in parts]
-            yield {"type": "message", "role": turn.role, "content": content}
+            yield {"type": "message", "role": turn.role, "content": [write_input(part) for part in parts]}
             return
         extras = parts[0].extras if isinstance(parts[0], Text) else {}
         message: dict[str, Any] = {"type": "message", "role": "assistant"}
@@ -226,8 +225,7 @@ def _render_rest(body: dict[str, Any], request: ChatRequest) -> None:
     if include := _include(body, request):
         body["include"] = include
     if not native:
-        stored = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
-        body["store"] = stored
+        body["store"] = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
     if request.dialect == CHAT:
         put(body, {name: request.extras.get(name) for name in SHARED})
     put(
@@ -255,5 +253,4 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
 
 def for_counting(body: bytes, model: str) -> bytes:
     """What ``POST /responses/input_tokens`` takes of a rendered request."""
-    unwanted = (members(body) or {}).keys() - COUNTED
-    return remove_members(body, frozenset(unwanted))
+    return remove_members(body, frozenset((members(body) or {}).keys() - COUNTED))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
@@ -33,5 +33,5 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
 def _with_proof(event: Event, proofs: dict[int, Signature | None]) -> Event:
     """Reasoning opened with its proof known, so that its item has the id which the proof belongs to."""
     if isinstance(event, PartStarted) and (signature := proofs.get(event.index)) is not None:
-        return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, signature=signature))
+        return replace(event, part=replace(event.part, signature=signature))
     return event
