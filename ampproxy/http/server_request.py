@@ -56,9 +56,8 @@ class HttpRequest(Request):
 
     It is twisted.web's in all that is public, but has no sessions; what is called for each request, and for
     each piece of an answer, is done here: the head and what is written first leave in one piece. Whoever
-    serves it overrides
-    :meth:`gotLength`, :meth:`handleContentChunk` and :meth:`requestReceived`, by which the channel reports
-    what comes.
+    serves it overrides :meth:`gotLength`, :meth:`handleContentChunk` and :meth:`requestReceived`, by which
+    the channel reports what comes.
 
     :ivar channel: the connection; ``None``: the answer is out, or the client has left.
     :ivar gone: whether the client has left.
