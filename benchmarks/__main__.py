@@ -63,9 +63,9 @@ async def _run(
 ) -> Results:
     results = Results()
     if "footprint" in others:
-        for name in ("plain", "ampproxy", *([BEFORE] if options.against else [])):
-            _say(f"footprint of {name}")
-            results.footprints[name] = await measure.footprint(place, name, 2 if options.quick else 5)
+        names = ("plain", "ampproxy", *([BEFORE] if options.against else []))
+        _say(f"footprints of {', '.join(names)}")
+        results.footprints |= await measure.footprints(place, names, 2 if options.quick else 9)
     if "tunnels" in others:
         _say("tunnels")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from statistics import quantiles
 
@@ -56,20 +56,28 @@ async def scenario(
             results.add(what.name, contender.name, await once(contender, what, scale))
 
 
-async def footprint(place: Bench, name: str, starts: int) -> Footprint:
-    """Start a contender some times; look at its memory the last time."""
-    ready, ready_cpu = [], []
+async def footprints(place: Bench, names: Sequence[str], starts: int) -> dict[str, Footprint]:
+    """Start contenders in turn, some times; look at the memory of each the last time."""
+    ready: dict[str, list[float]] = {name: [] for name in names}
+    ready_cpu: dict[str, list[float]] = {name: [] for name in names}
+    found = {}
     for left in reversed(range(starts)):
-        with place.running(name) as contender:
-            ready.append(contender.ready)
-            ready_cpu.append(contender.ready_cpu)
-            if left:
-                continue
-            await asyncio.sleep(_AT_REST)
-            idle = rss_bytes(contender.pid)
-            stream = await _memory_of_streams(contender)
-            kept = await _memory_kept(contender)
-    return Footprint(ready, ready_cpu, idle, stream, kept)
+        for name in names[:: -1 if left % 2 else 1]:
+            with place.running(name) as contender:
+                ready[name].append(contender.ready)
+                ready_cpu[name].append(contender.ready_cpu)
+                if not left:
+                    memory = await _memory(contender)
+                    found[name] = Footprint(ready[name], ready_cpu[name], *memory)
+    return {name: found[name] for name in names}
+
+
+async def _memory(contender: Contender) -> tuple[float, float, float]:
+    """See :class:`Footprint`."""
+    await asyncio.sleep(_AT_REST)
+    idle = rss_bytes(contender.pid)
+    stream = await _memory_of_streams(contender)
+    return idle, stream, await _memory_kept(contender)
 
 
 async def _complaint(contender: Contender, what: Scenario) -> str:

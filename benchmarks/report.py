@@ -88,7 +88,11 @@ def footprint_table(results: Results) -> str:
             each.kept / 1e6,
         )
         rows.append([name, *(_number(figure, 1) for figure in figures)])
-    return _align(rows)
+    ours, before = (results.footprints.get(name) for name in ("ampproxy", BEFORE))
+    if ours is None or before is None:
+        return _align(rows)
+    sooner = median(old / new for old, new in zip(before.ready, ours.ready, strict=True))
+    return f"{_align(rows)}\n\nready {sooner:.2f} times sooner than {BEFORE}"
 
 
 def tunnel_table(results: Results) -> str:

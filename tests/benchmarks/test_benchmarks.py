@@ -23,7 +23,7 @@ from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, Bench, Contender, bench,
 from benchmarks.ledger import entries
 from benchmarks.load import Ask, BadAnswer, Client, ask_once
 from benchmarks.payloads import MARK, chunk, request_body, stream_events, text_deltas, whole_answer
-from benchmarks.report import against_table, cpu_table, tunnel_table, verdicts
+from benchmarks.report import against_table, cpu_table, footprint_table, tunnel_table, verdicts
 from benchmarks.results import Footprint, Results, Sample, Tunnels
 from benchmarks.scenarios import SCENARIOS, chosen
 from benchmarks.vendor import Vendor
@@ -104,6 +104,17 @@ def test_memory_that_is_kept_fails() -> None:
     assert not good
     assert [line[:4] for line in lines] == ["PASS", "PASS", "PASS", "FAIL"]
     assert "400 MB" in lines[-1]
+
+
+def test_how_much_sooner() -> None:
+    """Each start of the gateway is compared with the other's of the same round."""
+    found = {
+        "ampproxy": Footprint([0.5, 1.0, 0.4], [0.3] * 3, 60e6, 40e3, 0),
+        "before": Footprint([1.0, 1.5, 0.6], [0.3] * 3, 60e6, 40e3, 0),
+    }
+    assert "ready 1.50 times sooner than before" in footprint_table(Results(footprints=found))
+    del found["before"]
+    assert "sooner" not in footprint_table(Results(footprints=found))
 
 
 @pytest.mark.parametrize(("used", "good"), [(59e3, True), (61e3, False)])
