@@ -445,7 +445,7 @@ async def attacked(gateway: Gateway, kinds: Iterable[str], seconds: float) -> li
     # The most that is needed at a time depends on which requests meet. What is kept shows in the least, and
     # at the end. What is kept for the next requests has been taken by the end of the first third.
     third = max(1, len(grown) // 3)
-    first, last = min(grown[third:][:third]), min(grown[-third:])
+    first, last = min(grown[third:][:third] or grown), min(grown[-third:])
     if last - first > LEFT or after - before > LEFT:
         faults.append(
             f"memory: {before >> 20} MB before, {after >> 20} after;"

@@ -1,1 +1,1 @@
-The service answers a fifth sooner after its start: expressions, vendors, and what twisted.web has beside HTTP are loaded when something needs them.
+The service answers its first request about a fifth sooner after a start: regular expressions are compiled when they are first used, and the vendors' code, like what twisted.web has beside HTTP, is loaded after the service listens.
