@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ast
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -130,10 +130,13 @@ def test_patterns_are_compiled_when_they_are_used() -> None:
     places = [name.replace(".", "/") for name in listening if name.startswith("ampproxy")]
     package = Path(ampproxy.__file__).parent.parent
     compiled = [
-        f"{place}: {name}"
+        f"{place}: {ast.unparse(node)[:60]}"
         for place in sorted(places)
-        if (source := package / f"{place}.py").exists() and place != "ampproxy/wire/late"
-        for name in re.findall(r"^(\w+)(?:: [^=]+)? = re\.compile\([^)]*\)$", source.read_text(), re.M)
+        if (source := package / f"{place}.py").exists()
+        for node in ast.parse(source.read_text()).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == "re.compile"
     ]
     assert compiled == []
 

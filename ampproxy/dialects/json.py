@@ -5,7 +5,6 @@ What is taken is typed; what is left keeps its exact text. No wire format of any
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar
@@ -38,7 +37,7 @@ MEMBERS: Final = Decoder(Members)
 ITEMS: Final = Decoder(list[Json])
 #: So many members of other kinds than the dialect's are mended in one object of a vendor's.
 MAX_MENDED: Final = 16
-_EXPECTED: Final = re.compile(r"Expected ['`](.+)['`], got ['`]")
+_EXPECTED: Final = LatePattern(r"Expected ['`](.+)['`], got ['`]")
 _NAME: Final = LatePattern(r"[^.\[\]]+")
 
 

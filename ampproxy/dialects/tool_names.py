@@ -13,12 +13,15 @@ import msgspec
 from ampproxy.dialects.json import Decoder, read_or
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
+from ampproxy.wire.late import LatePattern
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
 _CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
 
 #: What models leave of their own format around a name: Gemini's module, the namespace of others, the channel.
-_WRAPPED = re.compile(r"\s*(?:to=)?(?:default_api[:.]|functions?[.:])?([^\s<]+?)(?::\d+)?\s*(?:<\|.*)?", re.S)
+_WRAPPED = LatePattern(
+    r"\s*(?:to=)?(?:default_api[:.]|functions?[.:])?([^\s<]+?)(?::\d+)?\s*(?:<\|.*)?", re.S
+)
 
 
 class ToolNames:
