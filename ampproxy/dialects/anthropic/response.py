@@ -26,11 +26,13 @@ from ampproxy.dialects.json import (
     Members,
     bad_answer,
     encode,
+    is_string,
     loads,
     mended,
     object_or_empty,
     read_answer,
     read_or_none,
+    text_of,
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
@@ -55,17 +57,19 @@ def parse_response(body: bytes) -> ChatResponse:
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
-    # Servers leave out the type, of which there is but one.
-    if (_text(message, "type") or _text(message, "role")) not in _KINDS or "content" not in message:
+    # Servers leave out the type, of which there is but one, and the role.
+    kind = _text(message, "type") or _text(message, "role") or ("stop_reason" in message and "message")
+    if kind not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     words = _text(message, "content")
     content = bytes(message["content"])
     alone = content.startswith(b"{")
     blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
-    parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
+    parts = (Text(words),) if words else tuple(_part(raw, n, body) for n, raw in enumerate(blocks))
     usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
     reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
-    finish = read_finish(reason, sequence, ends(message))
+    called = any(isinstance(part, ToolCall) for part in parts)
+    finish = read_finish(reason or ("tool_use" if called else "end_turn"), sequence, ends(message))
     started = start_of(message)
     return ChatResponse(
         id=started.id,
@@ -87,6 +91,12 @@ def start_of(message: Members) -> Started:
 def _text(message: Members, name: str) -> str | None:
     value = loads(message.get(name, b"null"))
     return value if isinstance(value, str) else None
+
+
+def _part(raw: Json, index: int, answer: bytes) -> AnswerPart:
+    """A block of a whole answer, or a text in its place."""
+    text = text_of(raw) if is_string(raw) else None
+    return answer_part(raw, index, answer) if text is None else Text(text)
 
 
 def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:

@@ -38,6 +38,9 @@ def _message(choice: ChoiceWire) -> DeltaWire:
     :raises ampproxy.errors.UpstreamFault: there is none.
     """
     message = choice.message or choice.delta
+    if message is None and choice.text is not None:
+        # As the older dialect has it.
+        message = DeltaWire(choice.text)
     if message is None:
         raise bad_answer("The vendor's answer has a choice without a message.")
     return message
