@@ -99,7 +99,7 @@ class CodexLogin(LoginProvider, OpenAI):
 
     def call(self, *asked: Any, headers: Iterable[Header] = (), **more: Any) -> Call:
         """As every provider; always asks for a stream."""
-        without = [header for header in headers if header[0].lower() != b"accept"]
+        without = [header for header in headers if header[0] != b"accept"]
         return super().call(*asked, headers=without, **{**more, "stream": True})
 
     def packed(

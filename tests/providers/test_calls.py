@@ -269,40 +269,40 @@ def test_translated_gemini_method():
 
 
 CLIENT = [
-    (b"Authorization", b"Bearer client-canary"),
-    (b"Proxy-Authorization", b"client-canary"),
-    (b"X-Api-Key", b"client-canary"),
+    (b"authorization", b"Bearer client-canary"),
+    (b"proxy-authorization", b"client-canary"),
+    (b"x-api-key", b"client-canary"),
     (b"x-goog-api-key", b"client-canary"),
-    (b"Cookie", b"client-canary"),
-    (b"X-Amp-Thread-Id", b"T-canary"),
-    (b"X-Amp-Device-Fingerprint", b"canary"),
-    (b"X-Stainless-Os", b"canary"),
-    (b"X-Forwarded-For", b"canary"),
-    (b"Forwarded", b"for=canary"),
-    (b"Via", b"canary"),
-    (b"User-Agent", b"canary"),
-    (b"Host", b"canary"),
-    (b"Content-Length", b"123456"),
-    (b"Transfer-Encoding", b"canary"),
-    (b"Content-Encoding", b"canary"),
-    (b"Accept-Encoding", b"canary"),
-    (b"Connection", b"canary"),
-    (b"Origin", b"canary"),
-    (b"Referer", b"canary"),
-    (b"OpenAI-Organization", b"canary"),
-    (b"X-Goog-Api-Client", b"canary"),
-    (b"X-Goog-User-Project", b"canary"),
-    (b"X-App", b"canary"),
-    (b"Content-Type", b"text/canary"),
+    (b"cookie", b"client-canary"),
+    (b"x-amp-thread-id", b"T-canary"),
+    (b"x-amp-device-fingerprint", b"canary"),
+    (b"x-stainless-os", b"canary"),
+    (b"x-forwarded-for", b"canary"),
+    (b"forwarded", b"for=canary"),
+    (b"via", b"canary"),
+    (b"user-agent", b"canary"),
+    (b"host", b"canary"),
+    (b"content-length", b"123456"),
+    (b"transfer-encoding", b"canary"),
+    (b"content-encoding", b"canary"),
+    (b"accept-encoding", b"canary"),
+    (b"connection", b"canary"),
+    (b"origin", b"canary"),
+    (b"referer", b"canary"),
+    (b"openai-organization", b"canary"),
+    (b"x-goog-api-client", b"canary"),
+    (b"x-goog-user-project", b"canary"),
+    (b"x-app", b"canary"),
+    (b"content-type", b"text/canary"),
 ]
 TOLD = [
-    (b"Accept", b"told-accept"),
-    (b"Anthropic-Version", b"told-version"),
-    (b"Anthropic-Beta", b"told-beta-1"),
-    (b"ANTHROPIC-BETA", b"told-beta-2"),
-    (b"OpenAI-Beta", b"told-openai"),
-    (b"Idempotency-Key", b"told-idem"),
-    (b"X-Request-Id", b"told-id"),
+    (b"accept", b"told-accept"),
+    (b"anthropic-version", b"told-version"),
+    (b"anthropic-beta", b"told-beta-1"),
+    (b"anthropic-beta", b"told-beta-2"),
+    (b"openai-beta", b"told-openai"),
+    (b"idempotency-key", b"told-idem"),
+    (b"x-request-id", b"told-id"),
 ]
 
 
@@ -354,11 +354,11 @@ def test_anthropic_version():
 
 def test_whom_a_key_is_used_for():
     """A user's profile and a workspace are Anthropic's, and are told with keys only, in its own dialect."""
-    named = [(b"Anthropic-User-Profile-Id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
+    named = [(b"anthropic-user-profile-id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
 
     def told(kind, asked):
         headers = dict(provider(kind).call(asked, "M-1", headers=named).headers)
-        return [headers.get(name.lower()) for name, _ in named]
+        return [headers.get(name) for name, _ in named]
 
     assert told("claude", GENERATE[ANTHROPIC]) == [b"uprof_1", b"wrkspc_1"]
     assert told("claude", GENERATE[CHAT]) == told("claude-login", GENERATE[ANTHROPIC]) == [None, None]
@@ -510,14 +510,14 @@ def test_headers_taken_from_the_client(kind):
     """
     made = provider(kind, headers=COPIED)
     client = [
-        (b"X-Client-Session", b"s-1"),
+        (b"x-client-session", b"s-1"),
         (b"x-client-session", b"s-2"),
-        (b"User-Agent", b"theirs/1"),
-        (b"Authorization", b"Bearer client-key"),
+        (b"user-agent", b"theirs/1"),
+        (b"authorization", b"Bearer client-key"),
     ]
     for asked in (GENERATE[made.account.dialect], GENERATE[ANTHROPIC], GENERATE[CHAT]):
         try:
-            call = made.call(asked, "m", headers=iter(client))
+            call = made.call(asked, "m", headers=client)
         except GatewayFault:
             continue
         told = [header for header in call.headers if header[0] in (b"x-session", b"user-agent", b"x-own")]
@@ -536,3 +536,24 @@ def test_headers_that_the_client_did_not_send():
     listing = made.models_call()
     assert listing is not None
     assert b"x-session" not in [name for name, _ in listing.headers]
+
+
+def test_the_same_words_are_remembered():
+    """What a client says again is put together once; what is long, or new each time, is not kept for ever."""
+    made = provider("claude")
+
+    def headers(*sent, stream=False, extra=None):
+        call = made.call(GENERATE[ANTHROPIC], "m", headers=sent, stream=stream, extra=extra)
+        return call.headers
+
+    beta = (b"anthropic-beta", b"a")
+    assert headers(beta) is headers((b"user-agent", b"theirs"), beta)
+    assert headers(beta) != headers(beta, stream=True)
+    assert headers(beta) != headers(beta, extra={"anthropic-beta": "b"}) != headers(beta, extra={"x-a": "b"})
+    first = headers(beta)
+    for number in range(200):
+        assert (b"x-request-id", b"%d" % number) in headers((b"x-request-id", b"%d" % number))
+    assert headers(beta) is not first
+    long = (b"anthropic-beta", b"a" * 5000)
+    assert headers(long) is not headers(long)
+    assert long in headers(long)

@@ -86,8 +86,8 @@ def test_token_of_the_moment(kind):
     ("sent", "told"),
     [
         ([], b"oauth-2025-04-20"),
-        ([(b"Anthropic-Beta", b"a, b")], b"oauth-2025-04-20,a,b"),
-        ([(b"anthropic-beta", b"a"), (b"Anthropic-Beta", b"oauth-2025-04-20,c")], b"oauth-2025-04-20,a,c"),
+        ([(b"anthropic-beta", b"a, b")], b"oauth-2025-04-20,a,b"),
+        ([(b"anthropic-beta", b"a"), (b"anthropic-beta", b"oauth-2025-04-20,c")], b"oauth-2025-04-20,a,c"),
     ],
 )
 def test_claude_beta(sent, told):
@@ -101,7 +101,7 @@ def test_claude_beta(sent, told):
 def test_codex_headers():
     """The ChatGPT account is named, a stream is asked for in any case, and we say who we are."""
     headers = dict(
-        provider("codex-login").call(ANSWERS, "m", headers=[(b"Accept", b"application/json")]).headers
+        provider("codex-login").call(ANSWERS, "m", headers=[(b"accept", b"application/json")]).headers
     )
     assert headers[b"chatgpt-account-id"] == b"tenant-1"
     assert headers[b"accept"] == b"text/event-stream"
