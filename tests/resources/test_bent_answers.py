@@ -971,6 +971,22 @@ def test_an_error_for_googles_sdk_of_node(kind: str) -> None:
     assert connection.ended_cleanly
 
 
+@pytest.mark.parametrize("client", ["anthropic", "chat", "responses"])
+@pytest.mark.parametrize(
+    ("agent", "tidy"), [("ai/6.0.3 ai-sdk/provider-utils/4.0.6", True), ("other/1", False)]
+)
+def test_an_error_for_vercels_sdk(client: str, agent: str, tidy: bool) -> None:
+    """It reports the error, and the end; where the connection breaks, what reads the words throws, too."""
+    world = World(config(CHAT))
+    path, body = question(client, stream=True)
+    connection = world.request("POST", path, {"user-agent": agent}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *HALF[CHAT])
+    assert b"half" in connection.body
+    assert b"broke off" in connection.body or b"without a finish reason" in connection.body
+    assert connection.ended_cleanly is tidy
+
+
 @pytest.mark.parametrize(("agent", "told"), [("QwenCode/0.24.4 (linux; x64)", False), ("other/1.0", True)])
 def test_an_error_for_qwen_code(agent: str, told: bool) -> None:
     """Its turn ends at an error within a stream; it asks again where the connection breaks without one."""
