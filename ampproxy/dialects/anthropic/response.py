@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
-from ampproxy.dialects.anthropic.unasked import asks_for_none, without
 from ampproxy.dialects.anthropic.usage import (
     NO_USAGE,
     ends,
@@ -37,7 +38,19 @@ from ampproxy.dialects.places import Carrier
 from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
-from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started, Usage
+from ampproxy.model.events import (
+    AnswerPart,
+    Candidate,
+    ChatResponse,
+    Delta,
+    Event,
+    PartClosed,
+    PartSigned,
+    PartStarted,
+    SectionBreak,
+    Started,
+    Usage,
+)
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: Members of an answer that every answer has or that are read elsewhere.
@@ -204,3 +217,70 @@ def call_block(part: ToolCall, *, own: bool) -> dict[str, Any]:
         "input": object_or_empty(arguments),
         **(part.extras if own else {}),
     }
+
+
+# Some clients want no thinking, or would stumble over it. Anthropic's own models begin the answer to a
+# demanded call with that call, and clients take the first block for it. Other vendors' models think as they
+# please: there, and where a client turned thinking off, what they thought and the proofs of it are left
+# out. Elsewhere they stay, because the vendor wants its proofs back.
+
+_AnyPart = TypeVar("_AnyPart")
+
+#: Why thinking, and proofs of it, are left out.
+LOST: Final = "The client did not ask for thinking, so neither it nor its signature was sent."
+
+
+def asks_for_none(context: AnswerContext) -> bool:
+    """Whether the answer is to have no thinking; a request that is not known leaves it open."""
+    request = context.request
+    if request is None:
+        return False
+    if request.thinking is None:
+        return request.choice is not None and request.choice.mode in ("required", "named")
+    return request.thinking.mode == "off"
+
+
+def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:
+    """The parts of an answer but for thinking, and without proofs."""
+    return [bare(part) for part in parts if not isinstance(part, Reasoning)]
+
+
+def bare(part: _AnyPart) -> _AnyPart:
+    """The part without a proof."""
+    if isinstance(part, Audio | Opaque) or getattr(part, "signature", None) is None:
+        return part
+    stripped: _AnyPart = replace(part, signature=None)  # type: ignore[type-var]
+    return stripped
+
+
+class Unasked(msgspec.Struct):
+    """Takes thinking and proofs out of the events of one answer; ``dropped``: there was some."""
+
+    dropped: bool = False
+    _thoughts: set[int] = set()
+
+    def feed(self, events: Sequence[Event]) -> list[Event]:
+        """The events that are left."""
+        kept: list[Event] = []
+        for event in events:
+            if type(event) is Delta and not self._thoughts:
+                kept.append(event)
+            elif (left := self._left(event)) is not None:
+                kept.append(left)
+        return kept
+
+    def _left(self, event: Event) -> Event | None:
+        if isinstance(event, PartStarted):
+            if isinstance(event.part, Reasoning):
+                self._thoughts.add(event.index)
+                self.dropped = True
+                return None
+            part = bare(event.part)
+            self.dropped = self.dropped or part is not event.part
+            return event if part is event.part else replace(event, part=part)
+        if isinstance(event, PartSigned):
+            self.dropped = True
+            return None
+        if isinstance(event, Delta | SectionBreak | PartClosed) and event.index in self._thoughts:
+            return None
+        return event

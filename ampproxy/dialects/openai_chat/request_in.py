@@ -26,8 +26,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.openai_chat.messages_in import parse_messages
-from ampproxy.dialects.openai_chat.parts_in import text_parts
+from ampproxy.dialects.openai_chat.messages_in import parse_messages, text_parts
 from ampproxy.dialects.openai_chat.thought_state import BESIDE_CALL, BLOCKS, proof_beside
 from ampproxy.dialects.openai_chat.tools_in import (
     is_understood,

@@ -40,7 +40,6 @@ from ampproxy.dialects.monitor import (
 from ampproxy.dialects.openai import responses_usage
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
-from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
@@ -347,7 +346,7 @@ PASSTHROUGH = Passthrough(
     state=STATE,
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
-    messages=MESSAGES,
+    messages=stored.MESSAGES,
     references=References(
         stores=stores,
         replaced=with_items,
