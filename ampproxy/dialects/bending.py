@@ -61,17 +61,12 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
 def loss_of(lesson: Lesson) -> Loss:
     """What an account loses by a lesson."""
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
-    if lesson.act in ("rename", "as-text", "no-blanks"):
+    if lesson.act in ("rename", "as-text", "no-blanks", "thoughts"):
         return Loss("renamed", lesson.name, why)
-    if lesson.act in ("tools", "no-tools"):
-        return Loss("hosted_tool", lesson.name, why)
-    if lesson.act in _ADDING:
-        return Loss(_ADDING[lesson.act], lesson.name, why)
-    if lesson.act == "no-pictures":
-        return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
         return Loss("refused_member", lesson.name, why)
-    return Loss("refused_value", lesson.name, why)
+    kind = _KINDS.get(lesson.act)
+    return Loss("refused_value", lesson.name, why) if kind is None else Loss(kind, lesson.name, why)
 
 
 def _bent(body: bytes, lesson: Lesson) -> bytes | None:
@@ -356,8 +351,11 @@ _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "thoughts": lambda body: _changed(body, ("messages",), _thought),
     "no-prefill": _with_a_question,
 }
-#: What adds something -> the kind of loss that it is.
-_ADDING = {"thoughts": "renamed", "signatures": "missing_signature", "no-prefill": "prefill"}
+#: What is done -> the kind of loss that it is, as a pass notes it, too.
+_KINDS = {
+    **dict.fromkeys(("tools", "no-tools"), "hosted_tool"),
+    **{"signatures": "missing_signature", "no-prefill": "prefill", "no-pictures": "image"},
+}
 
 
 def _change(text: bytes, lesson: Lesson) -> bytes | None:
@@ -426,12 +424,11 @@ def _written(value: Any, number: float) -> bytes:
     return encode(int(number) if whole and (isinstance(value, int) or number == value) else number)
 
 
-def _at_most(value: Any, lesson: Lesson) -> bytes | None:
-    return _written(value, lesson.number) if _number(value) and value > lesson.number else None
-
-
-def _at_least(value: Any, lesson: Lesson) -> bytes | None:
-    return _written(value, lesson.number) if _number(value) and value < lesson.number else None
+def _bounded(value: Any, lesson: Lesson) -> bytes | None:
+    if not _number(value):
+        return None
+    beyond = value > lesson.number if lesson.act == "at-most" else value < lesson.number
+    return _written(value, lesson.number) if beyond else None
 
 
 def _exactly(value: Any, lesson: Lesson) -> bytes | None:
@@ -447,8 +444,8 @@ def _shorten(value: Any, lesson: Lesson) -> bytes | None:
 _BENDS: dict[str, Callable[[Any, Lesson], bytes | None]] = {
     "one-of": _one_of,
     "not": _not,
-    "at-most": _at_most,
-    "at-least": _at_least,
+    "at-most": _bounded,
+    "at-least": _bounded,
     "exactly": _exactly,
     "shorten": _shorten,
 }

@@ -38,7 +38,7 @@ from ampproxy.dialects.refusal_words import (
     thinking_refused_in,
     turns_in,
 )
-from ampproxy.model.lesson import EACH, Lesson, Place
+from ampproxy.model.lesson import EACH, Act, Lesson, Place
 
 #: So many complaints of one refusal are looked at, and so many lessons come of them.
 MAX_COMPLAINTS = 32
@@ -60,6 +60,14 @@ _REPR = re.compile(
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 #: With less room than that for an answer, its client has to shorten the question. Tokens.
 _LEAST_ROOM = 1024
+
+
+#: What is wrong with messages -> what is done about it.
+_OF_MESSAGES: tuple[tuple[re.Pattern[str], Act], ...] = (
+    (REFUSES_BLANKS, "no-blanks"),
+    (WANTS_THOUGHTS, "thoughts"),
+    (REFUSES_PREFILL, "no-prefill"),
+)
 
 
 class Complaint(NamedTuple):
@@ -215,12 +223,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     turns = "messages" if "messages" in body else "contents"
     if turns in body and (roles := turns_in(text, of_role=of_role)) is not None:
         return Lesson((turns,), "turns", roles)
-    if "messages" in body and REFUSES_BLANKS.search(text):
-        return Lesson(("messages",), "no-blanks")
-    if "messages" in body and WANTS_THOUGHTS.search(text):
-        return Lesson(("messages",), "thoughts")
-    if "messages" in body and REFUSES_PREFILL.search(text):
-        return Lesson(("messages",), "no-prefill")
+    act = next((act for pattern, act in _OF_MESSAGES if pattern.search(text)), None)
+    if act is not None and "messages" in body:
+        return Lesson(("messages",), act)
     if turns in body and (words := signatures_in(text)) is not None:
         # What one conversation holds says nothing of another.
         return Lesson((turns,), "signatures", words, once=bool(words))
