@@ -289,8 +289,9 @@ def plan_thinking(
         extras[MEMBER] = plan.member
     sampling = replace(request.sampling, max_tokens=plan.limit)
     request = replace(request, thinking=plan.wish, sampling=sampling, extras=extras)
-    if _is_forced(request) and (why := _no_force(plan, target)):
-        request = free_choice(request, losses, why)
+    never = target.forced_tools == "never"
+    if _is_forced(request) and (never or (plan.on and target.forced_tools != "always")):
+        request = free_choice(request, losses, _NEVER_FORCED if never else _THINKS)
     if plan.on:
         request = draw_while_thinking(request, losses, own=own)
     return fit_sampling(request, profile, target, losses)
@@ -305,13 +306,6 @@ def without_member(request: ChatRequest) -> ChatRequest:
 
 def _is_forced(request: ChatRequest) -> bool:
     return request.choice is not None and request.choice.mode in ("required", "named")
-
-
-def _no_force(plan: _Plan, target: Target) -> str:
-    """Why no call can be demanded; empty: it can."""
-    if target.forced_tools == "never":
-        return _NEVER_FORCED
-    return _THINKS if plan.on and target.forced_tools != "always" else ""
 
 
 def _forbidden(

@@ -69,7 +69,10 @@ def _fit_name(output: OutputFormat, profile: DialectProfile, losses: Losses) -> 
 
 def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, losses: Losses) -> OutputFormat:
     if profile.output_schema == "closed":
-        return _closed(output, schema, losses)
+        value = loads(schema)
+        if _close(value):
+            losses("open_schema", "output.schema", "Objects that admit further members were closed.")
+            return replace(output, schema=to_raw(value))
     if profile.output_schema == "strict":
         strict = is_strict(schema)
         if output.strict and not strict:
@@ -78,17 +81,10 @@ def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, los
     return output
 
 
-def _closed(output: OutputFormat, schema: Json, losses: Losses) -> OutputFormat:
-    """Every object closed, as the vendor demands of a schema that is enforced."""
-    value = loads(schema)
-    if not _close(value):
-        return output
-    losses("open_schema", "output.schema", "Objects that admit further members were closed.")
-    return replace(output, schema=to_raw(value))
-
-
 def _close(node: Any, depth: int = 0) -> bool:
-    """Close the objects of a schema in place; whether one was open."""
+    """Close the objects of a schema in place, as a vendor demands of one that is enforced; whether one was
+    open.
+    """
     if isinstance(node, list):
         return sum(_close(item, depth + 1) for item in node) > 0
     if not isinstance(node, dict) or depth > _DEEPEST:
@@ -272,7 +268,7 @@ class _Fitting:
             # One that is no object, or an empty one, Gemini refuses.
             text = bytes(schema).strip()
             schema = schema if text[:1] == b"{" and text[1:].lstrip() != b"}" else None
-        if schema is None and self._profile.schema_needed and (form == "flat" or not self._own):
+        if schema is None and (form == "flat" or (form == "object" and not self._own)):
             schema = ANY_OBJECT
         if schema is not tool.schema:
             changed["schema"] = schema

@@ -354,7 +354,9 @@ _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
 #: What is done -> the kind of loss that it is, as a pass notes it, too.
 _KINDS = {
     **dict.fromkeys(("tools", "no-tools"), "hosted_tool"),
-    **{"signatures": "missing_signature", "no-prefill": "prefill", "no-pictures": "image"},
+    "signatures": "missing_signature",
+    "no-prefill": "prefill",
+    "no-pictures": "image",
 }
 
 

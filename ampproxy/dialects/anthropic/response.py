@@ -24,14 +24,15 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import (
     ITEMS,
     MEMBERS,
+    NULL,
     Members,
     bad_answer,
     encode,
-    loads,
     mended,
     object_or_empty,
     read_answer,
     read_or_none,
+    text_of,
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
@@ -69,15 +70,16 @@ def parse_response(body: bytes) -> ChatResponse:
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
     # Servers leave out the type, of which there is but one.
-    if (_text(message, "type") or _text(message, "role")) not in _KINDS or "content" not in message:
+    kind = text_of(message.get("type", NULL)) or text_of(message.get("role", NULL))
+    if kind not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
-    words = _text(message, "content")
+    words = text_of(message.get("content", NULL))
     content = bytes(message["content"])
     alone = content.startswith(b"{")
     blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
     parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
     usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
-    reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
+    reason, sequence = text_of(message.get("stop_reason", NULL)), text_of(message.get("stop_sequence", NULL))
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)
     return ChatResponse(
@@ -94,12 +96,8 @@ def start_of(message: Members) -> Started:
     """What an answer reports of itself, and the members that only this dialect knows."""
     extras = {name: raw for name, raw in message.items() if name not in _PLAIN}
     ends(extras)
-    return Started(_text(message, "id"), _text(message, "model"), None, ANTHROPIC, extras)
-
-
-def _text(message: Members, name: str) -> str | None:
-    value = loads(message.get(name, b"null"))
-    return value if isinstance(value, str) else None
+    id_, model = text_of(message.get("id", NULL)), text_of(message.get("model", NULL))
+    return Started(id_, model, None, ANTHROPIC, extras)
 
 
 def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:

@@ -104,7 +104,11 @@ class History(msgspec.Struct):
         role = _ROLES.get(name)
         if role is None:
             bad_request(content.path("role"), f"Expected 'user' or 'model', got '{name}'.")
-        parts = content.take_raw("parts") or _as_parts(content.take_raw("content"))
+        if (parts := content.take_raw("parts")) is None:
+            # A message of other dialects has a text, or parts.
+            parts = content.take_raw("content")
+            words = None if parts is None else text_of(parts)
+            parts = parts if words is None else to_raw([{"text": words}])
         if role == "assistant" != before and parts is not None and b"unction" in bytes(parts):
             self._waiting = Waiting()
         return Turn(role, tuple(self.parts(parts, content.path("parts"), role)), content.left)
@@ -204,12 +208,6 @@ class History(msgspec.Struct):
             if made not in self._ids:
                 self._ids.add(made)
                 return made
-
-
-def _as_parts(content: Json | None) -> Json | None:
-    """The content of a message of other dialects: a text, or parts."""
-    text = None if content is None else text_of(content)
-    return content if text is None else to_raw([{"text": text}])
 
 
 class _Around(msgspec.Struct):

@@ -213,9 +213,8 @@ def _each_turn(request: ChatRequest, role: Role, change: Callable[[Turn], Turn])
 
 
 def _with_media(turn: Turn) -> Turn:
-    if not any(isinstance(part, Opaque) and part.kind in _MEDIA for part in turn.parts):
-        return turn
-    return msgspec.structs.replace(turn, parts=tuple([_medium(part) for part in turn.parts]))
+    parts = tuple([_medium(part) for part in turn.parts])
+    return turn if all(map(is_, parts, turn.parts)) else replace(turn, parts=parts)
 
 
 def _medium(part: Part) -> Part:

@@ -136,7 +136,7 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         yield replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, loads(part.raw, {}), ids)
-    elif part.kind != ADDITIONAL:
+    elif part.kind not in _ELSEWHERE:
         yield part
 
 
@@ -165,11 +165,6 @@ def _noted(part: Opaque) -> dict[str, Json]:
     found = {name: value for name, value in loads(part.raw, {}).items() if name in _NOTES and value}
     usual = ({"type": "direct"}, {"type": "local"})
     return {name: to_raw(value) for name, value in found.items() if value not in usual}
-
-
-def _nothing(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
-    """What stands elsewhere in the request; of a search that the vendor made, the tools are declared."""
-    return iter(())
 
 
 def _search_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
@@ -244,10 +239,9 @@ def _agent_message(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> 
 
 
 _ENDS: Final = (("from", "author"), ("to", "recipient"))
+#: What stands elsewhere in the request; of a search that the vendor made, the tools are declared.
+_ELSEWHERE: Final = (ADDITIONAL, "compaction_trigger", "configuration_update", "tool_search_call")
 _ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Iterator[Part]]]] = {
-    "compaction_trigger": _nothing,
-    "configuration_update": _nothing,
-    "tool_search_call": _nothing,
     "tool_search_output": _search_output,
     "shell_call_output": _shell_output,
     "local_shell_call_output": _local_output,
