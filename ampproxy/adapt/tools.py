@@ -109,7 +109,10 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
     if choice is None or not request.tools:
         return request
     host = target.host
-    if choice.mode in _FORCED and host.forced_tools != "always" and _thinks(request, target):
+    off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)
+    # Where it is not known whether the model would think in this request, it would.
+    thinks = target.thinks is not False and not off
+    if choice.mode in _FORCED and host.forced_tools != "always" and thinks:
         if host.forced_tools == "never" or not can_disable(target):
             return free_choice(request, losses, f"A call cannot be demanded of {target.model}.")
         if request.thinking is None or request.thinking.mode != "off":
@@ -143,12 +146,6 @@ def choose_declared(request: ChatRequest, losses: Losses) -> ChatRequest:
     left = tuple(name for name in choice.allowed if name in declared)
     choice = replace(choice, allowed=left) if left else None
     return replace(request, choice=choice)
-
-
-def _thinks(request: ChatRequest, target: Target) -> bool:
-    """Whether the model would think in this request; where that is not known, it would."""
-    off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)
-    return target.thinks is not False and not off
 
 
 def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:

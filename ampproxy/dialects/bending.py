@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from ampproxy.adapt.conversation import REMINDER
-from ampproxy.dialects.json import NULL, encode, loads
+from ampproxy.dialects.edit import edit_list
+from ampproxy.dialects.json import NULL, encode, loads, texts_in
 from ampproxy.dialects.monitor import given
 from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.dialects.refusal_places import is_empty, may_change
@@ -128,11 +129,7 @@ def _each(text: bytes, rest: Place, change: _Change) -> bytes | None:
     if values is not None:
         changes = {key: new for key, old in values.items() if (new := _inner(bytes(old), rest, change))}
         return encode({**values, **{key: Json(new) for key, new in changes.items()}}) if changes else None
-    items = elements(text)
-    found = [_inner(bytes(item), rest, change) for item in items]
-    if not any(found):
-        return None
-    return encode([Json(new) if new else old for old, new in zip(items, found, strict=True)])
+    return edit_list(text, lambda item: _inner(bytes(item), rest, change))
 
 
 def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
@@ -145,10 +142,8 @@ def _as_text(content: bytes) -> bytes | None:
     value = loads(content)
     if value is None:
         return b'""'
-    parts = value if isinstance(value, list) else []
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    words = [text for text in texts if isinstance(text, str)]
-    return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
+    words = texts_in(value) if isinstance(value, list) else None
+    return encode("\n\n".join(words)) if words else None
 
 
 def _filled(messages: bytes) -> bytes | None:
@@ -223,18 +218,12 @@ def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | 
     return encode({**out, "tools": kept} if kept else out)
 
 
-def _thought(messages: bytes) -> bytes | None:
-    """The messages of assistants with their thinking; with an empty one where they have none."""
-    turns = elements(messages)
-    out = [turn if (new := _with_thought(turn)) is None else new for turn in turns]
-    return encode(out) if out != turns else None
-
-
-def _with_thought(turn: Json) -> Json | None:
+def _with_thought(turn: Json) -> bytes | None:
+    """The message of an assistant with an empty thinking where it has none."""
     values = members(turn) or {}
-    if string(values.get("role", NULL)) != "assistant" or given(values, "reasoning_content"):
+    if string(values.get("role", NULL)) != "assistant" or "reasoning_content" in values:
         return None
-    return Json(encode({**values, "reasoning_content": ""})) if "reasoning_content" not in values else None
+    return encode({**values, "reasoning_content": ""})
 
 
 def _with_a_question(body: bytes) -> bytes | None:
@@ -348,7 +337,7 @@ _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
-    "thoughts": lambda body: _changed(body, ("messages",), _thought),
+    "thoughts": lambda body: _changed(body, ("messages",), lambda text: edit_list(text, _with_thought)),
     "no-prefill": _with_a_question,
 }
 #: What is done -> the kind of loss that it is, as a pass notes it, too.

@@ -137,10 +137,14 @@ def _words(found: Any) -> str:
     """A number as a text, or what parts say; empty: it is neither."""
     if isinstance(found, int | float):
         return "" if isinstance(found, bool) else str(found)
-    parts = found if isinstance(found, list) else [found]
+    return "".join(texts_in(found if isinstance(found, list) else [found]) or ())
+
+
+def texts_in(parts: list[Any]) -> list[str] | None:
+    """The texts of parts, each a text or an object with one; ``None``: there is anything else among them."""
     found = [part.get("text") if isinstance(part, dict) else part for part in parts]
     texts = [text for text in found if isinstance(text, str)]
-    return "".join(texts) if len(texts) == len(parts) else ""
+    return texts if len(texts) == len(parts) else None
 
 
 @lru_cache(maxsize=256)

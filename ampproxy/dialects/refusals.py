@@ -196,7 +196,9 @@ def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[L
             yield Lesson(out[0], "leave-out", beside=kept[0])
         return
     if (thinking := thinking_refused_in(text)) is not None:
-        yield _thinking(*thinking)
+        refused, wanted = thinking
+        value = encode({"type": wanted}).decode() if wanted else ""
+        yield Lesson(("thinking",), "exactly" if wanted else "leave-out", value=value, was=refused)
         return
     if (lesson := _of_the_whole(text, complaint, body, size)) is not None:
         yield lesson
@@ -290,7 +292,9 @@ def _value(place: Place, value: Any) -> Any:
 
 def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
     number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if terms.instead and terms.unknown and len(place) == 1 and _may_be_named(terms.instead, place[0]):
+    named = {plain(terms.instead), plain(place[0])}
+    renamed = terms.instead not in ("", place[0]) and MEANING.isdisjoint(named)
+    if renamed and terms.unknown and len(place) == 1:
         return Lesson(place, "rename", (terms.instead,))
     if terms.words and isinstance(value, str):
         return Lesson(place, "one-of", terms.words[:16])
@@ -306,16 +310,6 @@ def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
         return Lesson(place, "shorten", number=terms.longest)
     bounded = terms.words or terms.only or terms.most is not None or terms.least is not None or terms.refused
     return Lesson(place, "leave-out") if terms.unknown and not bounded else None
-
-
-def _may_be_named(new: str, old: str) -> bool:
-    return new != old and plain(new) not in MEANING and plain(old) not in MEANING
-
-
-def _thinking(refused: str, wanted: str) -> Lesson:
-    if wanted:
-        return Lesson(("thinking",), "exactly", value=encode({"type": wanted}).decode(), was=refused)
-    return Lesson(("thinking",), "leave-out", was=refused)
 
 
 def _always(body: dict[str, Any]) -> Iterator[Lesson]:

@@ -23,6 +23,7 @@ from ampproxy.dialects.json import (
     raw_str,
     read_or_none,
     text_of,
+    texts_in,
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
@@ -115,11 +116,8 @@ def _words(content: Json | None) -> str | None:
     value = loads(content) if content is not None else None
     if isinstance(value, str):
         return value
-    if not isinstance(value, list):
-        return None
-    texts = [block.get("text") for block in value if isinstance(block, dict)]
-    words = [text for text in texts if isinstance(text, str)]
-    return "\n".join(words) if len(words) == len(value) else None
+    words = texts_in(value) if isinstance(value, list) else None
+    return None if words is None else "\n".join(words)
 
 
 def _source(source: Members) -> Source | None:

@@ -27,7 +27,6 @@ from ampproxy.dialects.openai_requests import (
     file_source,
     media_in,
     picture_in,
-    read_refusal,
     read_sound,
     source_of,
 )
@@ -141,7 +140,7 @@ _PARTS: Final[dict[str, Callable[[Fields], Part | None]]] = {
     "image_url": _image,
     "input_audio": _audio,
     "file": _file,
-    "refusal": read_refusal,
+    "refusal": lambda part: Refusal(part.need("refusal", str)),
 }
 
 

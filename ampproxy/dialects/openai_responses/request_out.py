@@ -151,14 +151,12 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body: dict[str, Any] = {"model": target.model}
     ids = str if native else ToolNameMap(_ANY_ID, PROFILE.call_id)
     _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))
-    if tools := render_tools(request, names):
-        body["tools"] = tools
-    put(body, {"tool_choice": render_choice(request, names)})
+    put(body, {"tools": render_tools(request, names) or None, "tool_choice": render_choice(request, names)})
     put(body, {"parallel_tool_calls": request.parallel})
     put(body, {member: getattr(request.sampling, field) for member, field in _SAMPLING.items()})
     if thinks:
-        _render_thinking(body, request)
-    _render_text(body, request)
+        put(body, {"reasoning": _thinking(request) or None})
+    put(body, {"text": _text(request, body) or None})
     _render_rest(body, request)
     if native:
         # What only this dialect knows, as it came; what is written already stands.
@@ -181,30 +179,29 @@ def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list
     body["input"] = items
 
 
-def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
-    """``reasoning``: the wish, and what else of that member is this dialect's own."""
-    thinking = request.thinking
-    more = loads(request.extras.get("reasoning", b"null")) if request.dialect == RESPONSES else None
-    wish: dict[str, Any] = dict(more) if isinstance(more, dict) else {}
+def _own(request: ChatRequest, name: str) -> dict[str, Any]:
+    """What else of a member is this dialect's own."""
+    found = loads(request.extras.get(name, b"null")) if request.dialect == RESPONSES else None
+    return found if isinstance(found, dict) else {}
+
+
+def _thinking(request: ChatRequest) -> dict[str, Any]:
+    """``reasoning``."""
+    thinking, wish = request.thinking, _own(request, "reasoning")
     if thinking is not None:
         put(wish, {"effort": "none" if thinking.mode == "off" else thinking.level})
         put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
-    if wish:
-        body["reasoning"] = wish
+    return wish
 
 
-def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
+def _text(request: ChatRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Structured output and verbosity, which both stand in ``text``."""
-    native = request.dialect == RESPONSES
-    text: dict[str, Any] = {}
-    if native and isinstance(more := loads(request.extras.get("text", b"null")), dict):
-        text |= more
+    text = _own(request, "text")
     if request.dialect == CHAT and "verbosity" in request.extras:
         text["verbosity"] = request.extras["verbosity"]
     if request.output is not None:
-        text["format"] = _format(request.output, body, native=native)
-    if text:
-        body["text"] = text
+        text["format"] = _format(request.output, body, native=request.dialect == RESPONSES)
+    return text
 
 
 def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ampproxy.dialects.edit import edit_items
-from ampproxy.dialects.json import NULL, encode, first, items, loads, members
+from ampproxy.dialects.json import NULL, encode, first, items, loads, members, text_of
 from ampproxy.dialects.messages import Messages, Question
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
@@ -37,8 +37,7 @@ def previous_of(request: bytes) -> str:
     """
     if request.rfind(_MARK) < 0:
         return ""
-    found = loads(members(request).get(_PREVIOUS, NULL))
-    return found if isinstance(found, str) else ""
+    return text_of(members(request).get(_PREVIOUS, NULL)) or ""
 
 
 def own_items(request: bytes) -> list[bytes]:
@@ -196,10 +195,9 @@ def _read(text: bytes) -> Question:
             f"The gateway does not serve messages of the type {shown!r}: send `response.create`.",
             param="type",
         )
-    stream_id = loads(found.get("stream_id", NULL))
     body = replace_members(remove_members(text, _OF_MESSAGES), {"stream": b"true"})
     generate = loads(found.get("generate", NULL)) is not False
-    return Question(body, stream_id if isinstance(stream_id, str) else "", generate)
+    return Question(body, text_of(found.get("stream_id", NULL)) or "", generate)
 
 
 def _type_of(event: bytes) -> bytes:
