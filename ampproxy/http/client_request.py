@@ -24,7 +24,9 @@ _TARGET = re.compile(rb"[\x21-\x7e]+")
 #: Methods whose requests have a body, be it an empty one (RFC 9110, section 8.6).
 _WITH_BODY = (b"POST", b"PUT", b"PATCH")
 
-_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked"
+#: Behind the last line of a head: its end, and an empty line.
+_END = (b"", b"")
 
 
 class WrongLength(Exception):
@@ -62,19 +64,15 @@ class Request:
         self.accept = accept
         length = None if body is None else body.length
         self.chunked = length is UNKNOWN_LENGTH
-        parts = [method, b" ", target, b" HTTP/1.1\r\n"]
-        ends = 2
+        lines = [b"%b %b HTTP/1.1" % (method, target)]
         if not headers.hasHeader(b"host"):
-            parts += (b"Host: ", host, b"\r\n")
-            ends += 1
+            lines.append(b"Host: " + host)
         if length is not None or method in _WITH_BODY:
-            parts.append(_CHUNKED if self.chunked else b"Content-Length: %d\r\n" % (length or 0))
-            ends += 1
-        lines = lines_of(headers)
-        parts += lines
-        parts.append(b"\r\n")
-        self.head = b"".join(parts)
-        if self.head.count(b"\n") != ends + len(lines) // 3:
+            lines.append(_CHUNKED if self.chunked else b"Content-Length: %d" % (length or 0))
+        lines += lines_of(headers)
+        lines += _END
+        self.head = b"\r\n".join(lines)
+        if self.head.count(b"\n") != len(lines) - 1:
             raise ValueError("A header that has more than one line cannot be sent.")
 
     def at_once(self) -> bytes | None:

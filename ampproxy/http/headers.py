@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import NotImplementedType
 from typing import AnyStr, Protocol, TypeVar, overload
 
@@ -78,19 +78,17 @@ class LowerHeaders(Headers):
                 self.setRawHeaders(name, values)
 
     @classmethod
-    def of_pairs(cls, pairs: Iterable[tuple[bytes, bytes]]) -> LowerHeaders:
+    def of_pairs(cls, pairs: Collection[tuple[bytes, bytes]]) -> LowerHeaders:
         """Headers of a message, as its parser found them: names that are tokens, and values without control
         characters. Blanks around a value are no part of it (RFC 9112, section 5.1).
         """
         self = cls.__new__(cls)
-        values: dict[bytes, list[bytes]] = {}
-        for name, value in pairs:
-            lower = _lower[name]
-            if lower in values:
-                values[lower].append(value.strip(b" \t"))
-            else:
-                values[lower] = [value.strip(b" \t")]
-        self.by_name = values
+        lower = _lower
+        self.by_name = values = {lower[name]: [value.strip(b" \t")] for name, value in pairs}
+        if len(values) < len(pairs):
+            self.by_name = values = {}
+            for name, value in pairs:
+                values.setdefault(lower[name], []).append(value.strip(b" \t"))
         return self
 
     @classmethod
@@ -126,7 +124,10 @@ class LowerHeaders(Headers):
 
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """All headers, names in lower case, in the order in which the names came first."""
-        return [(name, value) for name, values in self.by_name.items() for value in values]
+        try:
+            return [(name, value) for name, (value,) in self.by_name.items()]
+        except ValueError:  # A name has several values.
+            return [(name, value) for name, values in self.by_name.items() for value in values]
 
     def those(self, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:
         """Those of these headers that are there, with their values; names in lower case."""
@@ -134,13 +135,12 @@ class LowerHeaders(Headers):
         return [(name, values[name]) for name in names if name in values]
 
     def lines(self) -> list[bytes]:
-        """The lines of all headers as they are sent, to be joined: each in three parts, its end included."""
-        parts: list[bytes] = []
-        for name, values in self.by_name.items():
-            begun = _begun[name]
-            for value in values:
-                parts += (begun, value, b"\r\n")
-        return parts
+        """The lines of all headers as they are sent, without their ends."""
+        begun = _begun
+        try:
+            return [begun[name] + value for name, (value,) in self.by_name.items()]
+        except ValueError:  # A name has several values.
+            return [begun[name] + value for name, values in self.by_name.items() for value in values]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict(self.getAllRawHeaders())!r})"
@@ -198,6 +198,39 @@ class LowerHeaders(Headers):
         return iter([(_canonical[name], values) for name, values in self.by_name.items()])
 
 
+class FixedHeaders(LowerHeaders):
+    """Headers that are sent again and again, and that nobody changes: their lines are made once.
+
+    :param pairs: names in lower case that are tokens, values without line ends.
+    """
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self.by_name = LowerHeaders.of_known(pairs).by_name
+        self._lines = super().lines()
+
+    def lines(self) -> list[bytes]:
+        """See :meth:`LowerHeaders.lines`. Not to be changed either."""
+        return self._lines
+
+    def copy(self) -> LowerHeaders:
+        """Headers of their own with the same names and values, which may be changed."""
+        return LowerHeaders.of_known(self.pairs())
+
+    def removeHeader(self, name: AnyStr) -> None:
+        """Refuse to."""
+        raise TypeError("These headers are not to be changed.")
+
+    def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
+        """Refuse to."""
+        raise TypeError("These headers are not to be changed.")
+
+    def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Refuse to."""
+        raise TypeError("These headers are not to be changed.")
+
+
 class HasHeaders(Protocol):
     """Headers that are only looked at: ``twisted.web.http_headers.Headers``."""
 
@@ -223,12 +256,7 @@ def lines_of(headers: Headers) -> list[bytes]:
     """The lines of any headers; see :meth:`LowerHeaders.lines`."""
     if isinstance(headers, LowerHeaders):
         return headers.lines()
-    return [
-        part
-        for name, values in headers.getAllRawHeaders()
-        for value in values
-        for part in (name + b": ", value, b"\r\n")
-    ]
+    return [name + b": " + value for name, values in headers.getAllRawHeaders() for value in values]
 
 
 def _one_line(value: str | bytes) -> bytes:

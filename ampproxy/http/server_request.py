@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 NOT_DONE_YET = 1
 
 _log = Logger(namespace="ampproxy")
-_STATUS_LINES = {code: b"HTTP/1.1 %d %b\r\n" % (code, phrase) for code, phrase in RESPONSES.items()}
+_STATUS_LINES = {code: b"HTTP/1.1 %d %b" % (code, phrase) for code, phrase in RESPONSES.items()}
 
 
 def answer_head(version: bytes, code: int, phrase: bytes, headers: Headers) -> bytes:
     """The head of an answer, with its end."""
     line = _STATUS_LINES.get(code)
     if line is None or version != b"HTTP/1.1" or phrase != RESPONSES[code]:
-        line = b"%b %d %b\r\n" % (version, code, phrase)
-    return b"".join([line, *lines_of(headers), b"\r\n"])
+        line = b"%b %d %b" % (version, code, phrase)
+    return b"\r\n".join([line, *lines_of(headers), b"", b""])
 
 
 @implementer(IRequest)

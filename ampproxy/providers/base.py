@@ -26,8 +26,15 @@ from ampproxy.routing.paths import misleading
 from ampproxy.routing.vendor_calls import VendorCall
 
 Header: TypeAlias = tuple[bytes, bytes]
+#: The headers that a client sent: names in lower case.
+ClientHeaders: TypeAlias = Mapping[bytes, Sequence[bytes]]
+_NONE: ClientHeaders = {}
 #: What a vendor serves: (dialect, operation) -> path below the version segment.
 Paths: TypeAlias = Mapping[tuple[str, Operation], str]
+
+#: What decides on the headers of a call: what the client may tell, whether a stream is awaited, and what the
+#: body needs.
+_Asked: TypeAlias = tuple[tuple[Header, ...], bool, tuple[tuple[str, str], ...]]
 
 USER_AGENT = f"ampproxy/{__version__}".encode()
 
@@ -65,6 +72,9 @@ _BREAKS = re.compile(rb"[\r\n\0]")
 _ACCEPT_STREAM: Header = (b"accept", b"text/event-stream")
 _ACCEPT_JSON: Header = (b"accept", b"application/json")
 _TRANSLATED = (Operation.GENERATE, Operation.COUNT_TOKENS)
+#: So many sets of headers are remembered, and how long each may be: clients may make up any.
+_MAX_KNOWN = 64
+_MAX_KNOWN_BYTES = 4096
 
 
 class Call(Value, frozen=True):
@@ -152,12 +162,14 @@ class Provider:
         fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
         self._fixed = (*(header for header in fixed if header[0] not in self._custom), *own)
         self._forwarded = {
-            dialect: names - self._custom - {self.CREDENTIAL} for dialect, names in CLIENT_HEADERS.items()
+            dialect: tuple(sorted(names - self._custom - {self.CREDENTIAL}))
+            for dialect, names in CLIENT_HEADERS.items()
         }
-        self._anywhere = _COMMON - self._custom
+        self._anywhere = tuple(sorted(_COMMON - self._custom))
         #: (dialect, operation) of an endpoint -> the dialect in which it is asked here.
         self._spoken: dict[tuple[str, Operation], str] = {}
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
+        self._known: dict[_Asked, tuple[Header, ...]] = {}
 
     def _base_url(self) -> str:
         return self.account.base_url
@@ -192,7 +204,7 @@ class Provider:
         *,
         stream: bool = False,
         query: bytes = b"",
-        headers: Iterable[Header] = (),
+        headers: ClientHeaders = _NONE,
         extra: Mapping[str, str] | None = None,
         spoken: str = "",
     ) -> Call:
@@ -200,7 +212,7 @@ class Provider:
 
         :param stream: whether the answer is to be streamed.
         :param query: the client's query, as it came.
-        :param headers: the client's headers, in any case.
+        :param headers: the client's headers, names in lower case.
         :param extra: what a rendered body needs beside itself.
         :param spoken: the dialect of the body; empty: the one that :meth:`speaks` gives.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
@@ -257,7 +269,7 @@ class Provider:
             items.append(f"{listing.cursor}={quote(after, safe='')}")
         query = "&".join(item for item in items if item)
         url = f"{self._base}models" + (f"?{query}" if query else "")
-        headers = self._headers(self.account.dialect, False, False, (), None)
+        headers = self._headers(self.account.dialect, False, False, _NONE, None)
         kept = (header for header in headers if header[0] != b"content-type" or header[0] in self._custom)
         return Call(b"GET", url.encode(), tuple(kept))
 
@@ -302,19 +314,41 @@ class Provider:
         dialect: str,
         native: bool,
         stream: bool,
-        headers: Iterable[Header],
+        headers: ClientHeaders,
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         names = self._forwarded[dialect] if native else self._anywhere
-        sent = []
+        told = tuple([(name, value) for name in names if name in headers for value in headers[name]])
         if self._copied:
-            headers = tuple(headers)
-        for name, value in headers:
-            lower = name.lower()
-            if lower in names and not _BREAKS.search(value):
-                sent.append((lower, value))
+            return self._made(told, stream, headers, extra)
+        # Programs say the same again and again.
+        asked = told, stream, tuple(extra.items()) if extra else ()
+        return self._known.get(asked) or self._remembered(asked)
+
+    def _remembered(self, asked: _Asked) -> tuple[Header, ...]:
+        told, stream, extra = asked
+        made = self._made(told, stream, _NONE, dict(extra))
+        if sum(len(value) for _, value in made) <= _MAX_KNOWN_BYTES:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[asked] = made
+        return made
+
+    def _made(
+        self,
+        told: Iterable[Header],
+        stream: bool,
+        headers: ClientHeaders,
+        extra: Mapping[str, str] | None,
+    ) -> tuple[Header, ...]:
+        """What is sent.
+
+        :param told: those of the client's headers that its vendor may hear.
+        :param headers: all of them.
+        """
+        sent = [header for header in told if not _BREAKS.search(header[1])]
         if self._copied:
-            sent += self._from_client(tuple(headers))
+            sent += self._from_client(headers)
         if extra:
             more = self._extra(extra)
             given = {name for name, _ in more}
@@ -327,12 +361,9 @@ class Provider:
                 sent.append(header)
         return (*self._fixed, *sent)
 
-    def _from_client(self, headers: Sequence[Header]) -> list[Header]:
+    def _from_client(self, headers: ClientHeaders) -> list[Header]:
         """The account's headers that take their values from the client, as far as it sent them."""
-        received: dict[bytes, bytes] = {}
-        for name, value in headers:
-            received.setdefault(name.lower(), value)
-        found = ((name, received.get(source)) for name, source in self._copied.items())
+        found = ((name, headers.get(source, (b"",))[0]) for name, source in self._copied.items())
         return [(name, value) for name, value in found if value and not _BREAKS.search(value)]
 
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:

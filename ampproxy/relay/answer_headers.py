@@ -46,10 +46,12 @@ def _bounded(name: bytes, value: bytes, longest: float, wall: float) -> bytes:
 
 
 def other_headers(headers: Headers, redactor: Redactor) -> list[tuple[bytes, bytes]]:
-    """The rest of a vendor's headers, as far as they are for a client (setting: ``passthrough-headers``)."""
+    """The rest of a vendor's headers, as far as they are for a client (setting: ``passthrough-headers``);
+    names in lower case.
+    """
     found = ((name, value) for name, values in headers.getAllRawHeaders() for value in values[-1:])
     return [
-        (name, redactor.known(value.decode("latin-1")).encode("latin-1", "replace"))
+        (name.lower(), redactor.known(value.decode("latin-1")).encode("latin-1", "replace"))
         for name, value in vendor_headers(found)
         if name.lower() not in _USEFUL
     ]

@@ -174,10 +174,10 @@ class Delivery:
     def _begin(self, response: Any, content_type: bytes) -> None:
         self._record.status = response.code
         self._downstream.setResponseCode(response.code)
-        headers = self._downstream.responseHeaders
+        headers = self._downstream.responseHeaders.by_name
         for name, value in self.headers_of(response):
-            headers.setRawHeaders(name, [value])
-        headers.by_name[b"content-type"] = [content_type]
+            headers[name] = [value]
+        headers[b"content-type"] = [content_type]
 
     def headers_of(self, response: Any) -> list[tuple[bytes, bytes]]:
         """The headers of a vendor's answer that the client gets."""

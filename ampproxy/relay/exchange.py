@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -14,9 +14,10 @@ from ampproxy.config.schema import Account, TokenSource
 from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, for_account
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
-from ampproxy.http.headers import LowerHeaders
+from ampproxy.http.headers import FixedHeaders
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call
+from ampproxy.providers.base import Header
 from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.delivery import Delivery
 from ampproxy.relay.downstream import Downstream
@@ -31,6 +32,7 @@ from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.route import RouteTarget
 from ampproxy.upstream.body import BytesProducer
+from ampproxy.upstream.codings import ACCEPTED
 from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
@@ -68,6 +70,12 @@ class AccountError(UpstreamFault):
         self.body = body
         self.headers = headers
         self.raw = raw
+
+
+@lru_cache(maxsize=64)
+def _sent_headers(headers: tuple[Header, ...]) -> FixedHeaders:
+    """Those of a call, as they are sent: an account's are mostly the same again and again."""
+    return FixedHeaders((*(header for header in headers if header[0] != ACCEPTED[0]), ACCEPTED))
 
 
 class Exchange:
@@ -374,7 +382,7 @@ class Exchange:
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
-        headers = LowerHeaders.of_known(call.headers)
+        headers = _sent_headers(call.headers)
         method, url = call.method.decode(), call.url.decode()
         config, runtime = self._config, self._runtime
         proxy = account.proxy_url or config.proxy_url

@@ -196,8 +196,7 @@ def _betas(question: ModelRequest) -> list[str]:
     """The values of the client's ``anthropic-beta``."""
     return [
         item.strip().decode("latin-1")
-        for name, value in question.headers
-        if name.lower() == _BETA
+        for value in question.headers.get(_BETA, ())
         for item in value[:LOOKED_AT].split(b",")
     ]
 

@@ -13,6 +13,9 @@ from ampproxy.errors import UpstreamFault
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.upstream.inflate import inflated
 
+#: What every request says of it.
+ACCEPTED = (b"accept-encoding", b"gzip")
+
 
 def decoded(response: IResponse) -> IResponse:
     """An answer as it was before it was compressed, which is at most once.

@@ -19,7 +19,8 @@ from twisted.web.iweb import IAgent, IBodyProducer
 
 from ampproxy.http.client import PoolAgent
 from ampproxy.http.client_pool import Pool
-from ampproxy.upstream.codings import decoded
+from ampproxy.http.headers import FixedHeaders
+from ampproxy.upstream.codings import ACCEPTED, decoded
 from ampproxy.upstream.endpoints import OriginEndpoints
 
 #: Idle connections kept to each origin: as many as a busy client may have requests at once.
@@ -85,7 +86,9 @@ class StraightClient(HTTPClient):
         """
         if more != _PLAIN or type(url) is not PreparedURL:
             return super().request(method, url, headers=headers, data=data, **more)
-        headers.setRawHeaders(b"accept-encoding", [b"gzip"])
+        if type(headers) is not FixedHeaders:
+            name, value = ACCEPTED
+            headers.setRawHeaders(name, [value])
         return self._straight.request(method.encode("ascii"), url.raw, headers, data)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.web.http_headers import Headers, InvalidHeaderName
 
 from ampproxy.http import headers as module
-from ampproxy.http.headers import LowerHeaders, lines_of
+from ampproxy.http.headers import FixedHeaders, LowerHeaders, lines_of
 
 NAMES = st.sampled_from(
     [b"x-a", b"X-A", "X-a", b"content-md5", b"etag", "ETag", b"te", b"www-authenticate", b"a_b", b"A!"]
@@ -51,12 +51,25 @@ def test_behaves_as_twisteds(steps: list[Any], name: bytes) -> None:
     assert ours == twisteds
     assert twisteds == ours
     assert ours == ours.copy() == LowerHeaders(dict(ours.getAllRawHeaders()))
-    assert lines_of(ours) == [part for begun in joined(twisteds) for part in begun]
-    assert b"".join(lines_of(twisteds)) == b"".join(lines_of(ours))
+    lines = [b"%b: %b" % (name, value) for name, values in twisteds.getAllRawHeaders() for value in values]
+    assert lines_of(ours) == lines_of(twisteds) == lines
+    assert lines_of(FixedHeaders(ours.pairs())) == lines
 
 
-def joined(headers: Headers) -> list[tuple[bytes, bytes, bytes]]:
-    return [(name + b": ", value, b"\r\n") for name, values in headers.getAllRawHeaders() for value in values]
+def test_fixed_headers() -> None:
+    """Nobody changes them: their lines are made once. Copies can be changed."""
+    fixed = FixedHeaders([(b"x-a", b"1"), (b"x-b", b"2"), (b"x-a", b"3")])
+    for change in (
+        lambda: fixed.setRawHeaders(b"x-a", [b"4"]),
+        lambda: fixed.addRawHeader(b"x-c", b"4"),
+        lambda: fixed.removeHeader(b"x-a"),
+    ):
+        with pytest.raises(TypeError):
+            change()
+    copied = fixed.copy()
+    copied.setRawHeaders(b"x-a", [b"4"])
+    assert lines_of(copied) == [b"X-A: 4", b"X-B: 2"]
+    assert lines_of(fixed) == [b"X-A: 1", b"X-A: 3", b"X-B: 2"]
 
 
 @pytest.mark.parametrize("name", [b"", b"a b", b"a:", b"a\n", "ä", b"\xff", "a\0"])

@@ -13,6 +13,7 @@ from ampproxy import __version__
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
 from ampproxy.routing.endpoints import Endpoint, Operation, parse_endpoint
@@ -77,6 +78,11 @@ def provider(kind, base=None, headers=(), key=KEY):
             token=Token(key) if kind.endswith("-login") else None,
         )
     )
+
+
+def by_name(pairs):
+    """Headers as the provider gets them."""
+    return LowerHeaders.of_known(pairs).by_name
 
 
 def endpoint(path, method=b"POST"):
@@ -269,40 +275,40 @@ def test_translated_gemini_method():
 
 
 CLIENT = [
-    (b"Authorization", b"Bearer client-canary"),
-    (b"Proxy-Authorization", b"client-canary"),
-    (b"X-Api-Key", b"client-canary"),
+    (b"authorization", b"Bearer client-canary"),
+    (b"proxy-authorization", b"client-canary"),
+    (b"x-api-key", b"client-canary"),
     (b"x-goog-api-key", b"client-canary"),
-    (b"Cookie", b"client-canary"),
-    (b"X-Amp-Thread-Id", b"T-canary"),
-    (b"X-Amp-Device-Fingerprint", b"canary"),
-    (b"X-Stainless-Os", b"canary"),
-    (b"X-Forwarded-For", b"canary"),
-    (b"Forwarded", b"for=canary"),
-    (b"Via", b"canary"),
-    (b"User-Agent", b"canary"),
-    (b"Host", b"canary"),
-    (b"Content-Length", b"123456"),
-    (b"Transfer-Encoding", b"canary"),
-    (b"Content-Encoding", b"canary"),
-    (b"Accept-Encoding", b"canary"),
-    (b"Connection", b"canary"),
-    (b"Origin", b"canary"),
-    (b"Referer", b"canary"),
-    (b"OpenAI-Organization", b"canary"),
-    (b"X-Goog-Api-Client", b"canary"),
-    (b"X-Goog-User-Project", b"canary"),
-    (b"X-App", b"canary"),
-    (b"Content-Type", b"text/canary"),
+    (b"cookie", b"client-canary"),
+    (b"x-amp-thread-id", b"T-canary"),
+    (b"x-amp-device-fingerprint", b"canary"),
+    (b"x-stainless-os", b"canary"),
+    (b"x-forwarded-for", b"canary"),
+    (b"forwarded", b"for=canary"),
+    (b"via", b"canary"),
+    (b"user-agent", b"canary"),
+    (b"host", b"canary"),
+    (b"content-length", b"123456"),
+    (b"transfer-encoding", b"canary"),
+    (b"content-encoding", b"canary"),
+    (b"accept-encoding", b"canary"),
+    (b"connection", b"canary"),
+    (b"origin", b"canary"),
+    (b"referer", b"canary"),
+    (b"openai-organization", b"canary"),
+    (b"x-goog-api-client", b"canary"),
+    (b"x-goog-user-project", b"canary"),
+    (b"x-app", b"canary"),
+    (b"content-type", b"text/canary"),
 ]
 TOLD = [
-    (b"Accept", b"told-accept"),
-    (b"Anthropic-Version", b"told-version"),
-    (b"Anthropic-Beta", b"told-beta-1"),
-    (b"ANTHROPIC-BETA", b"told-beta-2"),
-    (b"OpenAI-Beta", b"told-openai"),
-    (b"Idempotency-Key", b"told-idem"),
-    (b"X-Request-Id", b"told-id"),
+    (b"accept", b"told-accept"),
+    (b"anthropic-version", b"told-version"),
+    (b"anthropic-beta", b"told-beta-1"),
+    (b"anthropic-beta", b"told-beta-2"),
+    (b"openai-beta", b"told-openai"),
+    (b"idempotency-key", b"told-idem"),
+    (b"x-request-id", b"told-id"),
 ]
 
 
@@ -310,7 +316,9 @@ TOLD = [
 @each("asked", [*GENERATE.values(), STREAM])
 def test_nothing_of_the_client_leaks(kind, asked):
     """No credential, cookie, trace of the way or identity of the client reaches any vendor."""
-    call = provider(kind).call(asked, "M-1", query=b"key=client-canary&auth_token=canary", headers=CLIENT)
+    call = provider(kind).call(
+        asked, "M-1", query=b"key=client-canary&auth_token=canary", headers=by_name(CLIENT)
+    )
     everything = call.url + b"".join(name + value for name, value in call.headers)
     assert b"canary" not in everything.replace(KEY.encode(), b"")
     names = [name for name, _ in call.headers]
@@ -336,7 +344,7 @@ def test_nothing_of_the_client_leaks(kind, asked):
 )
 def test_what_the_client_may_tell(kind, asked, told):
     """A vendor hears what its own dialect provides for, in full; a translated request has no such words."""
-    headers = provider(kind).call(asked, "M-1", headers=CLIENT + TOLD).headers
+    headers = provider(kind).call(asked, "M-1", headers=by_name(CLIENT + TOLD)).headers
     assert {value.decode()[5:] for _, value in headers if value.startswith(b"told-")} == told
 
 
@@ -344,7 +352,7 @@ def test_anthropic_version():
     """The version is the client's, if it speaks the dialect, else the known one; exactly one is sent."""
 
     def versions(asked, sent):
-        headers = provider("claude").call(asked, "M-1", headers=sent).headers
+        headers = provider("claude").call(asked, "M-1", headers=by_name(sent)).headers
         return [value for name, value in headers if name == b"anthropic-version"]
 
     assert versions(GENERATE[ANTHROPIC], []) == [b"2023-06-01"]
@@ -354,11 +362,11 @@ def test_anthropic_version():
 
 def test_whom_a_key_is_used_for():
     """A user's profile and a workspace are Anthropic's, and are told with keys only, in its own dialect."""
-    named = [(b"Anthropic-User-Profile-Id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
+    named = [(b"anthropic-user-profile-id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
 
     def told(kind, asked):
-        headers = dict(provider(kind).call(asked, "M-1", headers=named).headers)
-        return [headers.get(name.lower()) for name, _ in named]
+        headers = dict(provider(kind).call(asked, "M-1", headers=by_name(named)).headers)
+        return [headers.get(name) for name, _ in named]
 
     assert told("claude", GENERATE[ANTHROPIC]) == [b"uprof_1", b"wrkspc_1"]
     assert told("claude", GENERATE[CHAT]) == told("claude-login", GENERATE[ANTHROPIC]) == [None, None]
@@ -384,7 +392,7 @@ def test_custom_headers_win():
         ("X-New", "own-new"),
     )
     call = provider("claude", headers=own).call(
-        GENERATE[ANTHROPIC], "M-1", headers=CLIENT + TOLD, extra={"anthropic-beta": "extra"}
+        GENERATE[ANTHROPIC], "M-1", headers=by_name(CLIENT + TOLD), extra={"anthropic-beta": "extra"}
     )
     found = [
         (name, value) for name, value in call.headers if name.decode() in {key.lower() for key, _ in own}
@@ -399,7 +407,9 @@ def test_headers_of_the_body():
     assert (b"anthropic-beta", b"x-2025") in call.headers
     asked = [(b"anthropic-beta", b"a,b")]
     for extra, told in (({"anthropic-beta": "a"}, [b"a"]), ({"anthropic-beta": ""}, [])):
-        headers = provider("claude").call(GENERATE[ANTHROPIC], "M-1", headers=asked, extra=extra).headers
+        headers = (
+            provider("claude").call(GENERATE[ANTHROPIC], "M-1", headers=by_name(asked), extra=extra).headers
+        )
         assert [value for name, value in headers if name == b"anthropic-beta"] == told
 
 
@@ -414,7 +424,7 @@ def test_a_header_cannot_be_broken_open():
     call = provider("claude").call(
         GENERATE[ANTHROPIC],
         "M-1",
-        headers=[(b"x-request-id", b"a\r\nX-Evil: 1"), (b"anthropic-beta", b"a\nb")],
+        headers={b"x-request-id": [b"a\r\nX-Evil: 1"], b"anthropic-beta": [b"a\nb"]},
     )
     assert b"x-request-id" not in dict(call.headers)
     assert b"anthropic-beta" not in dict(call.headers)
@@ -510,14 +520,14 @@ def test_headers_taken_from_the_client(kind):
     """
     made = provider(kind, headers=COPIED)
     client = [
-        (b"X-Client-Session", b"s-1"),
+        (b"x-client-session", b"s-1"),
         (b"x-client-session", b"s-2"),
-        (b"User-Agent", b"theirs/1"),
-        (b"Authorization", b"Bearer client-key"),
+        (b"user-agent", b"theirs/1"),
+        (b"authorization", b"Bearer client-key"),
     ]
     for asked in (GENERATE[made.account.dialect], GENERATE[ANTHROPIC], GENERATE[CHAT]):
         try:
-            call = made.call(asked, "m", headers=iter(client))
+            call = made.call(asked, "m", headers=by_name(client))
         except GatewayFault:
             continue
         told = [header for header in call.headers if header[0] in (b"x-session", b"user-agent", b"x-own")]
@@ -529,10 +539,31 @@ def test_headers_that_the_client_did_not_send():
     """Without the client's header the account's is left out; so is one that could forge another."""
     made = provider("claude", headers=COPIED)
     for client in ([], [(b"x-client-session", b"")], [(b"x-client-session", b"a\r\nb: c")]):
-        names = [name for name, _ in made.call(GENERATE[ANTHROPIC], "m", headers=client).headers]
+        names = [name for name, _ in made.call(GENERATE[ANTHROPIC], "m", headers=by_name(client)).headers]
         assert b"x-session" not in names
         assert b"user-agent" not in names
         assert b"x-own" in names
     listing = made.models_call()
     assert listing is not None
     assert b"x-session" not in [name for name, _ in listing.headers]
+
+
+def test_the_same_words_are_remembered():
+    """What a client says again is put together once; what is long, or new each time, is not kept for ever."""
+    made = provider("claude")
+
+    def headers(*sent, stream=False, extra=None):
+        call = made.call(GENERATE[ANTHROPIC], "m", headers=by_name(sent), stream=stream, extra=extra)
+        return call.headers
+
+    beta = (b"anthropic-beta", b"a")
+    assert headers(beta) is headers((b"user-agent", b"theirs"), beta)
+    assert headers(beta) != headers(beta, stream=True)
+    assert headers(beta) != headers(beta, extra={"anthropic-beta": "b"}) != headers(beta, extra={"x-a": "b"})
+    first = headers(beta)
+    for number in range(200):
+        assert (b"x-request-id", b"%d" % number) in headers((b"x-request-id", b"%d" % number))
+    assert headers(beta) is not first
+    long = (b"anthropic-beta", b"a" * 5000)
+    assert headers(long) is not headers(long)
+    assert long in headers(long)
