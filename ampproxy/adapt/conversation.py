@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.names import shorten
@@ -81,22 +82,20 @@ class _Placed(NamedTuple):
     part: Part
 
 
-class _Turn:
+class _Turn(msgspec.Struct):
     """A turn that is still being put together, with the answers to its calls.
 
     :ivar has_calls: whether it has calls.
     :ivar left_out: whether it had anything beside texts, or something that was left out.
     """
 
-    __slots__ = ("answers", "at", "extras", "has_calls", "left_out", "parts", "role")
-
-    def __init__(self, role: Role, at: str, extras: dict[str, Json]) -> None:
-        self.role = role
-        self.at = at
-        self.extras = extras
-        self.parts: list[_Placed] = []
-        self.answers: list[_Placed] = []
-        self.has_calls = self.left_out = False
+    role: Role
+    at: str
+    extras: dict[str, Json]
+    parts: list[_Placed] = []
+    answers: list[_Placed] = []
+    has_calls: bool = False
+    left_out: bool = False
 
     def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
         """Go on with these, but for empty texts of another dialect's client."""

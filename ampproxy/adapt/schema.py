@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.wire.json import NULL, elements, members
@@ -94,17 +96,14 @@ class _Flattening:
         return found
 
 
-class Root:
+class Root(msgspec.Struct):
     """A schema in which local references are looked up; each level of it is taken apart once.
 
     :param node: the whole schema.
     """
 
-    __slots__ = ("_below", "node")
-
-    def __init__(self, node: Node | None) -> None:
-        self.node = node
-        self._below: dict[str, Root] = {}
+    node: Node | None
+    _below: dict[str, Root] = {}
 
     def resolve(self, pointer: object) -> Node | None:
         """What a local reference (``#/$defs/name``) points to; ``None`` for any other."""

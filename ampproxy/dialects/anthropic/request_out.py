@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target
@@ -38,15 +40,14 @@ from ampproxy.model.request import ChatRequest, Tool
 Block = dict[str, Any]
 
 
-class BlockWriter:
+class BlockWriter(msgspec.Struct):
     """Writes the parts of one request, which are fitted to the dialect.
 
     :param names: gives the tool names to send; ``ids``: the calls' ids.
     """
 
-    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
-        self._names = names
-        self._ids = ids
+    _names: Callable[[str], str]
+    _ids: Callable[[str], str]
 
     def block(self, part: Part) -> Block | Json:
         """One part."""

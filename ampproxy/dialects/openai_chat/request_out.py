@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.passes import adapt
@@ -117,7 +118,7 @@ _WRITERS: Final[dict[type[Part], Callable[[Any], Wire]]] = {
 }
 
 
-class MessageWriter:
+class MessageWriter(msgspec.Struct):
     """Writes messages of turns that are fitted to the dialect.
 
     :param names: gives the tool names to send.
@@ -125,10 +126,9 @@ class MessageWriter:
     :param thought: the member that takes the model's own thinking back; empty: there is none.
     """
 
-    def __init__(self, names: Callable[[str], str], host: Host, thought: str) -> None:
-        self._names = names
-        self._host = host
-        self._thought = thought
+    _names: Callable[[str], str]
+    _host: Host
+    _thought: str
 
     def messages(self, system: Sequence[Text], turns: Sequence[Turn]) -> list[dict[str, Any]]:
         """All of a request."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
@@ -31,15 +33,14 @@ Item: TypeAlias = "dict[str, Any] | Json"
 _OWN_MESSAGE: Final = ("id", "phase")
 
 
-class ItemWriter:
+class ItemWriter(msgspec.Struct):
     """Writes the items of turns that are fitted to the dialect.
 
     :param names: gives the tool names to send; ``ids``: the calls' ids.
     """
 
-    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
-        self._names = names
-        self._ids = ids
+    _names: Callable[[str], str]
+    _ids: Callable[[str], str]
 
     def items(self, turns: Iterable[Turn]) -> list[Item]:
         """All items, in order."""
