@@ -96,6 +96,9 @@ class Rendered(Value, frozen=True):
     freeform: frozenset[str] = frozenset()
 
 
+_NOTHING_ASKED = ChatRequest(dialect="", model="", turns=(), include_usage=False)
+
+
 class AnswerContext(Value, frozen=True):
     """What rendering an answer needs beside its events.
 
@@ -112,6 +115,11 @@ class AnswerContext(Value, frozen=True):
     new_id: Callable[[str], str]
     request: ChatRequest | None = None
     framing: Literal["sse", "array"] = "sse"
+
+    @property
+    def asked(self) -> ChatRequest:
+        """The request; one for nothing where it was not parsed."""
+        return self.request or _NOTHING_ASKED
 
 
 class AnswerRules(Protocol):

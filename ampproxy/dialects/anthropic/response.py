@@ -229,10 +229,8 @@ LOST: Final = "The client did not ask for thinking, so neither it nor its signat
 
 
 def asks_for_none(context: AnswerContext) -> bool:
-    """Whether the answer is to have no thinking; a request that is not known leaves it open."""
-    request = context.request
-    if request is None:
-        return False
+    """Whether the answer is to have no thinking."""
+    request = context.asked
     if request.thinking is None:
         return request.choice is not None and request.choice.mode in ("required", "named")
     return request.thinking.mode == "off"

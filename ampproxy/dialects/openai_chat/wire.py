@@ -165,8 +165,7 @@ def annotations_body(extras: dict[str, Json]) -> list[Any]:
 
 def legacy_functions(context: AnswerContext) -> bool:
     """Whether the client declared ``functions`` and so expects ``function_call``."""
-    request = context.request
-    return request is not None and request.dialect == CHAT and "functions" in request.extras
+    return context.asked.dialect == CHAT and "functions" in context.asked.extras
 
 
 class _ImageUrl(msgspec.Struct):

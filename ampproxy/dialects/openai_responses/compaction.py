@@ -138,5 +138,4 @@ def _message(content: Any, context: AnswerContext, id: str | None) -> dict[str, 
 
 def stream_renderer(context: AnswerContext) -> ResponsesStreamRenderer:
     """The renderer of one stream: its summary alone, where it compacts a conversation."""
-    compacts = context.request is not None and context.request.compacts
-    return SummaryRenderer(context) if compacts else ResponsesStreamRenderer(context)
+    return SummaryRenderer(context) if context.asked.compacts else ResponsesStreamRenderer(context)
