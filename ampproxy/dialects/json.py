@@ -30,6 +30,7 @@ from ampproxy.wire.values import to_raw as to_raw
 from ampproxy.wire.values import without_nulls as without_nulls
 
 T = TypeVar("T")
+U = TypeVar("U")
 F = TypeVar("F", bound="Fields")
 
 #: The members of an object, and the items of an array, uninterpreted.
@@ -152,20 +153,12 @@ def _loose(kind: Any) -> Decoder[Any]:
     return Decoder(kind, strict=False)
 
 
-def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:
+def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: U) -> T | U:
     """Decode JSON; ``otherwise`` where it is not of that kind: the caller reports it."""
     try:
         return decoder.decode(raw)
     except BAD_JSON:
         return otherwise
-
-
-def read_or_none(decoder: Decoder[T], raw: bytes | Json) -> T | None:
-    """Decode JSON; ``None`` where it is not of that kind."""
-    try:
-        return decoder.decode(raw)
-    except BAD_JSON:
-        return None
 
 
 def bad_request(path: str, why: str) -> NoReturn:

@@ -21,7 +21,7 @@ from ampproxy.dialects.json import (
     loads,
     members,
     raw_str,
-    read_or_none,
+    read_or,
     text_of,
     texts_in,
     to_raw,
@@ -63,7 +63,7 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     text = text_of(raw)
     if text is not None:
         return [Text(text)] if text else []
-    if (found := read_or_none(_BLOCKS, raw)) is not None and (plain := _parts(found)) is not None:
+    if (found := read_or(_BLOCKS, raw, None)) is not None and (plain := _parts(found)) is not None:
         return plain
     blocks = enumerate(items(raw, at))
     return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])

@@ -24,7 +24,7 @@ from ampproxy.dialects.json import (
     items,
     loads,
     members,
-    read_or_none,
+    read_or,
     text_of,
     to_raw,
 )
@@ -343,7 +343,7 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
 
 
 def _tools(top: Fields) -> dict[str, Any]:
-    plain = read_or_none(_TOOLS, top.left["tools"])
+    plain = read_or(_TOOLS, top.left["tools"], None)
     if plain is not None:
         del top.left["tools"]
         return {"tools": tuple([tool.tool() for tool in plain])}

@@ -31,7 +31,7 @@ from ampproxy.dialects.json import (
     mended,
     object_or_empty,
     read_answer,
-    read_or_none,
+    read_or,
     text_of,
     without_nulls,
 )
@@ -78,7 +78,7 @@ def parse_response(body: bytes) -> ChatResponse:
     alone = content.startswith(b"{")
     blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
     parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
-    usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
+    usage = read_or(MEMBERS, message["usage"], None) if "usage" in message else None
     reason, sequence = text_of(message.get("stop_reason", NULL)), text_of(message.get("stop_sequence", NULL))
     finish = read_finish(reason, sequence, ends(message))
     started = start_of(message)

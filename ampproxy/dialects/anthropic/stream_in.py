@@ -26,7 +26,7 @@ from ampproxy.dialects.json import (
     loads,
     no_answer,
     read_answer,
-    read_or_none,
+    read_or,
     to_raw,
     without_nulls,
 )
@@ -320,7 +320,7 @@ _STEPS: Final[dict[str, _Step]] = {
 
 def _members(raw: Json) -> Members:
     """The members of an object of an event, detached from its bytes; none of anything else."""
-    return without_nulls(read_or_none(MEMBERS, bytes(raw)) or {})
+    return without_nulls(read_or(MEMBERS, bytes(raw), {}))
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:

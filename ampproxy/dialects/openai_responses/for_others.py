@@ -9,7 +9,7 @@ has never seen what it refers to; an answer without it would look like one and b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -100,26 +100,18 @@ def _turns(request: ChatRequest, tools: ClientTools) -> Iterator[Turn]:
             yield Turn(turn.role, tuple(parts), turn.extras)
 
 
-def _joined(turns: Iterator[Turn]) -> Iterator[Turn]:
-    """Results that stood apart because of an item between them are those of one turn again."""
-    last: Turn | None = None
+def _joined(turns: Iterable[Turn]) -> list[Turn]:
+    """Calls, and results, that stood apart because of an item between them are those of one turn again."""
+    joined: list[Turn] = []
     for turn in turns:
-        if last is not None and _goes_on(last, turn):
-            last = Turn(last.role, last.parts + turn.parts, last.extras)
-            continue
-        if last is not None:
-            yield last
-        last = turn
-    if last is not None:
-        yield last
-
-
-def _goes_on(last: Turn, turn: Turn) -> bool:
-    if last.role != turn.role:
-        return False
-    if turn.role == "assistant":
-        return isinstance(last.parts[-1], ToolCall) and isinstance(turn.parts[0], ToolCall)
-    return isinstance(last.parts[-1], ToolResult) and isinstance(turn.parts[0], ToolResult)
+        last = joined[-1] if joined else None
+        kind = ToolCall if turn.role == "assistant" else ToolResult
+        apart = last is None or last.role != turn.role or not isinstance(last.parts[-1], kind)
+        if last is None or apart or not isinstance(turn.parts[0], kind):
+            joined.append(turn)
+        else:
+            joined[-1] = Turn(last.role, last.parts + turn.parts, last.extras)
+    return joined
 
 
 def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:

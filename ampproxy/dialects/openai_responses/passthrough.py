@@ -22,7 +22,7 @@ from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
+from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or, to_raw
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import (
     NO_NAME,
@@ -293,7 +293,7 @@ _body = Decoder(_Body)
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether the input may hold thinking."""
-    found = read_or_none(_body, body)
+    found = read_or(_body, body, None)
     if found is None:
         return None
     plain = found.messages is found.system is found.max_tokens is found.max_completion_tokens is NULL
