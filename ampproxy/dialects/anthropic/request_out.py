@@ -13,10 +13,9 @@ from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.request_in import read_thinking
-from ampproxy.dialects.base import Rendered
+from ampproxy.dialects.base import Rendered, is_harmless
 from ampproxy.dialects.json import NULL, encode, loads, members, put, raw_text
 from ampproxy.dialects.proof import wrap_signature
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.loss import Losses

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.adapt.passes import adapt
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.gemini.profile import PROFILE
 from ampproxy.dialects.gemini.wire import EMPTY, MADE, SAMPLING
 from ampproxy.dialects.json import encode, loads, members, put, raw_text
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import (

@@ -12,13 +12,12 @@ from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
 from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
-from ampproxy.dialects.base import Rendered
+from ampproxy.dialects.base import Rendered, is_harmless
 from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id, is_openai_own, profile_of
 from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, beside_call, has_words, state_in
 from ampproxy.dialects.openai_requests import url_of
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import (

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ampproxy.dialects.base import is_harmless
 from ampproxy.dialects.json import NULL, loads, members, to_raw
 from ampproxy.dialects.openai_responses.client_tools import ADDITIONAL, ClientTools, call_of, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import (

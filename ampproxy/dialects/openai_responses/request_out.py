@@ -14,17 +14,30 @@ import msgspec
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
-from ampproxy.dialects.openai_responses.content import write_input
+from ampproxy.dialects.openai_requests import AUDIO_TYPES, url_of
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
-from ampproxy.model.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, OutputFormat, Turn
 from ampproxy.wire.json import members, remove_members
 
@@ -70,7 +83,7 @@ class ItemWriter(msgspec.Struct):
         if not parts:
             return
         if turn.role != "assistant":
-            yield {"type": "message", "role": turn.role, "content": [write_input(part) for part in parts]}
+            yield {"type": "message", "role": turn.role, "content": [_input_part(part) for part in parts]}
             return
         extras = parts[0].extras if isinstance(parts[0], Text) else {}
         message: dict[str, Any] = {"type": "message", "role": "assistant"}
@@ -103,6 +116,71 @@ class ItemWriter(msgspec.Struct):
         return item
 
 
+# The type of a part depends on the role: a user's and the system's text is ``input_text``, the assistant's
+# ``output_text``; the wrong one for the role is refused (``ResponseInputMessageContentList`` and
+# ``ResponseOutputMessage`` in the SDK's types).
+
+_SUFFIXES = {
+    "application/pdf": "pdf",
+    "text/plain": "txt",
+    "text/markdown": "md",
+    "text/html": "html",
+    "text/csv": "csv",
+    "application/json": "json",
+}
+
+
+def _input_part(part: Part) -> Item:
+    """A part of a user's or the system's message, or of a tool's output."""
+    return _INPUT_WRITERS[type(part)](part)
+
+
+def _write_text(part: Text) -> dict[str, Any]:
+    own = {name: value for name, value in part.extras.items() if name not in ("id", "phase", "status")}
+    return {"type": "input_text", "text": part.text, **own}
+
+
+def _write_image(part: Image) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
+    file = part.source.id if isinstance(part.source, FileId) else None
+    put(body, {"image_url": url_of(part.source), "file_id": file})
+    return {**body, **part.extras}
+
+
+def _write_document(part: Document) -> dict[str, Any]:
+    source = part.source
+    if source is None:
+        return {"type": "input_text", "text": part.text or ""}
+    body: dict[str, Any] = {"type": "input_file"}
+    if isinstance(source, Inline):
+        # The service wants a name with a file's bytes.
+        name = part.name or f"document.{_SUFFIXES.get(source.media_type, 'pdf')}"
+        body |= {"filename": name, "file_data": url_of(source)}
+    elif isinstance(source, Link):
+        body["file_url"] = source.url
+        put(body, {"filename": part.name})
+    else:
+        body["file_id"] = source.id
+    return {**body, **part.extras}
+
+
+def _write_audio(part: Audio) -> dict[str, Any]:
+    assert isinstance(part.source, Inline)
+    formats = {media: name for name, media in AUDIO_TYPES.items()}
+    kind = formats[part.source.media_type]
+    return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
+
+
+_INPUT_WRITERS: Final[dict[type, Callable[[Any], Item]]] = {
+    Text: _write_text,
+    Image: _write_image,
+    Document: _write_document,
+    Audio: _write_audio,
+    Refusal: lambda part: {"type": "input_text", "text": part.text},
+    Opaque: lambda part: part.raw,
+}
+
+
 def _output_part(part: Part) -> dict[str, Any]:
     if isinstance(part, Refusal):
         return {"type": "refusal", "refusal": part.text}
@@ -114,7 +192,7 @@ def _output_part(part: Part) -> dict[str, Any]:
 def _output(part: ToolResult) -> str | list[Item]:
     if len(part.parts) == 1 and isinstance(part.parts[0], Text) and not part.parts[0].extras:
         return part.parts[0].text
-    return [write_input(inner) for inner in part.parts] or ""
+    return [_input_part(inner) for inner in part.parts] or ""
 
 
 def _is_content(part: Opaque) -> bool:
