@@ -45,16 +45,12 @@ _INNER = frozenset(
     )
 )
 #: What is meant by names that stand on no wire.
+_EFFORT: tuple[Place, ...] = (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort"))
 _MEANT: dict[str, tuple[Place, ...]] = {
-    "effort": (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort")),
-    "level": (
-        ("reasoning_effort",),
-        ("reasoning", "effort"),
-        ("output_config", "effort"),
-        ("generationConfig", "thinkingConfig", "thinkingLevel"),
-    ),
+    "effort": _EFFORT,
+    "level": (*_EFFORT, ("generationConfig", "thinkingConfig", "thinkingLevel")),
     "reasoning": (("reasoning",), ("reasoning_effort",)),
-    "reasoningeffort": (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort")),
+    "reasoningeffort": _EFFORT,
     "think": (("think",), ("reasoning_effort",), ("reasoning", "effort"), ("thinking",)),
     "thinking": (
         ("thinking",),

@@ -22,8 +22,9 @@ from ampproxy.dialects.json import (
     loads,
     members,
     raw_str,
-    read_or_none,
+    read_or,
     text_of,
+    texts_in,
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
@@ -63,7 +64,7 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     text = text_of(raw)
     if text is not None:
         return [Text(text)] if text else []
-    if (found := read_or_none(_BLOCKS, raw)) is not None and (plain := _parts(found)) is not None:
+    if (found := read_or(_BLOCKS, raw, None)) is not None and (plain := _parts(found)) is not None:
         return plain
     blocks = enumerate(items(raw, at))
     return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])
@@ -118,11 +119,8 @@ def _words(content: Json | None) -> str | None:
     value = loads(content) if content is not None else None
     if isinstance(value, str):
         return value
-    if not isinstance(value, list):
-        return None
-    texts = [block.get("text") for block in value if isinstance(block, dict)]
-    words = [text for text in texts if isinstance(text, str)]
-    return "\n".join(words) if len(words) == len(value) else None
+    words = texts_in(value) if isinstance(value, list) else None
+    return None if words is None else "\n".join(words)
 
 
 def _source(source: Members) -> Source | None:

@@ -11,7 +11,7 @@ import msgspec
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
-from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
+from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, edit_blocks, without_lost_thinking
 from ampproxy.dialects.anthropic.repairs import (
     SIGNS,
     TOOL_BLOCK,
@@ -59,9 +59,16 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     found = members(body) or {}
     losses = Losses()
 
-    left = edit_items(
-        body, "messages", lambda number, turn: _kept(turn, f"messages[{number}]", foreign, losses), found
-    )
+    def kept(number: int, turn: Json) -> Json | bytes | None:
+        def own(place: int, block: Json) -> Json | None:
+            if not _is_foreign(block, foreign):
+                return block
+            losses("foreign_proof", f"messages[{number}].content[{place}]", _WHY)
+            return None
+
+        return edit_blocks(turn, own)
+
+    left = edit_items(body, "messages", kept, found)
     if left is body:
         return body, ()
     turns = elements((members(left) or {}).get("messages"))
@@ -72,19 +79,6 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
         losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
         left = replace_members(left, {"thinking": encode({"type": "disabled"})})
     return bytes(left), losses.all()
-
-
-def _kept(turn: Json, at: str, foreign: Foreign, losses: Losses) -> Json | bytes | None:
-    """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
-
-    def own(place: int, block: Json) -> Json | None:
-        if not _is_foreign(block, foreign):
-            return block
-        losses("foreign_proof", f"{at}.content[{place}]", _WHY)
-        return None
-
-    left = edit_items(turn, "content", own)
-    return left if left is turn or elements((members(left) or {}).get("content")) else None
 
 
 def _is_foreign(block: Json, foreign: Foreign) -> bool:

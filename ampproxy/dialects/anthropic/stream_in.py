@@ -27,7 +27,7 @@ from ampproxy.dialects.json import (
     loads,
     no_answer,
     read_answer,
-    read_or_none,
+    read_or,
     to_raw,
     without_nulls,
 )
@@ -239,7 +239,7 @@ class AnthropicStreamParser(EventParser):
         self._began = True
         self._usage = merged({}, _members(message.pop("usage", NULL)))
         if (content := message.get("content", _NO_BLOCKS)) != _NO_BLOCKS:
-            self._first = read_or_none(ITEMS, content) or []
+            self._first = read_or(ITEMS, content, [])
         out.append(start_of(message))
         if self._usage:
             out.append(UsageReport(read_usage(self._usage)))
@@ -342,7 +342,7 @@ _STEPS: Final[dict[str, _Step]] = {
 
 def _members(raw: Json) -> Members:
     """The members of an object of an event, detached from its bytes; none of anything else."""
-    return without_nulls(read_or_none(MEMBERS, bytes(raw)) or {})
+    return without_nulls(read_or(MEMBERS, bytes(raw), {}))
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:

@@ -10,10 +10,9 @@ from typing import Any, Final
 from ampproxy.adapt.passes import as_prompt, lose_extras
 from ampproxy.adapt.profile import alike
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.json import encode, put
 from ampproxy.dialects.openai_completions.profile import PROFILE
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Text

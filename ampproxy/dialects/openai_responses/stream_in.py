@@ -16,7 +16,7 @@ import msgspec
 
 from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
-from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or_none, to_raw
+from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or, to_raw
 from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.dialects.openai import error_from, not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
@@ -347,7 +347,7 @@ class ResponsesStreamParser(EventParser):
             return events
         self._growing[name, event.output_index, event.content_index] = part
         part.sent_length += len(event.delta)
-        events.append(Delta(part.index, event.delta, read_logprobs(read_or_none(_logprobs, event.logprobs))))
+        events.append(Delta(part.index, event.delta, read_logprobs(read_or(_logprobs, event.logprobs, None))))
         return events
 
     def _part_added(self, event: PartEvent, name: bytes) -> list[Event]:
