@@ -25,6 +25,8 @@ _TAGS: Final = {
     "<seed:think>": "</seed:think>",
     "◁think▷": "◁/think▷",
 }
+#: What may become one of these.
+_BEGINNINGS: Final = frozenset(f"{tag} "[:size] for tag in _TAGS for size in range(len(tag) + 2))
 #: What may follow the tag where it is one: a line end, or a word. A sentence about the tag goes on with a
 #: blank and a small letter, or with a mark.
 _THINKS: Final = re.compile(rf"\s*({'|'.join(map(re.escape, _TAGS))})(?=[\n\r]|\w| [^\Wa-z_])")
@@ -197,9 +199,7 @@ def _may_open(text: str) -> bool:
     start = text.lstrip()
     if len(text) - len(start) > _MAX_START_CHARS:
         return False
-    bare = start.rstrip(" ")
-    opens = any(tag.startswith(start) or start == tag + " " for tag in _TAGS)
-    return opens or (len(start) > 1 and _CLOSE.startswith(bare))
+    return start in _BEGINNINGS or (len(start) > 1 and _CLOSE.startswith(start.rstrip(" ")))
 
 
 def _kept(words: str, close: str) -> int:
