@@ -187,10 +187,12 @@ class Mending(Value, frozen=True, kw_only=True):
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
+    :param uncalled: what ends an answer as if it called a tool, with the end of one that calls none.
     """
 
     signs: Callable[[bytes], object] = lambda data: None
     of_one: Callable[[Callable[[str], str]], Mend] = lambda new_id: lambda data, values: data
+    uncalled: Callable[[bytes], bytes] = lambda data: data
 
 
 class OwnCleaning(Protocol):

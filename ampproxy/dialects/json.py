@@ -120,6 +120,9 @@ def mended(body: bytes, path: str, why: str) -> bytes | None:
     kinds = expected[1].split(" | ") if expected else ["str"]
     if "str" in kinds and (words := _words(found)):
         holder[names[-1]] = words
+    elif isinstance(found, dict) and names[-1] == "partial_json":
+        # The object, and not its text.
+        holder[names[-1]] = encode(found).decode()
     elif not found or found is True or not _KINDS.intersection(kinds):
         del holder[names[-1]]
     elif isinstance(found, dict) and "array" in kinds and "str" not in kinds:

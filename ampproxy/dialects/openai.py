@@ -284,7 +284,7 @@ def not_an_answer(value: object, why: str) -> UpstreamFault:
 
     :param why: what is missing.
     """
-    if isinstance(value, dict) and not OF_AN_ERROR.isdisjoint(value):
+    if isinstance(value, dict) and (value.get("error") or not OF_AN_ERROR.isdisjoint(value)):
         return UpstreamFault(error_from(value), retryable=True)
     return bad_answer(why)
 

@@ -57,13 +57,15 @@ def test_resolver_fails(tmp_path: Path, vendor: Any) -> None:
             status, body = ask(service)
             assert status == 502
             assert "Cannot resolve" in body
-        assert service.log_text.count("Cannot resolve vendor.test") == 1
+        # The log is written after the answers.
+        service.wait_for_log("Cannot resolve vendor.test")
         down.unlink()
         assert ask(service)[0] == 200
         service.wait_for_log("vendor.test can be resolved again")
         assert ask(service)[0] == 200
     finally:
         assert service.stop() == 0
+    assert service.log_text.count("Cannot resolve vendor.test") == 1
     assert service.log_text.count("can be resolved again") == 1
     assert "Traceback" not in service.log_text
 

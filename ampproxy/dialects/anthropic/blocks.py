@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from ampproxy.dialects.anthropic.repairs import TYPES
 from ampproxy.dialects.json import (
     NULL,
     Decoder,
@@ -72,11 +73,13 @@ def parse_content(raw: Json, at: str) -> list[Part]:
 def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
     """One block.
 
-    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text`` and the
-        ids of calls.
+    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text``, the
+        ids of calls and types.
     :raises ampproxy.errors.ClientFault: it has no type, or a member that is needed is missing or wrong.
     """
     block = Fields(raw, at, nulls=False)
+    if answer and "type" not in block.left:
+        block.left["type"] = to_raw(next((TYPES[name] for name in TYPES if name in block.left), None))
     kind = block.need("type", str)
     if answer and kind in _LEFT_OUT:
         block.left.setdefault(_LEFT_OUT[kind], _EMPTY)

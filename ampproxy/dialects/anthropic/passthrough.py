@@ -12,7 +12,13 @@ from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, edit_blocks, without_lost_thinking
-from ampproxy.dialects.anthropic.repairs import SIGNS, AnthropicRules, MessagesMending
+from ampproxy.dialects.anthropic.repairs import (
+    SIGNS,
+    TOOL_BLOCK,
+    AnthropicRules,
+    MessagesMending,
+    with_end_turn,
+)
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
@@ -155,7 +161,8 @@ def _usage_of(usage: Members) -> Usage:
 
 def _ends_well(answer: Members) -> bool:
     reason = string(answer.get("stop_reason", NULL))
-    if reason == "tool_use" and (NO_NAME.search(answer["content"]) or not elements(answer["content"])):
+    content = answer["content"]
+    if reason == "tool_use" and (NO_NAME.search(content) or not TOOL_BLOCK.search(content)):
         return False
     return reason is None or reason in REASONS
 
@@ -234,10 +241,10 @@ class MessagesMonitor(StreamMonitor):
             if reason and self._open:
                 opened = sorted(at for raw in self._open if (at := natural(raw)) is not None)
                 self.lacking += [made("content_block_stop", index=at) for at in opened]
+            uncalled = reason == "tool_use" and not (self._called or self._calling)
+            self.uncalled = uncalled and self.spoken
             self.doubtful = bool(reason) and (
-                reason not in REASONS
-                or (reason == "tool_use" and not self.spoken)
-                or (self._cut and reason in ("tool_use", "end_turn"))
+                reason not in REASONS or uncalled or (self._cut and reason in ("tool_use", "end_turn"))
             )
             self.empty = reason == "end_turn" and self.counts_nothing()
         elif kind == "message_stop":
@@ -327,7 +334,7 @@ _STATE = VendorState(
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=SIGNS.search, of_one=MessagesMending),
+    mending=Mending(signs=SIGNS.search, of_one=MessagesMending, uncalled=with_end_turn),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ from ampproxy.dialects.json import (
     Members,
     bad_answer,
     encode,
+    is_string,
     mended,
     object_or_empty,
     read_answer,
@@ -69,18 +70,20 @@ def parse_response(body: bytes) -> ChatResponse:
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
-    # Servers leave out the type, of which there is but one.
+    # Servers leave out the type, of which there is but one, and the role.
     kind = text_of(message.get("type", NULL)) or text_of(message.get("role", NULL))
+    kind = kind or ("message" if "stop_reason" in message else None)
     if kind not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     words = text_of(message.get("content", NULL))
     content = bytes(message["content"])
     alone = content.startswith(b"{")
     blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
-    parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
+    parts = (Text(words),) if words else tuple(_part(raw, n, body) for n, raw in enumerate(blocks))
     usage = read_or(MEMBERS, message["usage"], None) if "usage" in message else None
     reason, sequence = text_of(message.get("stop_reason", NULL)), text_of(message.get("stop_sequence", NULL))
-    finish = read_finish(reason, sequence, ends(message))
+    called = any(isinstance(part, ToolCall) for part in parts)
+    finish = read_finish(reason or ("tool_use" if called else "end_turn"), sequence, ends(message))
     started = start_of(message)
     return ChatResponse(
         id=started.id,
@@ -98,6 +101,12 @@ def start_of(message: Members) -> Started:
     ends(extras)
     id_, model = text_of(message.get("id", NULL)), text_of(message.get("model", NULL))
     return Started(id_, model, None, ANTHROPIC, extras)
+
+
+def _part(raw: Json, index: int, answer: bytes) -> AnswerPart:
+    """A block of a whole answer, or a text in its place."""
+    text = text_of(raw) if is_string(raw) else None
+    return answer_part(raw, index, answer) if text is None else Text(text)
 
 
 def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:

@@ -189,6 +189,12 @@ def read_finish(reason: str | None, sequence: str | None, extras: Members) -> Fi
     return Finished(meant, sequence, reason, 0, extras)
 
 
+def own_word(word: str) -> str:
+    """This dialect's word for an end that a vendor calls by another; the same where it means none."""
+    meant = read_end(word)
+    return word if isinstance(meant, WireError) or meant == "unknown" else _WORDS[meant]
+
+
 def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[str, Any]:
     """``stop_reason`` and what stands beside it.
 

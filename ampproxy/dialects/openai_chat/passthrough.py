@@ -27,7 +27,7 @@ from ampproxy.dialects.json import Decoder, read_or
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import Members, given
 from ampproxy.dialects.openai_chat.profile import SERVERS, is_openai_own
-from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules
+from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules, with_stop
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.state import Missing, VendorState
@@ -241,7 +241,7 @@ def _mixed(found: Peek, body: bytes) -> str:
 
 PASSTHROUGH = Passthrough(
     mixed=_mixed,
-    mending=Mending(signs=SIGNS.search, of_one=ChatMending),
+    mending=Mending(signs=SIGNS.search, of_one=ChatMending, uncalled=with_stop),
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,

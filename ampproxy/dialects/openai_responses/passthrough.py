@@ -186,7 +186,7 @@ class ResponsesMonitor(StreamMonitor):
                 self.forget()
         elif kind.endswith(".delta") and bytes(values.get("output_index", NULL)) not in self._announced:
             self._announce(kind, values)
-        if kind in ("response.failed", "error"):
+        if kind in ("response.failed", "response.error", "error"):
             self.fail()
         self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
