@@ -34,6 +34,8 @@ _TEACHING = frozenset(("invalid_request", "context_length"))
 _HARMLESS = frozenset(("rename", "as-text", "no-blanks", "thoughts"))
 #: So much of a refusal is kept until it has been read. Bytes.
 MAX_READ_BYTES = 64 * 1024
+#: So often a request is repeated at most: servers name one member at a time.
+MOST_REPEATS = 3
 
 
 class Taught(Value, frozen=True):

@@ -336,3 +336,12 @@ def test_the_words_of_an_error(form: str) -> None:
     vendor, pieces = FAILURES[form]
     world, connection = served(vendor, "chat", "streamed", *pieces)
     failed(world, connection, "streamed", "died")
+
+
+@each("client", CLIENTS)
+def test_an_answer_of_no_dialect_is_no_error_of_the_server(client: str) -> None:
+    """A model's message where no choices are: what is wrong is the form."""
+    body = {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": True}
+    _, connection = served(CHAT, client, "whole", json.dumps(body).encode(), mime=JSON)
+    assert connection.status == 502
+    assert b"has no 'choices'" in connection.body

@@ -360,4 +360,6 @@ PASSTHROUGH = Passthrough(
     state=_STATE,
     limits=anthropic_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )

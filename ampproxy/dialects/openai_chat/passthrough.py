@@ -258,4 +258,6 @@ PASSTHROUGH = Passthrough(
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
     gives_up=((b"user-agent", b"QwenCode/"),),
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )

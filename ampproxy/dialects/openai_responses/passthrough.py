@@ -363,4 +363,6 @@ PASSTHROUGH = Passthrough(
             page=stored.items_page,
         ),
     ),
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )
