@@ -66,10 +66,7 @@ class FreeformCalls(msgspec.Struct):
         """Take the next events; give them with freeform calls."""
         if not self._names:
             return events
-        out: list[Event] = []
-        for event in events:
-            out += self._one(event)
-        return out
+        return [out for event in events for out in self._one(event)]
 
     def _one(self, event: Event) -> list[Event]:
         if isinstance(event, PartStarted):

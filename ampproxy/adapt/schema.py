@@ -196,9 +196,7 @@ def is_strict(schema: bytes | Json) -> bool:
 
 
 def _closed(node: object, depth: int) -> bool:
-    if depth > _STRICT_DEPTH:
-        return False
-    if not isinstance(node, dict):
+    if depth > _STRICT_DEPTH or not isinstance(node, dict):
         return False
     properties = node.get("properties")
     if node.get("type") == "object" or properties is not None:

@@ -36,7 +36,7 @@ _TRANSLATING = {
     "parse_response": "response",
     "render_response": "response",
 }
-_BODIES = ("error_body", "parse_error", "models_body", "parse_count", "count_body")
+_BODIES = ("error_body", "error_event", "parse_error", "models_body", "parse_count", "count_body")
 #: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
 LONGEST_SLEEP_SECONDS = 60.0
 Mend: TypeAlias = Callable[[bytes, Members], bytes]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ampproxy.model.lesson import EACH, Place
@@ -84,12 +85,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 def steps_of(text: str) -> tuple[str, ...]:
     """The steps of ``messages[0].content.1``."""
-    found = []
-    for step in _STEP.finditer(text):
-        found.append(step.group().strip("'\"`"))
-        if len(found) == _DEEPEST:
-            break
-    return tuple(found)
+    return tuple(step.group().strip("'\"`") for step in islice(_STEP.finditer(text), _DEEPEST))
 
 
 def plain(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -107,11 +108,7 @@ def lessons_of(refusal: bytes, sent: bytes) -> tuple[Lesson, ...]:
 def _complaints(value: Any, refusal: bytes) -> list[Complaint]:
     if value is None:
         value = refusal[:MAX_TEXT_CHARS].decode("utf-8", "replace")
-    found: list[Complaint] = []
-    for complaint in _within(value, 0):
-        found.append(complaint)
-        if len(found) == MAX_COMPLAINTS:
-            break
+    found = list(islice(_within(value, 0), MAX_COMPLAINTS))
     return [complaint for complaint in found if complaint.exact] or found
 
 

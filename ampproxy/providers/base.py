@@ -318,16 +318,16 @@ class Provider:
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         names = self._forwarded[dialect] if native else self._anywhere
-        told = tuple([(name, value) for name in names if name in headers for value in headers[name]])
+        shared = tuple([(name, value) for name in names if name in headers for value in headers[name]])
         if self._copied:
-            return self._made(told, stream, headers, extra)
+            return self._made(shared, stream, headers, extra)
         # Programs say the same again and again.
-        asked = told, stream, tuple(extra.items()) if extra else ()
+        asked = shared, stream, tuple(extra.items()) if extra else ()
         return self._known.get(asked) or self._remembered(asked)
 
     def _remembered(self, asked: _Asked) -> tuple[Header, ...]:
-        told, stream, extra = asked
-        made = self._made(told, stream, _NONE, dict(extra))
+        shared, stream, extra = asked
+        made = self._made(shared, stream, _NONE, dict(extra))
         if sum(len(value) for _, value in made) <= _MAX_KNOWN_BYTES:
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
@@ -336,17 +336,17 @@ class Provider:
 
     def _made(
         self,
-        told: Iterable[Header],
+        shared: Iterable[Header],
         stream: bool,
         headers: ClientHeaders,
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         """What is sent.
 
-        :param told: those of the client's headers that its vendor may hear.
+        :param shared: those of the client's headers that its vendor may hear.
         :param headers: all of them.
         """
-        sent = [header for header in told if not _BREAKS.search(header[1])]
+        sent = [header for header in shared if not _BREAKS.search(header[1])]
         if self._copied:
             sent += self._from_client(headers)
         if extra:

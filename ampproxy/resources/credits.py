@@ -319,7 +319,7 @@ class ProviderPathResource(AmpResource):
         else:
             looking = generation.runtime.workers.run(look, size)
             body, found, names = await ClientWatch(request).wait_for(looking)
-        silent = _says_nothing(request, body)
+        silent = _asks_nothing(request, body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind, record.reasons = route.requested_model, route.kind.text, route.reasons
@@ -335,11 +335,11 @@ class ProviderPathResource(AmpResource):
 def _looked(request: GatewayRequest, limit: int) -> tuple[bytes, Peek, NamedModels]:
     """The body of a request to an unknown path, and what it tells of a model."""
     body = decoded_body(request, limit)
-    names = named_models(request.path, b"{}" if _says_nothing(request, body) else body)
+    names = named_models(request.path, b"{}" if _asks_nothing(request, body) else body)
     return body, _peek(body), names
 
 
-def _says_nothing(request: GatewayRequest, body: bytes) -> bool:
+def _asks_nothing(request: GatewayRequest, body: bytes) -> bool:
     """Whether no model can answer it: the CLI warms a connection up so before it asks."""
     return request.method in (b"GET", b"HEAD", b"DELETE") and not body
 

@@ -78,6 +78,8 @@ alerts:
         assert "port" in posted["message"]
         file.write_text(config)
         assert hook.posted.get(timeout=60)[2]["event"] == "resolved"
+        # The command is told of it beside the webhook.
+        service.wait_for(lambda: paged.exists() and "resolved" in paged.read_text())
         tested = CliRunner().invoke(main, ["alerts", "test", *options])
         assert tested.output.splitlines() == [
             f"webhook at 127.0.0.1:{hook.server_port}: delivered (status 200: seen).",

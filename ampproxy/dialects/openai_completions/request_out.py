@@ -1,6 +1,6 @@
-"""A request for an account that only has the old completions: the words of a conversation, as one prompt.
+"""A request for an account that is asked in the old completions: the words of a conversation, as one prompt.
 
-No account's dialect is this one; it is here so that the dialect is whole.
+Only clients that speak them are sent to one; theirs is written anew if the model's name has a suffix.
 """
 
 from __future__ import annotations
