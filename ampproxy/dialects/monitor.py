@@ -19,7 +19,7 @@ Members: TypeAlias = Mapping[str, Raw]
 DONE = b"[DONE]"
 #: Data by which servers and proxies only show that they live, and which has no place in any dialect.
 _SIGN_OF_LIFE = re.compile(
-    rb'\s*(?:null|\{\s*\}|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
+    rb'\s*(?:null|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
 )
 #: Values that stand for none.
 NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))

@@ -252,7 +252,7 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if not values and data.strip() != DONE:
+        if values is None and data.strip() != DONE:
             if is_sign_of_life(data):
                 return self._opening(self._keepalive)
             values = members(data := sound(data) or data)

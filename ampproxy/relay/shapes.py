@@ -303,7 +303,8 @@ class Lines:
 
 
 class Elements:
-    """The elements of a JSON list that grows, as server-sent events: a stream filter, too.
+    """The elements of a JSON list that grows, as server-sent events; a
+    :class:`~ampproxy.interfaces.StreamFilter`.
 
     :param inner: what an account's stream goes through.
     """

@@ -112,11 +112,6 @@ FORMS: dict[str, tuple[str, str, list[bytes]]] = {
         "whole",
         [whole_chat({"index": 0, "text": "Hello", "finish_reason": "stop"})],
     ),
-    "an empty object to show life": (
-        CHAT,
-        "streamed",
-        [*data({}), chunk({"content": "Hel"}), *data({}), chunk({"content": "lo"}, "stop"), DONE],
-    ),
     "items without a type": (RESPONSES, "whole", [of_items(ITEM)]),
     "the text of all items alone": (RESPONSES, "whole", [of_items(output_text="Hello")]),
     "a whole message in one event": (MESSAGES, "streamed", [b"data: " + a_message(WORDS) + b"\n\n"]),

@@ -225,8 +225,6 @@ class AnthropicStreamParser(EventParser):
         event = read_answer(_WIRE, data, "event")
         kind = event.type or name.decode("utf-8", "replace")
         if not kind:
-            if is_sign_of_life(data):
-                return
             # An error in the form of other dialects has no type.
             error = read_error(data)
             raise bad_answer("The vendor's event has no type.") if error is None else UpstreamFault(error)
