@@ -11,7 +11,6 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai_answers import ChunkRenderer
-from ampproxy.dialects.openai_chat.thought_state import shown_beside
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     annotations_body,
@@ -188,8 +187,7 @@ class ChatStreamRenderer(ChunkRenderer):
         if self._legacy and at:
             self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")
             return
-        proof = {} if part.freeform or self._legacy else shown_beside(part.signature)
-        if part.signature is not None and not proof:
+        if part.signature is not None:
             self._lose_proof(index)
         before = self._before(number)
         if self._legacy:
@@ -197,8 +195,7 @@ class ChatStreamRenderer(ChunkRenderer):
             before, after = before + b'{"function_call":{"arguments":', b"}}"
         else:
             kind, member = ("custom", "input") if part.freeform else ("function", "arguments")
-            named = {"name": part.name, member: ""}
-            call = {"index": at, "id": part.id, "type": kind, kind: named, **proof}
+            call = {"index": at, "id": part.id, "type": kind, kind: {"name": part.name, member: ""}}
             first = {"tool_calls": [call]}
             before += b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (at, kind.encode(), member.encode())
             after = b"}}]}"

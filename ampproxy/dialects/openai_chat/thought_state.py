@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import encode, loads
-from ampproxy.model.base import CHAT, GEMINI, Json
+from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Part, Reasoning, Signature
 
 DETAILS: Final = "reasoning_details"
@@ -151,14 +151,6 @@ def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Sig
                 plain = issuer != CHAT or path == (_GOOGLE,)
                 return Signature(issuer, value if plain else encode(place).decode())
     return None
-
-
-def shown_beside(signature: Signature | None) -> dict[str, Any]:
-    """What stands beside a call for clients that give it back: a proof as Google's server writes it, which
-    SDKs keep for the next turn. Nothing of other vendors' proofs.
-    """
-    known = signature is not None and signature.vendor in (CHAT, GEMINI)
-    return beside_call(signature.value) if signature is not None and known else {}
 
 
 def beside_call(value: str) -> dict[str, Any]:
