@@ -47,6 +47,10 @@ class _Over:
 _OVER = _Over()
 
 
+def _no() -> bool:
+    return False
+
+
 @implementer(IPushProducer)
 class StreamRelay:
     """Passes one stream on, through a filter, with back-pressure.
@@ -75,7 +79,7 @@ class StreamRelay:
         error_event: Callable[[WireError], bytes],
         keepalive: float,
         on_first: Callable[[], None],
-        reads_errors: Callable[[], bool] = lambda: False,
+        reads_errors: Callable[[], bool] = _no,
         workers: Workers | None = None,
     ) -> None:
         self._downstream = downstream
@@ -305,8 +309,9 @@ class StreamRelay:
             # In a piece of its own: some clients read it only so.
             self._write(error.sent_before)
             self._write(self._error_event(error.error))
+        reads_it = self.began and self._reads_errors()
         self._close()
-        if self.began and self._reads_errors():
+        if reads_it:
             self._downstream.finish()
         elif self.began:
             self._downstream.break_off()
@@ -329,7 +334,7 @@ class StreamRelay:
         if connected:
             self._downstream.unregisterProducer()
         # All of them lead to the question, and the client's connection may stay for long.
-        self._filter, self._error_event, self._on_first = _OVER, _no_event, _ignore
+        self._filter, self._error_event, self._on_first, self._reads_errors = _OVER, _no_event, _ignore, _no
 
 
 def _no_event(error: WireError) -> bytes:
