@@ -49,7 +49,7 @@ async def scenario(
             results.missing[what.name] = f"not available with {contender.name}: {complaint}"
             return
     once = _paced if what.paced else _closed_loop
-    for number in range(max(1, rounds // 2) if what.paced else rounds * what.rounds):
+    for number in range(rounds * what.rounds):
         # Who is first in a round changes: a machine that grows warm favours nobody.
         for contender in contenders[:: -1 if number % 2 else 1]:
             contender.use()

@@ -39,7 +39,6 @@ class Scenario:
     :param marks: how many pieces of text must arrive; 0 where there are none.
     :param seconds: how long a round lasts.
     :param paced: whether the answers come slowly; then all ask once, and a part of that time is measured.
-        There are half as many rounds of it.
     :param base: the scenario that this one is compared with, where it is not a contender that it is
         compared with.
     :param rival: the contender that the gateway is compared with.
@@ -195,6 +194,7 @@ SCENARIOS = (
         ask=_question("anthropic", "paced"),
         connections=150,
         paced=True,
+        rounds=2,
     ),
     replace(
         _on_and_off("watched", "JSON, page open / closed", "ampproxy"),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.names import shorten
@@ -45,14 +46,12 @@ def system_first(request: ChatRequest, losses: Losses) -> ChatRequest:
     for number, turn in enumerate(turns):
         if turn.role == "system" and turn.parts:
             losses("system_turn", f"turns[{number}]", _WHY)
-            _hand_over(turns, number, tuple(map(_marked, turn.parts)))
+            marked = [
+                replace(part, text=REMINDER.format(part.text)) if type(part) is Text and part.text else part
+                for part in turn.parts
+            ]
+            _hand_over(turns, number, tuple(marked))
     return replace(request, turns=tuple(turns))
-
-
-def _marked(part: Part) -> Part:
-    if not isinstance(part, Text) or not part.text:
-        return part
-    return replace(part, text=REMINDER.format(part.text))
 
 
 def _hand_over(turns: list[Turn], number: int, parts: tuple[Part, ...]) -> None:
@@ -83,22 +82,20 @@ class _Placed(NamedTuple):
     part: Part
 
 
-class _Turn:
+class _Turn(msgspec.Struct):
     """A turn that is still being put together, with the answers to its calls.
 
     :ivar has_calls: whether it has calls.
     :ivar left_out: whether it had anything beside texts, or something that was left out.
     """
 
-    __slots__ = ("answers", "at", "extras", "has_calls", "left_out", "parts", "role")
-
-    def __init__(self, role: Role, at: str, extras: dict[str, Json]) -> None:
-        self.role = role
-        self.at = at
-        self.extras = extras
-        self.parts: list[_Placed] = []
-        self.answers: list[_Placed] = []
-        self.has_calls = self.left_out = False
+    role: Role
+    at: str
+    extras: dict[str, Json]
+    parts: list[_Placed] = []
+    answers: list[_Placed] = []
+    has_calls: bool = False
+    left_out: bool = False
 
     def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
         """Go on with these, but for empty texts of another dialect's client."""
@@ -155,7 +152,7 @@ class _Settling:
         by_role = self._profile.joins == "roles"
         for number, turn in enumerate(self._request.turns):
             at, role = f"turns[{number}]", turn.role
-            if role == "system" and not (self._own or self._profile.system_turns):
+            if role == "system" and by_role and not self._own:
                 if any(part is not NOTHING for part in turn.parts):
                     self._losses("system_turn", at, "A system text in mid-conversation became the user's.")
                 role = "user"
@@ -288,8 +285,8 @@ class _Settling:
 
     def _sent(self, answers: Sequence[_Placed]) -> tuple[Part, ...]:
         """Results; what cannot stand in them follows all of them."""
-        kept = self._profile.result_media == "kept" or self._own
-        if kept or (self._profile.newer_media and self._target.thinking == "level"):
+        media = self._profile.result_media
+        if media == "kept" or self._own or (media == "beside" and self._target.thinking == "level"):
             return tuple([answer.part for answer in answers])
         results: list[Part] = []
         late: list[Part] = []
@@ -297,7 +294,7 @@ class _Settling:
             assert isinstance(part, ToolResult)
             words = tuple([inner for inner in part.parts if isinstance(inner, Text)])
             if len(words) < len(part.parts):
-                if self._profile.result_media == "moved":
+                if media == "moved":
                     self._losses("result_media", at, "Moved to a user's message after the results.")
                 late += (inner for inner in part.parts if not isinstance(inner, Text))
                 part = replace(part, parts=words)
@@ -332,16 +329,14 @@ class _Settling:
         """No assistant's turn ends in thinking that nothing followed, nor the last one in blanks."""
         kind = self._profile.vain_thinking
         for number in range(len(turns) - 1, -1, -1):
-            turn = turns[number]
-            if turn.role == "assistant" and not self._goes_on(turns[number + 1 : number + 2]):
-                turns[number] = self._without_vain(turn, kind, f"turns[{number}]", number == len(turns) - 1)
+            turn, after = turns[number], turns[number + 1 : number + 2]
+            # It goes on in the assistant's next, and in one with what its vendor alone knows.
+            if turn.role == "assistant" and not any(
+                one.role == "assistant" or type(one.parts[0]) is Opaque for one in after if one.parts
+            ):
+                turns[number] = self._without_vain(turn, kind, f"turns[{number}]", not after)
         left = [turn for turn in turns if turn.parts]
         return left if len(left) == len(turns) or self._profile.joins != "roles" else _merged_turns(left)
-
-    @staticmethod
-    def _goes_on(after: Sequence[Turn]) -> bool:
-        """Whether a turn goes on in the next: the assistant's, or one with what its vendor alone knows."""
-        return any(turn.role == "assistant" or type(turn.parts[0]) is Opaque for turn in after if turn.parts)
 
     def _without_vain(self, turn: Turn, kind: str, at: str, last: bool) -> Turn:
         parts = turn.parts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.model.base import Json
@@ -48,7 +49,7 @@ def unwrap(arguments: str) -> str:
     return text if isinstance(text, str) else arguments
 
 
-class FreeformCalls:
+class FreeformCalls(msgspec.Struct):
     """Turns the calls of wrapped tools in a stream back into freeform calls.
 
     Their arguments are held until the call is whole (the text is inside a JSON string); everything
@@ -57,20 +58,15 @@ class FreeformCalls:
     :param names: the tools' names as the events carry them.
     """
 
-    __slots__ = ("_names", "_open")
-
-    def __init__(self, names: frozenset[str]) -> None:
-        self._names = names
-        self._open: dict[int, list[str]] = {}
+    _names: frozenset[str]
+    #: By a call's number the pieces of its arguments.
+    _open: dict[int, list[str]] = {}
 
     def feed(self, events: list[Event]) -> list[Event]:
         """Take the next events; give them with freeform calls."""
         if not self._names:
             return events
-        out: list[Event] = []
-        for event in events:
-            out += self._one(event)
-        return out
+        return [out for event in events for out in self._one(event)]
 
     def _one(self, event: Event) -> list[Event]:
         if isinstance(event, PartStarted):

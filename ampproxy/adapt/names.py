@@ -38,16 +38,12 @@ class Unique(msgspec.Struct):
     def __call__(self, name: str) -> str:
         """The name to use."""
         candidate = shorten(name, self._limit)
-        if candidate in self._given:
-            candidate = self._numbered(name)
-        self._given.add(candidate)
-        return candidate
-
-    def _numbered(self, name: str) -> str:
         number = self._next.get(name, 2)
-        while (candidate := shorten(name, self._limit - len(f"_{number}")) + f"_{number}") in self._given:
+        while candidate in self._given:
+            candidate = shorten(name, self._limit - len(f"_{number}")) + f"_{number}"
             number += 1
-        self._next[name] = number + 1
+            self._next[name] = number
+        self._given.add(candidate)
         return candidate
 
 

@@ -131,13 +131,9 @@ class PartFitter:
         if role != "assistant" and not self._own:
             return self._misplaced(part, role, at)
         lost = self._unread(part)
-        if lost is None:
-            return self._without_state(part, at)
-        self._losses(lost[0], at, lost[1])
-        return NOTHING
-
-    def _without_state(self, part: Reasoning, at: str) -> Part:
-        """Thinking without what another server of a dialect that has no proofs keeps in it."""
+        if lost is not None:
+            self._losses(lost[0], at, lost[1])
+            return NOTHING
         if self._profile.unsigned or part.signature is None or self._state:
             return part
         why = "What another server keeps of its thinking means nothing to this one."
@@ -251,12 +247,14 @@ class PartFitter:
         profile, source = self._profile, part.source
         part = self._plain(part, at)
         words = (part.text or "") if source is None else self._words(source)
-        if words is not None and role not in profile.media_roles:
-            return self._only_words(part, words, at)
-        if words is None and not self._has_place(role, "document", at):
-            return NOTHING
+        if words is not None and role in profile.media_roles and profile.text_documents:
+            part = self._named(part, at, profile.all_names)
+            return part if source is None else replace(part, source=None, text=words)
         if words is not None:
-            return self._document_of_words(part, words, at)
+            self._named(part, at, False)
+            return Text(words, cache=part.cache, extras=part.extras) if words else NOTHING
+        if not self._has_place(role, "document", at):
+            return NOTHING
         if source is None or not self._is_taken(source, profile.documents):
             self._losses("document", at, f"{profile.vendor} takes PDF and text, and no files of this type.")
             return NOTHING
@@ -279,16 +277,6 @@ class PartFitter:
             return base64.b64decode(source.data, validate=True).decode()
         except (binascii.Error, ValueError):
             return None
-
-    def _document_of_words(self, part: Document, words: str, at: str) -> Part:
-        if self._profile.text_documents:
-            part = self._named(part, at, self._profile.all_names)
-            return part if part.source is None else replace(part, source=None, text=words)
-        return self._only_words(part, words, at)
-
-    def _only_words(self, part: Document, words: str, at: str) -> Part:
-        self._named(part, at, False)
-        return Text(words, cache=part.cache, extras=part.extras) if words else NOTHING
 
     def _named(self, part: Document, at: str, takes_name: bool) -> Document:
         """A document with its name, or without one where it has no place."""

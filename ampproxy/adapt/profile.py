@@ -58,7 +58,6 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param drawing_kind: the kind of what is lost by that; empty: the field's own name.
     :param temperature: the highest one.
     :param one_of_draws: whether models refuse a temperature and ``top_p`` together.
-    :param blank_stops: whether it takes stop sequences of blanks alone.
     :param stops: the most stop sequences.
     :param sampled_stops: whether models without sampling refuse stop sequences, too.
     :param candidates: the most answers to one request.
@@ -79,9 +78,8 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param allowed_tools: whether a choice may be among several of the tools.
     :param unique_tools: whether it refuses two tools of one name.
     :param history_tools: whether calls in the history need tools that are declared.
-    :param schema: of a function: ``any`` object; ``object``: with a type and properties; ``flat``: likewise,
-        and without references and alternatives at its top (:mod:`ampproxy.adapt.schema`).
-    :param schema_needed: whether every function needs one.
+    :param schema: of a function: ``any`` object, or none; ``object``: one with a type and properties;
+        ``flat``: likewise, and without references and alternatives at its top (:mod:`ampproxy.adapt.schema`).
     :param strict: whether a function's schema is enforced where that is asked for: it is ``taken``, it is if
         the schema is ``closed``, or ``never``.
     :param parallel: whether one call at a time can be asked for.
@@ -105,7 +103,8 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param thinkers_alone: whether models that do not think refuse thinking.
     :param whole_thoughts: whether a proof is refused without the text that it proves.
     :param stores: whether the vendor remembers thinking by its id.
-    :param blank_texts: whether a text may be blank, or empty for clients that speak the dialect.
+    :param blank_texts: whether a text, or a stop sequence, may be blank, and a text empty for clients that
+        speak the dialect.
     :param refusals: whether the assistant's refusals have a place of their own.
     :param object_arguments: whether a call's arguments must be an object; ``own_arguments``: not those of a
         client that speaks the dialect.
@@ -124,9 +123,8 @@ class DialectProfile(Value, frozen=True, kw_only=True):
         dialect.
     :param named_speech: whether the assistant's earlier sound is named by its id.
     :param kinds_are_members: whether a part that only this dialect has is known by the name of a member.
-    :param system_turns: whether the system may speak in the middle of a conversation.
-    :param joins: which turns are one: neighbours of the same ``roles``, or an assistant's after one of its
-        own with ``calls``.
+    :param joins: which turns are one: neighbours of the same ``roles``, of which the system has none in the
+        middle of a conversation, or an assistant's after one of its own with ``calls``.
     :param empty_turns: whether a user's turn may be empty.
     :param trusted_pairs: whether a client that speaks the dialect may have calls and results as it likes.
     :param unique_calls: whether each id of a call must be another, ``ids_noted``: and a change of one is
@@ -135,8 +133,8 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param given_order: whether results stand in the order of the client's, else in that of their calls.
     :param interrupted: what is sent in place of a result that there is not.
     :param titled_orphans: whether a result without its call is introduced by the tool's name.
-    :param result_media: where the pictures of a result go: they are ``kept`` in it, stand ``beside`` it, or
-        are ``moved`` to a message of their own; ``newer_media``: models that think in levels keep them.
+    :param result_media: where the pictures of a result go: they are ``kept`` in it, stand ``beside`` it but
+        for models that think in levels, or are ``moved`` to a message of their own.
     :param calls_last: whether an assistant's words stand before its calls.
     :param no_proof: what is sent where a call's proof is checked, and there is none; ``proof_extra``: the
         member of a call that has one.
@@ -166,7 +164,6 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     drawing_kind: str = ""
     temperature: float | None = None
     one_of_draws: bool = False
-    blank_stops: bool = True
     stops: int | None = None
     sampled_stops: bool = False
     candidates: int | None = None
@@ -188,7 +185,6 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     unique_tools: bool = False
     history_tools: bool = False
     schema: Literal["any", "object", "flat"] = "any"
-    schema_needed: bool = False
     strict: Literal["taken", "closed", "never"] = "never"
     parallel: bool = True
     trusted_choice: bool = False
@@ -232,7 +228,6 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     lost_sources: bool = False
     kinds_are_members: bool = False
 
-    system_turns: bool = True
     joins: Literal["roles", "calls"] = "calls"
     empty_turns: bool = False
     trusted_pairs: bool = False
@@ -244,7 +239,6 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     interrupted: str = "The tool call was interrupted and has no result."
     titled_orphans: bool = False
     result_media: Literal["kept", "beside", "moved"] = "kept"
-    newer_media: bool = False
     calls_last: bool = False
     no_proof: Signature | None = None
     proof_extra: str = ""

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss, Losses
 from ampproxy.wire.json import NULL, elements, members
@@ -42,21 +44,18 @@ def lower(schema: bytes | Json, path: str = "schema") -> tuple[bytes, tuple[Loss
     if node is None:
         losses("schema_type", path, "The schema is not a JSON object, so any object is accepted instead.")
         node = {}
-    return _lowered(bytes(schema), node, path, losses), losses.all()
-
-
-def _lowered(text: bytes, node: Node, path: str, losses: Losses) -> bytes:
-    """``input_schema`` must have ``type: object`` at its top, and no allOf, anyOf or oneOf beside it."""
+    text = bytes(schema)
+    # It must have ``type: object`` at its top, and no allOf, anyOf or oneOf beside it.
     if member(node, "type") == "object" and not any(key in node for key in (*_COMBINERS, "$ref")):
-        return text
+        return text, ()
     flat = _Flattening(node, max(_MOST_REFERRED, len(text)), path, losses).flat(node)
     kind = member(flat, "type")
     if kind is not None and kind != "object" and not (isinstance(kind, list) and "object" in kind):
         losses("schema_type", f"{path}/type", "A tool's arguments must be an object.")
-        return _EMPTY_OBJECT
+        return _EMPTY_OBJECT, losses.all()
     flat["type"] = Json(b'"object"')
     flat.setdefault("properties", Json(b"{}"))
-    return encode(flat)
+    return encode(flat), losses.all()
 
 
 class _Flattening:
@@ -97,17 +96,14 @@ class _Flattening:
         return found
 
 
-class Root:
+class Root(msgspec.Struct):
     """A schema in which local references are looked up; each level of it is taken apart once.
 
     :param node: the whole schema.
     """
 
-    __slots__ = ("_below", "node")
-
-    def __init__(self, node: Node | None) -> None:
-        self.node = node
-        self._below: dict[str, Root] = {}
+    node: Node | None
+    _below: dict[str, Root] = {}
 
     def resolve(self, pointer: object) -> Node | None:
         """What a local reference (``#/$defs/name``) points to; ``None`` for any other."""
@@ -118,17 +114,12 @@ class Root:
             name = step.replace("~1", "/").replace("~0", "~")
             if place.node is None or name not in place.node:
                 return None
-            place = place._step(place.node[name], name)
+            if name not in place._below:
+                text = place.node[name]
+                items = {str(index): item for index, item in enumerate(elements(text))}
+                place._below[name] = Root(items or node_of(text))
+            place = place._below[name]
         return place.node
-
-    def _step(self, found: Json, name: str) -> Root:
-        place = self._below.get(name)
-        if place is None:
-            node = node_of(found)
-            if node is None and (items := elements(found)):
-                node = {str(index): item for index, item in enumerate(items)}
-            place = self._below[name] = Root(node)
-        return place
 
 
 def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
@@ -138,47 +129,32 @@ def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
         (anyOf), so only what each requires is.
     """
     merged = dict(base)
-    properties = _Properties(node_of(base.get("properties")) or {})
-    required = strings(base.get("required"))
-    wanted: list[set[str]] = []
     for other in others:
-        properties.add(node_of(other.get("properties")) or {})
-        wanted.append(set(strings(other.get("required"))))
         for key, value in other.items():
             if every or key == "type":
                 merged.setdefault(key, value)
-    if wanted:
+    required = strings(base.get("required"))
+    if wanted := [set(strings(other.get("required"))) for other in others]:
         extra = set.union(*wanted) if every else set.intersection(*wanted)
         required += sorted(extra - set(required))
-    for key, found in (
-        ("properties", properties.together("allOf" if every else "anyOf")),
-        ("required", required),
-    ):
+    properties = _properties((base, *others), "allOf" if every else "anyOf")
+    for key, found in (("properties", properties), ("required", required)):
         merged.pop(key, None)
         if found:
             merged[key] = to_raw(found)
     return merged
 
 
-class _Properties:
+def _properties(nodes: Sequence[Node], combiner: str) -> Node:
     """The properties of several schemas, put together; of those that differ all are kept."""
-
-    def __init__(self, first: Node) -> None:
-        self._found = first
-        self._several: dict[str, dict[bytes, Json]] = {}
-
-    def add(self, more: Node) -> None:
-        """Another schema's."""
-        for name, schema in more.items():
-            known = self._found.setdefault(name, schema)
-            if known != schema:
-                several = self._several.setdefault(name, {bytes(known): known})
-                several.setdefault(bytes(schema), schema)
-
-    def together(self, combiner: str) -> Node:
-        """All of them."""
-        mixed = {name: to_raw({combiner: list(each.values())}) for name, each in self._several.items()}
-        return {**self._found, **mixed}
+    found: dict[str, dict[bytes, Json]] = {}
+    for node in nodes:
+        for name, schema in (node_of(node.get("properties")) or {}).items():
+            found.setdefault(name, {}).setdefault(bytes(schema), schema)
+    together: Node = {}
+    for name, (first, *others) in ((name, each.values()) for name, each in found.items()):
+        together[name] = to_raw({combiner: [first, *others]}) if others else first
+    return together
 
 
 def node_of(text: bytes | Json | None) -> Node | None:
@@ -220,9 +196,7 @@ def is_strict(schema: bytes | Json) -> bool:
 
 
 def _closed(node: object, depth: int) -> bool:
-    if depth > _STRICT_DEPTH:
-        return False
-    if not isinstance(node, dict):
+    if depth > _STRICT_DEPTH or not isinstance(node, dict):
         return False
     properties = node.get("properties")
     if node.get("type") == "object" or properties is not None:

@@ -19,7 +19,7 @@ from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.target import Target
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Json
 from ampproxy.model.loss import Loss, Losses
-from ampproxy.model.request import ChatRequest, Sampling, Tool, Turn
+from ampproxy.model.request import ChatRequest, Sampling
 from ampproxy.wire.values import loads
 
 _NOTHING = ChatRequest(dialect="", model="", turns=())
@@ -81,8 +81,13 @@ def fit_account(request: ChatRequest, profile: DialectProfile, losses: Losses) -
 def _fit_others(
     request: ChatRequest, profile: DialectProfile, losses: Losses, changed: dict[str, Any]
 ) -> None:
-    if request.user is not None:
-        _fit_user(request.user, profile, losses, changed)
+    user = request.user
+    if user is not None and profile.user is None:
+        losses("user", "user", f"{profile.vendor} takes no id of the end user.")
+        changed["user"] = None
+    elif user is not None and profile.user is not None and len(user) > profile.user:
+        losses("user", "user", f"It was shortened to {profile.user} characters, always in the same way.")
+        changed["user"] = shorten(user, profile.user)
     if request.cache_key is not None and not profile.cache_key:
         losses("cache_key", "cache_key", f"{profile.vendor} takes no key for a cache.")
         changed["cache_key"] = None
@@ -96,15 +101,6 @@ def _fit_others(
         if any(kind.lower() != "text" for kind in request.modalities):
             losses("modalities", "modalities", f"{profile.vendor} answers in text only.")
         changed["modalities"] = ()
-
-
-def _fit_user(user: str, profile: DialectProfile, losses: Losses, changed: dict[str, Any]) -> None:
-    if profile.user is None:
-        losses("user", "user", f"{profile.vendor} takes no id of the end user.")
-        changed["user"] = None
-    elif len(user) > profile.user:
-        losses("user", "user", f"It was shortened to {profile.user} characters, always in the same way.")
-        changed["user"] = shorten(user, profile.user)
 
 
 def _fit_metadata(
@@ -163,7 +159,9 @@ def fit_sampling(
     """A way of drawing tokens that the dialect can express and the model takes."""
     found = request.sampling
     own = request.dialect == profile.dialect
-    refused = frozenset() if target.sampling and target.penalties else _refused(profile, target)
+    refused = profile.drawing
+    if target.sampling:
+        refused = frozenset() if target.penalties else refused & _PENALTIES
     for field in FIELDS:
         value = getattr(found, field)
         if value is None:
@@ -178,12 +176,6 @@ def fit_sampling(
         field = "temperature" if is_usual("temperature", found.temperature) else "top_p"
         found = _without(found, field, field, "Current models refuse the two together.", losses)
     return request if found is request.sampling else replace(request, sampling=found)
-
-
-def _refused(profile: DialectProfile, target: Target) -> frozenset[str]:
-    if not target.sampling:
-        return profile.drawing
-    return frozenset() if target.penalties else profile.drawing & _PENALTIES
 
 
 def _without(found: Sampling, field: str, kind: str, why: str, losses: Losses) -> Sampling:
@@ -261,7 +253,7 @@ def _fit_stops(found: Sampling, profile: DialectProfile, target: Target, losses:
     stop = tuple(text for text in found.stop if text)
     if stop and profile.sampled_stops and not target.sampling:
         return _no_stops(found, f"{target.model} does not take stop sequences.", losses)
-    if not profile.blank_stops and (kept := tuple(text for text in stop if text.strip())) != stop:
+    if not profile.blank_texts and (kept := tuple(text for text in stop if text.strip())) != stop:
         losses("stop", "sampling.stop", "A stop sequence of blanks alone is refused.")
         stop = kept
     if profile.stops is not None and len(stop) > profile.stops:
@@ -342,14 +334,10 @@ def _kept(extras: dict[str, Json], without: Iterable[str]) -> dict[str, Json]:
 
 def _each(these: tuple[Any, ...], wishes: frozenset[str], at: str, losses: Losses) -> tuple[Any, ...]:
     """Tools or turns without such members."""
-    for each in these:
-        if each.extras and wishes & each.extras.keys():
-            return tuple(_one(each, wishes, f"{at}[{number}]", losses) for number, each in enumerate(these))
-    return these
-
-
-def _one(each: Tool | Turn, wishes: frozenset[str], at: str, losses: Losses) -> Tool | Turn:
-    found = sorted(wishes & each.extras.keys())
-    for name in found:
-        losses("preference", f"{at}.extras.{name}", _WHY)
-    return replace(each, extras=_kept(each.extras, found)) if found else each
+    left = list(these)
+    for number, each in enumerate(these):
+        if found := sorted(wishes & each.extras.keys()):
+            left[number] = replace(each, extras=_kept(each.extras, found))
+        for name in found:
+            losses("preference", f"{at}[{number}].extras.{name}", _WHY)
+    return tuple(left)

@@ -259,19 +259,6 @@ class _Plan(Value, frozen=True):
     on: bool = False
 
 
-class _Forbidden(Value, frozen=True):
-    """Why the model must not think in this request, if it must not.
-
-    :param budget: ... for a number of tokens.
-    :param free: ... as it likes.
-    :param unasked: ... where the request leaves thinking open and the model would think.
-    """
-
-    budget: str | None = None
-    free: str | None = None
-    unasked: str | None = None
-
-
 def plan_thinking(
     asked: ChatRequest, request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses
 ) -> ChatRequest:
@@ -282,15 +269,16 @@ def plan_thinking(
         member if that is still what is wished and of a kind that the model takes.
     """
     own = request.dialect == profile.dialect
-    plan = _plan(request, profile, target, losses, _forbidden(asked, request, profile, target, losses))
+    plan = _plan(asked, request, profile, target, losses)
     extras = dict(request.extras) if own else {}
     extras.pop(MEMBER, None)
     if plan.member is not None:
         extras[MEMBER] = plan.member
     sampling = replace(request.sampling, max_tokens=plan.limit)
     request = replace(request, thinking=plan.wish, sampling=sampling, extras=extras)
-    if _is_forced(request) and (why := _no_force(plan, target)):
-        request = free_choice(request, losses, why)
+    never = target.forced_tools == "never"
+    if _is_forced(request) and (never or (plan.on and target.forced_tools != "always")):
+        request = free_choice(request, losses, _NEVER_FORCED if never else _THINKS)
     if plan.on:
         request = draw_while_thinking(request, losses, own=own)
     return fit_sampling(request, profile, target, losses)
@@ -307,25 +295,16 @@ def _is_forced(request: ChatRequest) -> bool:
     return request.choice is not None and request.choice.mode in ("required", "named")
 
 
-def _no_force(plan: _Plan, target: Target) -> str:
-    """Why no call can be demanded; empty: it can."""
-    if target.forced_tools == "never":
-        return _NEVER_FORCED
-    return _THINKS if plan.on and target.forced_tools != "always" else ""
-
-
-def _forbidden(
-    asked: ChatRequest, request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses
-) -> _Forbidden:
-    """Why the model must not think, in a budget and freely."""
-    if _is_forced(request) and target.forced_tools == "not-thinking":
-        return _Forbidden(_FORCED, _FORCED, unasked=_FORCED)
+def _why_not(
+    asked: ChatRequest, request: ChatRequest, profile: DialectProfile, losses: Losses, *, by_budget: bool
+) -> str:
+    """Why the model must not think in this request, by a number of tokens or as it likes; empty: it may."""
     if not _lacks_thinking(request.turns):
-        return _Forbidden()
+        return ""
     # A model that thinks as it likes may have called without thinking, which the vendor lets pass.
     # It must not go on from thinking that was there and is lost, though.
-    lost = request.dialect in profile.proofless or _lost_proof(asked.turns, losses)
-    return _Forbidden(_NO_PROOF, _NO_PROOF if lost else None)
+    lost = by_budget or request.dialect in profile.proofless or _lost_proof(asked.turns, losses)
+    return _NO_PROOF if lost else ""
 
 
 def _lacks_thinking(turns: Sequence[Turn]) -> bool:
@@ -357,18 +336,18 @@ def _lost_proof(turns: Sequence[Turn], losses: Losses) -> bool:
 
 
 def _plan(
-    request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, forbidden: _Forbidden
+    asked: ChatRequest, request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses
 ) -> _Plan:
     wish, limit = request.thinking, request.sampling.max_tokens
+    forced = _is_forced(request) and target.forced_tools == "not-thinking"
     if limit is None:
         limit = target.max_output or profile.default_output
     if wish is None:
         if request.dialect != profile.dialect and is_small(request) and target.thinks_unasked:
             return _small_plan(profile, target, limit, losses)
         # It is left to the model, unless it would think where it must not.
-        why = forbidden.unasked
-        if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
-            losses("thinking", "thinking", why)
+        if forced and target.thinks_unasked and target.can_disable and _takes_levels(target):
+            losses("thinking", "thinking", _FORCED)
             return _Plan(Thinking("off"), limit)
         return _Plan(None, limit)
     if target.thinking == "none":
@@ -378,7 +357,7 @@ def _plan(
     tried = Losses()
     found = _wished(request, wish, profile, target, limit, tried)
     by_budget = found.wish is not None and found.wish.mode == "budget"
-    why = forbidden.budget if by_budget else forbidden.free
+    why = _FORCED if forced else _why_not(asked, request, profile, losses, by_budget=by_budget)
     if found.on and why and target.can_disable:
         losses("thinking", "thinking", why)
         return _Plan(Thinking("off") if _takes_levels(target) else None, limit)

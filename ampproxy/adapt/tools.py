@@ -69,7 +69,10 @@ def _fit_name(output: OutputFormat, profile: DialectProfile, losses: Losses) -> 
 
 def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, losses: Losses) -> OutputFormat:
     if profile.output_schema == "closed":
-        return _closed(output, schema, losses)
+        value = loads(schema)
+        if _close(value):
+            losses("open_schema", "output.schema", "Objects that admit further members were closed.")
+            return replace(output, schema=to_raw(value))
     if profile.output_schema == "strict":
         strict = is_strict(schema)
         if output.strict and not strict:
@@ -78,17 +81,10 @@ def _fit_schema(output: OutputFormat, schema: Json, profile: DialectProfile, los
     return output
 
 
-def _closed(output: OutputFormat, schema: Json, losses: Losses) -> OutputFormat:
-    """Every object closed, as the vendor demands of a schema that is enforced."""
-    value = loads(schema)
-    if not _close(value):
-        return output
-    losses("open_schema", "output.schema", "Objects that admit further members were closed.")
-    return replace(output, schema=to_raw(value))
-
-
 def _close(node: Any, depth: int = 0) -> bool:
-    """Close the objects of a schema in place; whether one was open."""
+    """Close the objects of a schema in place, as a vendor demands of one that is enforced; whether one was
+    open.
+    """
     if isinstance(node, list):
         return sum(_close(item, depth + 1) for item in node) > 0
     if not isinstance(node, dict) or depth > _DEEPEST:
@@ -113,7 +109,10 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
     if choice is None or not request.tools:
         return request
     host = target.host
-    if choice.mode in _FORCED and host.forced_tools != "always" and _thinks(request, target):
+    off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)
+    # Where it is not known whether the model would think in this request, it would.
+    thinks = target.thinks is not False and not off
+    if choice.mode in _FORCED and host.forced_tools != "always" and thinks:
         if host.forced_tools == "never" or not can_disable(target):
             return free_choice(request, losses, f"A call cannot be demanded of {target.model}.")
         if request.thinking is None or request.thinking.mode != "off":
@@ -147,12 +146,6 @@ def choose_declared(request: ChatRequest, losses: Losses) -> ChatRequest:
     left = tuple(name for name in choice.allowed if name in declared)
     choice = replace(choice, allowed=left) if left else None
     return replace(request, choice=choice)
-
-
-def _thinks(request: ChatRequest, target: Target) -> bool:
-    """Whether the model would think in this request; where that is not known, it would."""
-    off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)
-    return target.thinks is not False and not off
 
 
 def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:
@@ -272,7 +265,7 @@ class _Fitting:
             # One that is no object, or an empty one, Gemini refuses.
             text = bytes(schema).strip()
             schema = schema if text[:1] == b"{" and text[1:].lstrip() != b"}" else None
-        if schema is None and self._profile.schema_needed and (form == "flat" or not self._own):
+        if schema is None and (form == "flat" or (form == "object" and not self._own)):
             schema = ANY_OBJECT
         if schema is not tool.schema:
             changed["schema"] = schema

@@ -184,7 +184,7 @@ def _bridge(route: Route, endpoint: Endpoint, offer: RouteTarget, body: bytes, f
         body=dialect.passthrough.clean(body) if endpoint.amp else body,
         requested_model=route.requested_model,
         stream=bool(endpoint.stream),
-        headers=(),
+        headers={},
         query=b"",
         route=route,
         facts=_facts(dialect, body),

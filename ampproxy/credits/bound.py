@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from ampproxy.adapt.target import target_for
 from ampproxy.credits.allowance import Unbounded
-from ampproxy.dialects.targets import target_for
 from ampproxy.wire.json import BAD_JSON, members, string
 
 #: Tokens: more than the longest answer of any model that is known (gpt-5-pro: 272,000), for the others.

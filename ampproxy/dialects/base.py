@@ -15,9 +15,10 @@ from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.messages import Messages
 from ampproxy.dialects.monitor import Members, StreamMonitor
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.state import STATELESS, VendorState
 from ampproxy.dialects.tool_names import ToolNames, flat_shown, no_names
-from ampproxy.model.base import Value
+from ampproxy.model.base import Json, Value
 from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss, Losses
@@ -35,7 +36,7 @@ _TRANSLATING = {
     "parse_response": "response",
     "render_response": "response",
 }
-_BODIES = ("error_body", "parse_error", "models_body", "parse_count", "count_body")
+_BODIES = ("error_body", "error_event", "parse_error", "models_body", "parse_count", "count_body")
 #: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
 LONGEST_SLEEP_SECONDS = 60.0
 Mend: TypeAlias = Callable[[bytes, Members], bytes]
@@ -96,6 +97,9 @@ class Rendered(Value, frozen=True):
     freeform: frozenset[str] = frozenset()
 
 
+_NOTHING_ASKED = ChatRequest(dialect="", model="", turns=(), include_usage=False)
+
+
 class AnswerContext(Value, frozen=True):
     """What rendering an answer needs beside its events.
 
@@ -112,6 +116,11 @@ class AnswerContext(Value, frozen=True):
     new_id: Callable[[str], str]
     request: ChatRequest | None = None
     framing: Literal["sse", "array"] = "sse"
+
+    @property
+    def asked(self) -> ChatRequest:
+        """The request; one for nothing where it was not parsed."""
+        return self.request or _NOTHING_ASKED
 
 
 class AnswerRules(Protocol):
@@ -178,10 +187,12 @@ class Mending(Value, frozen=True, kw_only=True):
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
+    :param uncalled: what ends an answer as if it called a tool, with the end of one that calls none.
     """
 
     signs: Callable[[bytes], object] = lambda data: None
     of_one: Callable[[Callable[[str], str]], Mend] = lambda new_id: lambda data, values: data
+    uncalled: Callable[[bytes], bytes] = lambda data: data
 
 
 class OwnCleaning(Protocol):
@@ -451,3 +462,13 @@ class Dialect(Value, frozen=True, kw_only=True):
     count_request: Callable[[bytes, str], bytes] = lambda body, model: body
     parse_count: Callable[[bytes], int]
     count_body: Callable[[int], bytes]
+
+
+def is_harmless(dialect: str, name: str, value: Json) -> bool:
+    """Whether a member that only ``dialect`` knows asks nothing of another vendor, so that to leave it out is
+    no loss: any vendor does so anyway, it only shapes the stream, which the gateway writes itself, or it is
+    kept beside the vocabulary that means the same.
+    """
+    speaker = DIALECTS.get(dialect)
+    harmless = None if speaker is None else speaker.harmless.get(name)
+    return harmless is not None and harmless(bytes(value))

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from ampproxy.adapt.conversation import REMINDER
-from ampproxy.dialects.json import NULL, encode, loads
+from ampproxy.dialects.edit import edit_list
+from ampproxy.dialects.json import NULL, encode, loads, texts_in
 from ampproxy.dialects.monitor import given
 from ampproxy.dialects.proof import SKIP_SIGNATURE
 from ampproxy.dialects.refusal_places import is_empty, may_change
@@ -61,17 +62,12 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
 def loss_of(lesson: Lesson) -> Loss:
     """What an account loses by a lesson."""
     why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
-    if lesson.act in ("rename", "as-text", "no-blanks"):
+    if lesson.act in ("rename", "as-text", "no-blanks", "thoughts"):
         return Loss("renamed", lesson.name, why)
-    if lesson.act in ("tools", "no-tools"):
-        return Loss("hosted_tool", lesson.name, why)
-    if lesson.act in _ADDING:
-        return Loss(_ADDING[lesson.act], lesson.name, why)
-    if lesson.act == "no-pictures":
-        return Loss("image", lesson.name, why)
     if lesson.act == "leave-out":
         return Loss("refused_member", lesson.name, why)
-    return Loss("refused_value", lesson.name, why)
+    kind = _KINDS.get(lesson.act)
+    return Loss("refused_value", lesson.name, why) if kind is None else Loss(kind, lesson.name, why)
 
 
 def _bent(body: bytes, lesson: Lesson) -> bytes | None:
@@ -133,11 +129,7 @@ def _each(text: bytes, rest: Place, change: _Change) -> bytes | None:
     if values is not None:
         changes = {key: new for key, old in values.items() if (new := _inner(bytes(old), rest, change))}
         return encode({**values, **{key: Json(new) for key, new in changes.items()}}) if changes else None
-    items = elements(text)
-    found = [_inner(bytes(item), rest, change) for item in items]
-    if not any(found):
-        return None
-    return encode([Json(new) if new else old for old, new in zip(items, found, strict=True)])
+    return edit_list(text, lambda item: _inner(bytes(item), rest, change))
 
 
 def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
@@ -150,10 +142,8 @@ def _as_text(content: bytes) -> bytes | None:
     value = loads(content)
     if value is None:
         return b'""'
-    parts = value if isinstance(value, list) else []
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
-    words = [text for text in texts if isinstance(text, str)]
-    return encode("\n\n".join(words)) if words and len(words) == len(parts) else None
+    words = texts_in(value) if isinstance(value, list) else None
+    return encode("\n\n".join(words)) if words else None
 
 
 def _filled(messages: bytes) -> bytes | None:
@@ -228,18 +218,12 @@ def _of_kinds(body: bytes, kinds: tuple[str, ...], *, refused: bool) -> bytes | 
     return encode({**out, "tools": kept} if kept else out)
 
 
-def _thought(messages: bytes) -> bytes | None:
-    """The messages of assistants with their thinking; with an empty one where they have none."""
-    turns = elements(messages)
-    out = [turn if (new := _with_thought(turn)) is None else new for turn in turns]
-    return encode(out) if out != turns else None
-
-
-def _with_thought(turn: Json) -> Json | None:
+def _with_thought(turn: Json) -> bytes | None:
+    """The message of an assistant with an empty thinking where it has none."""
     values = members(turn) or {}
-    if string(values.get("role", NULL)) != "assistant" or given(values, "reasoning_content"):
+    if string(values.get("role", NULL)) != "assistant" or "reasoning_content" in values:
         return None
-    return Json(encode({**values, "reasoning_content": ""})) if "reasoning_content" not in values else None
+    return encode({**values, "reasoning_content": ""})
 
 
 def _with_a_question(body: bytes) -> bytes | None:
@@ -353,11 +337,16 @@ _WHOLE: dict[str, Callable[[bytes], bytes | None]] = {
     "no-blanks": lambda body: _changed(body, ("messages",), _filled),
     "no-pictures": _without_pictures,
     "login": _as_of_login,
-    "thoughts": lambda body: _changed(body, ("messages",), _thought),
+    "thoughts": lambda body: _changed(body, ("messages",), lambda text: edit_list(text, _with_thought)),
     "no-prefill": _with_a_question,
 }
-#: What adds something -> the kind of loss that it is.
-_ADDING = {"thoughts": "renamed", "signatures": "missing_signature", "no-prefill": "prefill"}
+#: What is done -> the kind of loss that it is, as a pass notes it, too.
+_KINDS = {
+    **dict.fromkeys(("tools", "no-tools"), "hosted_tool"),
+    "signatures": "missing_signature",
+    "no-prefill": "prefill",
+    "no-pictures": "image",
+}
 
 
 def _change(text: bytes, lesson: Lesson) -> bytes | None:
@@ -426,12 +415,11 @@ def _written(value: Any, number: float) -> bytes:
     return encode(int(number) if whole and (isinstance(value, int) or number == value) else number)
 
 
-def _at_most(value: Any, lesson: Lesson) -> bytes | None:
-    return _written(value, lesson.number) if _number(value) and value > lesson.number else None
-
-
-def _at_least(value: Any, lesson: Lesson) -> bytes | None:
-    return _written(value, lesson.number) if _number(value) and value < lesson.number else None
+def _bounded(value: Any, lesson: Lesson) -> bytes | None:
+    if not _number(value):
+        return None
+    beyond = value > lesson.number if lesson.act == "at-most" else value < lesson.number
+    return _written(value, lesson.number) if beyond else None
 
 
 def _exactly(value: Any, lesson: Lesson) -> bytes | None:
@@ -447,8 +435,8 @@ def _shorten(value: Any, lesson: Lesson) -> bytes | None:
 _BENDS: dict[str, Callable[[Any, Lesson], bytes | None]] = {
     "one-of": _one_of,
     "not": _not,
-    "at-most": _at_most,
-    "at-least": _at_least,
+    "at-most": _bounded,
+    "at-least": _bounded,
     "exactly": _exactly,
     "shorten": _shorten,
 }

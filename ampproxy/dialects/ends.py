@@ -81,7 +81,11 @@ NAMELESS: Final = WireError(
 )
 #: An agent takes an answer that is nothing for its work being done.
 EMPTY: Final = WireError(
-    "unavailable", "The vendor's answer is empty: it ended, and has no token.", 502, "empty_answer"
+    "unavailable",
+    "The model answered with nothing: its answer ended before the first word. Another try may do better; if "
+    "not, shorten the conversation or ask another model.",
+    502,
+    "empty_answer",
 )
 CUT_CALL: Final = WireError(
     "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"

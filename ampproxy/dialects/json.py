@@ -30,6 +30,7 @@ from ampproxy.wire.values import to_raw as to_raw
 from ampproxy.wire.values import without_nulls as without_nulls
 
 T = TypeVar("T")
+U = TypeVar("U")
 F = TypeVar("F", bound="Fields")
 
 #: The members of an object, and the items of an array, uninterpreted.
@@ -119,6 +120,9 @@ def mended(body: bytes, path: str, why: str) -> bytes | None:
     kinds = expected[1].split(" | ") if expected else ["str"]
     if "str" in kinds and (words := _words(found)):
         holder[names[-1]] = words
+    elif isinstance(found, dict) and names[-1] == "partial_json":
+        # The object, and not its text.
+        holder[names[-1]] = encode(found).decode()
     elif not found or found is True or not _KINDS.intersection(kinds):
         del holder[names[-1]]
     elif isinstance(found, dict) and "array" in kinds and "str" not in kinds:
@@ -137,10 +141,14 @@ def _words(found: Any) -> str:
     """A number as a text, or what parts say; empty: it is neither."""
     if isinstance(found, int | float):
         return "" if isinstance(found, bool) else str(found)
-    parts = found if isinstance(found, list) else [found]
+    return "".join(texts_in(found if isinstance(found, list) else [found]) or ())
+
+
+def texts_in(parts: list[Any]) -> list[str] | None:
+    """The texts of parts, each a text or an object with one; ``None``: there is anything else among them."""
     found = [part.get("text") if isinstance(part, dict) else part for part in parts]
     texts = [text for text in found if isinstance(text, str)]
-    return "".join(texts) if len(texts) == len(parts) else ""
+    return texts if len(texts) == len(parts) else None
 
 
 @lru_cache(maxsize=256)
@@ -148,20 +156,12 @@ def _loose(kind: Any) -> Decoder[Any]:
     return Decoder(kind, strict=False)
 
 
-def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: T) -> T:
+def read_or(decoder: Decoder[T], raw: bytes | Json, otherwise: U) -> T | U:
     """Decode JSON; ``otherwise`` where it is not of that kind: the caller reports it."""
     try:
         return decoder.decode(raw)
     except BAD_JSON:
         return otherwise
-
-
-def read_or_none(decoder: Decoder[T], raw: bytes | Json) -> T | None:
-    """Decode JSON; ``None`` where it is not of that kind."""
-    try:
-        return decoder.decode(raw)
-    except BAD_JSON:
-        return None
 
 
 def bad_request(path: str, why: str) -> NoReturn:

@@ -19,7 +19,7 @@ Members: TypeAlias = Mapping[str, Raw]
 DONE = b"[DONE]"
 #: Data by which servers and proxies only show that they live, and which has no place in any dialect.
 _SIGN_OF_LIFE = re.compile(
-    rb'\s*(?:null|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
+    rb'\s*(?:null|\{\s*\}|[\["]{0,2}(?:ping|pong|keep[-_]?alive|heartbeat)["\]]{0,2})\s*', re.IGNORECASE
 )
 #: Values that stand for none.
 NOTHING = frozenset((b"null", b'""', b"{}", b"[]", b"false"))
@@ -80,12 +80,13 @@ class StreamMonitor:
     :ivar kept: events of calls, in order, as far as they are needed to judge.
     :ivar spoken: words, thinking or a call came.
     :ivar lacking: events that have to go before the one that was seen, and that the vendor left out.
+    :ivar uncalled: what was seen ends an answer of words as if it had called a tool.
     :ivar usage: the last that was reported.
     """
 
     __slots__ = (
         *("_kept_size", "_usage", "content", "doubtful", "empty", "failed"),
-        *("finished", "kept", "lacking", "spoken", "terminal", "unended"),
+        *("finished", "kept", "lacking", "spoken", "terminal", "uncalled", "unended"),
     )
 
     #: Makes one usage of all that was reported.
@@ -93,7 +94,7 @@ class StreamMonitor:
 
     def __init__(self) -> None:
         self.terminal = self.finished = self.failed = self.empty = self.unended = self.doubtful = False
-        self.content = self.spoken = False
+        self.content = self.spoken = self.uncalled = False
         self.kept: list[bytes] = []
         self.lacking: list[bytes] = []
         self._kept_size = 0

@@ -284,9 +284,15 @@ def not_an_answer(value: object, why: str) -> UpstreamFault:
 
     :param why: what is missing.
     """
-    if isinstance(value, dict) and not OF_AN_ERROR.isdisjoint(value):
+    reports = isinstance(value, dict) and (value.get("error") or any(map(value.get, OF_AN_ERROR)))
+    if reports and not (isinstance(value, dict) and _is_message(value.get("message"))):
         return UpstreamFault(error_from(value), retryable=True)
     return bad_answer(why)
+
+
+def _is_message(value: object) -> bool:
+    """Whether it is a model's message, and no sentence about an error."""
+    return isinstance(value, dict) and "content" in value
 
 
 def no_chunk(value: object) -> UpstreamFault:

@@ -258,7 +258,7 @@ class ChunkRenderer(Renderer):
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
-        self._wants_usage = context.request is not None and context.request.include_usage
+        self._wants_usage = context.asked.include_usage
         #: What every chunk begins with.
         self._head = b""
 

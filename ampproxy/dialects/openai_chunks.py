@@ -145,7 +145,10 @@ class ChunkMonitor(StreamMonitor):
     def _is_doubtful(self, ends: set[str]) -> bool:
         if not ends <= _OWN_ENDS or not all(self._named.values()):
             return True
-        return not (self._called or self.spoken) and not ends.isdisjoint(("tool_calls", "function_call"))
+        if self._called or ends.isdisjoint(("tool_calls", "function_call")):
+            return False
+        self.uncalled = self.spoken
+        return True
 
     def _look_closer(self, choices: Iterable[Members]) -> None:
         for choice in choices:

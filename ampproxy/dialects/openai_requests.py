@@ -11,7 +11,7 @@ import msgspec
 
 from ampproxy.dialects.json import NULL, Fields, is_string, loads, text_of, to_raw
 from ampproxy.model.base import Json
-from ampproxy.model.parts import Inline, Link, Part, Refusal, Source, Text, picture_type
+from ampproxy.model.parts import Inline, Link, Part, Source, Text, picture_type
 from ampproxy.model.request import Sampling
 
 #: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
@@ -127,11 +127,6 @@ def read_sound(part: Fields) -> Inline:
     audio = part.need_object("input_audio")
     form = audio.take("format", str) or "wav"
     return Inline(AUDIO_TYPES.get(form, f"audio/{form}"), audio.need("data", str))
-
-
-def read_refusal(part: Fields) -> Refusal:
-    """``refusal``."""
-    return Refusal(part.need("refusal", str))
 
 
 def flat_grammar(raw: Json | None) -> Json | None:

@@ -80,7 +80,10 @@ def settle(parts: Sequence[Part]) -> list[Part]:
     if not any(isinstance(part, Carrier) for part in parts):
         return list(parts)
     found = list(parts)
-    free = {kind: Places(_unproven(parts, kind)) for kind, _ in _HOMES.values()}
+    unproven = [(at, part) for at, part in enumerate(parts) if getattr(part, "signature", 0) is None]
+    free = {
+        kind: Places([at for at, part in unproven if isinstance(part, kind)]) for kind, _ in _HOMES.values()
+    }
     for at, carrier in enumerate(parts):
         if isinstance(carrier, Carrier):
             kind, after = _HOMES[carrier.place]
@@ -90,11 +93,6 @@ def settle(parts: Sequence[Part]) -> list[Part]:
             if (home := first(at)) is not None or (home := second(at)) is not None:
                 found[home] = replace(found[home], signature=carrier.signature)
     return [part for part in found if not isinstance(part, Carrier)]
-
-
-def _unproven(parts: Sequence[Part], kind: type[ToolCall | Text | Image]) -> list[int]:
-    """Where the parts of a kind stand that have no proof."""
-    return [at for at, part in enumerate(parts) if isinstance(part, kind) and part.signature is None]
 
 
 class Waiting(msgspec.Struct):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ampproxy.model.lesson import EACH, Place
@@ -45,16 +46,12 @@ _INNER = frozenset(
     )
 )
 #: What is meant by names that stand on no wire.
+_EFFORT: tuple[Place, ...] = (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort"))
 _MEANT: dict[str, tuple[Place, ...]] = {
-    "effort": (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort")),
-    "level": (
-        ("reasoning_effort",),
-        ("reasoning", "effort"),
-        ("output_config", "effort"),
-        ("generationConfig", "thinkingConfig", "thinkingLevel"),
-    ),
+    "effort": _EFFORT,
+    "level": (*_EFFORT, ("generationConfig", "thinkingConfig", "thinkingLevel")),
     "reasoning": (("reasoning",), ("reasoning_effort",)),
-    "reasoningeffort": (("reasoning_effort",), ("reasoning", "effort"), ("output_config", "effort")),
+    "reasoningeffort": _EFFORT,
     "think": (("think",), ("reasoning_effort",), ("reasoning", "effort"), ("thinking",)),
     "thinking": (
         ("thinking",),
@@ -88,12 +85,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 def steps_of(text: str) -> tuple[str, ...]:
     """The steps of ``messages[0].content.1``."""
-    found = []
-    for step in _STEP.finditer(text):
-        found.append(step.group().strip("'\"`"))
-        if len(found) == _DEEPEST:
-            break
-    return tuple(found)
+    return tuple(step.group().strip("'\"`") for step in islice(_STEP.finditer(text), _DEEPEST))
 
 
 def plain(name: str) -> str:

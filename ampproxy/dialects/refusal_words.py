@@ -136,10 +136,11 @@ def terms_in(text: str) -> Terms:
     if _SOMETIMES.search(text):
         return Terms()
     least, most = _bounds(text)
+    taken = None if _UNKNOWN_FIELD.search(text) else _TAKEN.search(text)
     value, longest, instead = _VALUE.search(text), _LONGEST_LIST.search(text), _INSTEAD.search(text)
     return Terms(
         _UNKNOWN.search(text) is not None,
-        words_taken(text),
+        listed(text[taken.end() : taken.end() + 400]) if taken else (),
         (value[1] or value[2]) if value else "",
         most,
         least,
@@ -149,12 +150,6 @@ def terms_in(text: str) -> Terms:
         _ALWAYS.search(text) is not None,
         _WHILE.search(text) is not None,
     )
-
-
-def words_taken(text: str) -> tuple[str, ...]:
-    """The words that a sentence lists as those that are taken; none if it lists none."""
-    found = None if _UNKNOWN_FIELD.search(text) else _TAKEN.search(text)
-    return listed(text[found.end() : found.end() + 400]) if found else ()
 
 
 def listed(text: str) -> tuple[str, ...]:
@@ -258,14 +253,10 @@ def names_in(text: str) -> Iterator[str]:
     if one := _ONE_WORD.search(text):
         yield {"budget": "thinkingbudget", "level": "level"}.get(one[1].lower(), "think")
     for phrase in _BEFORE.finditer(text):
-        word = _last_word(text[max(0, phrase.start() - 200) : phrase.start()])
+        words = text[max(0, phrase.start() - 200) : phrase.start()].split()
+        word = words[-1].strip("'\"`*,:;().") if words else ""
         if word and word.lower() not in _NOT_NAMES:
             yield word
-
-
-def _last_word(text: str) -> str:
-    word = text.rsplit(None, 1)[-1] if text.split() else ""
-    return word.strip("'\"`*,:;().")
 
 
 def exclusive_in(text: str) -> tuple[str, str] | None:

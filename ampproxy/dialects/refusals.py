@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -38,7 +39,7 @@ from ampproxy.dialects.refusal_words import (
     thinking_refused_in,
     turns_in,
 )
-from ampproxy.model.lesson import EACH, Lesson, Place
+from ampproxy.model.lesson import EACH, Act, Lesson, Place
 
 #: So many complaints of one refusal are looked at, and so many lessons come of them.
 MAX_COMPLAINTS = 32
@@ -60,6 +61,14 @@ _REPR = re.compile(
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 #: With less room than that for an answer, its client has to shorten the question. Tokens.
 _LEAST_ROOM = 1024
+
+
+#: What is wrong with messages -> what is done about it.
+_OF_MESSAGES: tuple[tuple[re.Pattern[str], Act], ...] = (
+    (REFUSES_BLANKS, "no-blanks"),
+    (WANTS_THOUGHTS, "thoughts"),
+    (REFUSES_PREFILL, "no-prefill"),
+)
 
 
 class Complaint(NamedTuple):
@@ -99,11 +108,7 @@ def lessons_of(refusal: bytes, sent: bytes) -> tuple[Lesson, ...]:
 def _complaints(value: Any, refusal: bytes) -> list[Complaint]:
     if value is None:
         value = refusal[:MAX_TEXT_CHARS].decode("utf-8", "replace")
-    found: list[Complaint] = []
-    for complaint in _within(value, 0):
-        found.append(complaint)
-        if len(found) == MAX_COMPLAINTS:
-            break
+    found = list(islice(_within(value, 0), MAX_COMPLAINTS))
     return [complaint for complaint in found if complaint.exact] or found
 
 
@@ -188,7 +193,9 @@ def _taught(complaint: Complaint, body: dict[str, Any], size: int) -> Iterator[L
             yield Lesson(out[0], "leave-out", beside=kept[0])
         return
     if (thinking := thinking_refused_in(text)) is not None:
-        yield _thinking(*thinking)
+        refused, wanted = thinking
+        value = encode({"type": wanted}).decode() if wanted else ""
+        yield Lesson(("thinking",), "exactly" if wanted else "leave-out", value=value, was=refused)
         return
     if (lesson := _of_the_whole(text, complaint, body, size)) is not None:
         yield lesson
@@ -215,12 +222,9 @@ def _of_the_whole(text: str, complaint: Complaint, body: dict[str, Any], size: i
     turns = "messages" if "messages" in body else "contents"
     if turns in body and (roles := turns_in(text, of_role=of_role)) is not None:
         return Lesson((turns,), "turns", roles)
-    if "messages" in body and REFUSES_BLANKS.search(text):
-        return Lesson(("messages",), "no-blanks")
-    if "messages" in body and WANTS_THOUGHTS.search(text):
-        return Lesson(("messages",), "thoughts")
-    if "messages" in body and REFUSES_PREFILL.search(text):
-        return Lesson(("messages",), "no-prefill")
+    act = next((act for pattern, act in _OF_MESSAGES if pattern.search(text)), None)
+    if act is not None and "messages" in body:
+        return Lesson(("messages",), act)
     if turns in body and (words := signatures_in(text)) is not None:
         # What one conversation holds says nothing of another.
         return Lesson((turns,), "signatures", words, once=bool(words))
@@ -285,7 +289,9 @@ def _value(place: Place, value: Any) -> Any:
 
 def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
     number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if terms.instead and terms.unknown and len(place) == 1 and _may_be_named(terms.instead, place[0]):
+    named = {plain(terms.instead), plain(place[0])}
+    renamed = terms.instead not in ("", place[0]) and MEANING.isdisjoint(named)
+    if renamed and terms.unknown and len(place) == 1:
         return Lesson(place, "rename", (terms.instead,))
     if terms.words and isinstance(value, str):
         return Lesson(place, "one-of", terms.words[:16])
@@ -301,16 +307,6 @@ def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
         return Lesson(place, "shorten", number=terms.longest)
     bounded = terms.words or terms.only or terms.most is not None or terms.least is not None or terms.refused
     return Lesson(place, "leave-out") if terms.unknown and not bounded else None
-
-
-def _may_be_named(new: str, old: str) -> bool:
-    return new != old and plain(new) not in MEANING and plain(old) not in MEANING
-
-
-def _thinking(refused: str, wanted: str) -> Lesson:
-    if wanted:
-        return Lesson(("thinking",), "exactly", value=encode({"type": wanted}).decode(), was=refused)
-    return Lesson(("thinking",), "leave-out", was=refused)
 
 
 def _always(body: dict[str, Any]) -> Iterator[Lesson]:

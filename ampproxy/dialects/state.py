@@ -104,10 +104,8 @@ class VendorState(Value, frozen=True, kw_only=True):
 
     def missing_as(self, thing: str) -> Missing:
         """How the vendor reports that this is not there."""
-        for prefix, missing in self.missing.items():
-            if thing.startswith(prefix):
-                return missing
-        return Missing()
+        known = (missing for prefix, missing in self.missing.items() if thing.startswith(prefix))
+        return next(known, Missing())
 
     def may_prove(self, body: bytes) -> bool:
         """Whether a request may hold proofs that are bound to an account."""

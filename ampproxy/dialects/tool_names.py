@@ -143,9 +143,7 @@ def shown_by(names: Callable[[msgspec.Raw], list[str]]) -> Callable[[Peek, bytes
 
 
 def _forced(names: Callable[[msgspec.Raw], list[str]], found: Peek) -> str:
-    if bytes(found.choice) == b'"required"':
-        return only(names(found.tools))
     choice = read_or(_choice, found.choice, _Choice())
-    if choice.type == "any":
+    if choice.type == "any" or bytes(found.choice) == b'"required"':
         return only(names(found.tools))
     return choice.name or (choice.function.name if choice.function is not None else "")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import add
 from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -62,7 +63,7 @@ class Times:
 
     def add_all(self, counts: Sequence[int], total: float) -> None:
         """Some that were counted elsewhere, by the same bounds."""
-        self.counts = [old + new for old, new in zip(self.counts, counts, strict=True)]
+        self.counts = list(map(add, self.counts, counts))
         self.total += total
 
     def put(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:

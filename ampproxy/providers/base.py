@@ -8,7 +8,7 @@ its credentials.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
@@ -26,6 +26,9 @@ from ampproxy.routing.paths import misleading
 from ampproxy.routing.vendor_calls import VendorCall
 
 Header: TypeAlias = tuple[bytes, bytes]
+#: The headers that a client sent: names in lower case.
+ClientHeaders: TypeAlias = Mapping[bytes, Sequence[bytes]]
+_NONE: ClientHeaders = {}
 #: What a vendor serves: (dialect, operation) -> path below the version segment.
 Paths: TypeAlias = Mapping[tuple[str, Operation], str]
 
@@ -159,9 +162,10 @@ class Provider:
         fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
         self._fixed = (*(header for header in fixed if header[0] not in self._custom), *own)
         self._forwarded = {
-            dialect: names - self._custom - {self.CREDENTIAL} for dialect, names in CLIENT_HEADERS.items()
+            dialect: tuple(sorted(names - self._custom - {self.CREDENTIAL}))
+            for dialect, names in CLIENT_HEADERS.items()
         }
-        self._anywhere = _COMMON - self._custom
+        self._anywhere = tuple(sorted(_COMMON - self._custom))
         #: (dialect, operation) of an endpoint -> the dialect in which it is asked here.
         self._spoken: dict[tuple[str, Operation], str] = {}
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
@@ -200,7 +204,7 @@ class Provider:
         *,
         stream: bool = False,
         query: bytes = b"",
-        headers: Collection[Header] = (),
+        headers: ClientHeaders = _NONE,
         extra: Mapping[str, str] | None = None,
         spoken: str = "",
     ) -> Call:
@@ -265,7 +269,7 @@ class Provider:
             items.append(f"{listing.cursor}={quote(after, safe='')}")
         query = "&".join(item for item in items if item)
         url = f"{self._base}models" + (f"?{query}" if query else "")
-        headers = self._headers(self.account.dialect, False, False, (), None)
+        headers = self._headers(self.account.dialect, False, False, _NONE, None)
         kept = (header for header in headers if header[0] != b"content-type" or header[0] in self._custom)
         return Call(b"GET", url.encode(), tuple(kept))
 
@@ -310,20 +314,20 @@ class Provider:
         dialect: str,
         native: bool,
         stream: bool,
-        headers: Collection[Header],
+        headers: ClientHeaders,
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         names = self._forwarded[dialect] if native else self._anywhere
-        told = tuple([header for header in headers if header[0] in names])
+        shared = tuple([(name, value) for name in names if name in headers for value in headers[name]])
         if self._copied:
-            return self._made(told, stream, headers, extra)
+            return self._made(shared, stream, headers, extra)
         # Programs say the same again and again.
-        asked = told, stream, tuple(extra.items()) if extra else ()
+        asked = shared, stream, tuple(extra.items()) if extra else ()
         return self._known.get(asked) or self._remembered(asked)
 
     def _remembered(self, asked: _Asked) -> tuple[Header, ...]:
-        told, stream, extra = asked
-        made = self._made(told, stream, (), dict(extra))
+        shared, stream, extra = asked
+        made = self._made(shared, stream, _NONE, dict(extra))
         if sum(len(value) for _, value in made) <= _MAX_KNOWN_BYTES:
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
@@ -332,17 +336,17 @@ class Provider:
 
     def _made(
         self,
-        told: Iterable[Header],
+        shared: Iterable[Header],
         stream: bool,
-        headers: Iterable[Header],
+        headers: ClientHeaders,
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         """What is sent.
 
-        :param told: those of the client's headers that its vendor may hear.
+        :param shared: those of the client's headers that its vendor may hear.
         :param headers: all of them.
         """
-        sent = [header for header in told if not _BREAKS.search(header[1])]
+        sent = [header for header in shared if not _BREAKS.search(header[1])]
         if self._copied:
             sent += self._from_client(headers)
         if extra:
@@ -357,12 +361,9 @@ class Provider:
                 sent.append(header)
         return (*self._fixed, *sent)
 
-    def _from_client(self, headers: Iterable[Header]) -> list[Header]:
+    def _from_client(self, headers: ClientHeaders) -> list[Header]:
         """The account's headers that take their values from the client, as far as it sent them."""
-        received: dict[bytes, bytes] = {}
-        for name, value in headers:
-            received.setdefault(name, value)
-        found = ((name, received.get(source)) for name, source in self._copied.items())
+        found = ((name, headers.get(source, (b"",))[0]) for name, source in self._copied.items())
         return [(name, value) for name, value in found if value and not _BREAKS.search(value)]
 
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:

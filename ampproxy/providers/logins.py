@@ -6,7 +6,6 @@ pretends to be the vendor's own program.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
@@ -15,7 +14,7 @@ from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.providers.anthropic import Anthropic
-from ampproxy.providers.base import OF_KEYS, Call, Envelope, Header, Paths, Provider
+from ampproxy.providers.base import OF_KEYS, Call, ClientHeaders, Envelope, Header, Paths, Provider
 from ampproxy.providers.envelope import CodeAssistEnvelope, CodexEnvelope
 from ampproxy.providers.gemini import Gemini
 from ampproxy.providers.openai import OpenAI
@@ -36,7 +35,10 @@ class LoginProvider(Provider):
         # A key would be put into the fixed headers; a login has none.
         super().__init__(replace(account, api_key=Secret("")))
         self.account = account
-        self._forwarded = {dialect: names - OF_KEYS for dialect, names in self._forwarded.items()}
+        self._forwarded = {
+            dialect: tuple(name for name in names if name not in OF_KEYS)
+            for dialect, names in self._forwarded.items()
+        }
         self._scope = Scope(account.base_url)
 
     def call(self, *asked: Any, **more: Any) -> Call:
@@ -97,9 +99,9 @@ class CodexLogin(LoginProvider, OpenAI):
     LISTING = None
     VENDOR = ""
 
-    def call(self, *asked: Any, headers: Iterable[Header] = (), **more: Any) -> Call:
+    def call(self, *asked: Any, headers: ClientHeaders | None = None, **more: Any) -> Call:
         """As every provider; always asks for a stream."""
-        without = [header for header in headers if header[0] != b"accept"]
+        without = {name: values for name, values in (headers or {}).items() if name != b"accept"}
         return super().call(*asked, headers=without, **{**more, "stream": True})
 
     def packed(

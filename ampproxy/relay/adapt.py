@@ -11,10 +11,10 @@ from functools import lru_cache
 
 import msgspec
 
+from ampproxy.adapt.target import target_at, target_for
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Dialect, Rendered, Target
-from ampproxy.dialects.targets import target_at, target_for
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.bridge import ModelRequest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from ampproxy.catalog.families import Families
@@ -23,7 +23,8 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     :param requested_model: the model's name as asked, thinking suffix included: the name it sees in the
         answer.
     :param stream: whether it wants a stream.
-    :param headers: the client's, credentials and all; a provider's allow-list picks from them.
+    :param headers: the client's, credentials and all, names in lower case; a provider's allow-list picks
+        from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
     :param client: whose it is: what tells clients apart; not shown.
@@ -35,7 +36,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     body: bytes
     requested_model: str
     stream: bool
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Mapping[bytes, Sequence[bytes]]
     query: bytes
     route: Route
     facts: BodyFacts
@@ -63,11 +64,7 @@ def reads_errors(question: ModelRequest, client: Dialect) -> bool:
     known = client.passthrough.reads_errors
     if not known or question.listed(client):
         return False
-    return any(
-        name == header and value.startswith(beginning)
-        for name, value in question.headers
-        for header, beginning in known
-    )
+    return _has(question, known, bytes.startswith)
 
 
 def error_event_for(
@@ -78,16 +75,23 @@ def error_event_for(
     :param client: the client's dialect.
     :param usual: makes the event of its dialect.
     """
-    headers, gives_up = question.headers, client.passthrough.gives_up
-    if any(
-        name == header and value.startswith(start) for name, value in headers for header, start in gives_up
-    ):
+    if _has(question, client.passthrough.gives_up, bytes.startswith):
         return _nothing
     known = client.passthrough.bare_errors
     if not known or question.listed(client):
         return usual
-    bare = any(name == header and word in value for name, value in headers for header, word in known)
-    return client.error_body if bare else usual
+    return client.error_body if _has(question, known, bytes.__contains__) else usual
+
+
+def _has(
+    question: ModelRequest, known: Iterable[tuple[bytes, bytes]], holds: Callable[[bytes, bytes], bool]
+) -> bool:
+    """Whether a header of the client's is one of those that are known.
+
+    :param known: names, and what ``holds`` looks for in the values.
+    """
+    headers = question.headers
+    return any(holds(value, words) for name, words in known for value in headers.get(name, ()))
 
 
 def _nothing(error: WireError) -> bytes:

@@ -221,6 +221,7 @@ class PassthroughBridge:
         self._usage: Usage | None = None
         events = dialect.passthrough.events
         self.listed = events is not None and bool(events.list_unless) and question.listed(dialect)
+        self._shape.in_events = not self.listed
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough

@@ -101,7 +101,7 @@ class Delivery:
             error_event=error_event_for(self._question, client, bridge.error_event),
             keepalive=config.streaming.keepalive_seconds,
             on_first=on_first,
-            reads_errors=reads_errors(self._question, client),
+            reads_errors=partial(reads_errors, self._question, client),
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))

@@ -23,7 +23,7 @@ from ampproxy.relay.delivery import Delivery
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
-from ampproxy.relay.learning import MAX_READ_BYTES, REPEATED, Taught
+from ampproxy.relay.learning import MAX_READ_BYTES, MOST_REPEATS, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.pinning import PROOF_STATUSES
 from ampproxy.relay.record import ExchangeRecord
@@ -106,7 +106,7 @@ class Exchange:
         self._failure: ExchangeError | None = None
         self._waited = 0.0
         self._sent = b""
-        self._repeated = False
+        self._repeats = 0
         #: Whether the account that was asked last began an answer.
         self._answered = False
         self._bootstraps = 0
@@ -237,7 +237,7 @@ class Exchange:
         )
 
     async def _asked(self, offer: RouteTarget, tries: Selection) -> None:
-        """Ask this account; once more where its refusal tells what to leave out or to bend, and again where
+        """Ask this account; again where its refusal tells what to leave out or to bend, and where
         its stream broke off before its first event and no other is left.
         """
         usual = ask = partial(self._ask, offer, tries)
@@ -269,14 +269,14 @@ class Exchange:
         )
 
     async def _taught(self, refusal: ExchangeError, offer: RouteTarget) -> Taught | None:
-        """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
+        """What a refusal teaches, a few times in an exchange and before the first byte; ``None``: nothing."""
         learner, sent, self._sent = self._settings.learner, self._sent, b""
-        if self._repeated or self._record.first_byte is not None or not sent:
+        if self._repeats >= MOST_REPEATS or self._record.first_byte is not None or not sent:
             return None
         if self._settings.pinning is not None and refusal.error.status in PROOF_STATUSES:
             refuses = partial(self._settings.pinning.refuses_proofs, refusal, self._question, offer, sent)
             if refuses():
-                self._repeated = True
+                self._repeats = MOST_REPEATS
                 return REPEATED
         if learner is None or not learner.may_learn(refusal, offer):
             return None
@@ -284,7 +284,7 @@ class Exchange:
         spoken = self._settings.bridges.spoken(self._question, offer)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
-            self._repeated = True
+            self._repeats += 1
             line = f"{offer.account.label}: {refusal.error.status} {refusal.error.message}"
             self._record.attempts.append(line)
         return taught

@@ -34,6 +34,8 @@ _TEACHING = frozenset(("invalid_request", "context_length"))
 _HARMLESS = frozenset(("rename", "as-text", "no-blanks", "thoughts"))
 #: So much of a refusal is kept until it has been read. Bytes.
 MAX_READ_BYTES = 64 * 1024
+#: So often a request is repeated at most: servers name one member at a time.
+MOST_REPEATS = 3
 
 
 class Taught(Value, frozen=True):
@@ -196,8 +198,7 @@ def _betas(question: ModelRequest) -> list[str]:
     """The values of the client's ``anthropic-beta``."""
     return [
         item.strip().decode("latin-1")
-        for name, value in question.headers
-        if name.lower() == _BETA
+        for value in question.headers.get(_BETA, ())
         for item in value[:LOOKED_AT].split(b",")
     ]
 

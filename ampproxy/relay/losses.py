@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twisted.web.http_headers import Headers
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: A client that sends it with the value 1 gets it back with the request's losses.
 LOSSES_HEADER = b"X-Ampproxy-Losses"
-_LOSSES, _LENGTH = LOSSES_HEADER.lower(), len(LOSSES_HEADER)
+_LOSSES = LOSSES_HEADER.lower()
 #: The longest value of that header, in bytes.
 MAX_HEADER = 4096
 _MORE = b"..."
@@ -82,15 +82,13 @@ def header_value(losses: Iterable[Loss]) -> bytes:
     return b", ".join(entries) or b"none"
 
 
-def answer_header(asked: Iterable[tuple[bytes, bytes]], response: Headers, losses: Iterable[Loss]) -> None:
+def answer_header(asked: Mapping[bytes, Sequence[bytes]], response: Headers, losses: Iterable[Loss]) -> None:
     """Put the header into a response whose request asked for it.
 
-    :param asked: the request's headers.
+    :param asked: the request's headers, names in lower case.
     """
-    for key, value in asked:
-        if len(key) == _LENGTH and key.lower() == _LOSSES and value.strip().lower() in _WANTED:
-            response.setRawHeaders(LOSSES_HEADER, [header_value(losses)])
-            return
+    if any(value.strip().lower() in _WANTED for value in asked.get(_LOSSES, ())):
+        response.setRawHeaders(LOSSES_HEADER, [header_value(losses)])
 
 
 def of_answer(response: ChatResponse, client: Dialect, context: AnswerContext) -> tuple[Loss, ...]:

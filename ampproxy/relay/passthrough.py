@@ -69,28 +69,25 @@ class PassthroughFilter:
     ) -> None:
         self._unended = unended
         self._odd, self._mend = mending.signs, mending.of_one(new_id)
+        self._uncalled = mending.uncalled
         self.failed: WireError | None = None
         self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
         #: asked for it.
         self._handshake: list[bytes] = []
         self._held = 0
-        self._keepalive = events.keepalive
-        self._done = events.done
-        self._tight = events.tight
+        self._keepalive, self._done, self._tight = events.keepalive, events.done, events.tight
         self._rewriter = rewriter
         self._monitor = events.monitor()
         self._fast: FastPath = events.fast_path(
             rewriter.asked_model if rewriter is not None else "", self._monitor
         )
-        self._own_breaks = events.own_breaks
-        self._named, self._typed = events.named, events.typed
+        self._own_breaks, self._named, self._typed = events.own_breaks, events.named, events.typed
         self._settled = events.settled
         self._cutter = EventCutter(limit)
         self._array: GrowingList | None = None
         self._limit = limit
-        self._begun = not events.list_unless
-        self._ended = False
+        self._begun, self._ended = not events.list_unless, False
         self._endings = endings
         self._forwards = endings is None
         #: So many more events are looked at one by one while the fast path knows nothing.
@@ -255,7 +252,7 @@ class PassthroughFilter:
             return self._each(parted)
         came = data
         values: Members | None = members(data)
-        if values is None and data.strip() != DONE:
+        if not values and data.strip() != DONE:
             if is_sign_of_life(data):
                 return self._opening(self._keepalive)
             values = members(data := sound(data) or data)
@@ -286,6 +283,9 @@ class PassthroughFilter:
             self._fail(event)
         if self._monitor.doubtful:
             self._judge(event if data is came else composed(block, name, data) + b"\n\n")
+            if self._monitor.uncalled:
+                # Agents ask again for as long as an answer ends so.
+                values = members(data := self._uncalled(data))
         ahead = self._lacking() if self._monitor.lacking else b""
         new_name, new_data = name, data if self._settled is None else self._settle(data, values)
         if self._rewriter is not None:
@@ -496,4 +496,5 @@ def rewrite_whole(
         check(body)
     elif judge and ((usage and not usage.output) or not dialect.passthrough.ends_well(found or {})):
         judge(body)
+        body = mending.uncalled(body)
     return (body if rewriter is None else rewriter.whole(body, found)), usage

@@ -46,7 +46,9 @@ def asked_by(question: ModelRequest, offer: RouteTarget, spoken: str) -> Asked:
     """
     names = (offer.upstream_model, question.requested_model, split_suffix(question.requested_model)[0])
     headers = tuple(
-        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in question.headers
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, values in question.headers.items()
+        for value in values
     )
     return Asked(
         frozenset(name.lower() for name in names),

@@ -8,16 +8,17 @@ import re
 from collections.abc import Callable
 
 from ampproxy.dialects.base import AnswerContext, Dialect
-from ampproxy.errors import UnreadableAnswer
+from ampproxy.errors import TruncatedStream, UnreadableAnswer
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import Value
 from ampproxy.model.events import Usage
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
+from ampproxy.relay.growing import GrowingList
 from ampproxy.relay.settle import Settling
 from ampproxy.wire.json import members
-from ampproxy.wire.sse import MAX_EVENT, parse_events
+from ampproxy.wire.sse import MAX_EVENT, EventTooLargeError, parse_events
 
 #: What may stand before an answer and means nothing: a byte order mark, blanks, line ends.
 _MARK = b"\xef\xbb\xbf"
@@ -27,6 +28,8 @@ _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
 #: A whole answer of Chat Completions where a chunk was expected: chunks have another word there.
 _COMPLETION = b'"chat.completion"'
+#: How an event begins that has no name, in dialects whose events have one.
+_UNNAMED = (b"data:", b"event: message\n", b"event:message\n")
 _WHOLE = re.compile(rb'"object"\s*:\s*' + re.escape(_COMPLETION))
 #: A stream whose first line has not ended after so many bytes is taken for one.
 _DOUBTED = 16 * 1024
@@ -60,6 +63,7 @@ class Shape:
     :param unended: take a stream for whole whose vendor did not say how the answer ended.
     :ivar losses: what could not be kept of a stream that was given as a whole answer.
     :ivar usage: what a whole answer that was given as a stream told of its cost.
+    :ivar in_events: the client asked for events, though streams of the dialect may be lists.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Shape:
         self._origin = origin
         self._asked = asked
         self.usage: Usage | None = None
+        self.in_events = False
 
     @property
     def lists(self) -> bool:
@@ -104,9 +109,17 @@ class Shape:
         if end_at < 0 and (end := _EVENT_END.search(start)) is not None:
             end_at = end.start()
         event = start if end_at < 0 else start[:end_at]
+        events = self.dialect.passthrough.events
+        if events is not None and events.typed:
+            # Nearly all vendors name their events.
+            return event.startswith(_UNNAMED) and self._is_whole(event)
         if _COMPLETION not in event:
             return False
         return _WHOLE.search(event) is not None and b'"message"' in event and b'"delta"' not in event
+
+    def _is_whole(self, event: bytes) -> bool:
+        values = members(parse_events(event.replace(b"\r\n", b"\n") + b"\n\n")[0][1])
+        return values is not None and self.dialect.passthrough.is_answer(values)
 
     def in_lines(self, start: bytes) -> bool:
         """Whether a stream's first line is an event, with nothing around it: some servers write one object of
@@ -132,6 +145,8 @@ class Shape:
         body = body.removeprefix(_MARK)
         if self.dialect.passthrough.events is None or not self._is_stream(body):
             return body
+        if self.in_event(body):
+            return _first_event(body)
         parser = self.dialect.stream_parser()
         settling = Settling(one=False, unended=self._unended)
         response = fold(settling.feed([*parser.feed(body), *parser.end()]))
@@ -222,6 +237,8 @@ class Opened:
         if whole:
             self._gathers = True
         elif self._is_stream(start):
+            if self._shape.in_events and start.startswith(b"["):
+                self._inner = Elements(self._inner)
             return self._go_on(held)
         elif start and not any(field.startswith(start) for field in _FIELDS):
             raise UnreadableAnswer("The vendor did not send a stream of events where one was expected.")
@@ -276,6 +293,42 @@ class Lines:
     def end(self) -> bytes:
         out = self.feed(b"\n") if any(self._held) else b""
         return out + self._inner.end()
+
+    @property
+    def complete(self) -> bool:
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        return self._inner.keepalive()
+
+
+class Elements:
+    """The elements of a JSON list that grows, as server-sent events: a stream filter, too.
+
+    :param inner: what an account's stream goes through.
+    """
+
+    def __init__(self, inner: StreamFilter) -> None:
+        self._inner = inner
+        self._list = GrowingList(self._element, MAX_EVENT)
+        self._events: list[bytes] = []
+
+    def _element(self, text: bytes) -> bytes:
+        self._events.append(b"data: " + text.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n\n")
+        return b""
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            self._list.feed(data)
+        except EventTooLargeError as error:
+            raise UnreadableAnswer(f"The model's answer cannot be read: {error}") from error
+        events, self._events = self._events, []
+        return self._inner.feed(b"".join(events)) if events else b""
+
+    def end(self) -> bytes:
+        if not self._list.closed:
+            raise TruncatedStream
+        return self._inner.end()
 
     @property
     def complete(self) -> bool:

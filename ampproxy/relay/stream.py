@@ -75,7 +75,7 @@ class StreamRelay:
         error_event: Callable[[WireError], bytes],
         keepalive: float,
         on_first: Callable[[], None],
-        reads_errors: bool = False,
+        reads_errors: Callable[[], bool] = lambda: False,
         workers: Workers | None = None,
     ) -> None:
         self._downstream = downstream
@@ -306,7 +306,7 @@ class StreamRelay:
             self._write(error.sent_before)
             self._write(self._error_event(error.error))
         self._close()
-        if self.began and self._reads_errors:
+        if self.began and self._reads_errors():
             self._downstream.finish()
         elif self.began:
             self._downstream.break_off()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ampproxy.adapt.freeform import FreeformCalls
+from ampproxy.adapt.target import target_at
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import (
     AnswerContext,
@@ -20,7 +21,6 @@ from ampproxy.dialects.base import (
     StreamRenderer,
     Target,
 )
-from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter

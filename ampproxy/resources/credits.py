@@ -20,6 +20,7 @@ from ampproxy.generation import Generation
 from ampproxy.http.headers import has_any
 from ampproxy.model.clients import MODELS
 from ampproxy.model.events import Usage
+from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
@@ -29,7 +30,7 @@ from ampproxy.resources.shared_credits import settle_of_all, take_of_all
 from ampproxy.resources.upgrades import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
-from ampproxy.routing.named_models import named_models
+from ampproxy.routing.named_models import NamedModels, named_models
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.decoding import decoded_body
@@ -37,7 +38,7 @@ from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Taken as SharedTaken
 from ampproxy.tenants.tenant import check_unknown_path
-from ampproxy.upstream.body import BytesProducer
+from ampproxy.upstream.body import SLICE, BytesProducer
 from ampproxy.wire.json import Peek, peek
 from ampproxy.wire.redact import Secret
 from ampproxy.wire.words import counted
@@ -309,11 +310,16 @@ class ProviderPathResource(AmpResource):
                 "permission",
                 "A WebSocket to Amp's models cannot be counted, so ampcode.fallback does not allow it.",
             )
-        body = decoded_body(request, generation.config.limits.max_body)
-        found = _peek(body)
-        # What says nothing has no model answer: the CLI warms a connection up so before it asks.
-        silent = request.method in (b"GET", b"HEAD", b"DELETE") and not body
-        names = named_models(request.path, b"{}" if silent else body)
+        look = partial(_looked, request, limit := generation.config.limits.max_body)
+        # How large a compressed body becomes nobody knows.
+        coded = request.requestHeaders.hasHeader(b"content-encoding")
+        size = limit if coded else request.body.size  # type: ignore[union-attr]  # it gathers its bodies
+        if size <= SLICE:
+            body, found, names = look()
+        else:
+            looking = generation.runtime.workers.run(look, size)
+            body, found, names = await ClientWatch(request).wait_for(looking)
+        silent = _asks_nothing(request, body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind, record.reasons = route.requested_model, route.kind.text, route.reasons
@@ -324,6 +330,18 @@ class ProviderPathResource(AmpResource):
                 code="model_not_found",
             )
         await spend(generation, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)
+
+
+def _looked(request: GatewayRequest, limit: int) -> tuple[bytes, Peek, NamedModels]:
+    """The body of a request to an unknown path, and what it tells of a model."""
+    body = decoded_body(request, limit)
+    names = named_models(request.path, b"{}" if _asks_nothing(request, body) else body)
+    return body, _peek(body), names
+
+
+def _asks_nothing(request: GatewayRequest, body: bytes) -> bool:
+    """Whether no model can answer it: the CLI warms a connection up so before it asks."""
+    return request.method in (b"GET", b"HEAD", b"DELETE") and not body
 
 
 def _unknown_cost() -> NoReturn:

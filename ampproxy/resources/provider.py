@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -465,13 +465,12 @@ class GenerateResource(ModelResource):
         record.status, record.bytes_out = 200, len(body)
         request.answer(200, body)
 
-    def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
-        theirs = request.requestHeaders
-        headers = theirs.pairs()
+    def _headers(self, request: GatewayRequest) -> Mapping[bytes, Sequence[bytes]]:
+        headers = request.requestHeaders.by_name
         cleaners = self._dialect.passthrough.clean_headers
-        if self._endpoint.amp and not theirs.by_name.keys().isdisjoint(cleaners):
-            headers = cleaned(headers, cleaners)
-        return tuple(headers)
+        if self._endpoint.amp and not headers.keys().isdisjoint(cleaners):
+            return cleaned(headers, cleaners)
+        return headers
 
     def _query(self, request: GatewayRequest) -> bytes:
         return strip_query(request.query, client_keys_in(self.generation, request))

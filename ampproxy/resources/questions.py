@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ampproxy.credits.allowance import Unbounded
 from ampproxy.dialects.base import Dialect
@@ -70,15 +70,12 @@ def is_out_of_reach(failure: ExchangeError) -> bool:
 
 
 def cleaned(
-    headers: list[tuple[bytes, bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
-) -> list[tuple[bytes, bytes]]:
-    """Headers of one of Amp's clients as a local account may have them."""
-    kept = []
-    for name, value in headers:
-        cleaner = cleaners.get(name.lower())
-        if cleaner is not None:
-            value = cleaner(value.decode("latin-1")).encode("latin-1")
-            if not value:
-                continue
-        kept.append((name, value))
+    headers: Mapping[bytes, Sequence[bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
+) -> dict[bytes, Sequence[bytes]]:
+    """Headers of one of Amp's clients as a local account may have them; names in lower case."""
+    kept = dict(headers)
+    for name in cleaners.keys() & headers.keys():
+        values = [cleaners[name](value.decode("latin-1")).encode("latin-1") for value in kept.pop(name)]
+        if any(values):
+            kept[name] = [value for value in values if value]
     return kept

@@ -59,9 +59,12 @@ _CONTROL = LatePattern(rb"[\x00-\x1f]")
 def sound(body: bytes) -> bytes | None:
     """The JSON text as a decoder takes it; ``None``: it has nothing of what is put right here.
 
-    That is half characters, control characters in strings, and NaN and infinity, as Python writes them.
+    That is half characters, control characters in strings, and NaN and infinity, as Python writes them; and
+    the field of an event before it, which some proxies write twice.
     """
     fixed = _TOKENS.sub(_sound, whole_surrogates(body) or body)
+    if fixed.startswith(b"data:"):
+        fixed = fixed[5:].lstrip(b" ")
     return fixed if fixed != body else None
 
 

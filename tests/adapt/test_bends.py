@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ampproxy.adapt.target import Target
+from ampproxy.adapt.target import Target, target_at
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_at
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.fold import fold

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ampproxy.adapt import target as targets
+from ampproxy.adapt.target import target_at
 from ampproxy.catalog import hosts as module
 from ampproxy.catalog.compile_hosts import SOURCE_HOSTS, compiled_hosts, main, read_hosts
 from ampproxy.catalog.hosts import COMPILED_HOSTS, Host, Hosts, shipped_hosts
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
-from ampproxy.dialects import targets
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_at
 from ampproxy.relay.translate import rendered_for
 from tests.adapt.test_bends import HI, asked
 from tests.adapt.test_servers import CLIENT_KEY

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from ampproxy.adapt import target as targets
+from ampproxy.adapt.target import target_at
 from ampproxy.catalog.compile_hosts import read_hosts
 from ampproxy.catalog.hosts import Hosts
 from ampproxy.config.load import parse
-from ampproxy.dialects import targets
-from ampproxy.dialects.targets import target_at
 from ampproxy.model.base import ANTHROPIC
 from tests.adapt.test_hosts import TEXT
 from tests.adapt.test_servers import ASKED, MESSAGES, sent

@@ -7,6 +7,7 @@ import datetime
 import msgspec
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.catalog.compile import SOURCE, CatalogError, compiled, read
 from ampproxy.catalog.families import (
     COMPILED,
@@ -21,7 +22,6 @@ from ampproxy.catalog.families import (
 )
 from ampproxy.catalog.names import bare
 from ampproxy.desktop.doctor.capabilities import abilities
-from ampproxy.dialects.targets import target_for
 from ampproxy.ledger.prices import SHIPPED as PRICES
 from ampproxy.ledger.prices import PriceBook, read_prices
 from ampproxy.ledger.published import Published

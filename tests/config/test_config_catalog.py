@@ -7,11 +7,11 @@ from textwrap import dedent
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.catalog.families import shipped
 from ampproxy.config.changes import changes
 from ampproxy.config.load import parse
 from ampproxy.desktop.doctor.capabilities import abilities
-from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ConfigError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.targets import target_for
 from tests.cases import each
 
 CLAUDE = [

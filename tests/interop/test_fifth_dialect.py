@@ -73,7 +73,7 @@ def bridge() -> Making:
             body=body,
             requested_model="asked",
             stream=stream,
-            headers=(),
+            headers={},
             query=b"",
             route=Route(kind=RouteKind.LOCAL, requested_model="asked", resolved_model="asked"),
             facts=facts_of(ALL[client], body),

@@ -15,8 +15,8 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsNon
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from typing_extensions import get_type_hints
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.relay.translate import read_question

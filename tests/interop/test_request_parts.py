@@ -18,8 +18,8 @@ from openai.types.chat.chat_completion_message_param import ChatCompletionMessag
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from typing_extensions import is_typeddict
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.relay.translate import read_question

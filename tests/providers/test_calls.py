@@ -13,6 +13,7 @@ from ampproxy import __version__
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
 from ampproxy.routing.endpoints import Endpoint, Operation, parse_endpoint
@@ -77,6 +78,11 @@ def provider(kind, base=None, headers=(), key=KEY):
             token=Token(key) if kind.endswith("-login") else None,
         )
     )
+
+
+def by_name(pairs):
+    """Headers as the provider gets them."""
+    return LowerHeaders.of_known(pairs).by_name
 
 
 def endpoint(path, method=b"POST"):
@@ -310,7 +316,9 @@ TOLD = [
 @each("asked", [*GENERATE.values(), STREAM])
 def test_nothing_of_the_client_leaks(kind, asked):
     """No credential, cookie, trace of the way or identity of the client reaches any vendor."""
-    call = provider(kind).call(asked, "M-1", query=b"key=client-canary&auth_token=canary", headers=CLIENT)
+    call = provider(kind).call(
+        asked, "M-1", query=b"key=client-canary&auth_token=canary", headers=by_name(CLIENT)
+    )
     everything = call.url + b"".join(name + value for name, value in call.headers)
     assert b"canary" not in everything.replace(KEY.encode(), b"")
     names = [name for name, _ in call.headers]
@@ -336,7 +344,7 @@ def test_nothing_of_the_client_leaks(kind, asked):
 )
 def test_what_the_client_may_tell(kind, asked, told):
     """A vendor hears what its own dialect provides for, in full; a translated request has no such words."""
-    headers = provider(kind).call(asked, "M-1", headers=CLIENT + TOLD).headers
+    headers = provider(kind).call(asked, "M-1", headers=by_name(CLIENT + TOLD)).headers
     assert {value.decode()[5:] for _, value in headers if value.startswith(b"told-")} == told
 
 
@@ -344,7 +352,7 @@ def test_anthropic_version():
     """The version is the client's, if it speaks the dialect, else the known one; exactly one is sent."""
 
     def versions(asked, sent):
-        headers = provider("claude").call(asked, "M-1", headers=sent).headers
+        headers = provider("claude").call(asked, "M-1", headers=by_name(sent)).headers
         return [value for name, value in headers if name == b"anthropic-version"]
 
     assert versions(GENERATE[ANTHROPIC], []) == [b"2023-06-01"]
@@ -357,7 +365,7 @@ def test_whom_a_key_is_used_for():
     named = [(b"anthropic-user-profile-id", b"uprof_1"), (b"anthropic-workspace-id", b"wrkspc_1")]
 
     def told(kind, asked):
-        headers = dict(provider(kind).call(asked, "M-1", headers=named).headers)
+        headers = dict(provider(kind).call(asked, "M-1", headers=by_name(named)).headers)
         return [headers.get(name) for name, _ in named]
 
     assert told("claude", GENERATE[ANTHROPIC]) == [b"uprof_1", b"wrkspc_1"]
@@ -384,7 +392,7 @@ def test_custom_headers_win():
         ("X-New", "own-new"),
     )
     call = provider("claude", headers=own).call(
-        GENERATE[ANTHROPIC], "M-1", headers=CLIENT + TOLD, extra={"anthropic-beta": "extra"}
+        GENERATE[ANTHROPIC], "M-1", headers=by_name(CLIENT + TOLD), extra={"anthropic-beta": "extra"}
     )
     found = [
         (name, value) for name, value in call.headers if name.decode() in {key.lower() for key, _ in own}
@@ -399,7 +407,9 @@ def test_headers_of_the_body():
     assert (b"anthropic-beta", b"x-2025") in call.headers
     asked = [(b"anthropic-beta", b"a,b")]
     for extra, told in (({"anthropic-beta": "a"}, [b"a"]), ({"anthropic-beta": ""}, [])):
-        headers = provider("claude").call(GENERATE[ANTHROPIC], "M-1", headers=asked, extra=extra).headers
+        headers = (
+            provider("claude").call(GENERATE[ANTHROPIC], "M-1", headers=by_name(asked), extra=extra).headers
+        )
         assert [value for name, value in headers if name == b"anthropic-beta"] == told
 
 
@@ -414,7 +424,7 @@ def test_a_header_cannot_be_broken_open():
     call = provider("claude").call(
         GENERATE[ANTHROPIC],
         "M-1",
-        headers=[(b"x-request-id", b"a\r\nX-Evil: 1"), (b"anthropic-beta", b"a\nb")],
+        headers={b"x-request-id": [b"a\r\nX-Evil: 1"], b"anthropic-beta": [b"a\nb"]},
     )
     assert b"x-request-id" not in dict(call.headers)
     assert b"anthropic-beta" not in dict(call.headers)
@@ -517,7 +527,7 @@ def test_headers_taken_from_the_client(kind):
     ]
     for asked in (GENERATE[made.account.dialect], GENERATE[ANTHROPIC], GENERATE[CHAT]):
         try:
-            call = made.call(asked, "m", headers=client)
+            call = made.call(asked, "m", headers=by_name(client))
         except GatewayFault:
             continue
         told = [header for header in call.headers if header[0] in (b"x-session", b"user-agent", b"x-own")]
@@ -529,7 +539,7 @@ def test_headers_that_the_client_did_not_send():
     """Without the client's header the account's is left out; so is one that could forge another."""
     made = provider("claude", headers=COPIED)
     for client in ([], [(b"x-client-session", b"")], [(b"x-client-session", b"a\r\nb: c")]):
-        names = [name for name, _ in made.call(GENERATE[ANTHROPIC], "m", headers=client).headers]
+        names = [name for name, _ in made.call(GENERATE[ANTHROPIC], "m", headers=by_name(client)).headers]
         assert b"x-session" not in names
         assert b"user-agent" not in names
         assert b"x-own" in names
@@ -543,7 +553,7 @@ def test_the_same_words_are_remembered():
     made = provider("claude")
 
     def headers(*sent, stream=False, extra=None):
-        call = made.call(GENERATE[ANTHROPIC], "m", headers=sent, stream=stream, extra=extra)
+        call = made.call(GENERATE[ANTHROPIC], "m", headers=by_name(sent), stream=stream, extra=extra)
         return call.headers
 
     beta = (b"anthropic-beta", b"a")

@@ -8,6 +8,7 @@ import pytest
 
 from ampproxy.config.schema import Account
 from ampproxy.errors import ClientFault, GatewayFault, TruncatedStream, UpstreamFault
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
 from ampproxy.providers.origin import Scope
@@ -92,7 +93,9 @@ def test_token_of_the_moment(kind):
 )
 def test_claude_beta(sent, told):
     """The beta that logins need is added to what the client asks for, once."""
-    headers = provider("claude-login").call(MESSAGES, "m", headers=sent).headers
+    headers = (
+        provider("claude-login").call(MESSAGES, "m", headers=LowerHeaders.of_known(sent).by_name).headers
+    )
     assert [v for n, v in headers if n == b"anthropic-beta"] == [told]
     translated = provider("claude-login").call(CHAT, "m", extra={"anthropic-beta": "x"}).headers
     assert dict(translated)[b"anthropic-beta"] == b"oauth-2025-04-20,x"
@@ -101,7 +104,7 @@ def test_claude_beta(sent, told):
 def test_codex_headers():
     """The ChatGPT account is named, a stream is asked for in any case, and we say who we are."""
     headers = dict(
-        provider("codex-login").call(ANSWERS, "m", headers=[(b"accept", b"application/json")]).headers
+        provider("codex-login").call(ANSWERS, "m", headers={b"accept": [b"application/json"]}).headers
     )
     assert headers[b"chatgpt-account-id"] == b"tenant-1"
     assert headers[b"accept"] == b"text/event-stream"

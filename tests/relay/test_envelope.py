@@ -50,7 +50,7 @@ def bridge(kind, path, body, *, stream=False, strict=False, stored=None):
         ),
         requested_model="m-1",
         stream=stream,
-        headers=(),
+        headers={},
         query=b"",
         route=Route(kind=RouteKind.LOCAL, requested_model="m-1", resolved_model="m-1", offers=(offer,)),
     )

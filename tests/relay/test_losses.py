@@ -87,7 +87,7 @@ def bridge(name: str, spoken: str, *, strict: bool) -> TranslateBridge:
         facts=facts(client, body),
         requested_model="asked",
         stream=True,
-        headers=(),
+        headers={},
         query=b"",
         route=Route(kind=RouteKind.LOCAL, requested_model="asked"),
     )

@@ -221,7 +221,7 @@ def sent(kind: str, dialect: str, path: bytes, body: dict[str, Any], rules: str 
         facts=facts(endpoint.dialect, json.dumps(body).encode()),
         requested_model="asked",
         stream=False,
-        headers=(),
+        headers={},
         query=b"",
         route=Route(kind=RouteKind.LOCAL, requested_model="asked", resolved_model="asked", offers=(offer,)),
     )

@@ -44,7 +44,7 @@ def bridge(
         facts=facts(client, sent),
         requested_model="asked",
         stream=stream,
-        headers=(),
+        headers={},
         query=query,
         route=Route(kind=RouteKind.LOCAL, requested_model="asked", suffix=suffix),
     )

@@ -15,9 +15,9 @@ from ampproxy import dialects
 from ampproxy.adapt import passes
 from ampproxy.adapt import settings as settings_pass
 from ampproxy.adapt.profile import DialectProfile
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.model import loss
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.loss import OF_ANSWER, OF_REQUEST, LossKind

@@ -379,16 +379,22 @@ def test_events_parted_by_one_line_end(client: str, shape: str, end: bytes) -> N
 THOUGHT = "<think>\nA greeting.\n</think>\n\nHello there."
 
 
+#: Of other models' templates.
+TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"))
+
+
 @pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@pytest.mark.parametrize("tags", TAGS)
 @both
-def test_thinking_between_tags(client: str, shape: str) -> None:
+def test_thinking_between_tags(client: str, tags: tuple[str, str], shape: str) -> None:
     """Leading tags are thinking, however they are cut; text that mentions them stays."""
-    pieces = [chunk({"content": THOUGHT[at : at + 3]}) for at in range(0, len(THOUGHT), 3)]
+    thought = THOUGHT.replace(TAGS[0][0], tags[0]).replace(TAGS[0][1], tags[1])
+    pieces = [chunk({"content": thought[at : at + 3]}) for at in range(0, len(thought), 3)]
     _, connection = served(CHAT, client, shape, ROLE, *pieces, chunk({}, "stop"), DONE)
     assert texts(client, shape, connection.body) == "Hello there."
-    assert b"think>" not in connection.body
+    assert "think" not in texts(client, shape, connection.body).lower()
     assert thoughts(client, shape, connection.body) == "A greeting."
-    for text in ("Use <think>x</think>.", "<think> is a tag."):
+    for text in ("Use <think>x</think>.", "<think> is a tag.", '["THINK"]', "[THINK] is a tag."):
         _, connection = served(CHAT, client, shape, chunk({"content": text}), chunk({}, "stop"), DONE)
         assert texts(client, shape, connection.body) == text
 
@@ -969,6 +975,22 @@ def test_an_error_for_googles_sdk_of_node(kind: str) -> None:
     assert int(size, 16) == len(last)
     assert json.loads(last)["error"]["code"] in (502, 503)
     assert connection.ended_cleanly
+
+
+@pytest.mark.parametrize("client", ["anthropic", "chat", "responses"])
+@pytest.mark.parametrize(
+    ("agent", "tidy"), [("ai/6.0.3 ai-sdk/provider-utils/4.0.6", True), ("other/1", False)]
+)
+def test_an_error_for_vercels_sdk(client: str, agent: str, tidy: bool) -> None:
+    """It reports the error, and the end; where the connection breaks, what reads the words throws, too."""
+    world = World(config(CHAT))
+    path, body = question(client, stream=True)
+    connection = world.request("POST", path, {"user-agent": agent}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *HALF[CHAT])
+    assert b"half" in connection.body
+    assert b"broke off" in connection.body or b"without a finish reason" in connection.body
+    assert connection.ended_cleanly is tidy
 
 
 @pytest.mark.parametrize(("agent", "told"), [("QwenCode/0.24.4 (linux; x64)", False), ("other/1.0", True)])

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from ampproxy.adapt import target as targets
 from ampproxy.catalog.compile_hosts import read_hosts
 from ampproxy.catalog.hosts import Hosts
-from ampproxy.dialects import targets
 from tests.adapt.test_hosts import TEXT
 from tests.resources.harness import CLIENT_KEY, World
 from tests.resources.test_bent_answers import CLIENTS, question

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -25,9 +26,12 @@ OF_AMP = {"X-Amp-Thread-Id": "T-1"}
 JSON = {"Content-Type": ["application/json"]}
 
 
-def world(threads: Threads) -> World:
+RULES = "  fallback:\n    - {model: 'not-*', action: allow}\n"
+
+
+def world(threads: Threads, config: str = CHAT) -> World:
     """A gateway whose threads end when the test says so."""
-    made = World(CHAT)
+    made = World(config)
     made.generation = Generation(made.config, replace(made.generation.runtime, workers=Workers(threads)))
     made.site.resource = Root(made.generation)
     return made
@@ -136,3 +140,18 @@ def test_a_bad_long_request() -> None:
         threads.end()
     assert b"400" in connection.answer.partition(b"\r\n")[0]
     assert b"messages[0].role" in connection.answer
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_an_unknown_path(coding: str) -> None:
+    """A long body, or one that may become long, is looked at apart there, too, before Amp is asked."""
+    threads = Threads()
+    made = world(threads, CONFIG + RULES)
+    body = json.dumps({"model": "not-here", "input": WORDS}).encode()
+    headers = {"Content-Encoding": coding} if coding else {}
+    sent = gzip.compress(body) if coding else body
+    connection = made.request("POST", "/api/provider/openai/v1/unheard-of", headers, sent)
+    assert (len(threads.jobs), made.client.sent, connection.answer) == (1, [], b"")
+    threads.end()
+    (asked_of_amp,) = made.client.sent
+    assert asked_of_amp.body == body

@@ -481,7 +481,7 @@ def test_an_answer_that_is_nothing(client: str, shape: str, kind: str) -> None:
     assert len(world.client.sent) == 2
     answer(world, *nothing(kind, shape, 0), kind=mime, number=1)
     assert connection.status == 502
-    assert b"is empty" in connection.body
+    assert b"answered with nothing" in connection.body
     world, connection = served(kind, client, shape, *nothing(kind, shape, 3), mime=mime)
     assert ended_well(world, connection, shape)
     assert texts(client, shape, connection.body) == ""

@@ -263,3 +263,40 @@ claude-api-key: [{api-key: key-0123456789, models: [{name: claude-sonnet-4-6, al
     blocks = json.loads(world.client.sent[-1].body)["messages"][1]["content"]
     assert blocks[0] == BLOCK
     assert blocks[1]["type"] == "tool_use"
+
+
+@each("shape", ["streamed", "whole"])
+def test_a_proof_of_gemini_comes_back_from_a_chat(shape: str) -> None:
+    """Clients keep what stands beside a call: Vercel's AI SDK, for one, gives it back there."""
+    config = {
+        "api-key": "key",
+        "base-url": "http://gemini.test",
+        "models": [{"name": "gemini-3-pro-preview"}],
+    }
+    world = World(json.dumps({"api-keys": [CLIENT_KEY], "gemini-api-key": [config]}))
+    body = {**question("chat", stream=shape == "streamed")[1], "model": "gemini-3-pro-preview"}
+    connection = ask(world, "/v1/chat/completions", body)
+    part = {"functionCall": {"name": "read_file", "args": {"path": "a"}}, "thoughtSignature": "cHJvb2Y="}
+    content = {"role": "model", "parts": [part]}
+    answer = json.dumps({"candidates": [{"content": content, "finishReason": "STOP"}]}).encode()
+    kind = "text/event-stream" if shape == "streamed" else "application/json"
+    response = world.client.sent[0].respond(200, {"Content-Type": [kind]})
+    response.data(b"data: " + answer + b"\n\n" if shape == "streamed" else answer)
+    response.done()
+    world.turn()
+    calls = [
+        one
+        for value in objects(shape, connection.body)
+        for choice in value["choices"]
+        for one in choice["delta" if shape == "streamed" else "message"].get("tool_calls") or ()
+    ]
+    assert calls[0]["extra_content"] == {"google": {"thought_signature": "cHJvb2Y="}}
+    assert not world.exchanges[-1]["losses"]
+    call = {**calls[0], "function": {"name": "read_file", "arguments": '{"path": "a"}'}}
+    turns = [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "R"},
+    ]
+    ask(world, "/v1/chat/completions", {**body, "messages": [*body["messages"], *turns]})
+    sent = json.loads(world.client.sent[-1].body)["contents"][1]["parts"]
+    assert sent[0]["thoughtSignature"] == "cHJvb2Y="

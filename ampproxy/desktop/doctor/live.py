@@ -219,7 +219,7 @@ def _question(endpoint: Endpoint, route: Route) -> ModelRequest:
         body=json.dumps(body).encode(),
         requested_model=route.requested_model,
         stream=False,
-        headers=(),
+        headers={},
         query=b"",
         route=replace(route, suffix=None),
         facts=BodyFacts(Peek(), thinks=False, foreign_signatures=False),

@@ -28,6 +28,5 @@ DIALECT = Dialect(
     stream_parser=Late(f"{__name__}.stream_in", "AnthropicStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "AnthropicStreamRenderer"),
     **bodies(errors),
-    error_event=errors.error_event,
     count_request=Late(f"{__name__}.request_out", "for_counting"),
 )

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from ampproxy.dialects.anthropic.repairs import TYPES
 from ampproxy.dialects.json import (
     NULL,
     Decoder,
@@ -21,8 +22,9 @@ from ampproxy.dialects.json import (
     loads,
     members,
     raw_str,
-    read_or_none,
+    read_or,
     text_of,
+    texts_in,
     to_raw,
 )
 from ampproxy.dialects.openai_requests import picture_in, source_of
@@ -62,7 +64,7 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     text = text_of(raw)
     if text is not None:
         return [Text(text)] if text else []
-    if (found := read_or_none(_BLOCKS, raw)) is not None and (plain := _parts(found)) is not None:
+    if (found := read_or(_BLOCKS, raw, None)) is not None and (plain := _parts(found)) is not None:
         return plain
     blocks = enumerate(items(raw, at))
     return settle([parse_block(block, f"{at}[{number}]") for number, block in blocks])
@@ -71,11 +73,13 @@ def parse_content(raw: Json, at: str) -> list[Part]:
 def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
     """One block.
 
-    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text`` and the
-        ids of calls.
+    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text``, the
+        ids of calls and types.
     :raises ampproxy.errors.ClientFault: it has no type, or a member that is needed is missing or wrong.
     """
     block = Fields(raw, at, nulls=False)
+    if answer and "type" not in block.left:
+        block.left["type"] = to_raw(next((TYPES[name] for name in TYPES if name in block.left), None))
     kind = block.need("type", str)
     if answer and kind in _LEFT_OUT:
         block.left.setdefault(_LEFT_OUT[kind], _EMPTY)
@@ -115,11 +119,8 @@ def _words(content: Json | None) -> str | None:
     value = loads(content) if content is not None else None
     if isinstance(value, str):
         return value
-    if not isinstance(value, list):
-        return None
-    texts = [block.get("text") for block in value if isinstance(block, dict)]
-    words = [text for text in texts if isinstance(text, str)]
-    return "\n".join(words) if len(words) == len(value) else None
+    words = texts_in(value) if isinstance(value, list) else None
+    return None if words is None else "\n".join(words)
 
 
 def _source(source: Members) -> Source | None:

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable, Sequence
 
-from ampproxy.dialects.json import Decoder
-from ampproxy.wire.json import BAD_JSON, remove_members, replace_members, string
+from ampproxy.dialects.edit import edit_items
+from ampproxy.dialects.monitor import Members
+from ampproxy.model.base import Json
+from ampproxy.wire.json import NULL, elements, members, remove_members, replace_members, string
 
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
 _FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
 
-_ASSISTANT = msgspec.Raw(b'"assistant"')
+_ASSISTANT = b'"assistant"'
 _SIGNATURE = frozenset(("signature",))
-_Raw = msgspec.Raw
 _THOUGHTS = (b'"thinking"', b'"redacted_thinking"')
-
-
-class _Body(msgspec.Struct):
-    messages: list[_Raw] = []
-
-
-class _Asked(msgspec.Struct):
-    thinking: _Raw = _Raw(b"null")
-    messages: list[_Raw] = []
-
-
-class _Message(msgspec.Struct):
-    role: _Raw = _Raw(b"null")
-    content: _Raw = _Raw(b"null")
-
-
-class _Block(msgspec.Struct):
-    type: _Raw = _Raw(b"null")
-    signature: _Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_body = Decoder(_Body)
-_asked = Decoder(_Asked)
-_message = Decoder(_Message)
-_block = Decoder(_Block)
-_list = Decoder(list[_Raw])
 
 
 def clean_beta(value: str) -> str:
@@ -61,15 +36,7 @@ def clean_request(body: bytes) -> bytes:
     """
     if not _suspicious(body):
         return body
-    try:
-        messages = _body.decode(body).messages
-        cleaned = [_clean_message(message) for message in messages]
-        if all(new is old for new, old in zip(cleaned, messages, strict=True)):
-            return body
-        kept = b",".join(message for message in cleaned if message is not None)
-        return replace_members(body, {"messages": b"[" + kept + b"]"})
-    except BAD_JSON:
-        return body
+    return bytes(edit_items(body, "messages", lambda number, message: _clean_message(message)))
 
 
 def without_lost_thinking(body: bytes) -> bytes:
@@ -78,28 +45,24 @@ def without_lost_thinking(body: bytes) -> bytes:
     """
     if body.rfind(b'"enabled"') < 0:
         return body
-    try:
-        asked = _asked.decode(body)
-        if not _is_of(asked.thinking, b'"enabled"') or not _began_without(asked.messages):
-            return body
-        return replace_members(body, {"thinking": b'{"type":"disabled"}'})
-    except BAD_JSON:
+    values = members(body) or {}
+    asks = _value(members(values.get("thinking", NULL)), "type") == b'"enabled"'
+    if not asks or not _began_without(elements(values.get("messages"))):
         return body
+    return replace_members(body, {"thinking": b'{"type":"disabled"}'}, values)
 
 
-def _began_without(messages: list[_Raw]) -> bool:
+def _began_without(messages: Sequence[Json]) -> bool:
     """Whether the messages end with results of calls before which nothing was thought."""
     if len(messages) < 2 or b'"tool_result"' not in bytes(messages[-1]):
         return False
-    calls = _message.decode(messages[-2])
-    if calls.role != _ASSISTANT or bytes(memoryview(calls.content)[:1]) != b"[":
-        return False
-    blocks = _list.decode(bytes(calls.content))
-    return bool(blocks) and not _is_of(blocks[0], *_THOUGHTS)
+    calls = members(messages[-2]) or {}
+    blocks = elements(calls.get("content")) if _value(calls, "role") == _ASSISTANT else []
+    return bool(blocks) and _value(members(blocks[0]), "type") not in _THOUGHTS
 
 
-def _is_of(raw: _Raw, *kinds: bytes) -> bool:
-    return _is_object(raw) and bytes(_block.decode(raw).type) in kinds
+def _value(values: Members | None, name: str) -> bytes:
+    return bytes((values or {}).get(name, NULL))
 
 
 def _suspicious(body: bytes) -> bool:
@@ -118,40 +81,28 @@ def _suspicious(body: bytes) -> bool:
     return False
 
 
-def _clean_message(raw: _Raw) -> _Raw | None:
-    """The message itself if nothing is to be done; ``None`` if nothing of it is left."""
-    if not _is_object(raw):
-        return raw
-    message = _message.decode(raw)
-    if message.role != _ASSISTANT or bytes(memoryview(message.content)[:1]) != b"[":
-        return raw
-    content = bytes(message.content)
-    if not _suspicious(content):
-        return raw
-    blocks = _list.decode(content)
-    cleaned = [new for block in blocks if (new := _clean_block(block)) is not None]
-    if len(cleaned) == len(blocks) and all(new is old for new, old in zip(cleaned, blocks, strict=True)):
-        return raw
-    if not cleaned:
+def _clean_message(message: Json) -> Json | bytes | None:
+    values = members(message)
+    if _value(values, "role") != _ASSISTANT or not _suspicious(_value(values, "content")):
+        return message
+    return edit_blocks(message, lambda number, block: _clean_block(block), values)
+
+
+def edit_blocks(
+    message: Json, rule: Callable[[int, Json], Json | bytes | None], known: Members | None = None
+) -> Json | bytes | None:
+    """A message with its blocks as ``rule`` gives them (:func:`~ampproxy.dialects.edit.edit_items`): the same
+    object if nothing is to be done; ``None`` if nothing of it is left.
+    """
+    left = edit_items(message, "content", rule, known)
+    return left if left is message or elements((members(left) or {}).get("content")) else None
+
+
+def _clean_block(block: Json) -> Json | bytes | None:
+    values = members(block) or {}
+    kind = _value(values, "type")
+    if kind == b'"thinking"' and not (string(values.get("signature", NULL)) or "").strip():
         return None
-    return _Raw(replace_members(raw, {"content": b"[" + b",".join(cleaned) + b"]"}))
-
-
-def _clean_block(raw: _Raw) -> _Raw | None:
-    if not _is_object(raw):
-        return raw
-    block = _block.decode(raw)
-    kind = bytes(block.type)
-    if kind == b'"thinking"' and not _signed(block.signature):
-        return None
-    if kind == b'"tool_use"' and block.signature is not msgspec.UNSET:
-        return _Raw(remove_members(raw, _SIGNATURE))
-    return raw
-
-
-def _signed(signature: _Raw | msgspec.UnsetType) -> bool:
-    return signature is not msgspec.UNSET and bool((string(signature) or "").strip())
-
-
-def _is_object(raw: _Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{"
+    if kind == b'"tool_use"' and "signature" in values:
+        return remove_members(block, _SIGNATURE)
+    return block

@@ -11,8 +11,14 @@ import msgspec
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.hosts import Host
-from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, without_lost_thinking
-from ampproxy.dialects.anthropic.repairs import SIGNS, AnthropicRules, MessagesMending
+from ampproxy.dialects.anthropic.clean import clean_beta, clean_request, edit_blocks, without_lost_thinking
+from ampproxy.dialects.anthropic.repairs import (
+    SIGNS,
+    TOOL_BLOCK,
+    AnthropicRules,
+    MessagesMending,
+    with_end_turn,
+)
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
@@ -53,9 +59,16 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
     found = members(body) or {}
     losses = Losses()
 
-    left = edit_items(
-        body, "messages", lambda number, turn: _kept(turn, f"messages[{number}]", foreign, losses), found
-    )
+    def kept(number: int, turn: Json) -> Json | bytes | None:
+        def own(place: int, block: Json) -> Json | None:
+            if not _is_foreign(block, foreign):
+                return block
+            losses("foreign_proof", f"messages[{number}].content[{place}]", _WHY)
+            return None
+
+        return edit_blocks(turn, own)
+
+    left = edit_items(body, "messages", kept, found)
     if left is body:
         return body, ()
     turns = elements((members(left) or {}).get("messages"))
@@ -66,19 +79,6 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
         losses("thinking", "thinking", "The thinking of this tool loop cannot be sent back.")
         left = replace_members(left, {"thinking": encode({"type": "disabled"})})
     return bytes(left), losses.all()
-
-
-def _kept(turn: Json, at: str, foreign: Foreign, losses: Losses) -> Json | bytes | None:
-    """The turn; the same object where nothing of it is foreign, ``None`` where nothing is left."""
-
-    def own(place: int, block: Json) -> Json | None:
-        if not _is_foreign(block, foreign):
-            return block
-        losses("foreign_proof", f"{at}.content[{place}]", _WHY)
-        return None
-
-    left = edit_items(turn, "content", own)
-    return left if left is turn or elements((members(left) or {}).get("content")) else None
 
 
 def _is_foreign(block: Json, foreign: Foreign) -> bool:
@@ -161,7 +161,8 @@ def _usage_of(usage: Members) -> Usage:
 
 def _ends_well(answer: Members) -> bool:
     reason = string(answer.get("stop_reason", NULL))
-    if reason == "tool_use" and (NO_NAME.search(answer["content"]) or not elements(answer["content"])):
+    content = answer["content"]
+    if reason == "tool_use" and (NO_NAME.search(content) or not TOOL_BLOCK.search(content)):
         return False
     return reason is None or reason in REASONS
 
@@ -240,10 +241,10 @@ class MessagesMonitor(StreamMonitor):
             if reason and self._open:
                 opened = sorted(at for raw in self._open if (at := natural(raw)) is not None)
                 self.lacking += [made("content_block_stop", index=at) for at in opened]
+            uncalled = reason == "tool_use" and not (self._called or self._calling)
+            self.uncalled = uncalled and self.spoken
             self.doubtful = bool(reason) and (
-                reason not in REASONS
-                or (reason == "tool_use" and not self.spoken)
-                or (self._cut and reason in ("tool_use", "end_turn"))
+                reason not in REASONS or uncalled or (self._cut and reason in ("tool_use", "end_turn"))
             )
             self.empty = reason == "end_turn" and self.counts_nothing()
         elif kind == "message_stop":
@@ -333,7 +334,7 @@ _STATE = VendorState(
 
 
 PASSTHROUGH = Passthrough(
-    mending=Mending(signs=SIGNS.search, of_one=MessagesMending),
+    mending=Mending(signs=SIGNS.search, of_one=MessagesMending, uncalled=with_end_turn),
     events=EventStream(
         monitor=MessagesMonitor,
         fast_path=lambda model, monitor: monitor.fast(),  # type: ignore[attr-defined]
@@ -359,4 +360,6 @@ PASSTHROUGH = Passthrough(
     state=_STATE,
     limits=anthropic_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )

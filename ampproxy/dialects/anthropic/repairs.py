@@ -1,8 +1,8 @@
 """Answers of Messages as clients need them.
 
-* A call has an id, without which no result could name it, and an input.
+* A call has an id, without which no result could name it, and an input. Blocks have a type, deltas, too.
 * ``message_start`` has a content and a usage, and ``message_delta`` has ``usage.output_tokens``.
-* Tools run only when the stop reason is ``tool_use``.
+* Tools run only when the stop reason is ``tool_use``. The words of other dialects for an end are not known.
 
 Amp's clients need more: the names of their tools as the request has them, and a ``signature`` that is a
 string in a thinking or tool_use block; an empty one will do.
@@ -16,8 +16,9 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.edit import Changes, Exchange, Members, edit_object, in_each, inside, join
-from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.anthropic.usage import REASONS, own_word
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
+from ampproxy.dialects.json import is_string, to_raw
 from ampproxy.dialects.monitor import given
 from ampproxy.wire.json import NULL, elements, members, replace_members, string
 
@@ -26,9 +27,25 @@ _THINKING = b'"thinking"'
 _END_TURN = b'"end_turn"'
 _NO_USAGE = b'{"input_tokens":0,"output_tokens":0}'
 #: What may have to be mended, whatever came before it.
-_ODD = re.compile(rb'"tool_use"|"content"\s*:\s*["{]')
+_ODD = re.compile(
+    rb'"tool_use"|"content"\s*:\s*(?:["{]|\[\s*(?:"|\{\s*"(?!type")))|"content_block"\s*:\s*\{\s*"(?!type")'
+    rb'|"delta"\s*:\s*\{\s*"(?!type"|stop_)|"partial_json"\s*:\s*\{'
+    rb'|"stop_reason"\s*:\s*"(?!(?:%b)")' % "|".join(REASONS).encode()
+)
 #: The same, what may have to be mended behind a call, and what has a usage.
-SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"')
+SIGNS = re.compile(_ODD.pattern + rb'|"end_turn"|"message_(?:start|delta)"|"stop_reason"\s*:\s*null')
+#: A block that calls a tool.
+TOOL_BLOCK = re.compile(rb'"type"\s*:\s*"tool_use"')
+_CALLING = re.compile(rb'("stop_reason"\s*:\s*)"tool_use"')
+#: What shows the type of a block that names none.
+TYPES = {"text": "text", "thinking": "thinking", "name": "tool_use", "data": "redacted_thinking"}
+#: The same of a delta.
+_DELTAS = {
+    "text": b'"text_delta"',
+    "thinking": b'"thinking_delta"',
+    "partial_json": b'"input_json_delta"',
+    "signature": b'"signature_delta"',
+}
 
 
 class MessagesMending(msgspec.Struct):
@@ -39,7 +56,8 @@ class MessagesMending(msgspec.Struct):
 
     def __call__(self, data: bytes, values: Members) -> bytes:
         used = b'"output_tokens"' in data and (b'"content"' in data or b'"message_start"' not in data)
-        if used and not self._called and _ODD.search(data) is None:
+        ended = "stop_reason" not in values or given(values, "stop_reason")
+        if used and ended and not self._called and _ODD.search(data) is None:
             return data
         rule = self._RULES.get(string(values.get("type", NULL)) or "message")
         changes = rule(self, values) if rule is not None else None
@@ -49,17 +67,32 @@ class MessagesMending(msgspec.Struct):
         return inside(values, "content_block", self._block)
 
     def _block(self, values: Members) -> Changes:
-        if bytes(values.get("type", NULL)) != _TOOL_USE:
-            return {}
-        self._called = True
         changes: Changes = {}
+        kind = bytes(values.get("type", NULL))
+        if kind == b"null":
+            found = next((TYPES[name] for name in TYPES if name in values), "text")
+            kind = changes["type"] = bytes(to_raw(found))
+        if kind != _TOOL_USE:
+            return changes
+        self._called = True
         if not string(values.get("id", NULL)):
             changes["id"] = bytes(to_raw(self._new_id("toolu_")))
-        if "input" not in values:
-            changes["input"] = b"{}"
-        elif (text := string(values["input"])) and members(text.encode()) is not None:
+        held = values.get("input", NULL)
+        if (text := string(held)) and members(text.encode()) is not None:
             # The object, written as a text.
             changes["input"] = text.encode()
+        elif members(held) is None:
+            changes["input"] = b"{}"
+        return changes
+
+    def _block_delta(self, values: Members) -> Changes:
+        return inside(values, "delta", self._delta)
+
+    def _delta(self, values: Members) -> Changes:
+        kinds = [kind for name, kind in _DELTAS.items() if name in values]
+        changes: Changes = {"type": kinds[0]} if kinds and "type" not in values else {}
+        if members(values.get("partial_json", NULL)) is not None:
+            changes["partial_json"] = bytes(to_raw(bytes(values["partial_json"]).decode()))
         return changes
 
     def _message_start(self, values: Members) -> Changes:
@@ -85,9 +118,13 @@ class MessagesMending(msgspec.Struct):
         return changes
 
     def _stop_reason(self, values: Members) -> Changes:
-        if self._called and bytes(values.get("stop_reason", NULL)) == _END_TURN:
-            return {"stop_reason": _TOOL_USE}
-        return {}
+        word = string(values.get("stop_reason", NULL))
+        if word is not None and word not in REASONS:
+            word = own_word(word)
+        if word == "end_turn" and self._called:
+            word = "tool_use"
+        new = None if word is None else bytes(to_raw(word))
+        return {} if new is None or new == bytes(values["stop_reason"]) else {"stop_reason": new}
 
     def _message(self, values: Members) -> Changes:
         """A whole answer."""
@@ -95,21 +132,35 @@ class MessagesMending(msgspec.Struct):
         if words is None and bytes(values.get("content", NULL)).startswith(b"{"):
             changes: Changes = {"content": b"[%b]" % bytes(values["content"])}
         elif words is None:
-            changes = in_each(values, "content", self._block)
+            changes = self._blocks(values)
         else:
             text = b'[{"type":"text","text":%b}]' % bytes(values["content"])
             changes = {"content": text if words else b"[]"}
         if "stop_reason" in values and not given(values, "usage"):
             changes["usage"] = _NO_USAGE
-        return {**changes, **self._stop_reason(values)}
+        if "stop_reason" not in values or given(values, "stop_reason"):
+            return {**changes, **self._stop_reason(values)}
+        # A whole answer has ended.
+        return {**changes, "stop_reason": _TOOL_USE if self._called else _END_TURN}
+
+    def _blocks(self, values: Members) -> Changes:
+        blocks = elements(values.get("content"))
+        texts = [Raw(b'{"text":%b}' % bytes(block)) if is_string(block) else block for block in blocks]
+        return in_each({"content": Raw(join(texts))}, "content", self._block)
 
     #: By kinds of events. No table of bound methods: that would be a cycle.
     _RULES: ClassVar[Mapping[str, Callable[[MessagesMending, Members], Changes]]] = {
         "content_block_start": _block_start,
+        "content_block_delta": _block_delta,
         "message_start": _message_start,
         "message_delta": _message_delta,
         "message": _message,
     }
+
+
+def with_end_turn(data: bytes) -> bytes:
+    """The end of an answer without calls (:attr:`~ampproxy.dialects.base.Mending.uncalled`)."""
+    return data if TOOL_BLOCK.search(data) else _CALLING.sub(rb'\1"end_turn"', data)
 
 
 class AnthropicRules(msgspec.Struct):

@@ -24,7 +24,7 @@ from ampproxy.dialects.json import (
     items,
     loads,
     members,
-    read_or_none,
+    read_or,
     text_of,
     to_raw,
 )
@@ -171,7 +171,8 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
     for member, read in (("tools", _tools), ("tool_choice", _choice), ("metadata", _metadata)):
         if member in top.left:
             fields.update(read(top))
-    turns = _turns(top.need_raw("messages"))
+    messages = enumerate(items(top.need_raw("messages"), "messages"))
+    turns = tuple([parse_message(one) or _turn(one, f"messages[{number}]") for number, one in messages])
     streamed = top.take("stream", bool)
     leading: tuple[Text, ...] = ()
     if turns and turns[0].role == "system":
@@ -264,11 +265,6 @@ def _system(raw: Json | None) -> tuple[Text, ...]:
     return tuple([part for part in parts if isinstance(part, Text) and part.text])
 
 
-def _turns(raw: Json) -> tuple[Turn, ...]:
-    messages = enumerate(items(raw, "messages"))
-    return tuple([parse_message(one) or _turn(one, f"messages[{number}]") for number, one in messages])
-
-
 def _of_chat(message: Fields, role: str) -> str:
     """The role, and the content in this dialect's form, of a message that is one of Chat Completions."""
     content = message.take_raw("content")
@@ -321,7 +317,9 @@ def _thinking_and_output(top: Fields) -> dict[str, Any]:
     thinking = read_thinking(top.left.get("thinking"), level)
     if thinking is not None and "thinking" not in top.left:
         top.left["thinking"] = NULL
-    return {"thinking": thinking, "output": _format(formats)}
+    if formats is None or text_of(formats.left.get("type", NULL)) != "json_schema":
+        return {"thinking": thinking, "output": None}
+    return {"thinking": thinking, "output": OutputFormat("schema", formats.need_raw("schema"))}
 
 
 def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
@@ -344,17 +342,11 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
     return Thinking("level" if level else "auto", level=level, show=show)
 
 
-def _format(fields: Fields | None) -> OutputFormat | None:
-    if fields is None or text_of(fields.left.get("type", NULL)) != "json_schema":
-        return None
-    return OutputFormat("schema", fields.need_raw("schema"))
-
-
 def _tools(top: Fields) -> dict[str, Any]:
-    plain = read_or_none(_TOOLS, top.left["tools"])
+    plain = read_or(_TOOLS, top.left["tools"], None)
     if plain is not None:
         del top.left["tools"]
-        return {"tools": tuple([_plain(tool) for tool in plain])}
+        return {"tools": tuple([tool.tool() for tool in plain])}
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for number, raw in enumerate(items(top.take_raw("tools") or Json(b"[]"), "tools")):
@@ -398,20 +390,14 @@ class _Tool(msgspec.Struct, forbid_unknown_fields=True):
     cache_control: Json = NULL
     type: Literal["custom"] = "custom"
 
+    def tool(self) -> Tool:
+        schema = None if self.input_schema == NULL else self.input_schema
+        cache = None if self.cache_control == NULL else self.cache_control
+        return Tool(self.name, self.description, schema, self.strict, cache=cache)
+
 
 #: Tools without anything else are read in one go.
 _TOOLS: Final = Decoder(list[_Tool])
-
-
-def _plain(tool: _Tool) -> Tool:
-    schema, cache = tool.input_schema, tool.cache_control
-    return Tool(
-        tool.name,
-        tool.description,
-        None if schema == NULL else schema,
-        tool.strict,
-        cache=None if cache == NULL else cache,
-    )
 
 
 def _choice(top: Fields) -> dict[str, Any]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.request_in import read_thinking
-from ampproxy.dialects.base import Rendered
+from ampproxy.dialects.base import Rendered, is_harmless
 from ampproxy.dialects.json import NULL, encode, loads, members, put, raw_text
 from ampproxy.dialects.proof import wrap_signature
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.loss import Losses
@@ -38,15 +39,14 @@ from ampproxy.model.request import ChatRequest, Tool
 Block = dict[str, Any]
 
 
-class BlockWriter:
+class BlockWriter(msgspec.Struct):
     """Writes the parts of one request, which are fitted to the dialect.
 
     :param names: gives the tool names to send; ``ids``: the calls' ids.
     """
 
-    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
-        self._names = names
-        self._ids = ids
+    _names: Callable[[str], str]
+    _ids: Callable[[str], str]
 
     def block(self, part: Part) -> Block | Json:
         """One part."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.freeform import wrap
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
-from ampproxy.dialects.anthropic.unasked import asks_for_none, without
 from ampproxy.dialects.anthropic.usage import (
     NO_USAGE,
     ends,
@@ -23,21 +24,35 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import (
     ITEMS,
     MEMBERS,
+    NULL,
     Members,
     bad_answer,
     encode,
-    loads,
+    is_string,
     mended,
     object_or_empty,
     read_answer,
-    read_or_none,
+    read_or,
+    text_of,
     without_nulls,
 )
 from ampproxy.dialects.places import Carrier
 from ampproxy.dialects.proof import Place, wrap_signature
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
-from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started, Usage
+from ampproxy.model.events import (
+    AnswerPart,
+    Candidate,
+    ChatResponse,
+    Delta,
+    Event,
+    PartClosed,
+    PartSigned,
+    PartStarted,
+    SectionBreak,
+    Started,
+    Usage,
+)
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
 
 #: Members of an answer that every answer has or that are read elsewhere.
@@ -55,17 +70,20 @@ def parse_response(body: bytes) -> ChatResponse:
     message = without_nulls(read_answer(MEMBERS, body))
     if "error" in message and (error := read_error(body)) is not None:
         raise UpstreamFault(error, retryable=True)
-    # Servers leave out the type, of which there is but one.
-    if (_text(message, "type") or _text(message, "role")) not in _KINDS or "content" not in message:
+    # Servers leave out the type, of which there is but one, and the role.
+    kind = text_of(message.get("type", NULL)) or text_of(message.get("role", NULL))
+    kind = kind or ("message" if "stop_reason" in message else None)
+    if kind not in _KINDS or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
-    words = _text(message, "content")
+    words = text_of(message.get("content", NULL))
     content = bytes(message["content"])
     alone = content.startswith(b"{")
     blocks = read_answer(ITEMS, b"[%b]" % content if alone else content) if words is None else ()
-    parts = (Text(words),) if words else tuple(answer_part(raw, n, body) for n, raw in enumerate(blocks))
-    usage = read_or_none(MEMBERS, message["usage"]) if "usage" in message else None
-    reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
-    finish = read_finish(reason, sequence, ends(message))
+    parts = (Text(words),) if words else tuple(_part(raw, n, body) for n, raw in enumerate(blocks))
+    usage = read_or(MEMBERS, message["usage"], None) if "usage" in message else None
+    reason, sequence = text_of(message.get("stop_reason", NULL)), text_of(message.get("stop_sequence", NULL))
+    called = any(isinstance(part, ToolCall) for part in parts)
+    finish = read_finish(reason or ("tool_use" if called else "end_turn"), sequence, ends(message))
     started = start_of(message)
     return ChatResponse(
         id=started.id,
@@ -81,12 +99,14 @@ def start_of(message: Members) -> Started:
     """What an answer reports of itself, and the members that only this dialect knows."""
     extras = {name: raw for name, raw in message.items() if name not in _PLAIN}
     ends(extras)
-    return Started(_text(message, "id"), _text(message, "model"), None, ANTHROPIC, extras)
+    id_, model = text_of(message.get("id", NULL)), text_of(message.get("model", NULL))
+    return Started(id_, model, None, ANTHROPIC, extras)
 
 
-def _text(message: Members, name: str) -> str | None:
-    value = loads(message.get(name, b"null"))
-    return value if isinstance(value, str) else None
+def _part(raw: Json, index: int, answer: bytes) -> AnswerPart:
+    """A block of a whole answer, or a text in its place."""
+    text = text_of(raw) if is_string(raw) else None
+    return answer_part(raw, index, answer) if text is None else Text(text)
 
 
 def answer_part(raw: Json, index: int, answer: bytes) -> AnswerPart:
@@ -204,3 +224,68 @@ def call_block(part: ToolCall, *, own: bool) -> dict[str, Any]:
         "input": object_or_empty(arguments),
         **(part.extras if own else {}),
     }
+
+
+# Some clients want no thinking, or would stumble over it. Anthropic's own models begin the answer to a
+# demanded call with that call, and clients take the first block for it. Other vendors' models think as they
+# please: there, and where a client turned thinking off, what they thought and the proofs of it are left
+# out. Elsewhere they stay, because the vendor wants its proofs back.
+
+_AnyPart = TypeVar("_AnyPart")
+
+#: Why thinking, and proofs of it, are left out.
+LOST: Final = "The client did not ask for thinking, so neither it nor its signature was sent."
+
+
+def asks_for_none(context: AnswerContext) -> bool:
+    """Whether the answer is to have no thinking."""
+    request = context.asked
+    if request.thinking is None:
+        return request.choice is not None and request.choice.mode in ("required", "named")
+    return request.thinking.mode == "off"
+
+
+def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:
+    """The parts of an answer but for thinking, and without proofs."""
+    return [bare(part) for part in parts if not isinstance(part, Reasoning)]
+
+
+def bare(part: _AnyPart) -> _AnyPart:
+    """The part without a proof."""
+    if isinstance(part, Audio | Opaque) or getattr(part, "signature", None) is None:
+        return part
+    stripped: _AnyPart = replace(part, signature=None)  # type: ignore[type-var]
+    return stripped
+
+
+class Unasked(msgspec.Struct):
+    """Takes thinking and proofs out of the events of one answer; ``dropped``: there was some."""
+
+    dropped: bool = False
+    _thoughts: set[int] = set()
+
+    def feed(self, events: Sequence[Event]) -> list[Event]:
+        """The events that are left."""
+        kept: list[Event] = []
+        for event in events:
+            if type(event) is Delta and not self._thoughts:
+                kept.append(event)
+            elif (left := self._left(event)) is not None:
+                kept.append(left)
+        return kept
+
+    def _left(self, event: Event) -> Event | None:
+        if isinstance(event, PartStarted):
+            if isinstance(event.part, Reasoning):
+                self._thoughts.add(event.index)
+                self.dropped = True
+                return None
+            part = bare(event.part)
+            self.dropped = self.dropped or part is not event.part
+            return event if part is event.part else replace(event, part=part)
+        if isinstance(event, PartSigned):
+            self.dropped = True
+            return None
+        if isinstance(event, Delta | SectionBreak | PartClosed) and event.index in self._thoughts:
+            return None
+        return event

@@ -16,6 +16,7 @@ from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_us
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS, honest_end, is_cut_off
 from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.json import (
+    ITEMS,
     MEMBERS,
     NULL,
     Decoder,
@@ -26,10 +27,11 @@ from ampproxy.dialects.json import (
     loads,
     no_answer,
     read_answer,
-    read_or_none,
+    read_or,
     to_raw,
     without_nulls,
 )
+from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.dialects.proof import unwrap_signature
 from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import UpstreamFault
@@ -83,6 +85,7 @@ class _Wire(msgspec.Struct):
 #: How a delta begins that its data alone shows to be one, and the members that hold its words.
 _DELTA: Final = b'{"type":"content_block_delta",'
 _KEYS: Final = (b'"text":', b'"thinking":', b'"partial_json":')
+_NO_BLOCKS: Final = Json(b"[]")
 _BLOCK: Final = Decoder(_Block)
 _WIRE: Final = Decoder(_Wire)
 
@@ -119,8 +122,9 @@ class AnthropicStreamParser(EventParser):
         self._block = -1
         self._usage: Members = {}
         self._began = False
-        #: The event that began the answer.
+        #: The event that began the answer, and the blocks in it.
         self._start = b""
+        self._first: list[Json] = []
         #: Whether a call came, and whether one of which the input is no object, or the beginning of one.
         self._called = False
         self._cut = False
@@ -178,6 +182,7 @@ class AnthropicStreamParser(EventParser):
 
     def _unannounced(self, index: int, delta: _Delta, out: list[Event]) -> _Open | None:
         """A block of words that begins with them, from servers that leave its start out."""
+        self._first = []
         part: Text | Reasoning
         if delta.text is not None:
             part = Text("")
@@ -210,13 +215,21 @@ class AnthropicStreamParser(EventParser):
             self._stopped(_Wire(), b"", out)
 
     def _other(self, name: bytes, data: bytes, out: list[Event]) -> None:
-        if data.strip(b'" \t\r') == b"[DONE]":
+        if not data.startswith(b"{"):
+            if name == b"error":
+                out += self._fail(WireError("internal", data.decode("utf-8", "replace")[:1000], 500))
+                return
             # OpenAI's mark, from servers that have it for all dialects.
-            return
+            if data.strip(b'" \t\r') == b"[DONE]" or is_sign_of_life(data):
+                return
         event = read_answer(_WIRE, data, "event")
         kind = event.type or name.decode("utf-8", "replace")
         if not kind:
-            raise bad_answer("The vendor's event has no type.")
+            if is_sign_of_life(data):
+                return
+            # An error in the form of other dialects has no type.
+            error = read_error(data)
+            raise bad_answer("The vendor's event has no type.") if error is None else UpstreamFault(error)
         if step := _STEPS.get(kind):
             step(self, event, data, out)
 
@@ -225,6 +238,8 @@ class AnthropicStreamParser(EventParser):
         message = _members(event.message)
         self._began = True
         self._usage = merged({}, _members(message.pop("usage", NULL)))
+        if (content := message.get("content", _NO_BLOCKS)) != _NO_BLOCKS:
+            self._first = read_or(ITEMS, content, [])
         out.append(start_of(message))
         if self._usage:
             out.append(UsageReport(read_usage(self._usage)))
@@ -232,6 +247,7 @@ class AnthropicStreamParser(EventParser):
     def _block_started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         if event.content_block == NULL:
             return
+        self._first = []
         # A number that is given again is another block's: two parts of one number cannot be told apart.
         self._close(event.index, out)
         part = answer_part(Json(bytes(event.content_block)), event.index, self._start)
@@ -271,9 +287,16 @@ class AnthropicStreamParser(EventParser):
             out.append(PartExtras(index, {"citations": to_raw(block.citations)}))
         out.append(PartClosed(index))
 
-    def _message_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+    def _close_all(self, out: list[Event]) -> None:
+        """Close what is open; blocks that the beginning of the answer had, and no event, come now."""
+        first, self._first = self._first, []
+        for index, block in enumerate(first):
+            self._block_started(_Wire(index=index, content_block=block), b"", out)
         for index in list(self._open):
             self._close(index, out)
+
+    def _message_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        self._close_all(out)
         if event.usage != NULL:
             self._usage = merged(self._usage, _members(event.usage))
             out.append(UsageReport(read_usage(self._usage)))
@@ -286,8 +309,7 @@ class AnthropicStreamParser(EventParser):
             out.append(honest_end(finish or Finished("unknown"), cut=self._begins))
 
     def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
-        for index in list(self._open):
-            self._close(index, out)
+        self._close_all(out)
         if not self._began:
             out += self._fail(no_answer().error)
             return
@@ -320,7 +342,7 @@ _STEPS: Final[dict[str, _Step]] = {
 
 def _members(raw: Json) -> Members:
     """The members of an object of an event, detached from its bytes; none of anything else."""
-    return without_nulls(read_or_none(MEMBERS, bytes(raw)) or {})
+    return without_nulls(read_or(MEMBERS, bytes(raw), {}))
 
 
 def _bare(part: Any) -> tuple[Any, str | None]:

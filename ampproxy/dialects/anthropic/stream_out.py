@@ -8,13 +8,15 @@ from typing import Any, Final
 from ampproxy.dialects.anthropic.errors import error_event
 from ampproxy.dialects.anthropic.response import (
     LAST_PROOF,
+    LOST,
+    Unasked,
+    asks_for_none,
     call_block,
     carrier,
     message_body,
     part_blocks,
     reasoning_block,
 )
-from ampproxy.dialects.anthropic.unasked import LOST, Unasked, asks_for_none
 from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_members
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import encode, loads

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from ampproxy.dialects.ends import read_end
-from ampproxy.dialects.json import NULL, Decoder, Members, loads, read_or_none, without_nulls
+from ampproxy.dialects.json import NULL, Decoder, Members, loads, read_or, without_nulls
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
@@ -74,7 +74,7 @@ _usual = Decoder(_Usual)
 
 def usual_usage(raw: msgspec.Raw) -> Usage | None:
     """A usage in one look; ``None``: it has to be read member by member."""
-    found = read_or_none(_usual, raw)
+    found = read_or(_usual, raw, None)
     if found is None:
         return None
     return Usage(
@@ -131,7 +131,7 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     """
     body: dict[str, Any] = {}
     if "cache_creation" in usage:
-        kept = read_or_none(_CREATION, usage["cache_creation"])
+        kept = read_or(_CREATION, usage["cache_creation"], None)
         if kept is not None and (hour := _natural(kept.ephemeral_1h_input_tokens)):
             body["cache_write_1h"] = hour
     tier = "fast" if string(usage.get("speed", NULL)) == "fast" else ""
@@ -141,7 +141,7 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     if tier:
         body["tier"] = tier_of(tier)
     if "iterations" in usage:
-        body.update(_iterated(read_or_none(_ITERATIONS, usage["iterations"]) or []))
+        body.update(_iterated(read_or(_ITERATIONS, usage["iterations"], [])))
     return body
 
 
@@ -187,6 +187,12 @@ def read_finish(reason: str | None, sequence: str | None, extras: Members) -> Fi
     if isinstance(meant, WireError):
         raise UpstreamFault(meant, retryable=True)
     return Finished(meant, sequence, reason, 0, extras)
+
+
+def own_word(word: str) -> str:
+    """This dialect's word for an end that a vendor calls by another; the same where it means none."""
+    meant = read_end(word)
+    return word if isinstance(meant, WireError) or meant == "unknown" else _WORDS[meant]
 
 
 def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[str, Any]:

@@ -19,6 +19,5 @@ DIALECT = Dialect(
     stream_parser=Late(f"{__name__}.stream_in", "GeminiStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "GeminiStreamRenderer"),
     **bodies(errors),
-    error_event=errors.error_event,
     count_request=Late(f"{__name__}.request_out", "for_counting"),
 )

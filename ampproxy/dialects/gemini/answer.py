@@ -30,7 +30,7 @@ from ampproxy.dialects.gemini.wire import (
     standard_base64,
     usage_of,
 )
-from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or_none, to_raw
+from ampproxy.dialects.json import bad_answer, loads, read_answer, read_or, to_raw
 from ampproxy.dialects.proof import SKIP_SIGNATURE, unwrap_signature
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
@@ -290,7 +290,7 @@ class Answer:
     def _report(self, out: list[Event]) -> None:
         if self._counts is not None:
             # Of that chunk only the words were read.
-            chunk, self._counts = read_or_none(CHUNK, self._counts), None
+            chunk, self._counts = read_or(CHUNK, self._counts, None), None
             self._usage = self._usage if chunk is None else chunk.usage_metadata
         found = loads(self._usage) if given(self._usage) else None
         if isinstance(found, dict):

@@ -7,7 +7,7 @@ that grows parses the same each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
 import msgspec
@@ -104,7 +104,11 @@ class History(msgspec.Struct):
         role = _ROLES.get(name)
         if role is None:
             bad_request(content.path("role"), f"Expected 'user' or 'model', got '{name}'.")
-        parts = content.take_raw("parts") or _as_parts(content.take_raw("content"))
+        if (parts := content.take_raw("parts")) is None:
+            # A message of other dialects has a text, or parts.
+            parts = content.take_raw("content")
+            words = None if parts is None else text_of(parts)
+            parts = parts if words is None else to_raw([{"text": words}])
         if role == "assistant" != before and parts is not None and b"unction" in bytes(parts):
             self._waiting = Waiting()
         return Turn(role, tuple(self.parts(parts, content.path("parts"), role)), content.left)
@@ -206,12 +210,6 @@ class History(msgspec.Struct):
                 return made
 
 
-def _as_parts(content: Json | None) -> Json | None:
-    """The content of a message of other dialects: a text, or parts."""
-    text = None if content is None else text_of(content)
-    return content if text is None else to_raw([{"text": text}])
-
-
 class _Around(msgspec.Struct):
     """What stands beside a part's own member."""
 
@@ -254,36 +252,23 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
     Thoughts that follow each other are one, up to their proof; so are the model's plain texts. The
     last chunk of a stream often has an empty text, which counts for nothing.
     """
-    found: list[Part] = []
-    #: The pieces of the last part, while it grows.
-    pieces: list[str] = []
+    runs: list[list[Any]] = []
     for part in parts:
-        last = found[-1] if found else None
+        last = runs[-1][-1] if runs else None
         thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.signature is None
-        if isinstance(part, Reasoning) and thought:
-            pieces.append(part.text)
-            if part.signature is not None:
-                found[-1] = _thought(pieces, part.signature, bare=part.bare)
-                pieces = []
-        elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
-            pieces.append(part.text)
+        if thought or (role == "assistant" and _is_plain(part) and last is not None and _is_plain(last)):
+            runs[-1].append(part)
         elif role != "assistant" or not _is_plain(part) or part.text:
-            _finish(found, pieces)
-            found.append(part)
-            pieces = [part.text] if isinstance(part, Reasoning) or _is_plain(part) else []
-    _finish(found, pieces)
-    return found
+            runs.append([part])
+    return [run[0] if len(run) == 1 else _whole(run) for run in runs]
 
 
-def _finish(found: list[Part], pieces: list[str]) -> None:
-    """The last part is whole: nothing more joins it."""
-    if len(pieces) > 1:
-        found[-1] = _thought(pieces, None) if isinstance(found[-1], Reasoning) else Text("".join(pieces))
-
-
-def _thought(pieces: list[str], signature: Signature | None, *, bare: bool = False) -> Reasoning:
-    text = "".join(pieces)
-    return Reasoning(text, signature, redacted=not text and signature is not None, bare=bare and not text)
+def _whole(pieces: Sequence[Any]) -> Part:
+    text, last = "".join([piece.text for piece in pieces]), pieces[-1]
+    if not isinstance(last, Reasoning):
+        return Text(text)
+    proof = last.signature
+    return Reasoning(text, proof, redacted=not text and proof is not None, bare=last.bare and not text)
 
 
 def _is_plain(part: Part) -> TypeGuard[Text]:

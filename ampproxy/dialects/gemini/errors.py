@@ -132,25 +132,24 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
         "displayName": model.display_name or model.id,
         "description": f"{model.display_name or model.id} ({model.owned_by})",
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
-        **_known(model),
+        **{name: value for name, value in _known(model).items() if value is not None},
     }
 
 
 def _known(model: ModelInfo) -> dict[str, Any]:
-    """What is known of a model; what is not is left out, as the API does."""
+    """What may be known of a model; what is not is left out, as the API does."""
     family = model.family
     status: dict[str, Any] = {"modelStage": _STAGES.get(model.lifecycle)}
     if model.lifecycle != "active":
         retires = None if family.retires is None else at_midnight(family.retires)
         status["retirementTime"] = None if retires is None else retires.strftime("%Y-%m-%dT%H:%M:%SZ")
         status["message"] = f"Its successor is {family.successor}." if family.successor else None
-    known = {
+    return {
         "inputTokenLimit": family.context,
         "outputTokenLimit": family.max_output,
         "thinking": model.thinks,
         "modelStatus": {name: value for name, value in status.items() if value is not None} or None,
     }
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:

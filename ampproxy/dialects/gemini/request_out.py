@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.adapt.passes import adapt
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.gemini.profile import PROFILE
 from ampproxy.dialects.gemini.wire import EMPTY, MADE, SAMPLING
 from ampproxy.dialects.json import encode, loads, members, put, raw_text
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import (
@@ -29,7 +28,7 @@ from ampproxy.model.parts import (
     ToolCall,
     ToolResult,
 )
-from ampproxy.model.request import ChatRequest, OutputFormat, Thinking, Tool, ToolChoice, Turn
+from ampproxy.model.request import ChatRequest, Thinking, Tool, ToolChoice, Turn
 
 #: A part as it is sent.
 Wire = dict[str, Any]
@@ -156,7 +155,11 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
     functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
     put(body, {"tools": [*functions, *(hosted.raw for hosted in request.hosted)] or None})
-    if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
+    config: dict[str, Any] = loads(extras.pop("toolConfig", b"{}"))
+    if request.choice is not None:
+        own = config.get("functionCallingConfig", {})
+        config["functionCallingConfig"] = _calling(request.choice, names) | own
+    if config:
         body["toolConfig"] = config
     if config := _generation_config(request, extras.pop("generationConfig", None)):
         body["generationConfig"] = config
@@ -178,13 +181,6 @@ def _declaration(tool: Tool, name: str) -> dict[str, Any]:
     return found
 
 
-def _tool_config(request: ChatRequest, names: Callable[[str], str], found: dict[str, Any]) -> dict[str, Any]:
-    if request.choice is not None:
-        config = _calling(request.choice, names)
-        found["functionCallingConfig"] = config | found.get("functionCallingConfig", {})
-    return found
-
-
 def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
     """The mode, with names only where they are taken (ANY and VALIDATED)."""
     mode = _MODES[choice.mode]
@@ -201,15 +197,9 @@ def _generation_config(request: ChatRequest, more: Json | None) -> dict[str, Any
     put(config, {"stopSequences": request.sampling.stop or None})
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
-    config |= _output(request.output)
+    if request.output is not None:
+        config["responseMimeType"] = "application/json"
+        put(config, {"responseJsonSchema": request.output.schema})
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config if more is None else config | members(more)
-
-
-def _output(output: OutputFormat | None) -> dict[str, Any]:
-    if output is None:
-        return {}
-    found: dict[str, Any] = {"responseMimeType": "application/json"}
-    put(found, {"responseJsonSchema": output.schema if output.kind == "schema" else None})
-    return found

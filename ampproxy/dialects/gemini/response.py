@@ -62,10 +62,6 @@ def _text(part: Text, losses: Losses) -> list[Wire]:
     return [{"text": part.text, **found}] if part.text or found else []
 
 
-def _reasoning(part: Reasoning, losses: Losses) -> list[Wire]:
-    return [{"text": part.text, "thought": True, **proof_member(part.signature, reasoning_place(part))}]
-
-
 def _refusal(part: Refusal, losses: Losses) -> list[Wire]:
     losses("refusal", "", "A refusal becomes text.")
     return [{"text": part.text}] if part.text else []
@@ -103,7 +99,9 @@ def _media(source: Source, usual: str, losses: Losses) -> list[Wire]:
 
 _RENDERERS: dict[type, Callable[[Any, Losses], list[Any]]] = {
     Text: _text,
-    Reasoning: _reasoning,
+    Reasoning: lambda part, losses: [
+        {"text": part.text, "thought": True, **proof_member(part.signature, reasoning_place(part))}
+    ],
     Refusal: _refusal,
     Image: _image,
     Audio: _audio,

@@ -8,6 +8,7 @@ from ampproxy.dialects.frames import Frame
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import CHUNK, ODD, as_gemini
 from ampproxy.dialects.json import bad_answer, read_answer
+from ampproxy.dialects.monitor import is_sign_of_life
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Delta, Event
 from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
@@ -172,7 +173,7 @@ class GeminiStreamParser:
         return self._payloads(data)
 
     def _chunk(self, payload: bytes, out: list[Event]) -> None:
-        if payload.strip() == b"[DONE]":
+        if len(payload) < 64 and (payload.strip() == b"[DONE]" or is_sign_of_life(payload)):
             return
         if ODD.search(payload) is not None:
             payload = as_gemini(payload)

@@ -34,7 +34,9 @@ _TOOL_USE: Final = "toolUsePromptTokenCount"
 #: word for its end than Gemini's: in lower case, OpenAI's, or the enum's number.
 ODD: Final = re.compile(
     rb'"(?:finish_reason|finish_message|function_call|inline_data|thought_signature|usage_metadata'
-    rb'|model_version|prompt_feedback|block_reason)"\s*:|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+"))'
+    rb'|model_version|prompt_feedback|block_reason)"\s*:'
+    rb'|"finishReason"\s*:\s*(?:[0-9]|"(?![A-Z_]+")|"FINISH_REASON_(?!UNSPECIFIED"))'
+    rb'|"candidates"\s*:\s*\{|"parts"\s*:\s*[{"]|"content"\s*:\s*["\[]'
 )
 #: By their numbers, from one.
 _NUMBERED: Final = (
@@ -283,14 +285,30 @@ def as_gemini(payload: bytes) -> bytes:
     """An answer by its camelCase names, and with Gemini's words for its end; the same object where it has no
     others.
     """
-    return encode(_renamed(loads(payload), 0)) if ODD.search(payload) is not None else payload
+    return encode(_shaped(_renamed(loads(payload), 0))) if ODD.search(payload) is not None else payload
+
+
+def _shaped(answer: Any) -> Any:
+    """An answer with lists where an object, or a text, stands alone in their place."""
+    candidates = answer.get("candidates") if isinstance(answer, dict) else None
+    if isinstance(candidates, dict):
+        candidates = answer["candidates"] = [candidates]
+    for candidate in candidates if isinstance(candidates, list) else ():
+        content: Any = candidate.get("content") if isinstance(candidate, dict) else None
+        if isinstance(content, list) and len(content) == 1:
+            content = candidate["content"] = content[0]
+        elif isinstance(content, str):
+            content = candidate["content"] = {"parts": content, "role": "model"}
+        if isinstance(content, dict) and isinstance(parts := content.get("parts"), (dict, str)):
+            content["parts"] = [{"text": parts} if isinstance(parts, str) else parts]
+    return answer
 
 
 def _reason(value: Any) -> Any:
     """Gemini's word for an end; the same where none is known to mean it."""
     if isinstance(value, int) and 0 < value <= len(_NUMBERED):
         return _NUMBERED[value - 1]
-    word = value.strip().upper() if isinstance(value, str) else ""
+    word = value.strip().upper().removeprefix("FINISH_REASON_") if isinstance(value, str) else ""
     if not word or word in _REASONS_KNOWN or word in BROKEN:
         return word or value
     meant = read_end(value)

@@ -26,6 +26,5 @@ DIALECT = Dialect(
     for_others=Late(f"{__name__}.request_in", "for_others"),
     stream_parser=Late(f"{__name__}.stream_in", "ChatStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "ChatStreamRenderer"),
-    error_event=openai.error_event,
     **bodies(openai),
 )

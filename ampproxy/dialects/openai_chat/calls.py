@@ -105,6 +105,7 @@ class Call(msgspec.Struct):
     :ivar part: its part's number; below zero until its name is known.
     :ivar given: the id that the server gave.
     :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
+    :ivar begun: whether any came, be they none.
     """
 
     number: int
@@ -117,6 +118,7 @@ class Call(msgspec.Struct):
     encoded: bool = False
     signature: Signature | None = None
     pieces: list[str] = []
+    begun: bool = False
     _brackets: Brackets = msgspec.field(default_factory=Brackets)
     _broken: bool = False
 
@@ -174,12 +176,15 @@ def is_cut(call: Call) -> bool:
     return not call.freeform and bool(text.strip()) and not is_object(text)
 
 
-def begins_another(call: Call, id_: str | None, name: str | None) -> bool:
-    """Whether a piece under a known call's index is another call: it has another id, or it repeats
-    a name after arguments that are whole (servers that leave the index at 0 for every call).
+def begins_another(call: Call, id_: str | None, name: str | None, piece: str) -> bool:
+    """Whether a piece under a known call's index is another call: it has another id, it names another tool
+    where both have arguments, or it repeats a name after arguments that are whole (servers that leave the
+    index at 0 for every call).
     """
     if not name or not call.name:
         return False
+    if piece and call.begun and name != call.name:
+        return True
     if id_ and call.given:
         return id_ != call.given
     return call.whole()

@@ -23,11 +23,11 @@ from ampproxy.catalog.hosts import DEFAULT, Host
 from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.facts import Looked
-from ampproxy.dialects.json import Decoder, read_or_none
+from ampproxy.dialects.json import Decoder, read_or
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import Members, given
 from ampproxy.dialects.openai_chat.profile import SERVERS, is_openai_own
-from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules
+from ampproxy.dialects.openai_chat.repairs import SIGNS, ChatMending, ChatRules, with_stop
 from ampproxy.dialects.openai_chat.tools_in import is_flat, is_foreign_choice
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.state import Missing, VendorState
@@ -190,7 +190,7 @@ def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether a message holds thinking; ``None``: the body is odd. That is cheaper
     than searches.
     """
-    found = read_or_none(_body, body)
+    found = read_or(_body, body, None)
     if found is None:
         return None
     thinks = foreign = False
@@ -211,7 +211,7 @@ def _has_parts(content: msgspec.Raw) -> bool:
     """Whether a message's content has parts in the form of other dialects."""
     if _LIST.match(content) is None:
         return False
-    parts = read_or_none(_parts, content)
+    parts = read_or(_parts, content, None)
     if parts is None:
         return _FOREIGN_PART.search(content) is not None
     return any(
@@ -241,7 +241,7 @@ def _mixed(found: Peek, body: bytes) -> str:
 
 PASSTHROUGH = Passthrough(
     mixed=_mixed,
-    mending=Mending(signs=SIGNS.search, of_one=ChatMending),
+    mending=Mending(signs=SIGNS.search, of_one=ChatMending, uncalled=with_stop),
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,
@@ -258,4 +258,6 @@ PASSTHROUGH = Passthrough(
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
     gives_up=((b"user-agent", b"QwenCode/"),),
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )

@@ -71,7 +71,6 @@ SERVERS: Final = DialectProfile(
     own_custom_tools=True,
     allowed_tools=False,
     schema="object",
-    schema_needed=True,
     strict="taken",
     trusted_choice=True,
     schema_names="response",

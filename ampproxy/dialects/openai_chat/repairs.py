@@ -1,7 +1,7 @@
 """Answers of Chat Completions as clients need them.
 
 * A chunk without ``choices`` is fatal to them; an empty list is fine. So is a content that is no text, and a
-  reason that is empty.
+  reason that is empty. An object alone in the place of a list is one of its kind, and a list of one likewise.
 * A call has a number in a stream, an id, and arguments that are a text.
 * Tools run only when the finish reason is ``tool_calls``.
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
-from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.json import encode, to_raw
 from ampproxy.dialects.monitor import given, inner
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
@@ -27,9 +27,13 @@ _NULL = b"null"
 _NO_TEXT = re.compile(rb'[^"n]')
 _NUMBER = re.compile(rb"-?[0-9]")
 _OBJECT = re.compile(rb"\{")
+_LIST = re.compile(rb"\[")
+_CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
+_CALLING = re.compile(rb'("finish_reason"\s*:\s*)"(?:tool_calls|function_call)"')
 #: What may have to be mended, whatever came before it.
 _ODD = re.compile(
-    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*(?:\[\s*)?\{|"choices"\s*:\s*null'
+    rb'"content"\s*:\s*[^"n\s]|"tool_calls"\s*:\s*(?:\[\s*)?\{|"choices"\s*:\s*(?:null|\{)'
+    rb'|"(?:delta|message)"\s*:\s*\[|"text"\s*:\s*"'
     rb'|"finish_reason"\s*:\s*(?!null|\s|"(?:stop|length|tool_calls|function_call|content_filter)")'
 )
 #: The same, and what may have to be mended behind a call, or is in a chunk without choices.
@@ -58,6 +62,8 @@ class _Calls:
         self.seen = False
         #: The numbers of those that have an id.
         self.identified: set[int] = set()
+        #: What those are named whose first arguments came with their name, and the last one of these.
+        self._tools: dict[int, str] = {}
 
     def number(self, values: Members) -> tuple[int, bool]:
         """The index of a delta, and whether it has another or none.
@@ -74,11 +80,17 @@ class _Calls:
                 index = self._by_id.get(name or "", self._next)
             elif index in self._whole and another:
                 index = self._next
-            self._at[known] = index
         elif name:
             index = self._by_id.get(name, self._next)
         else:
             index = self._next if self._last in self._whole and _names(values) else self._last
+        if tool := _tool_with_arguments(values):
+            if self._tools.get(index, tool) != tool:
+                # Servers with one number for all calls, or one id.
+                index, name = self._next, None
+            self._tools[index] = tool
+        if known is not None:
+            self._at[known] = index
         if _names(values) and _is_whole(values):
             self._whole.add(index)
         if name:
@@ -87,6 +99,10 @@ class _Calls:
         self._last = index
         self._next = max(self._next, index + 1)
         return index, known != index
+
+    def has_id(self, number: int, id: str | None) -> bool:
+        """Whether a call has an id, or may have this one."""
+        return number in self.identified or (bool(id) and self._by_id.get(id or "", number) == number)
 
     def take(self, number: int, call: Members, function: Members, changes: Changes) -> bool:
         """Whether a piece can go to the client, for which a call begins with its name: what came before that
@@ -126,6 +142,13 @@ def _is_whole(call: Members) -> bool:
     return bool(members((string(arguments) or "").encode() or arguments))
 
 
+def _tool_with_arguments(call: Members) -> str:
+    """The tool that a piece of a call names, if it has arguments, too."""
+    function = inner(call, "function")
+    bare = bytes(function.get("arguments", NULL)) in (_NULL, b'""')
+    return "" if bare else string(function.get("name", NULL)) or ""
+
+
 def _names(call: Members) -> bool:
     """Whether a piece of a call names its tool."""
     return bool(string(inner(call, "function").get("name", NULL)))
@@ -140,7 +163,11 @@ class ChatMending(msgspec.Struct):
     def __call__(self, data: bytes, values: Members) -> bytes:
         if not self._calls and "choices" in values and _ODD.search(data) is None:
             return data
-        if bytes(values.get("choices", NULL)) != _NULL:
+        choices = values.get("choices", NULL)
+        if _OBJECT.match(choices):
+            alone = {"choices": b"[%b]" % bytes(choices)}
+            changes = alone | in_each({"choices": Raw(alone["choices"])}, "choices", self._choice)
+        elif bytes(choices) != _NULL:
             changes = in_each(values, "choices", self._choice)
         else:
             changes = {"choices": b"[]"} if "usage" in values and not given(values, "error") else {}
@@ -150,7 +177,11 @@ class ChatMending(msgspec.Struct):
         index = bytes(values.get("index", Raw(b"0")))
         calls = self._calls.get(index) or _Calls()
         ended = given(values, "finish_reason")
-        changes = inside(values, "delta", lambda held: self._message(held, calls, ended))
+        changes = _unlisted(values)
+        if "message" in values and "delta" in values and not calls.seen:
+            changes |= _late_calls(values)
+        values = {**values, **{name: Raw(new) for name, new in changes.items()}}
+        changes |= inside(values, "delta", lambda held: self._message(held, calls, ended))
         changes |= inside(values, "message", lambda held: self._message(held, None))
         if calls.seen:
             self._calls[index] = calls
@@ -189,16 +220,22 @@ class ChatMending(msgspec.Struct):
 
     def _call(self, values: Members, calls: _Calls | None) -> Changes | None:
         """What changes of a call, or of a piece of one; ``None``: it waits for its name."""
+        flat = given(values, "name") and not given(values, "function")
+        if flat:
+            # The name and the arguments stand beside the id.
+            function = {name: values[name] for name in ("name", "arguments") if name in values}
+            values = {**values, "function": Raw(encode(function))}
         number, unnumbered = calls.number(values) if calls is not None else (0, False)
         changes: Changes = {"index": b"%d" % number} if unnumbered else {}
         function = members(values.get("function", NULL)) or {}
         if calls is not None and "custom" not in values and not calls.take(number, values, function, changes):
             return None
         if string(function.get("name", NULL)):
-            known = calls.identified if calls is not None else set[int]()
-            if "id" not in changes and not string(values.get("id", NULL)) and number not in known:
-                known.add(number)
+            id = string(values.get("id", NULL))
+            if "id" not in changes and not (id if calls is None else calls.has_id(number, id)):
                 changes["id"] = bytes(to_raw(self._new_id("call_")))
+                if calls is not None:
+                    calls.identified.add(number)
             if not string(values.get("type", NULL)):
                 changes["type"] = b'"function"'
         arguments = bytes(function.get("arguments", NULL if calls is None else _EMPTY))
@@ -206,7 +243,35 @@ class ChatMending(msgspec.Struct):
             text = "" if arguments == _NULL else arguments.decode()
             as_text = {"arguments": bytes(to_raw(text or ("{}" if calls is None else "")))}
             changes["function"] = replace_members(values["function"], as_text, function)
+        elif flat:
+            changes.setdefault("function", bytes(values["function"]))
         return changes
+
+
+def _unlisted(choice: Members) -> Changes:
+    """What a choice adds, out of a list of one, or from the place where the older dialect has its words."""
+    changes: Changes = {}
+    for name in ("delta", "message"):
+        if _LIST.match(choice.get(name, NULL)) and len(held := elements(choice[name])) < 2:
+            changes[name] = bytes(held[0]) if held else b"{}"
+    if "text" in choice and not (given(choice, "delta") or given(choice, "message")):
+        message = b'{"role":"assistant","content":%b}' % bytes(choice["text"])
+        names = ("delta", "message") if given(choice, "finish_reason") else ("delta",)
+        changes |= dict.fromkeys(names, message)
+    return changes
+
+
+def _late_calls(choice: Members) -> Changes:
+    """What a choice adds, with calls that only the whole message beside it has."""
+    called = inner(choice, "message").get("tool_calls", NULL)
+    if not elements(called) or given(inner(choice, "delta"), "tool_calls"):
+        return {}
+    return {"delta": replace_members(Raw(encode(inner(choice, "delta"))), {"tool_calls": bytes(called)})}
+
+
+def with_stop(data: bytes) -> bytes:
+    """The end of an answer without calls (:attr:`~ampproxy.dialects.base.Mending.uncalled`)."""
+    return data if _CALLED.search(data) else _CALLING.sub(rb'\1"stop"', data)
 
 
 def _reason(word: str | None, raw: bytes) -> bytes:

@@ -26,8 +26,7 @@ from ampproxy.dialects.json import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects.openai_chat.messages_in import parse_messages
-from ampproxy.dialects.openai_chat.parts_in import text_parts
+from ampproxy.dialects.openai_chat.messages_in import parse_messages, text_parts
 from ampproxy.dialects.openai_chat.thought_state import BESIDE_CALL, BLOCKS, proof_beside
 from ampproxy.dialects.openai_chat.tools_in import (
     is_understood,
@@ -214,9 +213,8 @@ def _each_turn(request: ChatRequest, role: Role, change: Callable[[Turn], Turn])
 
 
 def _with_media(turn: Turn) -> Turn:
-    if not any(isinstance(part, Opaque) and part.kind in _MEDIA for part in turn.parts):
-        return turn
-    return msgspec.structs.replace(turn, parts=tuple([_medium(part) for part in turn.parts]))
+    parts = tuple([_medium(part) for part in turn.parts])
+    return turn if all(map(is_, parts, turn.parts)) else replace(turn, parts=parts)
 
 
 def _medium(part: Part) -> Part:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
 from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
-from ampproxy.dialects.base import Rendered
+from ampproxy.dialects.base import Rendered, is_harmless
 from ampproxy.dialects.json import encode, loads, members, put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.profile import AUDIO_FORMATS, call_id, is_openai_own, profile_of
 from ampproxy.dialects.openai_chat.thought_state import OPAQUE, WORDS, beside_call, has_words, state_in
 from ampproxy.dialects.openai_requests import url_of
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import (
@@ -117,7 +117,7 @@ _WRITERS: Final[dict[type[Part], Callable[[Any], Wire]]] = {
 }
 
 
-class MessageWriter:
+class MessageWriter(msgspec.Struct):
     """Writes messages of turns that are fitted to the dialect.
 
     :param names: gives the tool names to send.
@@ -125,10 +125,9 @@ class MessageWriter:
     :param thought: the member that takes the model's own thinking back; empty: there is none.
     """
 
-    def __init__(self, names: Callable[[str], str], host: Host, thought: str) -> None:
-        self._names = names
-        self._host = host
-        self._thought = thought
+    _names: Callable[[str], str]
+    _host: Host
+    _thought: str
 
     def messages(self, system: Sequence[Text], turns: Sequence[Turn]) -> list[dict[str, Any]]:
         """All of a request."""

@@ -11,6 +11,7 @@ from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.json import Decoder, bad_answer
 from ampproxy.dialects.openai_answers import AnswerWire, read_whole, whole_body, whole_of
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire, DeltaWire, as_delta
+from ampproxy.dialects.openai_chat.thought_state import shown_beside
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     CallIds,
@@ -38,6 +39,9 @@ def _message(choice: ChoiceWire) -> DeltaWire:
     :raises ampproxy.errors.UpstreamFault: there is none.
     """
     message = choice.message or choice.delta
+    if message is None and choice.text is not None:
+        # As the older dialect has it.
+        message = DeltaWire(choice.text)
     if message is None:
         raise bad_answer("The vendor's answer has a choice without a message.")
     return message
@@ -142,4 +146,4 @@ def _call_body(call: ToolCall) -> dict[str, Any]:
     if call.freeform:
         return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     function = {"name": call.name, "arguments": call.arguments or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": call.id, "type": "function", "function": function, **shown_beside(call.signature)}

@@ -89,6 +89,7 @@ class ChoiceWire(msgspec.Struct):
     error: Json = NULL
     #: A whole answer, from servers that send it as one event. Beside deltas it repeats them.
     message: DeltaWire | None = None
+    text: str | None = None
 
 
 class Choice:
@@ -137,6 +138,12 @@ class Choice:
             delta = as_delta(wire.message, count())
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
+        elif wire.text:
+            # As the older dialect has it.
+            self._delta(DeltaWire(wire.text), (), out)
+        if wire.message is not None and wire.message.tool_calls and not self._all_calls:
+            # Some servers report them in the whole message alone.
+            self._delta(as_delta(DeltaWire(tool_calls=wire.message.tool_calls), count()), (), out)
         if is_error(wire.error):
             return error_from(loads(wire.error))
         word = "stop" if wire.finish_reason is True else wire.finish_reason
@@ -287,6 +294,7 @@ class Choice:
         if call.closed:
             return
         signature = wire.proof()
+        call.begun = call.begun or bool(piece)
         if piece and call.repeats(piece):
             piece = ""
         if piece:
@@ -335,7 +343,7 @@ class Choice:
             call = self._by_id.get(id_)
         else:
             call = last
-        if call is None or begins_another(call, id_, name) or (not name and call.is_followed(piece)):
+        if call is None or begins_another(call, id_, name, piece) or (not name and call.is_followed(piece)):
             of = "" if call is None or name else call.name
             call = Call(len(self._all_calls), of)
             self._all_calls.append(call)

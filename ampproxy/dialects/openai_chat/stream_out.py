@@ -11,6 +11,7 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.json import encode, loads
 from ampproxy.dialects.openai_answers import ChunkRenderer
+from ampproxy.dialects.openai_chat.thought_state import shown_beside
 from ampproxy.dialects.openai_chat.wire import (
     FORM,
     annotations_body,
@@ -30,6 +31,7 @@ from ampproxy.model.events import (
     PartStarted,
     SectionBreak,
     Started,
+    others,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
@@ -90,17 +92,45 @@ class ChatStreamRenderer(ChunkRenderer):
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
-        frames = self._frames
-        for event in events:
-            if type(event) is Delta and event.text and not event.logprobs and (
-                frame := frames.get(event.index)
-            ):  # fmt: skip
-                out += (frame[0], encode(event.text), frame[1])
-                continue
-            for ordered in self._sequencer.feed((event,)):
-                if not self._over and (step := self._steps.get(type(ordered))):
-                    step(self, ordered, out)
+        if len(events) == 1:
+            # Of a stream that is read as it comes, a read brings one.
+            self._one(events[0], out)
+            return b"".join(out)
+        last = 0
+        for place in others(events):
+            if last < place:
+                self._deltas(events[last:place], out)
+            self._one(events[place], out)
+            last = place + 1
+        if last < len(events):
+            self._deltas(events[last:], out)
         return b"".join(out)
+
+    def _deltas(self, events: Sequence[Any], out: list[bytes]) -> None:
+        """Deltas in a row: mostly all are words of one part, which need nothing but a frame."""
+        if (part := events[0].index) not in self._frames:
+            # With these the part may begin.
+            self._one(events[0], out)
+            events = events[1:]
+        if frame := self._frames.get(part):
+            words = [encode(e.text) for e in events if e.index == part and e.text and not e.logprobs]
+            if len(words) == len(events):
+                if words:
+                    before, after = frame
+                    out += (before, (after + before).join(words), after)
+                return
+        for event in events:
+            self._one(event, out)
+
+    def _one(self, event: Event, out: list[bytes]) -> None:
+        if type(event) is Delta and event.text and not event.logprobs and (
+            frame := self._frames.get(event.index)
+        ):  # fmt: skip
+            out += (frame[0], encode(event.text), frame[1])
+            return
+        for ordered in self._sequencer.feed((event,)):
+            if not self._over and (step := self._steps.get(type(ordered))):
+                step(self, ordered, out)
 
     def _end(self) -> None:
         super()._end()
@@ -158,7 +188,8 @@ class ChatStreamRenderer(ChunkRenderer):
         if self._legacy and at:
             self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")
             return
-        if part.signature is not None:
+        proof = {} if part.freeform or self._legacy else shown_beside(part.signature)
+        if part.signature is not None and not proof:
             self._lose_proof(index)
         before = self._before(number)
         if self._legacy:
@@ -166,7 +197,8 @@ class ChatStreamRenderer(ChunkRenderer):
             before, after = before + b'{"function_call":{"arguments":', b"}}"
         else:
             kind, member = ("custom", "input") if part.freeform else ("function", "arguments")
-            call = {"index": at, "id": part.id, "type": kind, kind: {"name": part.name, member: ""}}
+            named = {"name": part.name, member: ""}
+            call = {"index": at, "id": part.id, "type": kind, kind: named, **proof}
             first = {"tool_calls": [call]}
             before += b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (at, kind.encode(), member.encode())
             after = b"}}]}"

@@ -17,11 +17,17 @@ from typing import Final, Literal, TypeAlias
 
 from ampproxy.dialects.base import Opening
 
-_OPEN: Final = "<think>"
 _CLOSE: Final = "</think>"
+#: What begins a thought -> what ends it: as most models write it, Magistral, Seed-OSS, Kimi-VL.
+_TAGS: Final = {
+    "<think>": _CLOSE,
+    "[THINK]": "[/THINK]",
+    "<seed:think>": "</seed:think>",
+    "◁think▷": "◁/think▷",
+}
 #: What may follow the tag where it is one: a line end, or a word. A sentence about the tag goes on with a
 #: blank and a small letter, or with a mark.
-_THINKS: Final = re.compile(r"\s*<think>(?=[\n\r]|\w| [^\Wa-z_])")
+_THINKS: Final = re.compile(rf"\s*({'|'.join(map(re.escape, _TAGS))})(?=[\n\r]|\w| [^\Wa-z_])")
 #: The tag that ends a thought alone, where it is one: it ends a line, or a sentence before another, and no
 #: code; and at the end of a text.
 _LONE: Final = re.compile(r"(?<![`'\"])</think>[ \t]*(?=[\r\n])|(?<=[\n.!?。])</think>(?=[^\s`'\"])")
@@ -49,14 +55,17 @@ class ThinkTags:
     :ivar settled: what comes from here on is text, whatever stands in it.
     """
 
-    __slots__ = ("_closed", "_held", "_opened", "_opening", "_supposed", "_thought", "_watched", "settled")
+    __slots__ = (
+        *("_close", "_closed", "_held", "_opened", "_opening"),
+        *("_supposed", "_thought", "_watched", "settled"),
+    )
 
     def __init__(self, opening: Opening | None = None) -> None:
         self._opening = opening
         #: What was given as thinking without a tag that says so.
         self._supposed: list[str] | None = None
         self._watched: _Watched | None = None
-        self._held = ""
+        self._held, self._close = "", _CLOSE
         #: Of these the second: some of the thinking was given, so that line ends belong to it.
         self._opened = self._thought = self._closed = self.settled = False
 
@@ -73,6 +82,7 @@ class ThinkTags:
             found = _THINKS.match(self._held)
             if found is not None:
                 self._held, self._opened = self._held[found.end() :], True
+                self._close = _TAGS[found[1]]
                 self._note(unmarked=False)
             elif _CLOSE in self._held and (lone := _lone(self._held, _LONE)) is not None:
                 return [*self._before(lone), *self._behind()]
@@ -129,12 +139,12 @@ class ThinkTags:
     def _think(self) -> list[Piece]:
         """More thinking, but for what may belong to the tag that ends it."""
         held = self._held if self._thought else self._held.lstrip("\r\n")
-        words, found, rest = held.partition(_CLOSE)
+        words, found, rest = held.partition(self._close)
         if found:
             self._closed, self._held, self._supposed = True, rest, None
             words = words.removesuffix("\n")
         else:
-            kept = _kept(words)
+            kept = _kept(words, self._close)
             words, self._held = words[: len(words) - kept], words[len(words) - kept :]
         self._thought = self._thought or bool(words)
         if self._supposed is not None:
@@ -187,14 +197,12 @@ def _may_open(text: str) -> bool:
     start = text.lstrip()
     if len(text) - len(start) > _MAX_START_CHARS:
         return False
-    return (
-        _OPEN.startswith(start)
-        or start == _OPEN + " "
-        or (len(start) > 1 and _CLOSE.startswith(start.rstrip(" ")))
-    )
+    bare = start.rstrip(" ")
+    opens = any(tag.startswith(start) or start == tag + " " for tag in _TAGS)
+    return opens or (len(start) > 1 and _CLOSE.startswith(bare))
 
 
-def _kept(words: str) -> int:
+def _kept(words: str, close: str) -> int:
     """How many characters at the end may belong to the closing tag, with the line end before it."""
-    size = next((n for n in range(len(_CLOSE) - 1, 0, -1) if words.endswith(_CLOSE[:n])), 0)
+    size = next((n for n in range(len(close) - 1, 0, -1) if words.endswith(close[:n])), 0)
     return size + words.endswith("\n", 0, len(words) - size)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.json import encode, loads
-from ampproxy.model.base import CHAT, Json
+from ampproxy.model.base import CHAT, GEMINI, Json
 from ampproxy.model.parts import Part, Reasoning, Signature
 
 DETAILS: Final = "reasoning_details"
@@ -141,19 +141,24 @@ def proof_beside(members: Sequence[tuple[str, Json]], issuer: str = CHAT) -> Sig
     """
     for name, raw in members:
         found = loads(raw)
-        if not isinstance(found, dict):
-            continue
-        value = found.get(_PROOF)
-        if isinstance(value, str) and value:
-            place = encode({name: {_PROOF: value}}).decode()
-            return Signature(issuer, place if issuer == CHAT else value)
-        for inner, held in found.items():
+        inner = found.items() if isinstance(found, dict) else ()
+        for path, held in [((), found), *(((key,), value) for key, value in inner)]:
             value = held.get(_PROOF) if isinstance(held, dict) else None
             if isinstance(value, str) and value:
-                plain = issuer != CHAT or inner == _GOOGLE
-                place = encode({name: {inner: {_PROOF: value}}}).decode()
-                return Signature(issuer, value if plain else place)
+                place: dict[str, Any] = {_PROOF: value}
+                for step in reversed((name, *path)):
+                    place = {step: place}
+                plain = issuer != CHAT or path == (_GOOGLE,)
+                return Signature(issuer, value if plain else encode(place).decode())
     return None
+
+
+def shown_beside(signature: Signature | None) -> dict[str, Any]:
+    """What stands beside a call for clients that give it back: a proof as Google's server writes it, which
+    SDKs keep for the next turn. Nothing of other vendors' proofs.
+    """
+    known = signature is not None and signature.vendor in (CHAT, GEMINI)
+    return beside_call(signature.value) if signature is not None and known else {}
 
 
 def beside_call(value: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.json import NULL, Decoder, is_string, loads, read_or, read_or_none, text_of, to_raw
+from ampproxy.dialects.json import NULL, Decoder, is_string, loads, read_or, text_of, to_raw
 from ampproxy.dialects.openai_answers import (
     FINISH_WORDS,
     Form,
@@ -80,7 +80,7 @@ def content_pieces(content: str | list[Json] | None) -> list[Piece]:
     for raw in content:
         piece = _Piece(text=text_of(raw)) if is_string(raw) else read_or(_PIECE, raw, _Piece())
         if piece.type in ("thinking", "reasoning"):
-            thought = read_or_none(_THOUGHT, piece.thinking)
+            thought = read_or(_THOUGHT, piece.thinking, None)
             words = text_of(piece.thinking) or "".join(inner.text or "" for inner in thought or ())
             pieces.append(("reasoning", words or piece.text or ""))
         elif piece.text:
@@ -165,8 +165,7 @@ def annotations_body(extras: dict[str, Json]) -> list[Any]:
 
 def legacy_functions(context: AnswerContext) -> bool:
     """Whether the client declared ``functions`` and so expects ``function_call``."""
-    request = context.request
-    return request is not None and request.dialect == CHAT and "functions" in request.extras
+    return context.asked.dialect == CHAT and "functions" in context.asked.extras
 
 
 class _ImageUrl(msgspec.Struct):
@@ -191,7 +190,7 @@ class AudioWire(msgspec.Struct):
 
 def image_part(raw: Json) -> Image | None:
     """One of ``images``, where routers put the pictures that a model made."""
-    found = read_or_none(_IMAGE, raw)
+    found = read_or(_IMAGE, raw, None)
     return None if found is None else Image(source_of(found.image_url.url))
 
 

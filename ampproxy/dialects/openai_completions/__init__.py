@@ -19,6 +19,5 @@ DIALECT = Dialect(
     harmless={"echo": anyhow},
     stream_parser=Late(f"{__name__}.stream_in", "CompletionsStreamParser"),
     stream_renderer=Late(f"{__name__}.stream_out", "CompletionsStreamRenderer"),
-    error_event=openai.error_event,
     **bodies(openai),
 )

@@ -1,6 +1,6 @@
-"""A request for an account that only has the old completions: the words of a conversation, as one prompt.
+"""A request for an account that is asked in the old completions: the words of a conversation, as one prompt.
 
-No account's dialect is this one; it is here so that the dialect is whole.
+Only clients that speak them are sent to one; theirs is written anew if the model's name has a suffix.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import Any, Final
 from ampproxy.adapt.passes import as_prompt, lose_extras
 from ampproxy.adapt.profile import alike
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.json import encode, put
 from ampproxy.dialects.openai_completions.profile import PROFILE
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Text

@@ -22,8 +22,7 @@ class CompletionsStreamRenderer(ChunkRenderer):
 
     def __init__(self, context: AnswerContext) -> None:
         super().__init__(context)
-        asked = context.request.sampling.candidates if context.request is not None else None
-        self._asked = asked or 1
+        self._asked = context.asked.sampling.candidates or 1
         #: By part: the bytes up to its words, and its choice.
         self._parts: dict[int, tuple[bytes, int]] = {}
         #: By choice: the length of what was sent, and whether its end was.

@@ -73,7 +73,7 @@ def finish_word(end: Finished | None) -> str:
 
 def echoed(context: AnswerContext) -> str:
     """The prompt, if the client wants it before the answer."""
-    request = context.request
-    if request is None or request.dialect != COMPLETIONS or not loads(request.extras.get("echo", b"false")):
+    request = context.asked
+    if request.dialect != COMPLETIONS or not loads(request.extras.get("echo", b"false")):
         return ""
     return "".join(part.text for turn in request.turns for part in turn.parts if isinstance(part, Text))

@@ -29,7 +29,10 @@ DIALECT = Dialect(
     for_others=Late(f"{__name__}.for_others", "self_contained"),
     stream_parser=Late(f"{__name__}.stream_in", "ResponsesStreamParser"),
     stream_renderer=Late(f"{__name__}.compaction", "stream_renderer"),
-    error_event=Late(f"{__name__}.stream_out", "error_event"),
     count_request=Late(f"{__name__}.request_out", "for_counting"),
-    **(bodies(openai) | {"models_body": openai.codex_models_body}),
+    **{
+        **bodies(openai),
+        "models_body": openai.codex_models_body,
+        "error_event": Late(f"{__name__}.stream_out", "error_event"),
+    },
 )

@@ -32,7 +32,7 @@ class Frame:
         self.id = id
         head = {"id": id, "object": "response", "created_at": created}
         self._head = encode(head)[:-1] + b',"status":'
-        self._tail = b"," + encode({"model": context.model, **_echo(context.request)})[1:]
+        self._tail = b"," + encode({"model": context.model, **_echo(context.asked)})[1:]
 
     def write(
         self,
@@ -73,34 +73,25 @@ def _error(error: WireError | None) -> dict[str, Any] | None:
     return {"code": code, "message": error.message}
 
 
-def _echo(request: ChatRequest | None) -> dict[str, Any]:
+def _echo(request: ChatRequest) -> dict[str, Any]:
     """What the answer repeats of the request. Tools and instructions, which may be long and which every
     event would repeat, are left empty: the client has them.
     """
+    sampling, thinking, choice = request.sampling, request.thinking, request.choice
     echo: dict[str, Any] = {
         "instructions": None,
-        "metadata": {},
-        "parallel_tool_calls": True,
-        "temperature": None,
+        "metadata": request.metadata,
+        "parallel_tool_calls": request.parallel is not False,
+        "temperature": sampling.temperature,
         "tool_choice": "auto",
         "tools": [],
-        "top_p": None,
-        "max_output_tokens": None,
+        "top_p": sampling.top_p,
+        "max_output_tokens": sampling.max_tokens,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
         "store": False,
         "text": {"format": {"type": "text"}},
         "truncation": "disabled",
-    }
-    if request is None:
-        return echo
-    sampling, thinking, choice = request.sampling, request.thinking, request.choice
-    echo |= {
-        "metadata": request.metadata,
-        "parallel_tool_calls": request.parallel is not False,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_output_tokens": sampling.max_tokens,
     }
     if choice is not None and choice.mode in ("none", "required"):
         echo["tool_choice"] = choice.mode

@@ -107,6 +107,7 @@ class ResponseWire(Beside):
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
+    output_text: Any = None
 
     def beside(self) -> dict[str, Json]:
         """What it reports beside its output; the other members repeat the request."""

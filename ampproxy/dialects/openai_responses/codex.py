@@ -105,25 +105,18 @@ def _input(text: Json, losses: list[Loss]) -> Json:
         return to_raw([{"type": "message", "role": "user", "content": content}])
     if first(text) != b"[":
         return text
-    found = [(item, read_or(_item, item, _Item())) for item in items(text, "input")]
-    kept = [_developer(item, read) for item, read in found if not _is_remembered(read)]
+    found = items(text, "input")
+    kept = [own for item in found if (own := _own(item)) is not None]
     if len(kept) < len(found):
         why = "The backend of Codex logins stores nothing, and takes no thinking without its signature."
         losses.append(Loss("reasoning", "input", why))
     return to_raw(kept)
 
 
-def _is_remembered(item: _Item) -> bool:
-    """Whether it is reasoning that its vendor alone can have, by its id."""
-    if item.type == "item_reference":
-        return isinstance(item.id, str) and item.id.startswith("rs_")
-    return item.type == "reasoning" and not item.encrypted_content
-
-
-def _developer(item: Json, read: _Item) -> Json:
-    """The item, with ``developer`` for ``system``."""
-    if read.role != "system":
-        return item
-    found = members(item)
-    found["role"] = raw_text('"developer"')
-    return to_raw(found)
+def _own(item: Json) -> Json | None:
+    """The item, with ``developer`` for ``system``; ``None``: it is reasoning that its vendor alone has."""
+    read = read_or(_item, item, _Item())
+    by_id = read.type == "item_reference" and isinstance(read.id, str) and read.id.startswith("rs_")
+    if by_id or (read.type == "reasoning" and not read.encrypted_content):
+        return None
+    return to_raw({**members(item), "role": raw_text('"developer"')}) if read.role == "system" else item

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.json import NULL, bad_answer, encode, first, items, loads, to_raw
 from ampproxy.dialects.json import members as required_members
@@ -119,13 +117,6 @@ def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> b
     )
 
 
-class _Item(msgspec.Struct):
-    type: str = "message"
-    role: str = ""
-    content: Any = None
-    id: str | None = None
-
-
 def _messages(asked: bytes, context: AnswerContext) -> list[dict[str, Any]]:
     """The user's messages of a request, complete as items of an answer."""
     text = (members(asked) or {}).get("input")
@@ -133,12 +124,9 @@ def _messages(asked: bytes, context: AnswerContext) -> list[dict[str, Any]]:
         return []
     if first(text) == b'"':
         return [_message(loads(text), context, None)]
-    found: list[dict[str, Any]] = []
-    for raw in loads(text, []):
-        item = msgspec.convert(raw, _Item) if isinstance(raw, dict) and "role" in raw else _Item("other")
-        if item.type == "message" and item.role == "user":
-            found.append(_message(item.content, context, item.id))
-    return found
+    found = [item for item in loads(text, []) if isinstance(item, dict) and item.get("role") == "user"]
+    messages = [item for item in found if item.get("type", "message") == "message"]
+    return [_message(item.get("content"), context, item.get("id")) for item in messages]
 
 
 def _message(content: Any, context: AnswerContext, id: str | None) -> dict[str, Any]:
@@ -150,5 +138,4 @@ def _message(content: Any, context: AnswerContext, id: str | None) -> dict[str, 
 
 def stream_renderer(context: AnswerContext) -> ResponsesStreamRenderer:
     """The renderer of one stream: its summary alone, where it compacts a conversation."""
-    compacts = context.request is not None and context.request.compacts
-    return SummaryRenderer(context) if compacts else ResponsesStreamRenderer(context)
+    return SummaryRenderer(context) if context.asked.compacts else ResponsesStreamRenderer(context)

@@ -9,15 +9,15 @@ has never seen what it refers to; an answer without it would look like one and b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ampproxy.dialects.base import is_harmless
 from ampproxy.dialects.json import NULL, loads, members, to_raw
 from ampproxy.dialects.openai_responses.client_tools import ADDITIONAL, ClientTools, call_of, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.parts import (
@@ -100,26 +100,18 @@ def _turns(request: ChatRequest, tools: ClientTools) -> Iterator[Turn]:
             yield Turn(turn.role, tuple(parts), turn.extras)
 
 
-def _joined(turns: Iterator[Turn]) -> Iterator[Turn]:
-    """Results that stood apart because of an item between them are those of one turn again."""
-    last: Turn | None = None
+def _joined(turns: Iterable[Turn]) -> list[Turn]:
+    """Calls, and results, that stood apart because of an item between them are those of one turn again."""
+    joined: list[Turn] = []
     for turn in turns:
-        if last is not None and _goes_on(last, turn):
-            last = Turn(last.role, last.parts + turn.parts, last.extras)
-            continue
-        if last is not None:
-            yield last
-        last = turn
-    if last is not None:
-        yield last
-
-
-def _goes_on(last: Turn, turn: Turn) -> bool:
-    if last.role != turn.role:
-        return False
-    if turn.role == "assistant":
-        return isinstance(last.parts[-1], ToolCall) and isinstance(turn.parts[0], ToolCall)
-    return isinstance(last.parts[-1], ToolResult) and isinstance(turn.parts[0], ToolResult)
+        last = joined[-1] if joined else None
+        kind = ToolCall if turn.role == "assistant" else ToolResult
+        apart = last is None or last.role != turn.role or not isinstance(last.parts[-1], kind)
+        if last is None or apart or not isinstance(turn.parts[0], kind):
+            joined.append(turn)
+        else:
+            joined[-1] = Turn(last.role, last.parts + turn.parts, last.extras)
+    return joined
 
 
 def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
@@ -136,7 +128,7 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         yield replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, loads(part.raw, {}), ids)
-    elif part.kind != ADDITIONAL:
+    elif part.kind not in _ELSEWHERE:
         yield part
 
 
@@ -165,11 +157,6 @@ def _noted(part: Opaque) -> dict[str, Json]:
     found = {name: value for name, value in loads(part.raw, {}).items() if name in _NOTES and value}
     usual = ({"type": "direct"}, {"type": "local"})
     return {name: to_raw(value) for name, value in found.items() if value not in usual}
-
-
-def _nothing(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
-    """What stands elsewhere in the request; of a search that the vendor made, the tools are declared."""
-    return iter(())
 
 
 def _search_output(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> Iterator[Part]:
@@ -244,10 +231,9 @@ def _agent_message(part: Opaque, found: dict[str, Any], ids: dict[str, str]) -> 
 
 
 _ENDS: Final = (("from", "author"), ("to", "recipient"))
+#: What stands elsewhere in the request; of a search that the vendor made, the tools are declared.
+_ELSEWHERE: Final = (ADDITIONAL, "compaction_trigger", "configuration_update", "tool_search_call")
 _ITEMS: Final[dict[str, Callable[[Opaque, dict[str, Any], dict[str, str]], Iterator[Part]]]] = {
-    "compaction_trigger": _nothing,
-    "configuration_update": _nothing,
-    "tool_search_call": _nothing,
     "tool_search_output": _search_output,
     "shell_call_output": _shell_output,
     "local_shell_call_output": _local_output,

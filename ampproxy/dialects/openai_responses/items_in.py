@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from ampproxy.dialects.json import NULL, Fields, bad_request, first, is_string, raw_str, read, text_of
-from ampproxy.dialects.openai_responses.content import parse_content
+from ampproxy.dialects.openai_requests import file_source, media_in, picture_in, read_sound, source_of
 from ampproxy.dialects.places import Waiting, carried, settle
 from ampproxy.dialects.proof import MARK, is_bare, place_of, unwrap_signature, unwrap_summary
 from ampproxy.model.base import RESPONSES, Json
@@ -20,12 +20,14 @@ from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
     Audio,
     Document,
+    FileId,
     Image,
     Opaque,
     Part,
     Reasoning,
     Refusal,
     Signature,
+    Source,
     Text,
     ToolCall,
     ToolResult,
@@ -241,4 +243,80 @@ _ASSISTANT: dict[str, Callable[[Fields], Part]] = {
     "reasoning": _parse_reasoning,
     "function_call": lambda fields: _parse_call(fields, "arguments", "{}", freeform=False),
     "custom_tool_call": lambda fields: _parse_call(fields, "input", "", freeform=True),
+}
+
+
+def parse_content(content: Json, at: str, extras: dict[str, Json] | None = None) -> tuple[Part, ...]:
+    """A message's ``content``: a string or a list of parts.
+
+    :param at: where it stands in the request.
+    :param extras: what the message itself has beside its content; kept with each of its texts.
+    :raises ClientFault: it is neither.
+    """
+    if is_string(content):
+        return (Text(read(content, str, at) or "", extras=extras or {}),)
+    parts = read(content, list[Json], at) or []
+    return tuple(_parse_part(part, f"{at}[{n}]", extras or {}) for n, part in enumerate(parts))
+
+
+def _parse_part(part: Json, at: str, extras: dict[str, Json]) -> Part:
+    fields = Fields(part, at)
+    kind = fields.need("type", str)
+    parse = _PARTS.get(kind)
+    return (None if parse is None else parse(fields, extras)) or Opaque(RESPONSES, kind, part)
+
+
+def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
+    text = fields.need("text", str)
+    kept = {name: value for name, value in fields.left.items() if bytes(value) not in (b"[]", b"null")}
+    return Text(text, extras={**extras, **kept})
+
+
+def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
+    if first(fields.left.get("image_url", NULL)) == b"{":
+        # In Chat Completions' form.
+        return _of_chat(fields, extras)
+    detail = fields.take("detail", str)
+    detail = None if detail == "auto" else detail  # the default, and the types require it
+    url, file = fields.take("image_url", str), fields.take("file_id", str)
+    if url is None and file is None:
+        bad_request(fields.at, "It needs `image_url` or `file_id`.")
+    source = source_of(url) if url is not None else FileId(RESPONSES, file or "")
+    return Image(source, detail, extras=fields.left)
+
+
+def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
+    name = fields.take("filename", str)
+    data, url = fields.take("file_data", str), fields.take("file_url", str)
+    file = fields.take("file_id", str)
+    source: Source
+    if data is not None:
+        source = file_source(data)
+    elif url is not None:
+        source = source_of(url)
+    elif file is not None:
+        source = FileId(RESPONSES, file)
+    else:
+        bad_request(fields.at, "It needs `file_data`, `file_url` or `file_id`.")
+    return Document(source, name=name, extras=fields.left)
+
+
+def _of_chat(fields: Fields, extras: dict[str, Json]) -> Part:
+    url, detail = picture_in(fields)
+    return Image(source_of(url), detail)
+
+
+#: Also as Chat Completions and Anthropic have them. ``None``: only its vendor knows it.
+_PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part | None]] = {
+    "input_text": _parse_text,
+    "output_text": _parse_text,
+    "text": _parse_text,
+    "refusal": lambda fields, extras: Refusal(fields.need("refusal", str)),
+    "input_image": _parse_image,
+    "input_file": _parse_file,
+    "input_audio": lambda fields, extras: Audio(read_sound(fields)),
+    "image_url": _of_chat,
+    "image": lambda fields, extras: media_in(fields, Image),
+    "document": lambda fields, extras: media_in(fields, Document),
+    "file": lambda fields, extras: _parse_file(fields.take_object("file") or fields, extras),
 }

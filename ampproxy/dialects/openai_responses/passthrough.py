@@ -22,7 +22,7 @@ from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.fastpath import NamedFastPath
-from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or_none, to_raw
+from ampproxy.dialects.json import NULL, Decoder, first, loads, members, read_or, to_raw
 from ampproxy.dialects.limits import openai_limits
 from ampproxy.dialects.monitor import (
     NO_NAME,
@@ -40,7 +40,6 @@ from ampproxy.dialects.monitor import (
 from ampproxy.dialects.openai import responses_usage
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
-from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
@@ -187,7 +186,7 @@ class ResponsesMonitor(StreamMonitor):
                 self.forget()
         elif kind.endswith(".delta") and bytes(values.get("output_index", NULL)) not in self._announced:
             self._announce(kind, values)
-        if kind in ("response.failed", "error"):
+        if kind in ("response.failed", "response.error", "error"):
             self.fail()
         self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
@@ -294,7 +293,7 @@ _body = Decoder(_Body)
 
 def look(body: bytes) -> tuple[Peek, bool] | None:
     """What routing looks at, and whether the input may hold thinking."""
-    found = read_or_none(_body, body)
+    found = read_or(_body, body, None)
     if found is None:
         return None
     plain = found.messages is found.system is found.max_tokens is found.max_completion_tokens is NULL
@@ -347,7 +346,7 @@ PASSTHROUGH = Passthrough(
     state=STATE,
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
-    messages=MESSAGES,
+    messages=stored.MESSAGES,
     references=References(
         stores=stores,
         replaced=with_items,
@@ -364,4 +363,6 @@ PASSTHROUGH = Passthrough(
             page=stored.items_page,
         ),
     ),
+    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
+    reads_errors=((b"user-agent", b"ai/"),),
 )

@@ -25,7 +25,6 @@ PROFILE: Final = DialectProfile(
     cache_key=True,
     custom_tools=True,
     schema="object",
-    schema_needed=True,
     strict="closed",
     trusted_choice=True,
     choice_alone=True,

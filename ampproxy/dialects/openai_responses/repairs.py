@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_object, in_each, inside, join
-from ampproxy.dialects.json import to_raw
+from ampproxy.dialects.json import first, is_string, to_raw
 from ampproxy.wire.json import NULL, elements, members, natural, replace_members, string
 
 _CALLS = frozenset((b'"function_call"', b'"custom_tool_call"'))
@@ -53,6 +53,8 @@ _OF_RESPONSE: Changes = {
     "tool_choice": b'"auto"',
     "tools": b"[]",
 }
+#: What shows the type of an item that names none.
+TYPES = {"content": "message", "arguments": "function_call", "summary": "reasoning"}
 #: What each type of item has at least; of a part of a message it is the annotations.
 _LEAST: dict[str, Changes] = {
     "message": {"role": b'"assistant"', "content": b"[]"},
@@ -86,7 +88,9 @@ class ResponsesMending(msgspec.Struct):
     def __call__(self, data: bytes, values: Members) -> bytes:
         kind = string(values.get("type", NULL))
         if kind is None:
-            self._bare = "output" in values and b'"output_tokens_details"' not in data
+            self._bare = "output_text" in values or (
+                "output" in values and b'"output_tokens_details"' not in data
+            )
             changes = self._response(values) if self._bare else {}
             return replace_members(data, changes, values) if changes else data
         changes = {} if kind != "response.done" else {"type": b'"response.completed"'}
@@ -131,18 +135,36 @@ class ResponsesMending(msgspec.Struct):
             id = changes["id"] = self._id or bytes(to_raw(self._new_id("resp_")))
         self._id = id
         changes.update((name, value) for name, value in _OF_RESPONSE.items() if name not in values)
-        changes |= in_each(values, "output", self._item)
+        output = bytes(values.get("output", NULL))
+        if string(values.get("output_text", NULL)) and not elements(values.get("output")):
+            output = b'[{"type":"message","content":%b}]' % bytes(values["output_text"])
+        elif output.startswith(b"{"):
+            output = b"[%b]" % output
+        if output != bytes(values.get("output", NULL)):
+            changes["output"] = output
+        changes |= in_each({"output": Raw(output)}, "output", self._item)
         return changes | inside(values, "usage", _counted)
 
     def _item(self, values: Members) -> Changes:
         kind = string(values.get("type", NULL)) or ""
-        changes = _lacking(kind, values)
+        changes: Changes = {}
+        if not kind and (kind := next((TYPES[name] for name in TYPES if name in values), "")):
+            changes["type"] = bytes(to_raw(kind))
+        changes |= _lacking(kind, values)
         if not string(values.get("id", NULL)):
             # By the call's id its pieces name it.
             changes["id"] = bytes(values.get("call_id") or to_raw(self._new_id(f"{kind[:3]}_")))
         if kind == "function_call" and not string(values.get("call_id", NULL)):
             changes["call_id"] = bytes(changes.get("id") or values["id"])
-        return changes | in_each(values, "content", _part)
+        if members(values.get("arguments", NULL)) is not None:
+            changes["arguments"] = bytes(to_raw(bytes(values["arguments"]).decode()))
+        content = values.get("content", NULL)
+        if kind == "message" and (is_string(content) or content == NULL or first(content) == b"{"):
+            # A text, one part, or nothing in the place of the parts.
+            form = b'[{"text":%b}]' if is_string(content) else b"[%b]"
+            content = Raw(b"[]" if content == NULL else form % bytes(content))
+            changes["content"] = bytes(content)
+        return changes | in_each({"content": content}, "content", _part)
 
     def _about_item(self, kind: str, values: Members, changes: Changes) -> None:
         item, place = bytes(values["item"]), natural(values.get("output_index", NULL))
@@ -179,6 +201,8 @@ def _lacking(kind: str, values: Members) -> Changes:
 
 
 def _part(values: Members) -> Changes:
+    if "type" not in values and "text" in values:
+        return {"type": b'"output_text"', **_lacking("output_text", values)}
     return _lacking(string(values.get("type", NULL)) or "", values)
 
 

@@ -9,20 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.profile import alike
-from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.base import Rendered, Target, is_harmless
 from ampproxy.dialects.json import encode, loads, put
 from ampproxy.dialects.openai import SHARED
-from ampproxy.dialects.openai_responses.content import write_input
+from ampproxy.dialects.openai_requests import AUDIO_TYPES, url_of
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
-from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Losses
-from ampproxy.model.parts import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, OutputFormat, Turn
 from ampproxy.wire.json import members, remove_members
 
@@ -31,15 +46,14 @@ Item: TypeAlias = "dict[str, Any] | Json"
 _OWN_MESSAGE: Final = ("id", "phase")
 
 
-class ItemWriter:
+class ItemWriter(msgspec.Struct):
     """Writes the items of turns that are fitted to the dialect.
 
     :param names: gives the tool names to send; ``ids``: the calls' ids.
     """
 
-    def __init__(self, names: Callable[[str], str], ids: Callable[[str], str]) -> None:
-        self._names = names
-        self._ids = ids
+    _names: Callable[[str], str]
+    _ids: Callable[[str], str]
 
     def items(self, turns: Iterable[Turn]) -> list[Item]:
         """All items, in order."""
@@ -69,7 +83,7 @@ class ItemWriter:
         if not parts:
             return
         if turn.role != "assistant":
-            yield {"type": "message", "role": turn.role, "content": [write_input(part) for part in parts]}
+            yield {"type": "message", "role": turn.role, "content": [_input_part(part) for part in parts]}
             return
         extras = parts[0].extras if isinstance(parts[0], Text) else {}
         message: dict[str, Any] = {"type": "message", "role": "assistant"}
@@ -102,6 +116,71 @@ class ItemWriter:
         return item
 
 
+# The type of a part depends on the role: a user's and the system's text is ``input_text``, the assistant's
+# ``output_text``; the wrong one for the role is refused (``ResponseInputMessageContentList`` and
+# ``ResponseOutputMessage`` in the SDK's types).
+
+_SUFFIXES = {
+    "application/pdf": "pdf",
+    "text/plain": "txt",
+    "text/markdown": "md",
+    "text/html": "html",
+    "text/csv": "csv",
+    "application/json": "json",
+}
+
+
+def _input_part(part: Part) -> Item:
+    """A part of a user's or the system's message, or of a tool's output."""
+    return _INPUT_WRITERS[type(part)](part)
+
+
+def _write_text(part: Text) -> dict[str, Any]:
+    own = {name: value for name, value in part.extras.items() if name not in ("id", "phase", "status")}
+    return {"type": "input_text", "text": part.text, **own}
+
+
+def _write_image(part: Image) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
+    file = part.source.id if isinstance(part.source, FileId) else None
+    put(body, {"image_url": url_of(part.source), "file_id": file})
+    return {**body, **part.extras}
+
+
+def _write_document(part: Document) -> dict[str, Any]:
+    source = part.source
+    if source is None:
+        return {"type": "input_text", "text": part.text or ""}
+    body: dict[str, Any] = {"type": "input_file"}
+    if isinstance(source, Inline):
+        # The service wants a name with a file's bytes.
+        name = part.name or f"document.{_SUFFIXES.get(source.media_type, 'pdf')}"
+        body |= {"filename": name, "file_data": url_of(source)}
+    elif isinstance(source, Link):
+        body["file_url"] = source.url
+        put(body, {"filename": part.name})
+    else:
+        body["file_id"] = source.id
+    return {**body, **part.extras}
+
+
+def _write_audio(part: Audio) -> dict[str, Any]:
+    assert isinstance(part.source, Inline)
+    formats = {media: name for name, media in AUDIO_TYPES.items()}
+    kind = formats[part.source.media_type]
+    return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
+
+
+_INPUT_WRITERS: Final[dict[type, Callable[[Any], Item]]] = {
+    Text: _write_text,
+    Image: _write_image,
+    Document: _write_document,
+    Audio: _write_audio,
+    Refusal: lambda part: {"type": "input_text", "text": part.text},
+    Opaque: lambda part: part.raw,
+}
+
+
 def _output_part(part: Part) -> dict[str, Any]:
     if isinstance(part, Refusal):
         return {"type": "refusal", "refusal": part.text}
@@ -113,7 +192,7 @@ def _output_part(part: Part) -> dict[str, Any]:
 def _output(part: ToolResult) -> str | list[Item]:
     if len(part.parts) == 1 and isinstance(part.parts[0], Text) and not part.parts[0].extras:
         return part.parts[0].text
-    return [write_input(inner) for inner in part.parts] or ""
+    return [_input_part(inner) for inner in part.parts] or ""
 
 
 def _is_content(part: Opaque) -> bool:
@@ -151,14 +230,12 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body: dict[str, Any] = {"model": target.model}
     ids = str if native else ToolNameMap(_ANY_ID, PROFILE.call_id)
     _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))
-    if tools := render_tools(request, names):
-        body["tools"] = tools
-    put(body, {"tool_choice": render_choice(request, names)})
+    put(body, {"tools": render_tools(request, names) or None, "tool_choice": render_choice(request, names)})
     put(body, {"parallel_tool_calls": request.parallel})
     put(body, {member: getattr(request.sampling, field) for member, field in _SAMPLING.items()})
     if thinks:
-        _render_thinking(body, request)
-    _render_text(body, request)
+        put(body, {"reasoning": _thinking(request) or None})
+    put(body, {"text": _text(request, body) or None})
     _render_rest(body, request)
     if native:
         # What only this dialect knows, as it came; what is written already stands.
@@ -181,30 +258,29 @@ def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list
     body["input"] = items
 
 
-def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
-    """``reasoning``: the wish, and what else of that member is this dialect's own."""
-    thinking = request.thinking
-    more = loads(request.extras.get("reasoning", b"null")) if request.dialect == RESPONSES else None
-    wish: dict[str, Any] = dict(more) if isinstance(more, dict) else {}
+def _own(request: ChatRequest, name: str) -> dict[str, Any]:
+    """What else of a member is this dialect's own."""
+    found = loads(request.extras.get(name, b"null")) if request.dialect == RESPONSES else None
+    return found if isinstance(found, dict) else {}
+
+
+def _thinking(request: ChatRequest) -> dict[str, Any]:
+    """``reasoning``."""
+    thinking, wish = request.thinking, _own(request, "reasoning")
     if thinking is not None:
         put(wish, {"effort": "none" if thinking.mode == "off" else thinking.level})
         put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
-    if wish:
-        body["reasoning"] = wish
+    return wish
 
 
-def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
+def _text(request: ChatRequest, body: dict[str, Any]) -> dict[str, Any]:
     """Structured output and verbosity, which both stand in ``text``."""
-    native = request.dialect == RESPONSES
-    text: dict[str, Any] = {}
-    if native and isinstance(more := loads(request.extras.get("text", b"null")), dict):
-        text |= more
+    text = _own(request, "text")
     if request.dialect == CHAT and "verbosity" in request.extras:
         text["verbosity"] = request.extras["verbosity"]
     if request.output is not None:
-        text["format"] = _format(request.output, body, native=native)
-    if text:
-        body["text"] = text
+        text["format"] = _format(request.output, body, native=request.dialect == RESPONSES)
+    return text
 
 
 def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
+from ampproxy.dialects.openai_responses.compaction import stream_renderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
-from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Signature
@@ -20,9 +19,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Write an answer: the object that ends the stream of it."""
-    summary = context.request is not None and context.request.compacts
-    renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
-    events = unfold(response)
+    renderer, events = stream_renderer(context), unfold(response)
     parts = enumerate(part for candidate in response.candidates for part in candidate.parts)
     proofs = {number: part.signature for number, part in parts if isinstance(part, Reasoning)}
     renderer.feed([_with_proof(event, proofs) for event in events])

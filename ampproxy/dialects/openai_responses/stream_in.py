@@ -16,8 +16,9 @@ import msgspec
 
 from ampproxy.dialects.ends import honest_end, read_end
 from ampproxy.dialects.frames import Frame
-from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or_none
-from ampproxy.dialects.openai import not_an_answer, parse_error, responses_usage
+from ampproxy.dialects.json import Decoder, encode, loads, no_answer, read_answer, read_or, to_raw
+from ampproxy.dialects.monitor import is_sign_of_life
+from ampproxy.dialects.openai import error_from, not_an_answer, parse_error, responses_usage
 from ampproxy.dialects.openai_answers import TokenWire, read_logprobs
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
@@ -36,6 +37,7 @@ from ampproxy.dialects.openai_responses.answer_items import (
     ResponseWire,
     WholeEvent,
 )
+from ampproxy.dialects.openai_responses.repairs import TYPES
 from ampproxy.dialects.streams import EventParser
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import RESPONSES, Json
@@ -127,7 +129,7 @@ class ResponsesStreamParser(EventParser):
         response = read_answer(_response, body)
         if response.error is not None:
             return [Failed(_failure(response, "failed"))]
-        if response.output is None and response.status not in _FAILURES:
+        if response.output is None and not response.output_text and response.status not in _FAILURES:
             raise not_an_answer(loads(body), "The vendor's answer has no 'output'.")
         events = self._start(response)
         events += self._terminal(response, response.status or "completed")
@@ -172,14 +174,20 @@ class ResponsesStreamParser(EventParser):
     def _one(self, name: bytes, data: bytes) -> list[Event]:
         try:
             if name not in _EVENTS:
-                kind = read_answer(_type, data, "event").type.encode() if data != b"[DONE]" else name
-                if not (name or kind) and data != b"[DONE]":
+                if data == b"[DONE]" or is_sign_of_life(data):
+                    return []
+                kind = read_answer(_type, data, "event").type.encode()
+                if not (name or kind):
                     # An object that names no type is no event.
                     fault = not_an_answer(loads(data), "The vendor's stream has an object without a type.")
                     return self._fail(fault.error)
                 name = kind
+            if name == b"error" and not data.startswith(b"{"):
+                return self._fail(error_from(data.decode("utf-8", "replace")))
             if (known := _EVENTS.get(name)) is None:
-                return []
+                if not name.endswith(b".error"):
+                    return []
+                known = _EVENTS[b"error"]
             decode, step = known
             event = decode(data)
             if getattr(event, "output_index", 0) < 0:
@@ -196,7 +204,7 @@ class ResponsesStreamParser(EventParser):
         """
         if not isinstance(event, ItemEvent):
             return self._places.get(read_answer(_named, data).item_id or "", max(self._last, 0))
-        head = read_answer(_head, event.item)
+        head = _headed(event.item)
         for _, _, value in _keys(head):
             if value in self._places:
                 return self._places[value]
@@ -229,11 +237,15 @@ class ResponsesStreamParser(EventParser):
         reported = response.usage if isinstance(response.usage, dict) else None
         tier = response.service_tier
         usage: list[Event] = [UsageReport(responses_usage(reported, tier))] if reported else []
-        if status not in ("completed", "incomplete"):
+        if status not in ("completed", "incomplete") or response.error:
             return [*usage, Failed(_failure(response, status))]
-        if response.output is None and not self._items:
+        output = response.output or []
+        if not (output or self._items) and isinstance(response.output_text, str) and response.output_text:
+            # As SDKs show an answer, from servers that write down what one gave them.
+            output = [to_raw({"type": "message", "content": response.output_text})]
+        elif response.output is None and not self._items:
             return [*usage, Failed(no_answer().error)]
-        events = self._remaining(response.output or [])
+        events = self._remaining(output)
         if failed := next((event for event in events if isinstance(event, Failed)), None):
             return [*usage, failed]
         return [*events, *usage, self._finished(response, status), Completed()]
@@ -242,7 +254,7 @@ class ResponsesStreamParser(EventParser):
         events: list[Event] = []
         places = self._counted(output)
         for place, item in enumerate(output):
-            head, position = read_answer(_head, item), places.get(place, place)
+            head, position = _headed(item), places.get(place, place)
             known = self._match(position, head)
             if known is None:
                 index = position if position not in self._items else self._last + 1
@@ -298,7 +310,7 @@ class ResponsesStreamParser(EventParser):
         return item
 
     def _item_added(self, event: ItemEvent, name: bytes) -> list[Event]:
-        head = read_answer(_head, event.item)
+        head = _headed(event.item)
         known = self._items.get(event.output_index)
         if known is not None and not (known.done and _is_another(head, known.head)):
             return []
@@ -309,7 +321,7 @@ class ResponsesStreamParser(EventParser):
         return [*events, *self._new(event.output_index, head).add(event.item)]
 
     def _item_done(self, event: ItemEvent, name: bytes) -> list[Event]:
-        head = read_answer(_head, event.item)
+        head = _headed(event.item)
         item = self._items.get(event.output_index)
         if item is None or item.head.type != head.type:
             item = self._new(event.output_index, head)
@@ -335,7 +347,7 @@ class ResponsesStreamParser(EventParser):
             return events
         self._growing[name, event.output_index, event.content_index] = part
         part.sent_length += len(event.delta)
-        events.append(Delta(part.index, event.delta, read_logprobs(read_or_none(_logprobs, event.logprobs))))
+        events.append(Delta(part.index, event.delta, read_logprobs(read_or(_logprobs, event.logprobs, None))))
         return events
 
     def _part_added(self, event: PartEvent, name: bytes) -> list[Event]:
@@ -392,6 +404,15 @@ class ResponsesStreamParser(EventParser):
         if (part := item.section(section)) is not None and events:
             self._growing[name, event.output_index, section] = part
         return events
+
+
+def _headed(item: Json) -> Head:
+    """What identifies an item; its type by its members, where a server leaves it out."""
+    head = read_answer(_head, item)
+    if not head.type:
+        found = loads(item)
+        head.type = next((TYPES[name] for name in TYPES if name in found), "")
+    return head
 
 
 def _is_another(head: Head, known: Head) -> bool:

@@ -88,10 +88,9 @@ class ResponsesStreamRenderer(Renderer):
         self._refused = False
         #: Ids of reasoning items, which no two items may share.
         self._proven: set[str] = set()
-        self._proofs = context.request is None or context.request.include_signatures
-        tools = context.request.tools if context.request is not None else ()
+        self._proofs = context.asked.include_signatures
         #: Name of a function -> what the client calls it.
-        self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
+        self._known = {tool.name: tool.known for tool in context.asked.tools if tool.known is not None}
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []

@@ -24,6 +24,8 @@ _BARE = re.compile(rb'\[\s*\{\s*"(?:name|description|parameters)"')
 _FOREIGN_CHOICE = re.compile(
     rb'"any"|\{\s*"type"\s*:\s*"(?:(?:auto|any|none|required|tool)"|(?:function|custom)"\s*,\s*"(?:function|custom)")'
 )
+#: What other vendors call a hosted tool that they have, too.
+_LIKE = {"code_interpreter": "code_execution"}
 #: The words of a choice; Anthropic's, too.
 _MODES: dict[str, Mode] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
@@ -49,7 +51,9 @@ def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, 
         elif kind == "custom":
             tools.append(_parse_custom(fields.take_object(kind) or fields))
         else:
-            hosted.append(HostedTool(_kind(kind), RESPONSES, declaration))
+            # Dated variants follow a ``_preview_``.
+            like = "web_search" if kind.startswith("web_search") else _LIKE.get(kind, kind)
+            hosted.append(HostedTool(like, RESPONSES, declaration))
     return tuple(tools), tuple(hosted)
 
 
@@ -60,13 +64,6 @@ def is_foreign(tools: bytes, choice: bytes) -> bool:
     if _BARE.match(tools) is not None or tools.find(b'"input_schema"') >= 0:
         return True
     return tools.find(b'"function"') >= 0 and _NESTED.search(tools) is not None
-
-
-def _kind(name: str) -> str:
-    """What other vendors call a hosted tool that they have, too; dated variants follow a ``_preview_``."""
-    if name.startswith("web_search"):
-        return "web_search"
-    return "code_execution" if name == "code_interpreter" else name
 
 
 def _parse_function(fields: Fields) -> Tool:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.relay.translate import read_question
 

@@ -7,13 +7,13 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.anthropic import DIALECT as ANTHROPIC_DIALECT
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.gemini import DIALECT as GEMINI_DIALECT
 from ampproxy.dialects.openai_chat import DIALECT as CHAT_DIALECT
 from ampproxy.dialects.openai_responses import DIALECT as RESPONSES_DIALECT
 from ampproxy.dialects.proof import MARK
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.fold import fold
 from ampproxy.model.parts import Image, Signature, Text, ToolCall

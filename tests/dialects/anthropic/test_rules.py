@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.anthropic import DIALECT
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.request import ChatRequest
 from ampproxy.testing.anthropic_rules import MESSAGES, RULES

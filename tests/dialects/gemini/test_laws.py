@@ -8,7 +8,7 @@ import unittest
 from typing import Any
 
 from ampproxy.dialects.gemini import DIALECT
-from ampproxy.dialects.gemini.schema import raise_gemini
+from ampproxy.dialects.gemini.request_in import raise_gemini
 from ampproxy.model.base import Json
 from ampproxy.model.events import ChatResponse
 from tests.dialects.laws import VECTORS, DialectLaws, plain

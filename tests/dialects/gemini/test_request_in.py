@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.gemini import DIALECT
-from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.parts import (
     Audio,

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.gemini import DIALECT
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
     Audio,

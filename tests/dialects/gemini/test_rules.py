@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.gemini import DIALECT
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.request import ChatRequest
 from ampproxy.testing.gemini_rules import GENERATE, RULES, camel
 from tests import strategies

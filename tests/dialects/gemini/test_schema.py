@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.dialects.gemini.schema import raise_gemini
+from ampproxy.dialects.gemini.request_in import raise_gemini
 from ampproxy.model.base import Json
 
 

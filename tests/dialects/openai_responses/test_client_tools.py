@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI
 from ampproxy.model.events import (
     Completed,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from ampproxy.adapt.target import target_for
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.facts import facts_of
 from ampproxy.dialects.openai_responses import DIALECT
 from ampproxy.dialects.openai_responses.compaction import compacted
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.dialects.targets import target_for
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import ANTHROPIC, RESPONSES
 from ampproxy.model.events import (
