@@ -38,8 +38,8 @@ parser, codes = map(importlib.import_module, _READER)
 #: Characters of the texts; each pattern is measured at this and at the double of it.
 SIZE = 2000
 #: Seconds of the processor that a text of ``2 * SIZE`` characters may take without a closer look: a pattern
-#: that is quadratic takes six times as long, or much more.
-QUICK = 0.003
+#: that is quadratic takes fifty times as long.
+QUICK = 0.0015
 #: Parts of that text, an eighth and a quarter, with the seconds for one below which no more of the text is
 #: looked at. A quadratic pattern that takes ``QUICK`` for the whole takes a 16th of it for a quarter; half of
 #: that leaves room for steeper ones.
@@ -55,9 +55,6 @@ RATIO = 2.5
 #: How often both are measured at the most; and where the longer one takes more than :data:`ABSOLUTE`. Where
 #: it takes four times that, once is enough.
 MOST_ROUNDS, SOME_ROUNDS = 30, 2
-#: Rounds after which what still takes :data:`SURE` times as long is measured no more. What is quadratic takes
-#: four times as long.
-ROUNDS, SURE = 10, 3.5
 #: Seconds that no text may take, however linear it is.
 ABSOLUTE = 0.05
 
@@ -409,8 +406,6 @@ def compared(look: Callable[[Any], object], text: Any, long: Any) -> tuple[float
             break
         # No other work makes that much of what is linear.
         if double > (ABSOLUTE if number >= SOME_ROUNDS else 4 * ABSOLUTE):
-            break
-        if number >= ROUNDS and double > SURE * single:
             break
     return single, double
 
