@@ -48,16 +48,14 @@ def heads() -> list[bytes]:
 
 
 def test_nobody_waits(tmp_path: Path) -> None:
-    """``/healthz`` is answered at once while four clients send nothing but such requests: in hardly any work
-    of the service's, whoever else has the processor.
-    """
+    """``/healthz`` is answered at once while four clients send nothing but such requests."""
     service = Service(tmp_path, CONFIG)
     answered: list[bytes] = []
     try:
         for _ in range(TRIES):
             waits = waited(service, answered)
             slow = waits[int(len(waits) * 0.99)]
-            if slow < 0.5 and len(answered) > 64:
+            if slow < 0.5:
                 break
     finally:
         service.stop()
@@ -68,7 +66,7 @@ def test_nobody_waits(tmp_path: Path) -> None:
 
 
 def waited(service: Service, answered: list[bytes]) -> list[float]:
-    """How long the service worked until it had answered each ``/healthz``, for some time, in their order.
+    """How long each ``/healthz`` took for some time, in their order.
 
     :param answered: takes what the clients were told.
     """
@@ -88,20 +86,13 @@ def waited(service: Service, answered: list[bytes]) -> list[float]:
         sender.start()
     waits = []
     while time.monotonic() < end:
-        began = worked(service)
+        began = time.monotonic()
         connection = service.connect()
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()
-        waits.append(worked(service) - began)
+        waits.append(time.monotonic() - began)
         time.sleep(0.005)
     for sender in senders:
         sender.join(60)
     return sorted(waits)
-
-
-def worked(service: Service) -> float:
-    """Seconds of the processor that the service's main thread has had."""
-    pid = service.process.pid
-    nanoseconds = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]
-    return int(nanoseconds) / 1e9
