@@ -7,7 +7,6 @@ meanwhile, it ends. All of it only saves time: what it cannot do is done by whoe
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import sys
@@ -31,24 +30,6 @@ def modules(folder: Path, pattern: str) -> dict[str, Path]:
             parts = path.relative_to(HERE.parent).with_suffix("").parts
             found[".".join(parts).removesuffix(".__init__")] = path
     return dict(sorted(found.items()))
-
-
-def nodes(tree: ast.AST) -> list[ast.AST]:
-    """All nodes of a tree, without those that have neither parts nor a place, such as operators."""
-    found = [tree]
-    # It grows meanwhile.
-    for node in found:
-        for name in node._fields:
-            part = getattr(node, name, None)
-            for one in part if type(part) is list else (part,):
-                if isinstance(one, ast.AST) and (one._fields or one._attributes):
-                    found.append(one)
-    return found
-
-
-# pytest gives a place to all nodes of each assert, and goes through them by a generator for each: a third of
-# what rewriting takes.
-rewrite.traverse_node = nodes  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
