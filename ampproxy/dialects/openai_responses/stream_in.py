@@ -52,7 +52,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.wire.json import BAD_JSON
+from ampproxy.wire.json import BAD_JSON, members
 
 _NO_LOGPROBS = Json(b"[]")
 _delta = Decoder(DeltaEvent).decode
@@ -410,7 +410,7 @@ def _headed(item: Json) -> Head:
     """What identifies an item; its type by its members, where a server leaves it out."""
     head = read_answer(_head, item)
     if not head.type:
-        found = loads(item)
+        found = members(item) or {}
         head.type = next((TYPES[name] for name in TYPES if name in found), "")
     return head
 

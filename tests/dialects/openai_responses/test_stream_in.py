@@ -175,3 +175,14 @@ def test_count():
     assert DIALECT.count_body(11) == b'{"object":"response.input_tokens","input_tokens":11}'
     with pytest.raises(UpstreamFault):
         DIALECT.parse_count(b"{}")
+
+
+@pytest.mark.parametrize("item", ["null", '"content"', "[]", "5"])
+@pytest.mark.parametrize("kind", ["added", "done"])
+def test_an_item_that_is_none(item: str, kind: str):
+    """What stands in an item's place and is none is the vendor's fault."""
+    event = f'data: {{"type":"response.output_item.{kind}","output_index":7,"item":{item}}}\n\n'
+    created = vector("text.sse").partition(b"\n\n")[0]
+    failed = parse(created + b"\n\n" + event.encode())[-1]
+    assert isinstance(failed, Failed)
+    assert failed.error.kind == "unavailable"
