@@ -39,6 +39,9 @@ _TRANSLATING = {
 _BODIES = ("error_body", "error_event", "parse_error", "models_body", "parse_count", "count_body")
 #: See :attr:`Passthrough.longest_sleep`; the SDKs' own pauses are shorter.
 LONGEST_SLEEP_SECONDS = 60.0
+#: See :attr:`Passthrough.reads_errors`; Vercel's AI SDK, in any program: its streams throw once more if the
+#: connection breaks behind the error.
+VERCEL = ((b"user-agent", b"ai/"),)
 Mend: TypeAlias = Callable[[bytes, Members], bytes]
 #: How a client stands with its limits, and the seconds since the epoch -> headers.
 LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
@@ -187,7 +190,8 @@ class Mending(Value, frozen=True, kw_only=True):
     :param of_one: what mends one answer, its events in their order: from an event's data, or a whole answer,
         and its members the same as the dialect has it, the same object where it is so. It is given what makes
         an unguessable id for a prefix.
-    :param uncalled: what ends an answer as if it called a tool, with the end of one that calls none.
+    :param uncalled: takes the event that ends an answer, or a whole answer, that says it called a tool and
+        did not; gives it with a plain end.
     """
 
     signs: Callable[[bytes], object] = lambda data: None

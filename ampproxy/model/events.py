@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import compress, count, repeat
 from operator import is_not
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ampproxy.model.base import Json, Value
 from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Signature, Text, ToolCall
@@ -269,6 +269,23 @@ def others(events: Sequence[Event]) -> list[int]:
     if kinds.count(Delta) == len(kinds):
         return []
     return list(compress(count(), map(is_not, kinds, repeat(Delta))))
+
+
+def in_runs(
+    events: Sequence[Event],
+    deltas: Callable[[Sequence[Any], list[bytes]], object],
+    other: Callable[[Event, list[bytes]], object],
+    out: list[bytes],
+) -> None:
+    """Write what one read brought: each run of deltas by ``deltas``, any other event by ``other``."""
+    last = 0
+    for place in others(events):
+        if last < place:
+            deltas(events[last:place], out)
+        other(events[place], out)
+        last = place + 1
+    if last < len(events):
+        deltas(events[last:], out)
 
 
 class Candidate(Value, frozen=True):

@@ -86,7 +86,7 @@ class StraightClient(HTTPClient):
         """
         if more != _PLAIN or type(url) is not PreparedURL:
             return super().request(method, url, headers=headers, data=data, **more)
-        if type(headers) is not FixedHeaders:
+        if type(headers) is not FixedHeaders:  # Those say it already.
             name, value = ACCEPTED
             headers.setRawHeaders(name, [value])
         return self._straight.request(method.encode("ascii"), url.raw, headers, data)

@@ -20,7 +20,7 @@ from ampproxy.dialects.anthropic.repairs import (
     with_end_turn,
 )
 from ampproxy.dialects.anthropic.usage import REASONS, read_usage, usual_usage
-from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, EventStream, Mending, Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, VERCEL, EventStream, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.ends import may_be_cut
 from ampproxy.dialects.facts import Looked
@@ -360,6 +360,5 @@ PASSTHROUGH = Passthrough(
     state=_STATE,
     limits=anthropic_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
-    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
-    reads_errors=((b"user-agent", b"ai/"),),
+    reads_errors=VERCEL,
 )

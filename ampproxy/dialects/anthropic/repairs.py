@@ -2,7 +2,8 @@
 
 * A call has an id, without which no result could name it, and an input. Blocks have a type, deltas, too.
 * ``message_start`` has a content and a usage, and ``message_delta`` has ``usage.output_tokens``.
-* Tools run only when the stop reason is ``tool_use``. The words of other dialects for an end are not known.
+* Tools run only when the stop reason is ``tool_use``. It is this dialect's word: clients know
+  no other's.
 
 Amp's clients need more: the names of their tools as the request has them, and a ``signature`` that is a
 string in a thinking or tool_use block; an empty one will do.
@@ -159,7 +160,7 @@ class MessagesMending(msgspec.Struct):
 
 
 def with_end_turn(data: bytes) -> bytes:
-    """The end of an answer without calls (:attr:`~ampproxy.dialects.base.Mending.uncalled`)."""
+    """See :attr:`~ampproxy.dialects.base.Mending.uncalled`."""
     return data if TOOL_BLOCK.search(data) else _CALLING.sub(rb'\1"end_turn"', data)
 
 

@@ -38,7 +38,7 @@ from ampproxy.model.events import (
     SectionBreak,
     Started,
     WireError,
-    others,
+    in_runs,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import part_kind
@@ -98,14 +98,7 @@ class AnthropicStreamRenderer(Renderer):
         if len(events) == 1 and self._goes_on(events[0]):
             # Of a stream that is read as it comes, a read brings one.
             return self._prefix + encode(events[0].text) + _DELTA_END  # type: ignore[union-attr]
-        last = 0
-        for place in others(events):
-            if last < place:
-                self._deltas(events[last:place], out)
-            self._one(events[place], out)
-            last = place + 1
-        if last < len(events):
-            self._deltas(events[last:], out)
+        in_runs(events, self._deltas, self._one, out)
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)

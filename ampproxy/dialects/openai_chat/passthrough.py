@@ -20,7 +20,7 @@ import msgspec
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import DEFAULT, Host
-from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, Mending, Passthrough
+from ampproxy.dialects.base import LONGEST_SLEEP_SECONDS, VERCEL, Mending, Passthrough
 from ampproxy.dialects.edit import edit_items
 from ampproxy.dialects.facts import Looked
 from ampproxy.dialects.json import Decoder, read_or
@@ -258,6 +258,5 @@ PASSTHROUGH = Passthrough(
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
     gives_up=((b"user-agent", b"QwenCode/"),),
-    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
-    reads_errors=((b"user-agent", b"ai/"),),
+    reads_errors=VERCEL,
 )

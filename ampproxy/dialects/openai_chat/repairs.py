@@ -270,7 +270,7 @@ def _late_calls(choice: Members) -> Changes:
 
 
 def with_stop(data: bytes) -> bytes:
-    """The end of an answer without calls (:attr:`~ampproxy.dialects.base.Mending.uncalled`)."""
+    """See :attr:`~ampproxy.dialects.base.Mending.uncalled`."""
     return data if _CALLED.search(data) else _CALLING.sub(rb'\1"stop"', data)
 
 

@@ -30,7 +30,7 @@ from ampproxy.model.events import (
     PartStarted,
     SectionBreak,
     Started,
-    others,
+    in_runs,
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
@@ -95,14 +95,7 @@ class ChatStreamRenderer(ChunkRenderer):
             # Of a stream that is read as it comes, a read brings one.
             self._one(events[0], out)
             return b"".join(out)
-        last = 0
-        for place in others(events):
-            if last < place:
-                self._deltas(events[last:place], out)
-            self._one(events[place], out)
-            last = place + 1
-        if last < len(events):
-            self._deltas(events[last:], out)
+        in_runs(events, self._deltas, self._one, out)
         return b"".join(out)
 
     def _deltas(self, events: Sequence[Any], out: list[bytes]) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 
 from ampproxy.dialects.base import (
     LONGEST_SLEEP_SECONDS,
+    VERCEL,
     EventStream,
     Mending,
     Passthrough,
@@ -40,6 +41,7 @@ from ampproxy.dialects.monitor import (
 from ampproxy.dialects.openai import responses_usage
 from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.repairs import ResponsesMending, ResponsesRules, is_odd
+from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.openai_responses.stored import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.tools import is_foreign
 from ampproxy.dialects.proof import MARK, unwrap_signature, unwrap_summary
@@ -346,7 +348,7 @@ PASSTHROUGH = Passthrough(
     state=STATE,
     limits=openai_limits,
     longest_sleep=LONGEST_SLEEP_SECONDS,
-    messages=stored.MESSAGES,
+    messages=MESSAGES,
     references=References(
         stores=stores,
         replaced=with_items,
@@ -363,6 +365,5 @@ PASSTHROUGH = Passthrough(
             page=stored.items_page,
         ),
     ),
-    # Vercel's AI SDK, in any program: its streams throw where the connection breaks behind the error.
-    reads_errors=((b"user-agent", b"ai/"),),
+    reads_errors=VERCEL,
 )
